@@ -1,0 +1,1 @@
+"""spikefleet: a spike-sorting service for a whole neuroscience facility."""

@@ -1,0 +1,1 @@
+"""Messages and stubs of spikefleet.api.v1; generated, never committed."""

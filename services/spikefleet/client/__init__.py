@@ -1,0 +1,1 @@
+"""What a rig installs: submit, upload, watch. No numpy, no torch, no cluster."""

@@ -1,0 +1,1 @@
+"""The room that owns every run from submission to its recorded end."""

@@ -1,0 +1,1 @@
+"""What decides. Knows no wire, cluster, bucket or database."""

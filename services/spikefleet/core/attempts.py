@@ -1,0 +1,238 @@
+"""What an attempt is given and what it leaves behind: the run folder's contract, as JSON.
+
+Parent, child, launcher and controller agree on these types and on the file names in ``RunFolder``;
+nothing else passes between them. Only plain values here: the runner's parent imports this module
+and must stay free of torch and SpikeInterface.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from spikefleet.core.failures.errors import Failure
+
+
+class Stage(StrEnum):
+    """The steps of a run, in order."""
+
+    PREFLIGHT = "preflight"
+    SORT = "sort"
+    CURATE = "curate"
+    REPORT = "report"
+
+
+STAGES: tuple[Stage, ...] = tuple(Stage)
+
+
+class AttemptState(StrEnum):
+    """Where an attempt stands. INTENDED is written before anything is launched."""
+
+    INTENDED = "intended"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ATTEMPT_MOVES: Mapping[AttemptState, frozenset[AttemptState]] = {
+    AttemptState.INTENDED: frozenset(
+        {
+            AttemptState.RUNNING,
+            AttemptState.SUCCEEDED,
+            AttemptState.FAILED,
+            AttemptState.CANCELLED,
+        }
+    ),
+    AttemptState.RUNNING: frozenset(
+        {AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.CANCELLED}
+    ),
+    AttemptState.SUCCEEDED: frozenset(),
+    AttemptState.FAILED: frozenset(),
+    AttemptState.CANCELLED: frozenset(),
+}
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One file of the recording: where it is now and what it must be.
+
+    ``path`` is relative to the recording; ``source`` is an artifact key or an absolute path.
+    """
+
+    path: str
+    source: str
+    size_bytes: int
+    sha256: str = ""
+    in_place: bool = False
+
+
+@dataclass(frozen=True)
+class AttemptSpec:
+    """Everything one sort attempt needs, resolved. Written once as ``spec.json``.
+
+    ``config`` is the fully resolved sorting configuration (nested groups); ``limits`` and the
+    addresses are strings or numbers so that the parent can read them without the science stack.
+    """
+
+    run_id: str
+    attempt_id: str
+    name: str
+    number: int
+    backend: str
+    recording: str
+    stream: str
+    inputs: tuple[InputFile, ...]
+    config: Mapping[str, Any]
+    artifacts_url: str
+    artifacts_prefix: str
+    report_address: str = ""
+    metrics_port: int = 0
+    memory_limit_bytes: int = 0
+    deadline_s: float = 0.0
+    gpu: bool = False
+    cpus: int = 1
+    version: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> AttemptSpec:
+        """Read what ``to_json`` wrote. Raises ValueError on another version of the contract."""
+        if document.get("version") != 1:
+            raise ValueError(f"spec version {document.get('version')!r} is not understood")
+        values = dict(document)
+        values["inputs"] = tuple(InputFile(**entry) for entry in values["inputs"])
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class AttemptOutcome:
+    """How an attempt ended. Written once as ``outcome.json``; the short form goes to the pod.
+
+    ``peaks`` are the largest (or for free disk the smallest) values seen by the guards;
+    ``timings_s`` are seconds per child step; ``artifacts`` maps a name to an artifact prefix.
+    """
+
+    attempt_id: str
+    exit_code: int
+    failure: Failure | None = None
+    n_units: int | None = None
+    n_spikes: int | None = None
+    duration_s: float | None = None
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    peaks: Mapping[str, float] = field(default_factory=dict)
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    wall_s: float = 0.0
+    version: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary."""
+        document = asdict(self)
+        document["failure"] = self.failure.to_json() if self.failure else None
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> AttemptOutcome:
+        """Read what ``to_json`` wrote. Raises ValueError when it is not an outcome."""
+        if document.get("version") != 1:
+            raise ValueError(f"outcome version {document.get('version')!r} is not understood")
+        values = dict(document)
+        if values.get("failure") is not None:
+            values["failure"] = Failure.from_json(values["failure"])
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one attempt's scratch folder. The folder is the interface between processes."""
+
+    root: Path
+
+    @property
+    def spec(self) -> Path:
+        """Written by the launcher before the parent starts."""
+        return self.root / "spec.json"
+
+    @property
+    def started(self) -> Path:
+        """Written by the parent at once: pid, process start time, metrics port."""
+        return self.root / "started.json"
+
+    @property
+    def child_started(self) -> Path:
+        """Written by the parent when the child runs: pid and process group."""
+        return self.root / "child.json"
+
+    @property
+    def heartbeat(self) -> Path:
+        """Rewritten by the parent every guard round: last readings and progress."""
+        return self.root / "heartbeat.json"
+
+    @property
+    def inputs(self) -> Path:
+        """The staged recording."""
+        return self.root / "input"
+
+    @property
+    def sorter(self) -> Path:
+        """The sorter's own working folder; its log lives here."""
+        return self.root / "sorter"
+
+    @property
+    def result(self) -> Path:
+        """What the child leaves for upload: ``sorting/``, ``analyzer/``, ``result.json``."""
+        return self.root / "result"
+
+    @property
+    def child_result(self) -> Path:
+        """Written by the child last when it succeeded."""
+        return self.result / "result.json"
+
+    @property
+    def child_failure(self) -> Path:
+        """Written by the child when an exception ended it: type, frames, message, step."""
+        return self.root / "child_failure.json"
+
+    @property
+    def child_log(self) -> Path:
+        """The child's stdout and stderr; the sorter's progress is parsed from it."""
+        return self.root / "child.log"
+
+    @property
+    def outcome(self) -> Path:
+        """Written by the parent last, on every exit path."""
+        return self.root / "outcome.json"
+
+    @property
+    def termination_message(self) -> Path:
+        """At most 3.5 KiB of JSON, where the container runtime would pick it up."""
+        return self.root / "termination-message"
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write JSON atomically: temporary file, fsync, rename. Missing folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as handle:
+        json.dump(document, handle, indent=1, sort_keys=True, default=str)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object; None when the file is missing, half-written or not an object."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None

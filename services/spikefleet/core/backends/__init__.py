@@ -1,0 +1,1 @@
+"""Sorters, one file each, behind one contract."""

@@ -1,0 +1,1 @@
+"""The configuration of a sort: frozen groups, presets, flat names, JSON Schema."""

@@ -1,0 +1,1 @@
+"""Failures: the table, the classes, the classifier."""

@@ -1,0 +1,1 @@
+"""Guards read one signal each; they never kill."""

@@ -1,0 +1,35 @@
+"""What a guard is: it reads one signal and may return a trip. It never kills."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from spikefleet.core.failures.errors import Failure
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One sample of one signal.
+
+    ``values`` are gauges in base units keyed by telemetry label (for example
+    ``{"working_set_bytes": 1.2e9, "limit_bytes": 4e9}``); ``warning`` is a sentence or empty;
+    ``trip`` is the guard's verdict, None while all is well.
+    """
+
+    guard: str
+    values: Mapping[str, float] = field(default_factory=dict)
+    warning: str = ""
+    trip: Failure | None = None
+
+
+class Guard(Protocol):
+    """Reads one signal. ``interval_s`` is how often the loop should ask."""
+
+    name: str
+    interval_s: float
+
+    def read(self, now_s: float) -> Reading:
+        """Sample the signal at monotonic time ``now_s``. Must not raise on unreadable signals."""
+        ...

@@ -1,0 +1,1 @@
+"""Opening, preparing, measuring and simulating recordings."""

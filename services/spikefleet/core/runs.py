@@ -1,0 +1,135 @@
+"""Runs: their states, the legal moves between them, and the identity that makes two runs one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from spikefleet.core.attempts import AttemptState, Stage
+from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.submissions import digest_document
+
+
+class RunState(StrEnum):
+    """Where a run stands. The last four are terminal."""
+
+    QUEUED = "queued"  # waiting for a slot, or for its next stage
+    RUNNING = "running"  # an attempt of ``stage`` is intended or running
+    WAITING = "waiting"  # a retry is due at ``not_before``
+    HELD = "held"  # its lane is held; an operator releases it
+    SUCCEEDED = "succeeded"
+    SKIPPED = "skipped"  # unsortable or bad input: a scientific outcome, not an error
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL: frozenset[RunState] = frozenset(
+    {RunState.SUCCEEDED, RunState.SKIPPED, RunState.FAILED, RunState.CANCELLED}
+)
+
+_ENDS = frozenset({RunState.SKIPPED, RunState.FAILED, RunState.CANCELLED})
+
+RUN_MOVES: Mapping[RunState, frozenset[RunState]] = {
+    RunState.QUEUED: _ENDS | {RunState.RUNNING, RunState.HELD, RunState.QUEUED},
+    RunState.RUNNING: _ENDS
+    | {RunState.QUEUED, RunState.WAITING, RunState.HELD, RunState.SUCCEEDED},
+    RunState.WAITING: _ENDS | {RunState.QUEUED, RunState.HELD},
+    RunState.HELD: _ENDS | {RunState.QUEUED},
+    # A person may ask for a terminal run again, from any stage; nothing else reopens one.
+    RunState.SUCCEEDED: frozenset({RunState.QUEUED}),
+    RunState.SKIPPED: frozenset({RunState.QUEUED}),
+    RunState.FAILED: frozenset({RunState.QUEUED}),
+    RunState.CANCELLED: frozenset({RunState.QUEUED}),
+}
+
+
+class IllegalMoveError(ValueError):
+    """A state change that the table does not allow; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The sorting of one stream under one resolved configuration with one backend.
+
+    ``config`` is the resolved document, ``result`` what has been produced so far (unit counts,
+    artifact prefixes by stage), ``version`` the optimistic lock.
+    """
+
+    run_id: str
+    batch_id: str
+    recording_id: str
+    stream: str
+    backend: str
+    config: Mapping[str, Any]
+    config_digest: str
+    sort_digest: str
+    identity: str
+    state: RunState
+    stage: Stage
+    created_at: datetime
+    updated_at: datetime
+    recording_name: str = ""
+    submitter: str = ""
+    status: RunStatus | None = None
+    failure: Failure | None = None
+    result: Mapping[str, Any] = field(default_factory=dict)
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    not_before: datetime | None = None
+    cancel_requested: bool = False
+    version: int = 0
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when nothing more will happen by itself."""
+        return self.state in TERMINAL
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One execution of one stage. ``params`` are the parameters changed for this attempt."""
+
+    attempt_id: str
+    run_id: str
+    stage: Stage
+    number: int
+    name: str
+    state: AttemptState
+    params: Mapping[str, Any]
+    created_at: datetime
+    ended_at: datetime | None = None
+    failure: Failure | None = None
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunEvent:
+    """One line of a run's history, written in the same transaction as the change it tells of."""
+
+    seq: int
+    run_id: str
+    kind: str
+    body: Mapping[str, Any]
+    created_at: datetime
+    from_state: str = ""
+    to_state: str = ""
+
+
+def run_identity(
+    recording_digest: str, stream: str, config_digest: str, concatenated: tuple[str, ...] = ()
+) -> str:
+    """Two submissions with this digest equal are one run."""
+    return digest_document([recording_digest, stream, config_digest, list(concatenated)])
+
+
+def run_id_for(identity: str) -> str:
+    """Deterministic run id: same recording, stream and configuration, same id."""
+    return f"run-{identity[:16]}"
+
+
+def attempt_name(run_id: str, stage: Stage, number: int) -> str:
+    """Deterministic name of an attempt, short enough for a Kubernetes Job (52 characters)."""
+    return f"s-{run_id.removeprefix('run-')[:16]}-{stage}-{number}"

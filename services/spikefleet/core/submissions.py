@@ -1,0 +1,121 @@
+"""Recordings and submissions: what a rig hands over, and the digests that give it identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+@dataclass(frozen=True)
+class RecordingName:
+    """The address ``project/session/name`` of a recording. Each part is a valid object-key part."""
+
+    project: str
+    session: str
+    name: str
+
+    def __post_init__(self) -> None:
+        for part in (self.project, self.session, self.name):
+            if not _PART.fullmatch(part):
+                raise ValueError(
+                    f"{part!r} is not a valid part of a recording's name: use letters, digits, "
+                    "dots, dashes and underscores, at most 63, starting with a letter or digit"
+                )
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.session}/{self.name}"
+
+    @classmethod
+    def parse(cls, text: str) -> RecordingName:
+        """Read ``project/session/name``. Raises ValueError when it has another shape."""
+        parts = text.split("/")
+        if len(parts) != 3:
+            raise ValueError(f"{text!r} is not of the form project/session/name")
+        return cls(*parts)
+
+
+def safe_part(text: str) -> str:
+    """Turn any text (a file name, say) into a valid name part; a digest keeps it unique."""
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "recording"
+    if slug == text and len(slug) <= 63:
+        return slug
+    return f"{slug[:54]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class ManifestFile:
+    """One file of a recording: path relative to its root, size and SHA-256 (hex)."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Recording:
+    """An accepted, immutable recording.
+
+    ``location`` is an artifact prefix for uploaded recordings, an absolute path for those
+    registered in place. ``entry`` is the file or folder inside it that a reader opens ("" = the
+    location itself). ``missing`` marks a path that was not there when it was registered: kept, so
+    that its run can end in a named outcome.
+    """
+
+    recording_id: str
+    name: RecordingName
+    files: tuple[ManifestFile, ...]
+    digest: str
+    location: str
+    in_place: bool = False
+    entry: str = ""
+    missing: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary; ``from_json`` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Recording:
+        """Read what ``to_json`` wrote."""
+        values = dict(document)
+        values["name"] = RecordingName(**values["name"])
+        values["files"] = tuple(ManifestFile(**entry) for entry in values["files"])
+        return cls(**values)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all files together."""
+        return sum(entry.size_bytes for entry in self.files)
+
+
+def digest_document(document: Any) -> str:
+    """SHA-256 (hex) of a JSON document in canonical form: sorted keys, no white space."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_manifest(files: tuple[ManifestFile, ...]) -> str:
+    """Identity of a recording's bytes: order of listing does not matter, names and bytes do."""
+    return digest_document(sorted((f.path, f.size_bytes, f.sha256) for f in files))
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A request to sort one or more recordings under one configuration.
+
+    ``streams`` empty means every stream; ``overrides`` are flat or dotted configuration names.
+    """
+
+    recording_ids: tuple[str, ...]
+    preset: str = "kilosort4"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    streams: tuple[str, ...] = ()
+    idempotency_key: str = ""
+    submitter: str = ""
+    label: str = ""

@@ -1,0 +1,1 @@
+"""Sorted units: analyzer, quality metrics, curation, accuracy."""

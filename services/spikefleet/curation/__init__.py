@@ -1,0 +1,1 @@
+"""The room that applies quality thresholds to sorted units."""

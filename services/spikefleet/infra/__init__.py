@@ -1,0 +1,1 @@
+"""The outside: databases, stores, processes, wires."""

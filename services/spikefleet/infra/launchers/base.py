@@ -1,0 +1,80 @@
+"""Where an attempt executes: the ``Launcher`` Protocol and what an observer may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from spikefleet.core.attempts import AttemptSpec
+
+
+class Phase(StrEnum):
+    """What the outside can tell of an attempt."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    EXITED = "exited"  # ended, exit evidence below
+    GONE = "gone"  # no longer there and no exit evidence: LOST unless its outcome says otherwise
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How many attempts may run at once, by kind."""
+
+    cpu: int
+    gpu: int
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One attempt as the launcher sees it. ``outcome`` is the parsed outcome.json, when readable.
+
+    ``exit_code`` is None when nobody could collect it; ``signal`` is set when a signal killed the
+    runner's parent; ``oom_killed`` when the kernel or kubelet says so.
+    """
+
+    name: str
+    phase: Phase
+    exit_code: int | None = None
+    signal: int | None = None
+    oom_killed: bool = False
+    reason: str = ""
+    termination_message: str = ""
+    outcome: Mapping[str, object] | None = None
+    heartbeat: Mapping[str, object] | None = None
+
+
+class NoSlotError(RuntimeError):
+    """Every slot of the wanted kind is taken; nothing was started. Ask again later."""
+
+
+class Launcher(Protocol):
+    """Starts, lists and stops attempts. Every call is idempotent by attempt name.
+
+    ``start`` twice with one name runs one attempt. ``observe`` lists every attempt that was started
+    and not yet forgotten, those that survived a restart of the service included. ``stop`` returns
+    at once; the end shows in a later ``observe``. ``forget`` removes what an ended attempt left
+    behind; it is called only after its outcome is on record.
+    """
+
+    def start(self, spec: AttemptSpec) -> None:
+        """Start the attempt. Raises NoSlotError; OSError when the machine refuses."""
+        ...
+
+    def observe(self) -> dict[str, Observation]:
+        """Return every known attempt by name."""
+        ...
+
+    def stop(self, name: str, *, grace_s: float) -> None:
+        """Ask the attempt to end (SIGTERM), and make it end after ``grace_s``. Unknown: no-op."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """Drop an ended attempt's leftovers. A live attempt is left alone. Unknown: no-op."""
+        ...
+
+    def free_slots(self) -> Slots:
+        """Slots not taken right now."""
+        ...

@@ -1,0 +1,1 @@
+"""State and bytes: runs in SQL, artifacts in a store."""

@@ -1,0 +1,163 @@
+"""Where bytes live: the ``ArtifactStore`` Protocol, the manifest and the key layout.
+
+An artifact is a prefix with files under it, valid only through its ``manifest.json``, which is
+written last. Keys are written once; only ``current.json`` pointers may be swapped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+MANIFEST = "manifest.json"
+POINTER = "current.json"
+
+
+class ArtifactExistsError(FileExistsError):
+    """The key has been written before, with other bytes. Artifacts are immutable."""
+
+
+class ArtifactMissingError(FileNotFoundError):
+    """No such key, or a prefix without a complete manifest."""
+
+
+class ArtifactDamagedError(ValueError):
+    """Bytes that do not match their digest or their manifest."""
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A key with the size and SHA-256 (hex) of its bytes."""
+
+    key: str
+    size_bytes: int
+    sha256: str
+
+
+class ArtifactStore(Protocol):
+    """Write-once object storage. Keys are relative POSIX paths without ``..``.
+
+    Writing the same bytes to a key again is a no-op; other bytes raise ArtifactExistsError.
+    """
+
+    url: str
+
+    def put_bytes(self, key: str, data: bytes) -> StoredFile:
+        """Store ``data`` under ``key``."""
+        ...
+
+    def put_file(self, key: str, path: Path) -> StoredFile:
+        """Store a file's bytes under ``key``. The source is left alone."""
+        ...
+
+    def get_bytes(self, key: str) -> bytes:
+        """Read a whole key. Raises ArtifactMissingError."""
+        ...
+
+    def read_chunks(
+        self, key: str, *, offset: int = 0, chunk_bytes: int = 1 << 20
+    ) -> Iterator[bytes]:
+        """Read a key from ``offset`` in chunks. Raises ArtifactMissingError."""
+        ...
+
+    def fetch(self, key: str, path: Path) -> None:
+        """Copy a key to a local file, atomically. Raises ArtifactMissingError."""
+        ...
+
+    def size(self, key: str) -> int | None:
+        """Bytes stored under ``key``; None when absent."""
+        ...
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """Every key below ``prefix`` (a folder, not a string prefix), sorted."""
+        ...
+
+    def swap_pointer(self, key: str, document: Mapping[str, object]) -> None:
+        """Replace a ``current.json`` atomically. Raises ValueError for any other name."""
+        ...
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Remove an unfinished prefix. Raises ValueError when it has a manifest."""
+        ...
+
+
+@runtime_checkable
+class HasLocalPaths(Protocol):
+    """A store whose keys are files on this machine: inputs need no copy."""
+
+    def local_path(self, key: str) -> Path:
+        """The file or folder behind ``key``. Raises ArtifactMissingError."""
+        ...
+
+
+def publish_folder(store: ArtifactStore, prefix: str, folder: Path) -> list[StoredFile]:
+    """Store every file of ``folder`` under ``prefix``, then the manifest, last.
+
+    Returns the stored files. A prefix that already has a complete manifest is left as it is.
+    """
+    if store.size(f"{prefix}/{MANIFEST}") is not None:
+        return verify_prefix(store, prefix)
+    stored = [
+        store.put_file(f"{prefix}/{path.relative_to(folder).as_posix()}", path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+    write_manifest(store, prefix, stored)
+    return stored
+
+
+def write_manifest(store: ArtifactStore, prefix: str, files: list[StoredFile]) -> None:
+    """Make the prefix valid: list its files with sizes and digests."""
+    document = {
+        "version": 1,
+        "files": [
+            {
+                "path": file.key.removeprefix(f"{prefix}/"),
+                "size_bytes": file.size_bytes,
+                "sha256": file.sha256,
+            }
+            for file in sorted(files, key=lambda f: f.key)
+        ],
+    }
+    store.put_bytes(f"{prefix}/{MANIFEST}", json.dumps(document, indent=1).encode())
+
+
+def verify_prefix(store: ArtifactStore, prefix: str) -> list[StoredFile]:
+    """Return the files of a complete prefix; every listed file is present with its size.
+
+    Raises ArtifactMissingError without a manifest, ArtifactDamagedError when a file is short.
+    """
+    raw = store.get_bytes(f"{prefix}/{MANIFEST}")
+    try:
+        entries = json.loads(raw)["files"]
+        files = [
+            StoredFile(f"{prefix}/{e['path']}", int(e["size_bytes"]), str(e["sha256"]))
+            for e in entries
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactDamagedError(f"the manifest of {prefix} cannot be read") from error
+    for file in files:
+        size = store.size(file.key)
+        if size != file.size_bytes:
+            raise ArtifactDamagedError(
+                f"{file.key} has {size} bytes where its manifest says {file.size_bytes}"
+            )
+    return files
+
+
+def recording_prefix(recording_id: str) -> str:
+    """Key prefix of an uploaded recording."""
+    return f"recordings/{recording_id}"
+
+
+def attempt_prefix(run_id: str, stage: str, number: int) -> str:
+    """Key prefix of everything one attempt writes."""
+    return f"runs/{run_id}/attempts/{stage}-{number}"
+
+
+def pointer_key(run_id: str) -> str:
+    """Key of the small file that names the winning attempt of every stage."""
+    return f"runs/{run_id}/{POINTER}"

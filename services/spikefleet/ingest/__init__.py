@@ -1,0 +1,1 @@
+"""The room that takes recordings and submissions."""

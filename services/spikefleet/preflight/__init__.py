@@ -1,0 +1,1 @@
+"""The room that looks at a recording before a sorter does."""

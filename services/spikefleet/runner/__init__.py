@@ -1,0 +1,1 @@
+"""One attempt: a parent that outlives the sorter, and the child that sorts."""
