@@ -1,0 +1,69 @@
+# One door for people and for continuous integration. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+SORTER ?= kilosort4
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+READY := $(VENV)/.stubs-made
+# Pinned by hand: constraints cannot name a local build (+cpu, +cu130), so torch goes in first.
+TORCH := torch==2.13.0
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+PROTOS := $(shell find protos -name '*.proto')
+
+.PHONY: help venv demo serve test check bench protos clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+venv: $(READY) ## Make .venv with everything installed (done again only when its inputs change)
+
+$(INSTALLED): pyproject.toml hatch_build.py images/constraints/embedded.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || scripts/install-debian venv
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet "pip>=25"
+	$(PIP) install "$(TORCH)"
+	$(PIP) install -e ".[embedded,dev]" -c images/constraints/embedded.txt
+	@touch $@
+
+# Apart from the installation: an edited proto costs a second, not a reinstallation.
+$(READY): $(INSTALLED) hatch_build.py $(PROTOS)
+	$(BIN)/python hatch_build.py
+	@touch $@
+
+protos: $(INSTALLED) ## Generate the gRPC stubs again
+	$(BIN)/python hatch_build.py
+
+demo: $(READY) ## Sort a recording with known spikes, end to end (SORTER=kilosort4)
+	$(BIN)/spikefleet demo --sorter $(SORTER) --out demo
+
+serve: $(READY) ## Start the service on this machine (ARGS="--address 127.0.0.1:7433")
+	$(BIN)/spikefleet serve $(ARGS)
+
+check: $(READY) ## Format, lint, protos, storeys, types: everything that needs no test run
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	cd protos && ../$(BIN)/buf lint
+	scripts/check-protos $(BIN)/buf
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+test: $(READY) ## Run every test (ARGS="tests/unit -k name" for some)
+	@scripts/install-debian test
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(READY) ## Measure the runner's overhead and the control plane's import time
+	$(BIN)/python -m bench.run $(ARGS)
+
+clean: ## Remove what the targets above made, the environment included
+	rm -rf $(VENV) demo build dist bench/results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find services tests bench -name __pycache__ -prune -exec rm -rf {} +
