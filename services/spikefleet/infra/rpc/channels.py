@@ -1,0 +1,183 @@
+"""How a caller reaches a service: channel, deadline, request id, and what is tried again.
+
+Decides that only calls which change nothing, or carry an idempotency key, are repeated, and only
+on UNAVAILABLE. A call without a deadline gets one; a stream gets none. It sends no credentials.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import secrets
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import grpc
+import grpc.aio
+
+from spikefleet.infra.rpc.errors import REQUEST_ID_KEY
+
+_MAX_MESSAGE_BYTES = 16 << 20
+DEFAULT_DEADLINE_S = 30.0
+
+_PACKAGE = "spikefleet.api.v1"
+REPEATABLE: dict[str, tuple[str, ...]] = {
+    "IngestService": (
+        "CreateUpload",
+        "GetUpload",
+        "CompleteUpload",
+        "AbortUpload",
+        "RegisterRecording",
+        "GetRecording",
+        "Submit",
+    ),
+    "ControllerService": (
+        "CreateBatch",
+        "GetBatch",
+        "GetRun",
+        "ListRuns",
+        "ListRunEvents",
+        "CancelRun",
+        "ListHolds",
+    ),
+    "PreflightService": ("DescribeRecording", "Check"),
+    "CurationService": ("Curate",),
+    "ReporterService": ("Render", "GetReport", "ListArtifacts"),
+}
+"""Calls that may be sent twice: they read, or they write the same thing under the same key."""
+
+
+def service_config() -> str:
+    """The channel's service config as JSON: retries for ``REPEATABLE`` calls only."""
+    names = [
+        {"service": f"{_PACKAGE}.{service}", "method": method}
+        for service, methods in REPEATABLE.items()
+        for method in methods
+    ]
+    policy = {
+        "maxAttempts": 4,
+        "initialBackoff": "0.2s",
+        "maxBackoff": "2s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    return json.dumps(
+        {
+            "methodConfig": [{"name": names, "retryPolicy": policy}],
+            "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.2},
+        }
+    )
+
+
+def _options() -> list[tuple[str, Any]]:
+    return [
+        ("grpc.service_config", service_config()),
+        ("grpc.enable_retries", 1),
+        ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.min_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+        # An institute's proxy must not see a call to this machine.
+        ("grpc.enable_http_proxy", 0),
+    ]
+
+
+class _CallDetails(NamedTuple):
+    method: str
+    timeout: float | None
+    metadata: Any
+    credentials: Any
+    wait_for_ready: bool | None
+    compression: Any
+
+
+class _Prepared(
+    grpc.UnaryUnaryClientInterceptor,  # type: ignore[misc,unused-ignore]
+    grpc.UnaryStreamClientInterceptor,  # type: ignore[misc,unused-ignore]
+    grpc.StreamStreamClientInterceptor,  # type: ignore[misc,unused-ignore]
+):
+    """Gives every call a request id, and unary calls a deadline."""
+
+    def __init__(self, deadline_s: float) -> None:
+        self._deadline_s = deadline_s
+
+    def _details(self, details: Any, *, unary: bool) -> _CallDetails:
+        metadata = list(details.metadata or ())
+        if all(key != REQUEST_ID_KEY for key, _ in metadata):
+            metadata.append((REQUEST_ID_KEY, secrets.token_hex(8)))
+        timeout = details.timeout
+        if timeout is None and unary:
+            timeout = self._deadline_s
+        return _CallDetails(
+            details.method,
+            timeout,
+            metadata,
+            getattr(details, "credentials", None),
+            getattr(details, "wait_for_ready", None),
+            getattr(details, "compression", None),
+        )
+
+    def intercept_unary_unary(
+        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
+    ) -> Any:
+        return continuation(self._details(client_call_details, unary=True), request)
+
+    def intercept_unary_stream(
+        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
+    ) -> Any:
+        return continuation(self._details(client_call_details, unary=False), request)
+
+    def intercept_stream_stream(
+        self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        return continuation(self._details(client_call_details, unary=False), request_iterator)
+
+
+class _PreparedAio(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc,unused-ignore]
+    """The same for asyncio callers, unary calls."""
+
+    def __init__(self, deadline_s: float) -> None:
+        self._deadline_s = deadline_s
+
+    async def intercept_unary_unary(
+        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
+    ) -> Any:
+        metadata = grpc.aio.Metadata(*(client_call_details.metadata or ()))
+        if metadata.get(REQUEST_ID_KEY) is None:
+            metadata.add(REQUEST_ID_KEY, secrets.token_hex(8))
+        timeout = client_call_details.timeout
+        details = grpc.aio.ClientCallDetails(
+            client_call_details.method,
+            self._deadline_s if timeout is None else timeout,
+            metadata,
+            client_call_details.credentials,
+            client_call_details.wait_for_ready,
+        )
+        return await continuation(details, request)
+
+
+def dial(address: str, *, deadline_s: float = DEFAULT_DEADLINE_S) -> grpc.Channel:
+    """Return a channel to ``host:port``; it connects when first used and reconnects by itself."""
+    channel = grpc.insecure_channel(address, options=_options())
+    return grpc.intercept_channel(channel, _Prepared(deadline_s))
+
+
+def dial_aio(address: str, *, deadline_s: float = DEFAULT_DEADLINE_S) -> grpc.aio.Channel:
+    """Return an asyncio channel to ``host:port``."""
+    return grpc.aio.insecure_channel(
+        address, options=_options(), interceptors=[_PreparedAio(deadline_s)]
+    )
+
+
+def is_loopback(address: str) -> bool:
+    """True when ``host:port`` names this machine without a name service."""
+    host = address.rsplit(":", 1)[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

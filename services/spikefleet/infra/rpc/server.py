@@ -1,0 +1,139 @@
+"""One grpc.aio server: services, health, reflection, and an end that loses nothing.
+
+Decides the order of a shutdown: say NOT_SERVING, end open streams with UNAVAILABLE and
+RetryInfo, let calls in flight finish within the grace, stop. It chooses no service and reads
+no settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from spikefleet.infra.rpc import interceptors
+from spikefleet.infra.rpc.interceptors import RpcMeter
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One service to serve. ``service`` is its full name, ``add`` the generated function."""
+
+    service: str
+    servicer: Any
+    add: Callable[[Any, grpc.aio.Server], None]
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """How the server behaves.
+
+    ``propagation_s`` is how long load balancers need to hear NOT_SERVING before streams end;
+    ``grace_s`` what calls in flight may still take; ``unary_cap_s`` what any unary call may take.
+    """
+
+    meter: RpcMeter | None = None
+    reflection: bool = True
+    unary_cap_s: float = 3600.0
+    propagation_s: float = 0.0
+    grace_s: float = 10.0
+    max_message_bytes: int = 16 * _MIB
+    extra: Sequence[tuple[str, Any]] = field(default=())
+
+
+class RpcServer:
+    """Serves ``registrations`` at ``address`` (``host:port``; port 0 takes a free one)."""
+
+    def __init__(
+        self,
+        address: str,
+        registrations: Sequence[Registration],
+        options: ServerOptions | None = None,
+    ) -> None:
+        self._address = address
+        self._registrations = tuple(registrations)
+        self._options = options or ServerOptions()
+        self._draining = asyncio.Event()
+        self._health = health.aio.HealthServicer()
+        self._server: grpc.aio.Server | None = None
+        self.port = 0
+
+    async def start(self) -> int:
+        """Bind and serve; return the bound port. Raises OSError when the address is taken."""
+        server = grpc.aio.server(interceptors=self._interceptors(), options=self._grpc_options())
+        for registration in self._registrations:
+            registration.add(registration.servicer, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = [registration.service for registration in self._registrations]
+        if self._options.reflection:
+            reflection.enable_server_reflection(
+                (*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+            )
+        try:
+            self.port = server.add_insecure_port(self._address)
+        except RuntimeError as error:
+            raise OSError(
+                f"cannot listen at {self._address}; is a service running there already?"
+            ) from error
+        await server.start()
+        for name in names:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._server = server
+        return self.port
+
+    async def set_serving(self, service: str, serving: bool) -> None:
+        """Tell health checks whether one service can do its work ("" is the whole server)."""
+        status = health_pb2.HealthCheckResponse
+        await self._health.set(service, status.SERVING if serving else status.NOT_SERVING)
+
+    async def drain(self) -> None:
+        """Shut down in order; returns when no call is left. A second call waits for the first."""
+        server = self._server
+        if server is None:
+            return
+        await self._health.enter_graceful_shutdown()
+        if self._options.propagation_s and not self._draining.is_set():
+            await asyncio.sleep(self._options.propagation_s)
+        self._draining.set()
+        await server.stop(self._options.grace_s)
+
+    async def serve_until(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set, then drain. Starts the server when nobody has."""
+        if self._server is None:
+            await self.start()
+        try:
+            await stop.wait()
+        finally:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(self.drain())
+
+    def _interceptors(self) -> list[grpc.aio.ServerInterceptor]:
+        meter = self._options.meter
+        return [
+            interceptors.request_ids(),
+            *([interceptors.metering(meter)] if meter is not None else []),
+            interceptors.deadlines(self._options.unary_cap_s),
+            interceptors.error_mapping(),
+            interceptors.draining_streams(self._draining),
+        ]
+
+    def _grpc_options(self) -> list[tuple[str, Any]]:
+        return [
+            ("grpc.max_receive_message_length", self._options.max_message_bytes),
+            ("grpc.max_send_message_length", self._options.max_message_bytes),
+            ("grpc.so_reuseport", 0),  # two services on one port is a mistake, not a balance
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+            *self._options.extra,
+        ]
