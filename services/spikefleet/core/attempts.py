@@ -78,6 +78,7 @@ class AttemptSpec:
 
     ``config`` is the fully resolved sorting configuration (nested groups); ``limits`` and the
     addresses are strings or numbers so that the parent can read them without the science stack.
+    ``duration_s`` is the recording's length (0 = unknown): longer recordings may be silent longer.
     """
 
     run_id: str
@@ -97,6 +98,7 @@ class AttemptSpec:
     deadline_s: float = 0.0
     gpu: bool = False
     cpus: int = 1
+    duration_s: float = 0.0
     version: int = 1
 
     def to_json(self) -> dict[str, Any]:

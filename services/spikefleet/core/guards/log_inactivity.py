@@ -1,0 +1,103 @@
+"""Has the sorter fallen silent? Any change of a watched log is life; long silence is a stall.
+
+A log that vanishes is not life: the clock keeps running, so deleting a log cannot blind the guard.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.guards.base import Reading
+
+_Mark = tuple[int, int, int]
+
+
+def compute_inactivity_timeout_s(
+    base_s: float, per_min_s: float, duration_min: float | None, max_s: float | None
+) -> float:
+    """Return the silence allowed for a recording of ``duration_min`` minutes, in seconds.
+
+    ``base_s + per_min_s * duration_min``, at most ``max_s`` (None = no cap). An unknown, negative
+    or NaN duration counts as 0. Raises ValueError for settings that are not finite numbers.
+    """
+    settings = [base_s, per_min_s] if max_s is None else [base_s, per_min_s, max_s]
+    if not all(math.isfinite(value) and value >= 0 for value in settings):
+        raise ValueError(f"inactivity settings must be finite seconds >= 0, not {settings}")
+    known = duration_min is not None and math.isfinite(duration_min) and duration_min > 0
+    timeout_s = base_s + per_min_s * (duration_min if known and duration_min is not None else 0.0)
+    return timeout_s if max_s is None else min(timeout_s, max_s)
+
+
+class LogInactivityWatchdog:
+    """Trips when none of the watched logs changed for ``timeout_s`` seconds.
+
+    ``files`` are watched by name; in ``folder`` every ``*.log`` and every name of ``log_names``
+    counts, wherever it appears. The clock starts at the first reading.
+    """
+
+    name = "log_inactivity"
+
+    def __init__(
+        self,
+        files: Iterable[Path],
+        *,
+        timeout_s: float,
+        folder: Path | None = None,
+        log_names: Iterable[str] = (),
+        interval_s: float = 5.0,
+    ) -> None:
+        if not math.isfinite(timeout_s) or timeout_s <= 0:
+            raise ValueError(f"an inactivity timeout must be a finite time > 0 s, not {timeout_s}")
+        self.interval_s = min(interval_s, timeout_s / 4)
+        self._timeout_s = timeout_s
+        self._files = tuple(files)
+        self._folder = folder
+        self._names = frozenset(log_names)
+        self._marks: dict[Path, _Mark] = {}
+        self._alive_at_s: float | None = None
+
+    def read(self, now_s: float) -> Reading:
+        """Compare every watched log with the last look."""
+        marks = {path: mark for path in self._watched() if (mark := _mark(path)) is not None}
+        has_moved = any(self._marks.get(path) != mark for path, mark in marks.items())
+        self._marks.update(marks)
+        if self._alive_at_s is None or has_moved:
+            self._alive_at_s = now_s
+        silent_s = now_s - self._alive_at_s
+        values = {"silent_seconds": silent_s, "timeout_seconds": self._timeout_s}
+        warning = ""
+        if silent_s >= self._timeout_s / 2:
+            warning = f"no log line for {silent_s:.0f} s (stopped at {self._timeout_s:.0f} s)"
+        trip = self._trip(silent_s) if silent_s >= self._timeout_s else None
+        return Reading(self.name, values, warning, trip)
+
+    def _watched(self) -> Iterable[Path]:
+        yield from self._files
+        if self._folder is not None and self._folder.is_dir():
+            for path in self._folder.rglob("*"):
+                if path.suffix == ".log" or path.name in self._names:
+                    yield path
+
+    def _trip(self, silent_s: float) -> Failure:
+        return Failure(
+            FailureCode.SORTER_TIMEOUT,
+            f"The sorter wrote nothing for {silent_s:.0f} s; {self._timeout_s:.0f} s are allowed.",
+            rule_id="guard.log_inactivity",
+            evidence={
+                "inactivity_s": round(silent_s, 1),
+                "timeout_s": self._timeout_s,
+                "log_path": str(self._files[0]) if self._files else "",
+            },
+        )
+
+
+def _mark(path: Path) -> _Mark | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,0 +1,62 @@
+"""How we log: constant event names with fields, as JSON at the edge or as a line for people."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import IO
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    """What the caller passed as ``extra``."""
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: at, level, logger, event, then the event's own fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render one record."""
+        document: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        document.update(_fields(record))
+        if record.exc_info:
+            document["trace"] = self.formatException(record.exc_info)
+        return json.dumps(document, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """A line for people: time, level, event, ``key=value`` fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render one record."""
+        at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        words = [at, record.levelname.lower().ljust(7), record.getMessage()]
+        words += [f"{key}={value}" for key, value in _fields(record).items()]
+        line = " ".join(words)
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def configure_logging(
+    *, as_json: bool, level: str = "INFO", stream: IO[str] | None = None
+) -> logging.Handler:
+    """Send every log record to ``stream`` (stderr) in one form; replaces earlier handlers.
+
+    Returns the handler, so that a caller may remove it again.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    return handler
