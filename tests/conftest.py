@@ -1,0 +1,29 @@
+"""What every test run needs before the science stack is imported. Decides no behaviour of tests."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# One thread per library: two test processes must not fight over two cores, and results stay equal.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+# Compiled once per checkout, shared by every sorter child a test starts.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".pytest_cache" / "numba"))
+os.environ.setdefault("MPLBACKEND", "agg")
+# A developer's own settings must not decide whether a test passes.
+for _name in [name for name in os.environ if name.startswith("SPIKEFLEET_")]:
+    del os.environ[_name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a CUDA device where there is none, and say so."""
+    if shutil.which("nvidia-smi") is not None or Path("/dev/nvidia0").exists():
+        return
+    skip = pytest.mark.skip(reason="needs a CUDA device; neither nvidia-smi nor /dev/nvidia0 here")
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(skip)

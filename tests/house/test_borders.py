@@ -1,0 +1,108 @@
+"""Things that may happen in few named places: catching everything, reading the environment,
+printing, importing late."""
+
+import ast
+from pathlib import Path
+
+from tests.house.source import PACKAGE, calls_in, functions, in_package, parse, python_files, where
+
+CATCH_EVERYTHING = {"infra/rpc/interceptors.py", "runner/child.py", "controller/reconcile.py"}
+READ_THE_ENVIRONMENT = {"deploy/settings.py"}
+# Import late, each for a reason: one adapter by name, or a command that must not slow the others.
+SWITCHBOARDS = {
+    "__init__.py": "the notebook's verbs start a service; `import spikefleet` stays light",
+    "core/backends/base.py": "imports the one sorter that was asked for",
+    "cli/demo.py": "starts an embedded service, with the whole science stack",
+    "cli/inspect.py": "opens recordings; the other commands need no numpy",
+    "cli/serve.py": "starts an embedded service",
+}
+
+
+def _package_files() -> list[Path]:
+    return python_files("services/spikefleet")
+
+
+def _catches_everything(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(ast.unparse(name) in ("Exception", "BaseException") for name in caught)
+
+
+def test_everything_is_caught_at_three_borders_only() -> None:
+    found = [
+        where(path, node)
+        for path in _package_files()
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ExceptHandler)
+        and _catches_everything(node)
+        and in_package(path) not in CATCH_EVERYTHING
+    ]
+    assert found == []
+
+
+def test_the_environment_is_read_in_the_settings_only() -> None:
+    found = [
+        where(path, node)
+        for path in _package_files()
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node) in ("os.environ", "os.environb", "os.getenv", "os.putenv")
+        and in_package(path) not in READ_THE_ENVIRONMENT
+    ]
+    assert found == []
+
+
+def test_only_the_command_line_prints() -> None:
+    found = [
+        where(path, call)
+        for path in _package_files()
+        for name, call in calls_in(parse(path))
+        if name in ("print", "rich.print", "click.echo") and not in_package(path).startswith("cli/")
+    ]
+    assert found == []
+
+
+def test_no_exit_path_skips_its_recorded_end() -> None:
+    found = [
+        where(path, node)
+        for path in _package_files()
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "os._exit"
+    ]
+    assert found == []
+
+
+def _late_imports(path: Path) -> list[str]:
+    tree = parse(path)
+    inside = {
+        id(node): node
+        for function in functions(tree)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    called = [
+        call
+        for name, call in calls_in(tree)
+        if name in ("import_module", "importlib.import_module", "__import__")
+    ]
+    return [where(path, node) for node in [*inside.values(), *called]]
+
+
+def test_imports_stand_at_the_top_but_for_the_named_switchboards() -> None:
+    found = [
+        at
+        for path in _package_files()
+        if in_package(path) not in SWITCHBOARDS
+        for at in _late_imports(path)
+    ]
+    assert found == []
+
+
+def test_every_named_switchboard_still_imports_late() -> None:
+    idle = [
+        name
+        for name in SWITCHBOARDS
+        if not (PACKAGE / name).is_file() or not _late_imports(PACKAGE / name)
+    ]
+    assert idle == []
