@@ -49,6 +49,13 @@ class SorterBackend(Protocol):
         """Versions of the libraries that decide the result, for provenance."""
         ...
 
+    def resolve(self, request: SortRequest) -> dict[str, Any]:
+        """The parameters this request will run with, decided by the recording where needed.
+
+        Raises InvalidConfigurationError for a name the sorter does not have.
+        """
+        ...
+
     def sort(self, request: SortRequest) -> BaseSorting:
         """Sort; raise what the sorter raises. No spikes: InsufficientActivityError."""
         ...

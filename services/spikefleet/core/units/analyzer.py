@@ -1,0 +1,89 @@
+"""The analyzer of a sort: everything curation and the report need, kept without the raw recording.
+
+It is built once, beside the prepared data, and then travels alone: thresholds can be changed and a
+run curated again from it in seconds. It decides no quality; it only measures.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from spikeinterface.core import create_sorting_analyzer
+
+if TYPE_CHECKING:
+    from spikeinterface.core import BaseRecording, BaseSorting, SortingAnalyzer
+
+DENSE_CHANNELS = 64
+SPARSE_RADIUS_UM = 150.0
+
+
+class WaveformConfig(Protocol):
+    """The fields of the configuration's waveform group that the analyzer reads."""
+
+    @property
+    def ms_before(self) -> float:
+        """Milliseconds kept before a spike."""
+        ...
+
+    @property
+    def ms_after(self) -> float:
+        """Milliseconds kept after a spike."""
+        ...
+
+    @property
+    def max_waveforms_per_unit(self) -> int:
+        """Spikes sampled per unit."""
+        ...
+
+
+def build_analyzer(
+    recording: BaseRecording,
+    sorting: BaseSorting,
+    folder: Path,
+    waveform: WaveformConfig,
+    seed: int,
+    n_jobs: int = 1,
+) -> SortingAnalyzer:
+    """Measure every unit of ``sorting`` on ``recording`` and keep the result in ``folder``.
+
+    In µV: waveforms of sampled spikes, mean and standard deviation templates, noise levels, an
+    amplitude for every spike; in µm: unit locations; correlograms in ms. All channels are kept up
+    to 64; above that, the channels within 150 µm of a unit. The same seed gives the same analyzer.
+    A sorting without units gives an analyzer that holds noise levels only.
+    """
+    jobs = {"n_jobs": n_jobs, "pool_engine": "thread", "progress_bar": False}
+    has_units = len(sorting.unit_ids) > 0
+    sparse = has_units and recording.get_num_channels() > DENSE_CHANNELS
+    options: dict[str, Any] = (
+        {"method": "radius", "radius_um": SPARSE_RADIUS_UM, "seed": seed, **jobs} if sparse else {}
+    )
+    analyzer = create_sorting_analyzer(
+        sorting,
+        recording,
+        format="binary_folder",
+        folder=folder,
+        sparse=sparse,
+        return_in_uV=recording.has_scaleable_traces(),
+        **options,
+    )
+    # Correlograms and locations by the methods that compile nothing: a cold compiler costs more
+    # here than the measuring.
+    analyzer.compute("noise_levels", random_slices_kwargs={"seed": seed})
+    if has_units:
+        analyzer.compute(
+            {
+                "random_spikes": {
+                    "method": "uniform",
+                    "max_spikes_per_unit": waveform.max_waveforms_per_unit,
+                    "seed": seed,
+                },
+                "waveforms": {"ms_before": waveform.ms_before, "ms_after": waveform.ms_after},
+                "templates": {"operators": ["average", "std"]},
+                "unit_locations": {"method": "center_of_mass"},
+                "spike_amplitudes": {},
+                "correlograms": {"window_ms": 100.0, "bin_ms": 1.0, "method": "numpy"},
+            },
+            **jobs,
+        )
+    return analyzer
