@@ -92,6 +92,18 @@ def from_timestamp(message: Timestamp) -> datetime:
     return message.ToDatetime(tzinfo=UTC)
 
 
+def enum_word(enum: Any, value: int) -> str:
+    """Return an enum value's own word, lower case ("warn"); "" when unspecified or unknown.
+
+    ``enum`` is a generated enum; its values share a prefix, which is dropped.
+    """
+    names = {number: name for name, number in enum.items()}
+    unspecified = names[0]
+    name = names.get(value, unspecified)
+    prefix = unspecified.removesuffix("UNSPECIFIED")
+    return "" if name == unspecified else str(name.removeprefix(prefix)).lower()
+
+
 def to_failure(failure: Failure | None) -> failure_pb2.Failure | None:
     """Return the message of a failure, with what its table row says."""
     if failure is None:

@@ -67,9 +67,17 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "UNKNOWN_STREAM": Reason(
             Code.INVALID_ARGUMENT, "Choose one of the streams the message lists."
         ),
-        "RUN_NOT_FOUND": Reason(Code.NOT_FOUND, "List the runs to see their ids.", resource="run"),
+        "RUN_NOT_FOUND": Reason(
+            Code.NOT_FOUND,
+            "List the runs to see their ids.",
+            (f"{_STORES}.run_records.RunNotFoundError",),
+            resource="run",
+        ),
         "BATCH_NOT_FOUND": Reason(
-            Code.NOT_FOUND, "List the runs to see their batches.", resource="batch"
+            Code.NOT_FOUND,
+            "List the runs to see their batches.",
+            (f"{_STORES}.run_records.BatchNotFoundError",),
+            resource="batch",
         ),
         "RECORDING_NOT_FOUND": Reason(
             Code.NOT_FOUND, "Upload or register the recording first.", resource="recording"
