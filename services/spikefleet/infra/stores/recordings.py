@@ -1,0 +1,89 @@
+"""Accepted recordings: immutable, and one row for one name with the same bytes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from spikefleet.core.submissions import Recording
+from spikefleet.infra.stores.database import Clock, Database, utc_now
+from spikefleet.infra.stores.tables import RECORDING
+
+
+class RecordingNotFoundError(KeyError):
+    """No recording has this id."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class RecordingStore:
+    """Remembers recordings. Nothing here changes or removes one."""
+
+    def __init__(self, database: Database, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def add(self, recording: Recording) -> Recording:
+        """Store a recording; return the stored one.
+
+        The same digest under the same name is the recording that is already there. One that was
+        missing when it was registered is always new: nobody knows what it would have been.
+        """
+        name = str(recording.name)
+        with self._database.write() as connection:
+            if not recording.missing:
+                found = connection.execute(
+                    select(RECORDING.c.document).where(
+                        RECORDING.c.digest == recording.digest,
+                        RECORDING.c.name == name,
+                        ~RECORDING.c.missing,
+                    )
+                ).scalar_one_or_none()
+                if found is not None:
+                    return Recording.from_json(found)
+            last = connection.execute(select(func.max(RECORDING.c.serial))).scalar()
+            connection.execute(
+                RECORDING.insert().values(
+                    recording_id=recording.recording_id,
+                    serial=(last or 0) + 1,
+                    name=name,
+                    digest=recording.digest,
+                    missing=recording.missing,
+                    document=recording.to_json(),
+                    created_at=self._clock(),
+                )
+            )
+        return recording
+
+    def get(self, recording_id: str) -> Recording:
+        """Return one recording. Raises RecordingNotFoundError."""
+        query = select(RECORDING.c.document).where(RECORDING.c.recording_id == recording_id)
+        with self._database.read() as connection:
+            document = connection.execute(query).scalar_one_or_none()
+        if document is None:
+            raise RecordingNotFoundError(f"no recording {recording_id!r}; register or upload it")
+        return Recording.from_json(document)
+
+    def accepted_at(self, recording_id: str) -> datetime:
+        """Return when a recording was accepted, aware UTC. Raises RecordingNotFoundError."""
+        query = select(RECORDING.c.created_at).where(RECORDING.c.recording_id == recording_id)
+        with self._database.read() as connection:
+            found = connection.execute(query).scalar_one_or_none()
+        if found is None:
+            raise RecordingNotFoundError(f"no recording {recording_id!r}; register or upload it")
+        accepted: datetime = found
+        return accepted
+
+    def find_by_digest(self, digest: str) -> Recording | None:
+        """Return the newest recording with these bytes, whatever its name. None: there is none."""
+        query = (
+            select(RECORDING.c.document)
+            .where(RECORDING.c.digest == digest, ~RECORDING.c.missing)
+            .order_by(RECORDING.c.serial.desc())
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            document = connection.execute(query).scalar_one_or_none()
+        return None if document is None else Recording.from_json(document)

@@ -1,0 +1,125 @@
+"""What goes into the run store and comes out of it beside runs: values and errors, no SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from spikefleet.core.attempts import AttemptState, Stage
+from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import RunState
+
+
+class _NotFoundError(KeyError):
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class RunNotFoundError(_NotFoundError):
+    """No run has this id."""
+
+
+class BatchNotFoundError(_NotFoundError):
+    """No batch has this id."""
+
+
+class AttemptNotFoundError(_NotFoundError):
+    """No attempt has this id."""
+
+
+class StaleRunError(RuntimeError):
+    """The run changed since it was read; nothing was written. Read it again and decide anew."""
+
+
+class BadCursorError(ValueError):
+    """A page cursor that this store did not give out."""
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """One run to make. ``lane`` empty means the backend's name."""
+
+    recording_id: str
+    recording_name: str
+    stream: str
+    backend: str
+    config: Mapping[str, Any]
+    config_digest: str
+    sort_digest: str
+    identity: str
+    lane: str = ""
+
+
+@dataclass(frozen=True)
+class NewBatch:
+    """One submission. An empty ``idempotency_key`` makes a new batch every time."""
+
+    submitter: str
+    label: str
+    idempotency_key: str
+    runs: tuple[NewRun, ...]
+
+
+@dataclass(frozen=True)
+class BatchRecord:
+    """A stored batch: ``run_ids`` in submission order, and those that existed before it."""
+
+    batch_id: str
+    run_ids: tuple[str, ...]
+    existing_run_ids: tuple[str, ...]
+    submitter: str
+    label: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class RunChanges:
+    """What else changes with a move. None means: as it was.
+
+    ``result`` is merged into the run's, ``drop_result`` names entries to remove first.
+    ``not_before`` lives only as long as the state it was given with. Reopening a terminal run
+    clears status, failure and the cancel request unless they are given here. ``hold_reason`` is
+    written with a move to HELD when the lane has no hold yet (default: the failure's message).
+    """
+
+    stage: Stage | None = None
+    status: RunStatus | None = None
+    failure: Failure | None = None
+    result: Mapping[str, Any] = field(default_factory=dict)
+    drop_result: tuple[str, ...] = ()
+    not_before: datetime | None = None
+    cancel_requested: bool | None = None
+    lane: str = ""
+    hold_reason: str = ""
+    clear_failure: bool = False
+    clear_status: bool = False
+
+
+@dataclass(frozen=True)
+class AttemptEnd:
+    """How an attempt ended and what follows for its run, committed together.
+
+    ``kind`` and ``body`` are the run's event: the decision with its evidence and rule id.
+    """
+
+    attempt_state: AttemptState
+    run_to: RunState
+    kind: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+    changes: RunChanges = field(default_factory=RunChanges)
+
+
+@dataclass(frozen=True)
+class HoldRecord:
+    """A lane on hold, the run that caused it, and how many runs wait in it."""
+
+    lane: str
+    reason: str
+    run_id: str
+    held_run_count: int
+    created_at: datetime

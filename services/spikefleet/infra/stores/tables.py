@@ -1,0 +1,228 @@
+"""The tables as SQLAlchemy Core sees them, and the three column types that differ by database.
+
+``migrations`` decides what a database really holds; a test keeps the two equal. Nothing here is
+mapped to classes: rows become the frozen dataclasses of ``core`` in the store modules.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware UTC timestamp. A naive one is refused: nobody could say which hour it means."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware time into what the driver stores."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone; pass an aware UTC time")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the stored time as aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class CleanText(TypeDecorator[str]):
+    """Text that every database takes: no NUL characters, no lone surrogates."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace what PostgreSQL would refuse."""
+        return None if value is None else clean_text(value)
+
+
+class Document(TypeDecorator[Any]):
+    """A JSON document. Non-finite numbers become null, because JSON has no word for them."""
+
+    impl = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Make any evidence storable."""
+        return clean_document(value)
+
+
+def clean_text(text: str) -> str:
+    """Replace NUL characters and lone surrogates; sorter logs and file names contain both."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+
+
+def clean_document(value: Any) -> Any:
+    """Return ``value`` as plain JSON data: dictionaries, lists, text, finite numbers, null."""
+    if isinstance(value, str):
+        return clean_text(str(value))
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {clean_text(str(key)): clean_document(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [clean_document(entry) for entry in value]
+    return clean_text(str(value))
+
+
+METADATA = MetaData()
+_SEQ = BigInteger().with_variant(Integer(), "sqlite")
+
+SCHEMA_VERSION = Table(
+    "schema_version",
+    METADATA,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("name", CleanText, nullable=False),
+    Column("applied_at", UtcTime, nullable=False),
+)
+
+RECORDING = Table(
+    "recording",
+    METADATA,
+    Column("recording_id", CleanText, primary_key=True),
+    Column("serial", BigInteger, nullable=False, unique=True),
+    Column("name", CleanText, nullable=False),
+    Column("digest", CleanText, nullable=False),
+    Column("missing", Boolean, nullable=False),
+    Column("document", Document, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+UPLOAD = Table(
+    "upload",
+    METADATA,
+    Column("upload_id", CleanText, primary_key=True),
+    Column("name", CleanText, nullable=False),
+    Column("files", Document, nullable=False),
+    Column("entry", CleanText, nullable=False),
+    Column("part_size_bytes", BigInteger, nullable=False),
+    Column("idempotency_key", CleanText, nullable=True, unique=True),
+    Column("state", CleanText, nullable=False),
+    Column("recording_id", CleanText, nullable=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+)
+
+UPLOAD_PART = Table(
+    "upload_part",
+    METADATA,
+    Column("upload_id", CleanText, ForeignKey("upload.upload_id"), primary_key=True),
+    Column("path", CleanText, primary_key=True),
+    Column("offset_bytes", BigInteger, primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", CleanText, nullable=False),
+)
+
+BATCH = Table(
+    "batch",
+    METADATA,
+    Column("batch_id", CleanText, primary_key=True),
+    Column("submitter", CleanText, nullable=False),
+    Column("label", CleanText, nullable=False),
+    Column("idempotency_key", CleanText, nullable=True, unique=True),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+RUN = Table(
+    "run",
+    METADATA,
+    Column("run_id", CleanText, primary_key=True),
+    Column("serial", BigInteger, nullable=False, unique=True),
+    Column("batch_id", CleanText, ForeignKey("batch.batch_id"), nullable=False),
+    Column("recording_id", CleanText, nullable=False),
+    Column("recording_name", CleanText, nullable=False),
+    Column("stream", CleanText, nullable=False),
+    Column("backend", CleanText, nullable=False),
+    Column("lane", CleanText, nullable=False),
+    Column("config", Document, nullable=False),
+    Column("config_digest", CleanText, nullable=False),
+    Column("sort_digest", CleanText, nullable=False),
+    Column("identity", CleanText, nullable=False, unique=True),
+    Column("submitter", CleanText, nullable=False),
+    Column("state", CleanText, nullable=False),
+    Column("stage", CleanText, nullable=False),
+    Column("status", CleanText, nullable=True),
+    Column("failure", Document, nullable=True),
+    Column("result", Document, nullable=False),
+    Column("progress", Document, nullable=False),
+    Column("not_before", UtcTime, nullable=True),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+)
+
+BATCH_RUN = Table(
+    "batch_run",
+    METADATA,
+    Column("batch_id", CleanText, ForeignKey("batch.batch_id"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("run_id", CleanText, ForeignKey("run.run_id"), nullable=False),
+    Column("existed", Boolean, nullable=False),
+)
+
+ATTEMPT = Table(
+    "attempt",
+    METADATA,
+    Column("attempt_id", CleanText, primary_key=True),
+    Column("run_id", CleanText, ForeignKey("run.run_id"), nullable=False),
+    Column("stage", CleanText, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("name", CleanText, nullable=False, unique=True),
+    Column("state", CleanText, nullable=False),
+    Column("params", Document, nullable=False),
+    Column("failure", Document, nullable=True),
+    Column("outcome", Document, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime, nullable=True),
+    UniqueConstraint("run_id", "stage", "number"),
+)
+
+EVENT = Table(
+    "event",
+    METADATA,
+    Column("seq", _SEQ, primary_key=True),
+    Column("run_id", CleanText, ForeignKey("run.run_id"), nullable=False),
+    Column("kind", CleanText, nullable=False),
+    Column("from_state", CleanText, nullable=False),
+    Column("to_state", CleanText, nullable=False),
+    Column("body", Document, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+HOLD = Table(
+    "hold",
+    METADATA,
+    Column("lane", CleanText, primary_key=True),
+    Column("reason", CleanText, nullable=False),
+    Column("run_id", CleanText, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)

@@ -1,0 +1,239 @@
+"""Uploads under way: which parts are safe. The server's word is what a rig resumes from.
+
+A part is written here only after its bytes are durable; this module sees no bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from spikefleet.core.submissions import ManifestFile, RecordingName
+from spikefleet.infra.stores.database import Clock, Database, utc_now
+from spikefleet.infra.stores.tables import UPLOAD, UPLOAD_PART, clean_document
+
+
+class UploadState(StrEnum):
+    """Where an upload stands; the last two are its ends."""
+
+    OPEN = "open"
+    COMPLETE = "complete"
+    ABORTED = "aborted"
+
+
+class UploadNotFoundError(KeyError):
+    """No upload has this id."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class UploadClosedError(ValueError):
+    """The upload is complete or aborted and takes nothing more."""
+
+
+class UploadConflictError(ValueError):
+    """The idempotency key belongs to another upload, or it was completed as another recording."""
+
+
+@dataclass(frozen=True)
+class UploadedPart:
+    """One stored part of a file; ``sha256`` is hex."""
+
+    path: str
+    offset_bytes: int
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload as the server knows it. ``recording_id`` is set once it is complete."""
+
+    upload_id: str
+    name: RecordingName
+    files: tuple[ManifestFile, ...]
+    entry: str
+    part_size_bytes: int
+    idempotency_key: str
+    state: UploadState
+    recording_id: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class NewUpload:
+    """What opens an upload. An empty ``idempotency_key`` opens a new one every time."""
+
+    upload_id: str
+    name: RecordingName
+    files: Sequence[ManifestFile]
+    entry: str
+    part_size_bytes: int
+    idempotency_key: str = ""
+
+
+class UploadStore:
+    """Remembers uploads and their parts. Every call is one transaction."""
+
+    def __init__(self, database: Database, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def create(self, new: NewUpload) -> Upload:
+        """Open an upload; the same key with the same name, files and entry returns the first.
+
+        Raises UploadConflictError when the key was used for something else.
+        """
+        files = [asdict(file) for file in new.files]
+        with self._database.write() as connection:
+            if new.idempotency_key:
+                row = connection.execute(
+                    select(UPLOAD).where(UPLOAD.c.idempotency_key == new.idempotency_key)
+                ).one_or_none()
+                if row is not None:
+                    same = (row.name, row.files, row.entry) == (
+                        str(new.name),
+                        clean_document(files),
+                        new.entry,
+                    )
+                    if not same:
+                        raise UploadConflictError(
+                            f"key {new.idempotency_key!r} already opened an upload of {row.name} "
+                            "with other files; use a new key"
+                        )
+                    return _make_upload(row)
+            now = self._clock()
+            connection.execute(
+                UPLOAD.insert().values(
+                    upload_id=new.upload_id,
+                    name=str(new.name),
+                    files=files,
+                    entry=new.entry,
+                    part_size_bytes=new.part_size_bytes,
+                    idempotency_key=new.idempotency_key or None,
+                    state=str(UploadState.OPEN),
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+            return _read_upload(connection, new.upload_id)
+
+    def get(self, upload_id: str) -> Upload:
+        """Return one upload. Raises UploadNotFoundError."""
+        with self._database.read() as connection:
+            return _read_upload(connection, upload_id)
+
+    def add_part(self, upload_id: str, part: UploadedPart) -> None:
+        """Write down that a part is safe. A part sent again replaces the one at its offset.
+
+        Raises UploadNotFoundError, UploadClosedError.
+        """
+        with self._database.write() as connection:
+            _require_open(_read_upload(connection, upload_id))
+            here = (
+                (UPLOAD_PART.c.upload_id == upload_id)
+                & (UPLOAD_PART.c.path == part.path)
+                & (UPLOAD_PART.c.offset_bytes == part.offset_bytes)
+            )
+            connection.execute(UPLOAD_PART.delete().where(here))
+            connection.execute(UPLOAD_PART.insert().values(upload_id=upload_id, **asdict(part)))
+            self._update(connection, upload_id)
+
+    def parts(self, upload_id: str) -> list[UploadedPart]:
+        """Return the stored parts by path and offset. Raises UploadNotFoundError."""
+        query = (
+            select(UPLOAD_PART)
+            .where(UPLOAD_PART.c.upload_id == upload_id)
+            .order_by(UPLOAD_PART.c.path, UPLOAD_PART.c.offset_bytes)
+        )
+        with self._database.read() as connection:
+            _read_upload(connection, upload_id)
+            return [
+                UploadedPart(row.path, row.offset_bytes, row.size_bytes, row.sha256)
+                for row in connection.execute(query)
+            ]
+
+    def complete(self, upload_id: str, recording_id: str) -> Upload:
+        """Close the upload as this recording; twice is a no-op.
+
+        Raises UploadClosedError when aborted, UploadConflictError for another recording.
+        """
+        with self._database.write() as connection:
+            upload = _read_upload(connection, upload_id)
+            if upload.state is UploadState.COMPLETE:
+                if upload.recording_id != recording_id:
+                    raise UploadConflictError(
+                        f"upload {upload_id} is already recording {upload.recording_id}"
+                    )
+                return upload
+            _require_open(upload)
+            self._update(
+                connection,
+                upload_id,
+                state=str(UploadState.COMPLETE),
+                recording_id=recording_id,
+            )
+            return _read_upload(connection, upload_id)
+
+    def abort(self, upload_id: str) -> Upload:
+        """Close the upload without a recording and free its key; twice is a no-op.
+
+        Raises UploadClosedError when it is complete.
+        """
+        with self._database.write() as connection:
+            upload = _read_upload(connection, upload_id)
+            if upload.state is UploadState.ABORTED:
+                return upload
+            _require_open(upload)
+            connection.execute(UPLOAD_PART.delete().where(UPLOAD_PART.c.upload_id == upload_id))
+            self._update(
+                connection, upload_id, state=str(UploadState.ABORTED), idempotency_key=None
+            )
+            return _read_upload(connection, upload_id)
+
+    def open_count(self) -> int:
+        """Return how many uploads are under way."""
+        query = select(func.count()).where(UPLOAD.c.state == str(UploadState.OPEN))
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def _update(self, connection: Connection, upload_id: str, **values: Any) -> None:
+        connection.execute(
+            UPLOAD.update()
+            .where(UPLOAD.c.upload_id == upload_id)
+            .values(updated_at=self._clock(), **values)
+        )
+
+
+def _read_upload(connection: Connection, upload_id: str) -> Upload:
+    row = connection.execute(select(UPLOAD).where(UPLOAD.c.upload_id == upload_id)).one_or_none()
+    if row is None:
+        raise UploadNotFoundError(f"no upload {upload_id!r}; open one with CreateUpload")
+    return _make_upload(row)
+
+
+def _make_upload(row: Row[Any]) -> Upload:
+    return Upload(
+        upload_id=row.upload_id,
+        name=RecordingName.parse(row.name),
+        files=tuple(ManifestFile(**entry) for entry in row.files),
+        entry=row.entry,
+        part_size_bytes=row.part_size_bytes,
+        idempotency_key=row.idempotency_key or "",
+        state=UploadState(row.state),
+        recording_id=row.recording_id or "",
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _require_open(upload: Upload) -> None:
+    if upload.state is not UploadState.OPEN:
+        raise UploadClosedError(f"upload {upload.upload_id} is {upload.state}; open a new one")
