@@ -6,10 +6,11 @@ written last. Keys are written once; only ``current.json`` pointers may be swapp
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
 MANIFEST = "manifest.json"
@@ -146,6 +147,42 @@ def verify_prefix(store: ArtifactStore, prefix: str) -> list[StoredFile]:
                 f"{file.key} has {size} bytes where its manifest says {file.size_bytes}"
             )
     return files
+
+
+def verify_bytes(store: ArtifactStore, prefix: str) -> list[StoredFile]:
+    """Like ``verify_prefix``, and every byte is read back and matches its digest.
+
+    Raises ArtifactMissingError, ArtifactDamagedError naming the file.
+    """
+    files = verify_prefix(store, prefix)
+    for file in files:
+        digest = hashlib.sha256()
+        for chunk in store.read_chunks(file.key, chunk_bytes=4 << 20):
+            digest.update(chunk)
+        if digest.hexdigest() != file.sha256:
+            raise ArtifactDamagedError(f"the bytes of {file.key} are not those its manifest lists")
+    return files
+
+
+def check_key(key: str) -> None:
+    """Raise ValueError unless ``key`` is a relative POSIX path that stays where it is put."""
+    parts = key.split("/")
+    if not key or "\x00" in key or any(part in {"", ".", ".."} for part in parts):
+        raise ValueError(f"{key!r} is no artifact key: use a/b/c, without empty parts, . or ..")
+    if any(len(part.encode("utf-8", "surrogateescape")) > 255 for part in parts):
+        raise ValueError(f"{key!r} has a part of more than 255 bytes, which no folder can hold")
+
+
+def holds_manifest(prefix: str, keys: list[str]) -> bool:
+    """Say whether one of the keys below ``prefix`` makes an artifact valid.
+
+    A file of that name that a rig submitted (below a recording's ``files``) makes nothing valid.
+    """
+    for key in keys:
+        path = PurePosixPath(key.removeprefix(f"{prefix}/"))
+        if path.name == MANIFEST and "files" not in path.parts:
+            return True
+    return False
 
 
 def recording_prefix(recording_id: str) -> str:
