@@ -1,8 +1,8 @@
-"""How an error crosses the wire: one table of reason, gRPC code and exception, and both ways.
+"""How an error crosses the wire, both ways, by the table in ``reasons``.
 
 A servicer or room raises ``RpcProblem`` (or a domain error the table knows); the interceptor
 sends google.rpc.Status; a client gets ``ServiceError`` back with the same reason, sentence and
-next step. Exceptions of sibling packages are named by their path: this package imports none.
+next step. What the table does not know is not an error for a client to read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -21,145 +20,12 @@ from google.rpc import error_details_pb2, status_pb2
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
+from spikefleet.infra.rpc.reasons import REASONS, Reason
 
 DOMAIN = "spikefleet"
 DETAILS_KEY = "grpc-status-details-bin"
 REQUEST_ID_KEY = "x-request-id"
 _MAX_METADATA_CHARS = 1024
-
-Code = grpc.StatusCode
-
-
-@dataclass(frozen=True)
-class Reason:
-    """One line of the table. ``exceptions`` are paths of classes that mean this reason.
-
-    ``retry_after_s`` is sent as RetryInfo; ``resource`` names the kind of thing not found.
-    """
-
-    code: grpc.StatusCode
-    next_step: str
-    exceptions: tuple[str, ...] = ()
-    retry_after_s: float | None = None
-    resource: str = ""
-
-
-_STORES = "spikefleet.infra.stores"
-_ERRORS = "spikefleet.core.failures.errors"
-
-REASONS: Mapping[str, Reason] = MappingProxyType(
-    {
-        "INVALID_ARGUMENT": Reason(
-            Code.INVALID_ARGUMENT,
-            "Correct the named field and call again.",
-            ("pydantic_core._pydantic_core.ValidationError",),
-        ),
-        "INVALID_PAGE_TOKEN": Reason(
-            Code.INVALID_ARGUMENT,
-            "Use the token of the previous page as it came, or none.",
-            (f"{_STORES}.run_records.BadCursorError",),
-        ),
-        "INVALID_CONFIGURATION": Reason(
-            Code.INVALID_ARGUMENT,
-            "Correct the named parameter and submit again.",
-            (f"{_ERRORS}.InvalidConfigurationError",),
-        ),
-        "UNKNOWN_STREAM": Reason(
-            Code.INVALID_ARGUMENT, "Choose one of the streams the message lists."
-        ),
-        "RUN_NOT_FOUND": Reason(
-            Code.NOT_FOUND,
-            "List the runs to see their ids.",
-            (f"{_STORES}.run_records.RunNotFoundError",),
-            resource="run",
-        ),
-        "BATCH_NOT_FOUND": Reason(
-            Code.NOT_FOUND,
-            "List the runs to see their batches.",
-            (f"{_STORES}.run_records.BatchNotFoundError",),
-            resource="batch",
-        ),
-        "RECORDING_NOT_FOUND": Reason(
-            Code.NOT_FOUND, "Upload or register the recording first.", resource="recording"
-        ),
-        "UPLOAD_NOT_FOUND": Reason(
-            Code.NOT_FOUND, "Open a new upload and send the files again.", resource="upload"
-        ),
-        "HOLD_NOT_FOUND": Reason(
-            Code.NOT_FOUND, "List the holds to see which lanes are held.", resource="hold"
-        ),
-        "REPORT_NOT_FOUND": Reason(
-            Code.NOT_FOUND,
-            "Wait until the run has ended; its report is made then.",
-            resource="report",
-        ),
-        "ARTIFACT_NOT_FOUND": Reason(
-            Code.NOT_FOUND,
-            "List the run's artifacts to see which exist.",
-            (f"{_STORES}.artifacts.ArtifactMissingError",),
-            resource="artifact",
-        ),
-        "PATH_NOT_VISIBLE": Reason(
-            Code.FAILED_PRECONDITION, "Upload the recording instead of registering it in place."
-        ),
-        "ILLEGAL_MOVE": Reason(
-            Code.FAILED_PRECONDITION,
-            "Look at the run's state; it allows other moves.",
-            ("spikefleet.core.runs.IllegalMoveError",),
-        ),
-        "UPLOAD_INCOMPLETE": Reason(
-            Code.FAILED_PRECONDITION, "Ask for the upload's parts and send those that are missing."
-        ),
-        "UPLOAD_MISMATCH": Reason(
-            Code.FAILED_PRECONDITION,
-            "The file changed since the upload began; open a new upload for it.",
-        ),
-        "PART_DAMAGED": Reason(Code.ABORTED, "Send the part again."),
-        "FILE_DAMAGED": Reason(Code.DATA_LOSS, "Keep the source and upload the file again."),
-        "ARTIFACT_DAMAGED": Reason(
-            Code.DATA_LOSS,
-            "Check the artifact store's disk; the run can be sorted again.",
-            (f"{_STORES}.artifacts.ArtifactDamagedError",),
-        ),
-        "ARTIFACT_EXISTS": Reason(
-            Code.ALREADY_EXISTS,
-            "Results are written once; ask for a new run instead.",
-            (f"{_STORES}.artifacts.ArtifactExistsError",),
-        ),
-        "CONFLICT": Reason(
-            Code.ABORTED,
-            "Somebody else changed the run at the same time; call again.",
-            (f"{_STORES}.run_records.StaleRunError",),
-            retry_after_s=0.2,
-        ),
-        "SORT_FAILURE": Reason(
-            Code.FAILED_PRECONDITION,
-            "Read the failure's next step.",
-            (f"{_ERRORS}.SpikeSortingClassifiedError",),
-        ),
-        "STORAGE_UNAVAILABLE": Reason(
-            Code.UNAVAILABLE,
-            "Check the artifact store; call again in a moment.",
-            (f"{_ERRORS}.StorageUnavailableError",),
-            retry_after_s=5.0,
-        ),
-        "SERVICE_DRAINING": Reason(
-            Code.UNAVAILABLE, "The service is restarting; call again.", retry_after_s=1.0
-        ),
-        "DEADLINE_EXCEEDED": Reason(
-            Code.DEADLINE_EXCEEDED, "Call again with a longer deadline.", ("builtins.TimeoutError",)
-        ),
-        "UNSUPPORTED": Reason(Code.UNIMPLEMENTED, "Use a client of the service's version."),
-        "WORKER_DIED": Reason(
-            Code.INTERNAL,
-            "Look for an out-of-memory kill in the system's log, then call again.",
-            ("spikefleet.infra.workers.WorkerDiedError",),
-        ),
-        "INTERNAL": Reason(
-            Code.INTERNAL, "Report the id; the service's log holds the details under it."
-        ),
-    }
-)
 
 _REASON_BY_EXCEPTION: Mapping[str, str] = {
     path: name for name, row in REASONS.items() for path in row.exceptions
@@ -249,7 +115,7 @@ class Problem:
                 metadata={k: v[:_MAX_METADATA_CHARS] for k, v in metadata.items() if v},
             )
         ]
-        if row.code is Code.INVALID_ARGUMENT:
+        if row.code is grpc.StatusCode.INVALID_ARGUMENT:
             violation = error_details_pb2.BadRequest.FieldViolation(
                 field=self.field, description=self.message
             )
@@ -302,7 +168,7 @@ def service_error(error: grpc.RpcError, address: str) -> ServiceError:
     info, details = _unpack(error)
     message = str(error.details() or code.name)
     if info is None:
-        if code is Code.UNAVAILABLE:
+        if code is grpc.StatusCode.UNAVAILABLE:
             return ServiceUnreachable(
                 "UNREACHABLE",
                 f"No service answers at {address} ({message}).",

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import grpc
 import grpc.aio
 
+from spikefleet.core.telemetry import RPC_DURATION, RPC_HANDLED, RPC_STARTED, Series
 from spikefleet.infra.rpc.errors import (
     DETAILS_KEY,
     REQUEST_ID_KEY,
@@ -38,14 +39,14 @@ Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 
 
 class RpcMeter(Protocol):
-    """Counts calls. ``service`` is the full name, ``code`` the gRPC code's name."""
+    """What a server counts with; ``infra.metrics.Metrics`` is one."""
 
-    def rpc_started(self, service: str, method: str) -> None:
-        """A call came in."""
+    def add(self, series: Series, amount: float = 1, **labels: str) -> None:
+        """Add to a counter."""
         ...
 
-    def rpc_handled(self, service: str, method: str, code: str, duration_s: float) -> None:
-        """A call ended, streams and cancelled calls included."""
+    def observe(self, series: Series, value: float, **labels: str) -> None:
+        """Add one observation to a histogram."""
         ...
 
 
@@ -118,7 +119,7 @@ def metering(meter: RpcMeter) -> grpc.aio.ServerInterceptor:
     @asynccontextmanager
     async def around(context: Any, method: str) -> AsyncIterator[None]:
         service, _, name = method.strip("/").rpartition("/")
-        meter.rpc_started(service, name)
+        meter.add(RPC_STARTED, service=service, method=name)
         began = time.monotonic()
         code = "OK"
         try:
@@ -132,7 +133,8 @@ def metering(meter: RpcMeter) -> grpc.aio.ServerInterceptor:
         else:
             code = _code_name(context, "OK")
         finally:
-            meter.rpc_handled(service, name, code, time.monotonic() - began)
+            meter.add(RPC_HANDLED, service=service, method=name, code=code)
+            meter.observe(RPC_DURATION, time.monotonic() - began, service=service, method=name)
 
     return _Wrapping(around)
 

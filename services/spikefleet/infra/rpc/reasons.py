@@ -1,0 +1,169 @@
+"""The table of reasons: stable name, gRPC code, next step and the exceptions that mean it.
+
+A reason is part of the API: never renamed. Exceptions are named by their path because this package
+imports none of its siblings; a test holds every path to a class that exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import grpc
+
+Code = grpc.StatusCode
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One line of the table. ``exceptions`` are paths of classes that mean this reason.
+
+    ``retry_after_s`` is sent as RetryInfo; ``resource`` names the kind of thing not found.
+    """
+
+    code: grpc.StatusCode
+    next_step: str
+    exceptions: tuple[str, ...] = ()
+    retry_after_s: float | None = None
+    resource: str = ""
+
+
+_STORES = "spikefleet.infra.stores"
+_ERRORS = "spikefleet.core.failures.errors"
+
+REASONS: Mapping[str, Reason] = MappingProxyType(
+    {
+        "INVALID_ARGUMENT": Reason(
+            Code.INVALID_ARGUMENT,
+            "Correct the named field and call again.",
+            ("pydantic_core._pydantic_core.ValidationError",),
+        ),
+        "INVALID_PAGE_TOKEN": Reason(
+            Code.INVALID_ARGUMENT,
+            "Use the token of the previous page as it came, or none.",
+            (f"{_STORES}.run_records.BadCursorError",),
+        ),
+        "INVALID_CONFIGURATION": Reason(
+            Code.INVALID_ARGUMENT,
+            "Correct the named parameter and submit again.",
+            (f"{_ERRORS}.InvalidConfigurationError",),
+        ),
+        "UNKNOWN_STREAM": Reason(
+            Code.INVALID_ARGUMENT, "Choose one of the streams the message lists."
+        ),
+        "RUN_NOT_FOUND": Reason(
+            Code.NOT_FOUND,
+            "List the runs to see their ids.",
+            (f"{_STORES}.run_records.RunNotFoundError",),
+            resource="run",
+        ),
+        "BATCH_NOT_FOUND": Reason(
+            Code.NOT_FOUND,
+            "List the runs to see their batches.",
+            (f"{_STORES}.run_records.BatchNotFoundError",),
+            resource="batch",
+        ),
+        "RECORDING_NOT_FOUND": Reason(
+            Code.NOT_FOUND,
+            "Upload or register the recording first.",
+            (f"{_STORES}.recordings.RecordingNotFoundError",),
+            resource="recording",
+        ),
+        "UPLOAD_NOT_FOUND": Reason(
+            Code.NOT_FOUND,
+            "Open a new upload and send the files again.",
+            (f"{_STORES}.uploads.UploadNotFoundError",),
+            resource="upload",
+        ),
+        "HOLD_NOT_FOUND": Reason(
+            Code.NOT_FOUND, "List the holds to see which lanes are held.", resource="hold"
+        ),
+        "REPORT_NOT_FOUND": Reason(
+            Code.NOT_FOUND,
+            "Wait until the run has ended; its report is made then.",
+            resource="report",
+        ),
+        "ARTIFACT_NOT_FOUND": Reason(
+            Code.NOT_FOUND,
+            "List the run's artifacts to see which exist.",
+            (f"{_STORES}.artifacts.ArtifactMissingError",),
+            resource="artifact",
+        ),
+        "PATH_NOT_VISIBLE": Reason(
+            Code.FAILED_PRECONDITION, "Upload the recording instead of registering it in place."
+        ),
+        "ILLEGAL_MOVE": Reason(
+            Code.FAILED_PRECONDITION,
+            "Look at the run's state; it allows other moves.",
+            ("spikefleet.core.runs.IllegalMoveError",),
+        ),
+        "ATTEMPT_NOT_FOUND": Reason(
+            Code.NOT_FOUND,
+            "Get the run to see its attempts.",
+            (f"{_STORES}.run_records.AttemptNotFoundError",),
+            resource="attempt",
+        ),
+        "UPLOAD_CLOSED": Reason(
+            Code.FAILED_PRECONDITION,
+            "Open a new upload.",
+            (f"{_STORES}.uploads.UploadClosedError",),
+        ),
+        "UPLOAD_CONFLICT": Reason(
+            Code.ALREADY_EXISTS,
+            "Use a new idempotency key for other files.",
+            (f"{_STORES}.uploads.UploadConflictError",),
+        ),
+        "UPLOAD_INCOMPLETE": Reason(
+            Code.FAILED_PRECONDITION, "Ask for the upload's parts and send those that are missing."
+        ),
+        "UPLOAD_MISMATCH": Reason(
+            Code.FAILED_PRECONDITION,
+            "The file changed since the upload began; open a new upload for it.",
+        ),
+        "PART_DAMAGED": Reason(Code.ABORTED, "Send the part again."),
+        "FILE_DAMAGED": Reason(Code.DATA_LOSS, "Keep the source and upload the file again."),
+        "ARTIFACT_DAMAGED": Reason(
+            Code.DATA_LOSS,
+            "Check the artifact store's disk; the run can be sorted again.",
+            (f"{_STORES}.artifacts.ArtifactDamagedError",),
+        ),
+        "ARTIFACT_EXISTS": Reason(
+            Code.ALREADY_EXISTS,
+            "Results are written once; ask for a new run instead.",
+            (f"{_STORES}.artifacts.ArtifactExistsError",),
+        ),
+        "CONFLICT": Reason(
+            Code.ABORTED,
+            "Somebody else changed the run at the same time; call again.",
+            (f"{_STORES}.run_records.StaleRunError",),
+            retry_after_s=0.2,
+        ),
+        "SORT_FAILURE": Reason(
+            Code.FAILED_PRECONDITION,
+            "Read the failure's next step.",
+            (f"{_ERRORS}.SpikeSortingClassifiedError",),
+        ),
+        "STORAGE_UNAVAILABLE": Reason(
+            Code.UNAVAILABLE,
+            "Check the artifact store; call again in a moment.",
+            (f"{_ERRORS}.StorageUnavailableError",),
+            retry_after_s=5.0,
+        ),
+        "SERVICE_DRAINING": Reason(
+            Code.UNAVAILABLE, "The service is restarting; call again.", retry_after_s=1.0
+        ),
+        "DEADLINE_EXCEEDED": Reason(
+            Code.DEADLINE_EXCEEDED, "Call again with a longer deadline.", ("builtins.TimeoutError",)
+        ),
+        "UNSUPPORTED": Reason(Code.UNIMPLEMENTED, "Use a client of the service's version."),
+        "WORKER_DIED": Reason(
+            Code.INTERNAL,
+            "Look for an out-of-memory kill in the system's log, then call again.",
+            ("spikefleet.infra.workers.WorkerDiedError",),
+        ),
+        "INTERNAL": Reason(
+            Code.INTERNAL, "Report the id; the service's log holds the details under it."
+        ),
+    }
+)
