@@ -1,0 +1,49 @@
+"""Identity and differences of configurations.
+
+Runs with the same ``sort_inputs`` have the same spikes before curation: one sort serves them all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from spikefleet.core.config.sorting import SortingConfig
+
+SORT_GROUPS = ("recording", "sorter", "rt_sort", "waveform")
+
+
+def _digest(document: Any) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def config_digest(config: SortingConfig) -> str:
+    """SHA-256 (hex) of the complete configuration."""
+    return _digest(config.to_document())
+
+
+def sort_inputs(config: SortingConfig) -> dict[str, Any]:
+    """Return the part of the document that decides the spikes and waveforms of a sort."""
+    document = config.to_document()
+    inputs = {group: document[group] for group in SORT_GROUPS}
+    inputs["execution"] = {"random_seed": document["execution"]["random_seed"]}
+    return inputs
+
+
+def sort_digest(config: SortingConfig, *context: str) -> str:
+    """SHA-256 (hex) of ``sort_inputs`` and of ``context`` (recording digest, stream)."""
+    return _digest([sort_inputs(config), list(context)])
+
+
+def diff(config: SortingConfig) -> Mapping[str, tuple[Any, Any]]:
+    """Return ``{group.field: (default, value)}`` for every field that is not at its default."""
+    default, document = SortingConfig().to_document(), config.to_document()
+    return {
+        f"{group}.{field}": (default[group][field], value)
+        for group, fields in document.items()
+        for field, value in fields.items()
+        if value != default[group][field]
+    }

@@ -1,0 +1,219 @@
+"""How an attempt is run and guarded: cores, memory, guards, retries, logs.
+
+Only ``random_seed`` can change a spike; everything else decides whether and how fast the sort ends.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from spikefleet.core.config.group import (
+    ConfigGroup,
+    Count,
+    NonNegative,
+    Percent,
+    Positive,
+    PositiveCount,
+    conflict,
+)
+
+MemorySize = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?[kMGT]?$")]
+_SUFFIX = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+
+
+class ExecutionConfig(ConfigGroup):
+    """Run control and guards. Free space is GiB, memory shares are per cent of the limit."""
+
+    n_jobs: PositiveCount = Field(
+        default=8, description="Parallel workers (count); never more than the attempt's cores."
+    )
+    total_memory: MemorySize = Field(
+        default="16G",
+        description="Memory for chunked reading and writing (bytes; k, M, G, T decimal).",
+    )
+    use_parallel_processing_for_raw_conversion: bool = Field(
+        default=True,
+        description="Write the sorter's copy with n_jobs workers; false: one.",
+    )
+    save_script: bool = Field(
+        default=False, description="Accepted, no effect: the resolved configuration is always kept."
+    )
+    out_file: str = Field(
+        default="sort_with_kilosort2.out",
+        description="Accepted, no effect: every attempt's log is kept with its results.",
+    )
+    random_seed: Count = Field(
+        default=1,
+        description="Seed of everything random in one run; runs do not share a generator.",
+    )
+    recompute_recording: bool = Field(
+        default=False,
+        description="Accepted, no effect: every attempt starts from the stored recording.",
+    )
+    recompute_sorting: bool = Field(
+        default=False,
+        description="Sort again even when a finished sort of the same recording and parameters "
+        "exists.",
+    )
+    reextract_waveforms: bool = Field(
+        default=False,
+        description="Accepted, no effect: waveforms belong to the sort and are made with it; ask "
+        "for recompute_sorting.",
+    )
+    recurate_first: bool = Field(
+        default=False, description="Accepted, no effect: curation is never cached between runs."
+    )
+    recurate_second: bool = Field(
+        default=False, description="Accepted, no effect: curation is never cached between runs."
+    )
+    recompile_single_recording: bool = Field(
+        default=False, description="Accepted, no effect: exports are made anew by every run."
+    )
+    delete_inter: bool = Field(
+        default=True,
+        description="Remove the attempt's scratch folder once its results are stored; false: keep "
+        "it for inspection.",
+    )
+    host_ram_watchdog: bool = Field(default=True, description="Watch memory during the sort.")
+    host_ram_warn_pct: Percent = Field(
+        default=85.0, description="Memory use that warns (% of the limit)."
+    )
+    host_ram_abort_pct: Percent = Field(
+        default=92.0, description="Memory use that stops the sorter (% of the limit)."
+    )
+    host_ram_poll_interval_s: Positive = Field(
+        default=2.0, description="Time between readings (s)."
+    )
+    preflight: bool = Field(
+        default=True, description="Check recording and machine before the sort."
+    )
+    preflight_strict: bool = Field(
+        default=False, description="Treat preflight's warnings as failures of the run."
+    )
+    preflight_min_free_inter_gb: NonNegative = Field(
+        default=20.0, description="Free scratch space below which preflight warns (GiB)."
+    )
+    preflight_min_free_results_gb: NonNegative = Field(
+        default=2.0, description="Free space for results below which preflight warns (GiB)."
+    )
+    preflight_min_available_ram_gb: NonNegative = Field(
+        default=4.0, description="Available memory below which preflight warns (GiB)."
+    )
+    preflight_min_free_vram_gb: NonNegative = Field(
+        default=2.0, description="Free GPU memory below which preflight warns (GiB)."
+    )
+    sorter_inactivity_timeout: bool = Field(
+        default=True, description="Stop a sorter that writes nothing for too long."
+    )
+    sorter_inactivity_base_s: Positive = Field(
+        default=600.0, description="Silence allowed for any recording (s)."
+    )
+    sorter_inactivity_per_min_s: NonNegative = Field(
+        default=30.0,
+        description="Silence allowed in addition for each minute recorded (s per min).",
+    )
+    sorter_inactivity_max_s: Positive = Field(
+        default=7200.0, description="Silence never allowed to be longer than this (s)."
+    )
+    sorter_inactivity_in_process_grace_s: NonNegative = Field(
+        default=10.0,
+        description="Accepted, no effect: the sorter never runs inside the process that watches "
+        "it, which can therefore always stop it (s).",
+    )
+    oom_retry_max: Count = Field(
+        default=1,
+        description="Retries with smaller batches after the GPU's memory ran out (count). Smaller "
+        "batches can change spikes, so such a retry is stamped; 0: never.",
+    )
+    oom_retry_factor: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.5,
+        description="Batch size of such a retry relative to the attempt before (ratio).",
+    )
+    canary_first_n_s: NonNegative = Field(
+        default=0.0, description="Sort a window of this length first as a trial (s); 0: no trial."
+    )
+    canary_min_recording_s: NonNegative = Field(
+        default=120.0, description="No trial for recordings shorter than this (s)."
+    )
+    docker_image_expected_digest: str | None = Field(
+        default=None, description="Digest the sorter's image must have; null: any."
+    )
+    disk_watchdog: bool = Field(
+        default=True, description="Watch free scratch space during the sort."
+    )
+    disk_warn_free_gb: NonNegative = Field(default=5.0, description="Free space that warns (GiB).")
+    disk_abort_free_gb: NonNegative = Field(
+        default=1.0, description="Free space that stops the sorter (GiB)."
+    )
+    disk_poll_interval_s: Positive = Field(default=10.0, description="Time between readings (s).")
+    io_stall_watchdog: bool = Field(
+        default=True, description="Watch the sorter's reads and writes."
+    )
+    io_stall_s: Positive = Field(
+        default=300.0, description="Time without a byte read or written that stops the sorter (s)."
+    )
+    io_stall_poll_interval_s: Positive = Field(
+        default=10.0, description="Time between readings (s)."
+    )
+    io_stall_mode: Literal["process", "device"] = Field(
+        default="process",
+        description="Count the bytes of the sorter's processes or of the whole device.",
+    )
+    io_stall_include_descendants: bool = Field(
+        default=True, description="Count the bytes of the sorter's child processes too."
+    )
+    cleanup_temp_files: bool = Field(
+        default=True,
+        description="Accepted, no effect: temporary files go with the scratch folder.",
+    )
+    prevent_system_sleep: bool = Field(
+        default=True, description="Accepted, no effect: servers and pods do not go to sleep."
+    )
+    gpu_watchdog: bool = Field(default=True, description="Watch the GPU's memory and temperature.")
+    gpu_warn_pct: Percent = Field(default=85.0, description="GPU memory use that warns (%).")
+    gpu_abort_pct: Percent = Field(
+        default=95.0, description="GPU memory use that stops the sorter (%)."
+    )
+    gpu_poll_interval_s: Positive = Field(default=2.0, description="Time between readings (s).")
+    gpu_warn_temp_c: Positive = Field(default=85.0, description="GPU temperature that warns (°C).")
+    gpu_abort_temp_c: Positive = Field(
+        default=92.0, description="GPU temperature that stops the sorter (°C)."
+    )
+    gpu_monitor_throttle_reasons: bool = Field(
+        default=True, description="Note why the GPU slows itself down; never stops the sorter."
+    )
+    tee_log_policy: Literal["keep", "gzip_on_success", "delete_on_success"] = Field(
+        default="delete_on_success",
+        description="Accepted, no effect: logs are always kept, since deleting the log of a "
+        "success loses how it was made.",
+    )
+    generate_sorting_report: bool = Field(
+        default=True,
+        description="Write the Markdown and HTML report; the JSON record is always written.",
+    )
+
+    @model_validator(mode="after")
+    def _warn_before_abort(self) -> ExecutionConfig:
+        rising = (
+            ("host_ram_warn_pct", "host_ram_abort_pct"),
+            ("gpu_warn_pct", "gpu_abort_pct"),
+            ("gpu_warn_temp_c", "gpu_abort_temp_c"),
+            ("disk_abort_free_gb", "disk_warn_free_gb"),
+            ("sorter_inactivity_base_s", "sorter_inactivity_max_s"),
+        )
+        for low, high in rising:
+            if getattr(self, low) > getattr(self, high):
+                raise conflict(
+                    f"execution.{low}",
+                    f"{low} ({getattr(self, low):g}) must not be above "
+                    f"{high} ({getattr(self, high):g})",
+                )
+        return self
+
+    @property
+    def total_memory_bytes(self) -> int:
+        """``total_memory`` as a number of bytes."""
+        text = self.total_memory
+        return int(float(text.rstrip("kMGT")) * _SUFFIX.get(text[-1], 1.0))

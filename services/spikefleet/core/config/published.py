@@ -1,0 +1,70 @@
+"""What is published of the configuration: docs/configuration.md and its JSON Schema.
+
+Both are rendered from the models and held equal to the committed files by a test. Write them with
+``python -m spikefleet.core.config.published <docs folder>``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from spikefleet.core.config.names import RENAMED
+from spikefleet.core.config.presets import CPU_PRESETS, PRESETS
+from spikefleet.core.config.schema import json_schema
+from spikefleet.core.config.sorting import SortingConfig
+
+_HEAD = """# Configuration
+
+A run's configuration is a preset with overrides. The service resolves it, validates it, keeps the
+complete document with the run and publishes [its JSON Schema](schema/sorting-config.schema.json).
+This page is rendered from the models; do not edit it by hand.
+
+An override names a field by its short name (`snr_min`), by group and field (`curation.snr_min`) or
+one of the sorter's own parameters (`sorter_params.batch_size`). An unknown name is an error that
+names the nearest one. Curation, compilation and figures can be changed without sorting again.
+"""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _default(info: FieldInfo) -> str:
+    value = list(info.default) if isinstance(info.default, tuple) else info.default
+    return f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def render_configuration() -> str:
+    """Return docs/configuration.md."""
+    lines = [_HEAD, "## Presets", "", "| preset | sets |", "| --- | --- |"]
+    for name, changes in {**PRESETS, **CPU_PRESETS}.items():
+        sets = ", ".join(f"`{key}={json.dumps(value)}`" for key, value in changes.items())
+        lines.append(f"| `{name.lower()}` | {_cell(sets)} |")
+    flat = {dotted: name for name, dotted in RENAMED.items()}
+    for group, info in SortingConfig.model_fields.items():
+        lines += ["", f"## {group}", "", f"{info.description}", ""]
+        lines += ["| field | default | meaning |", "| --- | --- | --- |"]
+        kind: Any = info.annotation
+        for field, entry in kind.model_fields.items():
+            other = flat.get(f"{group}.{field}", field)
+            also = f" (also `{other}`)" if other != field else ""
+            meaning = _cell(entry.description or "")
+            lines.append(f"| `{field}`{also} | {_default(entry)} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def publish(docs: Path) -> None:
+    """Write both files below ``docs``."""
+    schema = docs / "schema" / "sorting-config.schema.json"
+    schema.parent.mkdir(parents=True, exist_ok=True)
+    schema.write_text(json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    (docs / "configuration.md").write_text(render_configuration(), "utf-8")
+
+
+if __name__ == "__main__":
+    publish(Path(sys.argv[1]))

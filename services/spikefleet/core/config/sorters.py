@@ -1,0 +1,82 @@
+"""Which backend sorts, with which of its own parameters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from spikefleet.core.config.group import ConfigGroup, Params, Positive, PositiveCount
+
+
+def _sorter_name(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    name = value.strip().lower().replace("-", "_")
+    return "rt_sort" if name == "rtsort" else name
+
+
+SorterName = Annotated[
+    str, BeforeValidator(_sorter_name), Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)
+]
+
+
+class SorterConfig(ConfigGroup):
+    """The backend and its parameters."""
+
+    sorter_name: SorterName = Field(
+        default="kilosort2",
+        description="Backend that sorts; case does not matter, '-' and '_' are equal.",
+    )
+    sorter_path: str | None = Field(
+        default=None,
+        description="Folder of a MATLAB sorter's sources (kilosort2); no effect on sorters that "
+        "are Python packages.",
+    )
+    sorter_params: Params = Field(
+        default=None,
+        description="The sorter's own parameters, laid over its defaults; null: its defaults. "
+        "An override merges into what is there. Whole numbers are integers.",
+    )
+    use_docker: bool | str = Field(
+        default=False,
+        description="Accepted, no effect: the service chooses the image the sorter runs in; "
+        "true or an image name is recorded with the run.",
+    )
+
+
+class RtSortConfig(ConfigGroup):
+    """Parameters of the RT-Sort backend; other backends ignore the group."""
+
+    model_path: str | None = Field(
+        default=None, description="Folder of the detection model; null: the model of `probe`."
+    )
+    probe: Literal["mea", "neuropixels"] = Field(
+        default="mea", description="Which built-in detection model and thresholds to start from."
+    )
+    device: str = Field(default="cuda", description="Torch device that runs the detection model.")
+    num_processes: PositiveCount | None = Field(
+        default=None,
+        description="Worker processes (count); null: as many as the attempt has cores.",
+    )
+    recording_window_ms: tuple[float, float] | None = Field(
+        default=None, description="Window [start, end) of the recording to sort (ms); null: all."
+    )
+    save_rt_sort_pickle: bool = Field(
+        default=True,
+        description="Keep the trained sequences so that they can be reused in real time.",
+    )
+    delete_inter: bool = Field(
+        default=False,
+        description="Accepted, no effect: an attempt's scratch folder is always removed once its "
+        "results are stored.",
+    )
+    verbose: bool = Field(default=True, description="Write progress to the attempt's log.")
+    params: Params = Field(
+        default=None,
+        description="RT-Sort's detection parameters, laid over its defaults; an override merges.",
+    )
+    detection_window_s: Positive | None = Field(
+        default=None,
+        description="Length of the window that sequences are learnt from (s); null: all.",
+    )

@@ -1,0 +1,94 @@
+"""How units are measured and which of them are kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from spikefleet.core.config.group import ConfigGroup, Count, NonNegative, Positive, PositiveCount
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class WaveformConfig(ConfigGroup):
+    """Windows and sampling of waveforms. All windows are milliseconds around the spike."""
+
+    ms_before: Positive = Field(default=2.0, description="Waveform before the spike (ms).")
+    ms_after: Positive = Field(default=2.0, description="Waveform after the spike (ms).")
+    pos_peak_thresh: Positive = Field(
+        default=2.0,
+        description="A unit counts as positive when its peak is at least this many times its "
+        "trough (ratio).",
+    )
+    max_waveforms_per_unit: PositiveCount | None = Field(
+        default=300, description="Spikes sampled per unit at random (count); null: all of them."
+    )
+    compiled_ms_before: Positive = Field(
+        default=2.0, description="Exported template before the peak (ms); clipped to ms_before."
+    )
+    compiled_ms_after: Positive = Field(
+        default=2.0, description="Exported template after the peak (ms); clipped to ms_after."
+    )
+    scale_compiled_waveforms: bool = Field(
+        default=True, description="Export templates in µV; false: in the recording's own counts."
+    )
+    std_at_peak: bool = Field(
+        default=True,
+        description="Take the spread of a unit at its peak; false: over the window below.",
+    )
+    std_over_window_ms_before: NonNegative = Field(
+        default=0.5, description="Window of the spread before the peak (ms)."
+    )
+    std_over_window_ms_after: NonNegative = Field(
+        default=1.5, description="Window of the spread after the peak (ms)."
+    )
+    streaming: bool = Field(
+        default=True,
+        description="Accepted, no effect: waveforms are always read in bounded chunks of time.",
+    )
+    save_waveform_files: bool = Field(
+        default=True,
+        description="Keep the sampled waveforms; false: templates and metrics only.",
+    )
+
+
+class CurationConfig(ConfigGroup):
+    """Thresholds a unit must meet. Null switches one off."""
+
+    curate_first: bool = Field(
+        default=True,
+        description="Apply the first stage: rate, ISI violations, SNR, spikes_min_first.",
+    )
+    curate_second: bool = Field(
+        default=True, description="Apply the second stage: spikes_min_second, std_norm_max."
+    )
+    curation_epoch: Count | None = Field(
+        default=None,
+        description="Measure the criteria on this epoch only (index from 0) and apply the verdict "
+        "to the whole recording; null: measure on everything.",
+    )
+    fr_min: NonNegative | None = Field(default=0.05, description="Lowest mean firing rate (Hz).")
+    isi_viol_max: NonNegative | None = Field(
+        default=0.01,
+        description="Largest share of ISI violations, in the terms of isi_violation_method "
+        "(fraction, not per cent).",
+    )
+    isi_violation_method: Literal["percent", "hill"] = Field(
+        default="percent",
+        description="percent: violations per spike (fraction); hill: estimated rate of foreign "
+        "spikes relative to the unit's own (ratio).",
+    )
+    snr_min: NonNegative | None = Field(
+        default=5.0,
+        description="Lowest signal-to-noise ratio: template amplitude over noise (ratio).",
+    )
+    spikes_min_first: Count | None = Field(
+        default=30, description="Fewest spikes to pass the first stage (count)."
+    )
+    spikes_min_second: Count | None = Field(
+        default=50, description="Fewest spikes to pass the second stage (count)."
+    )
+    std_norm_max: NonNegative | None = Field(
+        default=1.0, description="Largest spread of the waveform relative to its amplitude (ratio)."
+    )

@@ -1,0 +1,48 @@
+import json
+from pathlib import Path
+
+from spikefleet.core.config import SortingConfig, json_schema
+from spikefleet.core.config.published import publish, render_configuration
+
+DOCS = Path(__file__).parents[4] / "docs"
+HOW = "run: python -m spikefleet.core.config.published docs"
+
+
+def test_the_published_page_is_the_one_the_models_render():
+    assert (DOCS / "configuration.md").read_text(encoding="utf-8") == render_configuration(), HOW
+
+
+def test_the_published_schema_is_the_one_the_models_give():
+    text = (DOCS / "schema" / "sorting-config.schema.json").read_text(encoding="utf-8")
+    assert json.loads(text) == json.loads(json.dumps(json_schema())), HOW
+
+
+def test_publishing_writes_both_files(tmp_path):
+    publish(tmp_path)
+    assert (tmp_path / "configuration.md").read_text() == render_configuration()
+    assert json.loads((tmp_path / "schema" / "sorting-config.schema.json").read_text())["$id"]
+
+
+def test_every_field_says_what_it_means():
+    for group, info in SortingConfig.model_fields.items():
+        assert info.description
+        for field, entry in info.annotation.model_fields.items():
+            assert entry.description, f"{group}.{field}"
+            assert entry.description.endswith("."), f"{group}.{field}"
+
+
+def test_numbers_with_a_dimension_say_their_unit():
+    units = {"_s": "(s", "_ms": "(ms", "_hz": "(Hz", "_gb": "(GiB", "_pct": "%", "_temp_c": "°C"}
+    for info in SortingConfig.model_fields.values():
+        for field, entry in info.annotation.model_fields.items():
+            for suffix, unit in units.items():
+                if field.endswith(suffix) or f"{suffix}_" in field.replace("_s_", "_"):
+                    assert unit in entry.description or "frames" in entry.description, field
+
+
+def test_the_schema_is_closed_and_bounded():
+    schema = json_schema()
+    assert schema["additionalProperties"] is False
+    curation = schema["$defs"]["CurationConfig"]
+    assert curation["additionalProperties"] is False
+    assert curation["properties"]["snr_min"]["default"] == 5.0
