@@ -1,1 +1,1 @@
-"""Opening, preparing, measuring and simulating recordings."""
+"""Recordings: reading, preparing, measuring and simulating them. Imports nothing by itself."""

@@ -1,0 +1,72 @@
+"""What can be said about a recording from its header alone. Plain data; reads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spikefleet.core.failures.errors import InvalidConfigurationError
+
+
+@dataclass(frozen=True)
+class StreamDescription:
+    """One independently sortable signal: a MaxTwo well, a probe's action-potential band, a series.
+
+    ``dtype`` is numpy's name of the stored samples ("int16", "uint16", "float32").
+    """
+
+    stream: str
+    n_channels: int
+    sampling_rate_hz: float
+    duration_s: float
+    dtype: str
+
+
+@dataclass(frozen=True)
+class RecordingDescription:
+    """A recording's format and its streams, in the order they are sorted.
+
+    ``other_streams`` names what the files hold besides: later takes of a MaxTwo well (sorted only
+    when named), SpikeGLX's LFP and NI streams (never sorted).
+    """
+
+    format: str
+    streams: tuple[StreamDescription, ...]
+    other_streams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FormatFamily:
+    """A file format and the three things it can do.
+
+    ``open`` takes the path, a stream id that ``describe`` listed (or one of its ``other_streams``)
+    and the HDF5 plugin path, and returns a lazily read SpikeInterface recording.
+    """
+
+    format: str
+    known_as: str
+    recognises: Callable[[Path], bool]
+    describe: Callable[[Path], RecordingDescription]
+    open: Callable[[Path, str, str | None], Any]
+
+
+def pick_stream(description: RecordingDescription, stream: str, path: Path) -> str:
+    """Return the stream id to open; "" means the only one, or the first.
+
+    Raises:
+        InvalidConfigurationError: the recording has no such stream; the message lists the known.
+    """
+    known = [entry.stream for entry in description.streams]
+    if not stream and known:
+        return known[0]
+    if stream in known or stream in description.other_streams:
+        return stream
+    listed = ", ".join(known) or "none"
+    raise InvalidConfigurationError(
+        f"{path.name} has no stream {stream!r}; it has: {listed}. Name one of these.",
+        field="streams",
+        value=stream,
+        known=list(known),
+    )

@@ -1,0 +1,139 @@
+"""Opening a recording: which format family it is, which streams it has, and one of them lazily.
+
+Decides by content, not by name. What comes back always has one segment, a located probe and gains;
+a recording that cannot be brought into that form is refused here, with the reason, so that no
+sorter meets it.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from spikeinterface.core import BaseRecording
+
+from spikefleet.core.failures.errors import InputMissingError
+from spikefleet.core.recordings import maxwell, nwb, spikeglx, spikeinterface_folder
+from spikefleet.core.recordings.description import (
+    FormatFamily,
+    RecordingDescription,
+    StreamDescription,
+    pick_stream,
+)
+from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.hdf5 import is_hdf5, open_hdf5
+
+__all__ = [
+    "FAMILIES",
+    "RecordingDescription",
+    "StreamDescription",
+    "list_streams",
+    "open_recording",
+]
+
+log = logging.getLogger(__name__)
+
+FAMILIES: tuple[FormatFamily, ...] = (
+    maxwell.FAMILY,
+    nwb.FAMILY,
+    spikeinterface_folder.FAMILY,
+    spikeglx.FAMILY,
+)
+_HDF5_SUFFIXES = (".h5", ".hdf5", ".nwb")
+
+
+def list_streams(path: Path) -> RecordingDescription:
+    """Return a recording's format and streams, from its header only.
+
+    Raises:
+        InputMissingError: nothing is at ``path``, or a sidecar is missing.
+        InputCorruptError: ``reason`` is unknown_format, empty, truncated or unreadable.
+    """
+    family, located = _find_family(Path(path))
+    with reading(located):
+        return family.describe(located)
+
+
+def open_recording(
+    path: Path, stream: str = "", *, hdf5_plugin_path: str | Path | None = None
+) -> BaseRecording:
+    """Open one stream of a recording, lazily: samples x channels in the stored dtype.
+
+    The recording has one segment, a probe with contact positions in µm, and per-channel gain and
+    offset to µV. ``stream`` "" means the first.
+
+    Raises:
+        InputMissingError, InputCorruptError: as ``list_streams``; also ``no_geometry`` and
+            ``several_segments``.
+        InvalidConfigurationError: there is no such stream.
+        HDF5PluginMissingError: the traces need a plugin this machine lacks.
+    """
+    family, located = _find_family(Path(path))
+    with reading(located):
+        chosen = pick_stream(family.describe(located), stream, located)
+        plugin_path = str(hdf5_plugin_path) if hdf5_plugin_path else None
+        recording = family.open(located, chosen, plugin_path)
+        _require_sortable(recording, located)
+    return recording
+
+
+def _find_family(path: Path) -> tuple[FormatFamily, Path]:
+    """Return the family and what it opens; a folder holding one HDF5 file stands for that file."""
+    if not path.exists():
+        raise InputMissingError(
+            f"There is no file or folder at {path}. Check the path and the mount.", path=str(path)
+        )
+    for candidate in _candidates(path):
+        with reading(candidate):
+            _require_content(candidate)
+            for family in FAMILIES:
+                if family.recognises(candidate):
+                    return family, candidate
+    known = ", ".join(family.known_as for family in FAMILIES)
+    raise corrupt(path, "unknown_format", f"this is none of the formats known here: {known}.")
+
+
+def _candidates(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    containers = [file for file in sorted(path.glob("*")) if file.suffix in _HDF5_SUFFIXES]
+    return [path, *containers] if len(containers) == 1 else [path]
+
+
+def _require_content(path: Path) -> None:
+    if path.is_dir():
+        if not any(path.iterdir()):
+            raise corrupt(path, "empty", "the folder is empty.")
+        return
+    if path.stat().st_size == 0:
+        raise corrupt(path, "empty", "the file has no bytes.")
+    if path.suffix in _HDF5_SUFFIXES and not is_hdf5(path):
+        raise corrupt(path, "unreadable", "the name says HDF5, the content does not.")
+    if path.suffix in _HDF5_SUFFIXES:
+        open_hdf5(path).close()
+    if path.suffix == ".bin" and not path.with_suffix(".meta").is_file():
+        raise InputMissingError(
+            f"{path.name} has no .meta beside it. Copy the pair, not the .bin alone.",
+            path=str(path.with_suffix(".meta")),
+        )
+
+
+def _require_sortable(recording: BaseRecording, path: Path) -> None:
+    n_segments = recording.get_num_segments()
+    if n_segments != 1:
+        raise corrupt(
+            path, "several_segments", f"it has {n_segments} segments; save one segment per file."
+        )
+    if recording.get_num_samples() == 0 or recording.get_num_channels() == 0:
+        raise corrupt(path, "empty", "the recording holds no samples.")
+    if not recording.has_probe():
+        raise corrupt(
+            path, "no_geometry", "it does not say where its channels lie; save it with its probe."
+        )
+    if not recording.has_scaleable_traces():
+        log.info("recording.gain_assumed", extra={"path": str(path)})
+        n_channels = recording.get_num_channels()
+        recording.set_channel_gains(np.ones(n_channels))
+        recording.set_channel_offsets(np.zeros(n_channels))
+        recording.annotate(gain_assumed=True)

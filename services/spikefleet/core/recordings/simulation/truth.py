@@ -1,0 +1,84 @@
+"""The spikes a simulated recording is known to hold, beside it as ``<name>.truth.npz``.
+
+The file keeps, for every stream: unit_ids, spike_samples and spike_units (flat, sorted by time),
+unit_locations_um and peak_amplitudes_uv; and once, streams and sampling_rate_hz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikefleet.core.failures.errors import InvalidConfigurationError
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The known units of one stream.
+
+    ``spike_samples`` maps a unit id to its sample indices (int64, sorted); ``locations_um`` is
+    units x (x, y, z); ``peak_amplitudes_uv`` is the trough on the unit's best channel (positive).
+    """
+
+    unit_ids: tuple[str, ...]
+    spike_samples: Mapping[str, NDArray[np.int64]]
+    sampling_rate_hz: float
+    locations_um: NDArray[np.float64]
+    peak_amplitudes_uv: NDArray[np.float64]
+
+    @classmethod
+    def without_units(cls, sampling_rate_hz: float) -> Truth:
+        """Return the truth about a signal that holds no spikes."""
+        return cls((), {}, sampling_rate_hz, np.zeros((0, 3)), np.zeros(0))
+
+
+def save_truth(path: Path, truths: Mapping[str, Truth]) -> None:
+    """Write the truth of every stream, atomically."""
+    arrays: dict[str, NDArray[np.generic]] = {
+        "streams": np.array(list(truths), dtype=str),
+        "sampling_rate_hz": np.array(next(iter(truths.values())).sampling_rate_hz),
+    }
+    for stream, truth in truths.items():
+        trains = [truth.spike_samples[unit] for unit in truth.unit_ids]
+        samples = np.concatenate(trains) if trains else np.zeros(0, dtype=np.int64)
+        units = np.repeat(np.arange(len(trains)), [train.size for train in trains])
+        order = np.argsort(samples, kind="stable")
+        arrays[f"{stream}/unit_ids"] = np.array(truth.unit_ids, dtype=str)
+        arrays[f"{stream}/spike_samples"] = samples[order].astype(np.int64)
+        arrays[f"{stream}/spike_units"] = units[order].astype(np.int64)
+        arrays[f"{stream}/unit_locations_um"] = truth.locations_um
+        arrays[f"{stream}/peak_amplitudes_uv"] = truth.peak_amplitudes_uv
+    partial = path.with_name(f".{path.name}.partial.npz")
+    np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]
+    partial.replace(path)
+
+
+def load_truth(path: Path, stream: str = "") -> Truth:
+    """Read one stream's truth; "" means the first stream.
+
+    Raises:
+        InvalidConfigurationError: the file knows no such stream.
+    """
+    with np.load(path, allow_pickle=False) as arrays:
+        streams = [str(name) for name in arrays["streams"]]
+        chosen = stream or streams[0]
+        if chosen not in streams:
+            raise InvalidConfigurationError(
+                f"{path.name} knows no stream {stream!r}; it has: {', '.join(streams)}.",
+                field="stream",
+                value=stream,
+            )
+        unit_ids = tuple(str(unit) for unit in arrays[f"{chosen}/unit_ids"])
+        samples = arrays[f"{chosen}/spike_samples"]
+        units = arrays[f"{chosen}/spike_units"]
+        return Truth(
+            unit_ids=unit_ids,
+            spike_samples={unit: samples[units == i] for i, unit in enumerate(unit_ids)},
+            sampling_rate_hz=float(arrays["sampling_rate_hz"]),
+            locations_um=arrays[f"{chosen}/unit_locations_um"],
+            peak_amplitudes_uv=arrays[f"{chosen}/peak_amplitudes_uv"],
+        )

@@ -1,0 +1,181 @@
+"""SpikeGLX: a ``.bin`` with its ``.meta``, or a folder of them.
+
+One stream is one probe's action-potential band ("imec0.ap"). Checks the bytes against the header
+before anything is read, because the usual readers accept a file that stopped half way.
+LFP, NI and OneBox streams are named but refused: no sorter here works on them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import probeinterface
+from neo.rawio.spikeglxrawio import extract_stream_info, read_meta_file
+from spikeinterface.core import BaseRecording, BinaryRecordingExtractor
+from spikeinterface.extractors.neuropixels_utils import get_neuropixels_sample_shifts_from_probe
+
+from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.recordings.description import (
+    FormatFamily,
+    RecordingDescription,
+    StreamDescription,
+)
+from spikefleet.core.recordings.edge import corrupt, reading
+
+FORMAT = "spikeglx"
+_SAMPLE_BYTES = 2
+
+
+@dataclass(frozen=True)
+class _Header:
+    """One ``.meta`` and what it says about its ``.bin``."""
+
+    meta: Path
+    stream: str
+    n_saved: int
+    n_samples: int
+    sampling_rate_hz: float
+    sortable: bool
+    info: dict[str, Any]
+
+    @property
+    def binary(self) -> Path:
+        return self.meta.with_suffix(".bin")
+
+
+def recognises(path: Path) -> bool:
+    """Say whether ``path`` is a SpikeGLX file with its header, or a folder holding one."""
+    return any(_is_header(meta) for meta in _meta_files(path))
+
+
+def describe(path: Path) -> RecordingDescription:
+    """List the action-potential streams; byte counts are checked against the headers."""
+    headers = _read_headers(path)
+    sortable = [header for header in headers if header.sortable]
+    for header in sortable:
+        _check_bytes(header)
+    if not sortable:
+        raise corrupt(path, "empty", "no action-potential (.ap) stream is here.")
+    return RecordingDescription(
+        FORMAT,
+        tuple(
+            StreamDescription(
+                header.stream,
+                len(_signal_names(header)),
+                header.sampling_rate_hz,
+                header.n_samples / header.sampling_rate_hz,
+                "int16",
+            )
+            for header in sortable
+        ),
+        tuple(header.stream for header in headers if not header.sortable),
+    )
+
+
+def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:
+    """Open one action-potential stream, without its synchronisation channel.
+
+    Raises:
+        InvalidConfigurationError: the stream is an LFP, NI or OneBox stream.
+        InputCorruptError: bytes and header disagree, or there is no header.
+    """
+    del hdf5_plugin_path
+    header = next(entry for entry in _read_headers(path) if entry.stream == stream)
+    if not header.sortable:
+        raise InvalidConfigurationError(
+            f"Stream {stream!r} is not an action-potential stream; name one ending in .ap.",
+            field="streams",
+            value=stream,
+        )
+    _check_bytes(header)
+    with reading(header.meta):
+        names = header.info["channel_names"]
+        recording = BinaryRecordingExtractor(
+            file_paths=[header.binary],
+            sampling_frequency=header.sampling_rate_hz,
+            dtype="int16",
+            num_channels=header.n_saved,
+            channel_ids=[f"{stream}#{name}" for name in names],
+            gain_to_uV=np.asarray(header.info["channel_gains"], dtype=np.float64),
+            offset_to_uV=np.zeros(header.n_saved),
+            is_filtered=False,
+        )
+        signals = [f"{stream}#{name}" for name in _signal_names(header)]
+        if len(signals) != header.n_saved:
+            recording = recording.select_channels(signals)
+        probe = probeinterface.read_spikeglx(header.meta)
+        recording.set_probe(probe)
+        shifts = get_neuropixels_sample_shifts_from_probe(probe)
+        if shifts is not None:
+            recording.set_property("inter_sample_shift", shifts)
+        return recording
+
+
+def _meta_files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(path.rglob("*.meta"))
+    if path.suffix in (".bin", ".meta"):
+        meta = path.with_suffix(".meta")
+        return [meta] if meta.is_file() else []
+    return []
+
+
+def _is_header(meta: Path) -> bool:
+    with meta.open("rb") as file:
+        return b"nSavedChans=" in file.read(65536)
+
+
+def _read_headers(path: Path) -> list[_Header]:
+    headers = [_read_header(meta) for meta in _meta_files(path) if _is_header(meta)]
+    repeated = Counter(header.stream for header in headers)
+    # Several triggers of one probe share a stream name; then the file's own name tells them apart.
+    return [
+        header
+        if repeated[header.stream] == 1
+        else _Header(**{**vars(header), "stream": header.meta.stem})
+        for header in headers
+    ]
+
+
+def _read_header(meta: Path) -> _Header:
+    with reading(meta):
+        fields = read_meta_file(meta)
+        info = extract_stream_info(str(meta), fields)
+        n_saved = int(fields["nSavedChans"])
+        return _Header(
+            meta=meta,
+            stream=str(info["stream_name"]),
+            n_saved=n_saved,
+            n_samples=int(fields["fileSizeBytes"]) // (_SAMPLE_BYTES * n_saved),
+            sampling_rate_hz=float(info["sampling_rate"]),
+            sortable=info["stream_kind"] == "ap",
+            info=info,
+        )
+
+
+def _signal_names(header: _Header) -> list[str]:
+    return [name for name in header.info["channel_names"] if not name.startswith("SY")]
+
+
+def _check_bytes(header: _Header) -> None:
+    binary = header.binary
+    with reading(binary):
+        size_bytes = binary.stat().st_size
+    declared_bytes = int(header.info["meta"]["fileSizeBytes"])
+    frame_bytes = header.n_saved * _SAMPLE_BYTES
+    if size_bytes == 0:
+        raise corrupt(binary, "empty", "the file has no bytes.")
+    if size_bytes < declared_bytes or size_bytes % frame_bytes:
+        raise corrupt(
+            binary,
+            "truncated",
+            f"it has {size_bytes} bytes where its header says {declared_bytes} "
+            f"({frame_bytes} per frame).",
+        )
+
+
+FAMILY = FormatFamily(FORMAT, "SpikeGLX .ap.bin with .meta", recognises, describe, open_stream)
