@@ -1,0 +1,237 @@
+"""What follows when a stage ends: the decision, its event, and the run's next state, in one commit.
+
+Success moves to the next stage. Failure goes through the policy, and whatever it decides is
+written with evidence and rule id. Every run that ends (sorted, unsortable or failed) passes the
+report stage first, so that there is a page to look at; a report that fails ends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from spikefleet.controller.judge import Verdict
+from spikefleet.controller.outcome_counts import OutcomeCounts
+from spikefleet.controller.stage_calls import StageResult
+from spikefleet.core.attempts import STAGES, AttemptState, Stage
+from spikefleet.core.backends.catalogue import BACKENDS
+from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.policy.decide import (
+    Action,
+    Decision,
+    DecisionContext,
+    PastAttempt,
+    Policy,
+    decide,
+)
+from spikefleet.core.runs import Attempt, Run, RunState
+from spikefleet.infra.stores.artifacts import ArtifactStore, attempt_prefix, pointer_key
+from spikefleet.infra.stores.run_records import AttemptEnd, RunChanges
+from spikefleet.infra.stores.runs import RunStore
+
+_REPORT_TRIES = 2
+_POINTER_NAMES = {Stage.SORT: "sort_prefix", Stage.CURATE: "curation_prefix"}
+_RETRIES = frozenset({Action.RETRY_SAME, Action.RETRY_SCALED, Action.RETRY_ELSEWHERE})
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """Writes the end of attempts. Stateless: everything is in the records."""
+
+    runs: RunStore
+    artifacts: ArtifactStore
+    counts: OutcomeCounts
+    policy: Callable[[Run], Policy]
+    clock: Callable[[], datetime]
+
+    def sort_ended(self, run: Run, attempt: Attempt, verdict: Verdict) -> None:
+        """Record the end of a sort attempt as the judge saw it."""
+        outcome = verdict.outcome
+        document = outcome.to_json() if outcome else {}
+        if verdict.failure is not None:
+            self.attempt_failed(run, attempt, verdict.failure, document)
+            return
+        prefix = attempt_prefix(run.run_id, Stage.SORT, attempt.number)
+        result: dict[str, Any] = {"sort_prefix": prefix}
+        if outcome is not None:
+            result |= {
+                "n_units_sorted": outcome.n_units,
+                "n_spikes": outcome.n_spikes,
+                "duration_s": outcome.duration_s,
+                "versions": dict(outcome.versions),
+                "sort_wall_s": outcome.wall_s,
+                "timings_s": dict(outcome.timings_s),
+                "peaks": dict(outcome.peaks),
+            }
+        self._succeeded(run, attempt, StageResult(result, prefix, outcome=document))
+
+    def stage_ended(self, run: Run, attempt: Attempt, result: StageResult) -> None:
+        """Record the end of a stage that another room carried out."""
+        if attempt.stage is Stage.REPORT:
+            self._report_ended(run, attempt, result)
+        elif result.failure is None:
+            self._succeeded(run, attempt, result)
+        else:
+            self.attempt_failed(run, attempt, result.failure, result.outcome, result.result)
+
+    def attempt_failed(
+        self,
+        run: Run,
+        attempt: Attempt,
+        failure: Failure,
+        outcome: Any = None,
+        result: Any = None,
+    ) -> None:
+        """Ask the policy and carry out what it says."""
+        decision = self._decide(run, attempt, failure)
+        self.counts.attempt_ended(run, attempt, failure, str(decision.action))
+        end = AttemptEnd(
+            attempt_state=AttemptState.FAILED,
+            run_to=_next_state(decision),
+            kind=f"decision.{decision.action}",
+            body={
+                "stage": str(attempt.stage),
+                "attempt": attempt.number,
+                "rule_id": decision.rule_id,
+                "reason": decision.reason,
+                "failure": failure.to_json(),
+                "changes": dict(decision.changes),
+                "result_affecting": decision.result_affecting,
+                "budgets_left": dict(decision.budgets_left),
+                "delay_s": decision.delay_s,
+            },
+            failure=failure,
+            outcome=outcome or {},
+            changes=self._changes(run, failure, decision, dict(result or {})),
+        )
+        self.runs.finish_attempt(run, attempt, end)
+
+    def cancelled(self, run: Run, attempt: Attempt | None) -> None:
+        """Record that a person gave the run up."""
+        changes = RunChanges(status=RunStatus.CANCELLED)
+        if attempt is None:
+            self.runs.move_run(
+                run, RunState.CANCELLED, kind="run.cancelled", body={}, changes=changes
+            )
+        else:
+            end = AttemptEnd(
+                attempt_state=AttemptState.CANCELLED,
+                run_to=RunState.CANCELLED,
+                kind="run.cancelled",
+                changes=changes,
+            )
+            self.runs.finish_attempt(run, attempt, end)
+        self.counts.run_ended(run, RunStatus.CANCELLED, self.clock())
+
+    def _decide(self, run: Run, attempt: Attempt, failure: Failure) -> Decision:
+        history = tuple(
+            PastAttempt(stage=str(past.stage), code=past.failure.code, params=dict(past.params))
+            for past in self.runs.attempts_of(run.run_id)
+            if past.failure is not None
+            and past.stage is attempt.stage
+            and past.attempt_id != attempt.attempt_id
+        )
+        context = DecisionContext(
+            stage=str(attempt.stage),
+            params=dict(attempt.params),
+            config=run.config,
+            ladder=BACKENDS[run.backend].ladder,
+        )
+        return decide(failure, history, self.policy(run), context)
+
+    def _changes(
+        self, run: Run, failure: Failure, decision: Decision, result: dict[str, Any]
+    ) -> RunChanges:
+        if decision.action in _RETRIES or decision.action is Action.REQUEUE:
+            result["params"] = {**run.result.get("params", {}), **decision.changes}
+            return RunChanges(
+                failure=failure,
+                result=result,
+                not_before=self.clock() + timedelta(seconds=decision.delay_s),
+            )
+        if decision.action is Action.HOLD:
+            reason = f"{failure.message} {failure.row.next_step}"
+            return RunChanges(
+                failure=failure,
+                status=RunStatus.ENVIRONMENT,
+                result=result,
+                lane=run.backend,
+                hold_reason=reason,
+            )
+        state = RunState.SKIPPED if decision.action is Action.SKIP else RunState.FAILED
+        result["ending"] = {"state": str(state), "status": str(failure.row.status)}
+        return RunChanges(stage=Stage.REPORT, failure=failure, result=result)
+
+    def _succeeded(self, run: Run, attempt: Attempt, result: StageResult) -> None:
+        """Move to the next stage; the pointer is swapped first, which a crash may repeat."""
+        stage = attempt.stage
+        merged = dict(result.result)
+        if stage is Stage.CURATE:
+            merged["ending"] = {
+                "state": str(RunState.SUCCEEDED),
+                "status": str(RunStatus.SUCCESS),
+            }
+        if result.pointer:
+            self._point(run, merged)
+        self.counts.attempt_ended(run, attempt, None, "next")
+        end = AttemptEnd(
+            attempt_state=AttemptState.SUCCEEDED,
+            run_to=RunState.QUEUED,
+            kind=f"stage.{stage}.done",
+            body={"attempt": attempt.number},
+            outcome=result.outcome,
+            changes=RunChanges(
+                stage=STAGES[STAGES.index(stage) + 1], result=merged, clear_failure=True
+            ),
+        )
+        self.runs.finish_attempt(run, attempt, end)
+
+    def _report_ended(self, run: Run, attempt: Attempt, result: StageResult) -> None:
+        """End the run as it was going to end, with or without a report."""
+        failed = result.failure is not None
+        if failed and attempt.number < _REPORT_TRIES:
+            self.runs.finish_attempt(
+                run,
+                attempt,
+                AttemptEnd(
+                    attempt_state=AttemptState.FAILED,
+                    run_to=RunState.QUEUED,
+                    kind="report.failed",
+                    failure=result.failure,
+                ),
+            )
+            return
+        merged = dict(result.result)
+        if not failed:
+            self._point(run, merged)
+        ending = run.result.get("ending", {})
+        status = RunStatus(ending.get("status", RunStatus.FAILED))
+        end = AttemptEnd(
+            attempt_state=AttemptState.FAILED if failed else AttemptState.SUCCEEDED,
+            run_to=RunState(ending.get("state", RunState.FAILED)),
+            kind="run.ended",
+            body={"status": str(status), "report": not failed},
+            failure=result.failure,
+            outcome=result.outcome,
+            changes=RunChanges(status=status, result=merged),
+        )
+        self.runs.finish_attempt(run, attempt, end)
+        self.counts.run_ended(run, status, self.clock())
+
+    def _point(self, run: Run, merged: dict[str, Any]) -> None:
+        """Name the winning prefixes in the run's ``current.json``."""
+        current = {**run.result, **merged}
+        names = {"sort": "sort_prefix", "curate": "curation_prefix", "report": "report_prefix"}
+        document = {key: current[name] for key, name in names.items() if current.get(name)}
+        self.artifacts.swap_pointer(pointer_key(run.run_id), document)
+
+
+def _next_state(decision: Decision) -> RunState:
+    if decision.action is Action.HOLD:
+        return RunState.HELD
+    if decision.action in _RETRIES or decision.action is Action.REQUEUE:
+        return RunState.WAITING
+    return RunState.QUEUED

@@ -1,0 +1,134 @@
+"""The evidence ladder: what an ended attempt was, told from the outside.
+
+First hit wins, and every verdict names the step that gave it. The attempt's own word counts only
+where nothing harder contradicts it: a complete manifest outranks a bad goodbye, the kernel's word
+outranks the attempt's, exit 0 without a complete result is not success. Reads; changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from spikefleet.core.attempts import AttemptOutcome
+from spikefleet.core.failures.codes import FailureCode, row_for_exit
+from spikefleet.core.failures.errors import Failure
+from spikefleet.infra.launchers.base import Observation, Phase
+from spikefleet.infra.stores.artifacts import ArtifactDamagedError, ArtifactMissingError
+
+_SIGKILL_EXIT = 137
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How an attempt ended. ``failure`` None means success; ``outcome`` is what it left, if any."""
+
+    failure: Failure | None
+    outcome: AttemptOutcome | None
+    step: str
+
+
+def judge(observation: Observation, *, attempt_id: str, verify: Callable[[], object]) -> Verdict:
+    """Decide how the attempt ended.
+
+    ``verify`` checks the attempt's manifest and raises ArtifactMissingError or
+    ArtifactDamagedError when the result is not complete.
+    """
+    outcome = _outcome(observation, attempt_id)
+    complete, missing = _complete(verify)
+    if outcome is not None and outcome.exit_code == 0 and complete:
+        return Verdict(None, outcome, "manifest")
+    if observation.oom_killed and (outcome is None or outcome.failure is None):
+        return Verdict(
+            _outside(
+                FailureCode.HOST_OUT_OF_MEMORY,
+                "The kernel killed the attempt because its memory limit was reached.",
+                "outside.oom_killed",
+                exit_code=observation.exit_code,
+            ),
+            outcome,
+            "oom_killed",
+        )
+    if outcome is not None and outcome.failure is not None:
+        return Verdict(_agreeing(outcome.failure, observation), outcome, "outcome")
+    told = _termination(observation)
+    if told is not None:
+        return Verdict(_agreeing(told, observation), outcome, "termination_message")
+    return Verdict(_from_exit(observation, missing), outcome, "exit")
+
+
+def _outcome(observation: Observation, attempt_id: str) -> AttemptOutcome | None:
+    """Parse outcome.json; another attempt's or a damaged one is no evidence."""
+    if not observation.outcome:
+        return None
+    try:
+        outcome = AttemptOutcome.from_json(observation.outcome)
+    except (ValueError, TypeError, KeyError):
+        return None
+    return outcome if outcome.attempt_id == attempt_id else None
+
+
+def _complete(verify: Callable[[], object]) -> tuple[bool, str]:
+    try:
+        verify()
+    except (ArtifactMissingError, ArtifactDamagedError) as error:
+        return False, str(error)
+    return True, ""
+
+
+def _termination(observation: Observation) -> Failure | None:
+    """Parse the termination message; anything but our own JSON is no evidence."""
+    try:
+        document: Any = json.loads(observation.termination_message or "null")
+        if not isinstance(document, Mapping) or not document.get("code"):
+            return None
+        return Failure.from_json(document)
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _agreeing(failure: Failure, observation: Observation) -> Failure:
+    """The exit code wins over a document that disagrees with it, and the mismatch is kept."""
+    code = observation.exit_code
+    row = row_for_exit(code) if code is not None else None
+    if row is None or row.code == failure.code:
+        return failure
+    evidence = {**failure.evidence, "class_mismatch": str(failure.code)}
+    return replace(failure, code=row.code, evidence=evidence, rule_id="outside.exit_code")
+
+
+def _from_exit(observation: Observation, missing: str) -> Failure:
+    code = observation.exit_code
+    if code == 0:
+        return _outside(
+            FailureCode.INCOMPLETE,
+            "The attempt ended without an error but its result is not complete.",
+            "outside.incomplete",
+            missing=missing,
+        )
+    row = row_for_exit(code) if code is not None else None
+    if row is not None:
+        return _outside(row.code, row.meaning, "outside.exit_code", exit_code=code)
+    if observation.phase is Phase.GONE or observation.signal or code == _SIGKILL_EXIT:
+        return _outside(
+            FailureCode.LOST,
+            "The attempt's process vanished without leaving an outcome.",
+            "outside.lost",
+            signal=observation.signal,
+            exit_code=code,
+            reason=observation.reason,
+        )
+    return _outside(
+        FailureCode.UNCLASSIFIED,
+        f"The attempt ended with exit code {code} and said nothing else.",
+        "outside.unknown_exit",
+        exit_code=code,
+        reason=observation.reason,
+    )
+
+
+def _outside(code: FailureCode, message: str, rule_id: str, **evidence: Any) -> Failure:
+    kept = {key: value for key, value in evidence.items() if value not in (None, "")}
+    return Failure(code, message, stage="sort", rule_id=rule_id, evidence=kept)

@@ -1,0 +1,63 @@
+"""Outcomes as Prometheus series, counted where they are recorded: they survive the pod."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from spikefleet.core import telemetry
+from spikefleet.core.attempts import Stage
+from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import Attempt, Run, RunState
+from spikefleet.infra.metrics import Measured, Metrics
+from spikefleet.infra.stores.runs import RunStore
+
+
+@dataclass(frozen=True)
+class OutcomeCounts:
+    """Counts ends of attempts and runs. ``clock`` gives now, aware UTC."""
+
+    metrics: Metrics
+    clock: Callable[[], datetime]
+
+    def attempt_ended(
+        self, run: Run, attempt: Attempt, failure: Failure | None, decision: str
+    ) -> None:
+        """One attempt ended; ``decision`` is what follows."""
+        self.metrics.add(
+            telemetry.ATTEMPTS_ENDED,
+            backend=run.backend,
+            stage=str(attempt.stage),
+            code=str(failure.code) if failure else "none",
+            decision=decision,
+        )
+        seconds = (self.clock() - attempt.created_at).total_seconds()
+        self.metrics.observe(
+            telemetry.STAGE_DURATION, seconds, backend=run.backend, stage=str(attempt.stage)
+        )
+        if attempt.stage is Stage.SORT and attempt.number == 1:
+            waited = (attempt.created_at - run.created_at).total_seconds()
+            self.metrics.observe(telemetry.QUEUE_WAIT, max(waited, 0.0), backend=run.backend)
+
+    def run_ended(self, run: Run, status: RunStatus, now: datetime) -> None:
+        """One run reached its end."""
+        self.metrics.add(telemetry.RUNS_ENDED, backend=run.backend, status=str(status))
+        seconds = (now - run.created_at).total_seconds()
+        self.metrics.observe(
+            telemetry.RUN_DURATION, seconds, backend=run.backend, status=str(status)
+        )
+
+
+def store_gauges(runs: RunStore) -> Callable[[], Iterable[Measured]]:
+    """Return the reader of gauges that live in the store: runs by state, lanes on hold."""
+
+    def read() -> Iterable[Measured]:
+        counts = runs.counts_by_state()
+        for state in RunState:
+            yield Measured(telemetry.RUNS, float(counts.get(state, 0)), {"state": str(state)})
+        for hold in runs.holds():
+            yield Measured(telemetry.HOLDS, 1.0, {"lane": hold.lane})
+
+    return read

@@ -1,0 +1,106 @@
+"""How each stage that is not the sort is asked of its room, and what its answer means for the run.
+
+A room that does not answer is infrastructure, a room that breaks is ours to fix: both come back as
+failures, never as exceptions, so that the policy decides about them like about any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from spikefleet.client.rooms import CurationRoom, PreflightRoom, ReporterRoom, ReportTask
+from spikefleet.controller.record import run_record
+from spikefleet.controller.stage_calls import StageResult
+from spikefleet.core.attempts import Stage
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import Attempt, Run
+from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
+from spikefleet.infra.stores.artifacts import attempt_prefix
+from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.infra.stores.runs import RunStore
+
+
+@dataclass(frozen=True)
+class RoomCalls:
+    """Calls the rooms. Safe from several threads: channels and stores are."""
+
+    runs: RunStore
+    recordings: RecordingStore
+    preflight: PreflightRoom
+    curation: CurationRoom
+    reporter: ReporterRoom
+
+    def call(self, run: Run, attempt: Attempt) -> StageResult:
+        """Carry out one attempt of a stage and return what it produced."""
+        stages = {
+            Stage.PREFLIGHT: self._check,
+            Stage.CURATE: self._curate,
+            Stage.REPORT: self._report,
+        }
+        try:
+            return stages[attempt.stage](run, attempt)
+        except ServiceUnreachable as error:
+            return StageResult(
+                failure=_failure(FailureCode.LOST, attempt, "room.unreachable", str(error))
+            )
+        except ServiceError as error:
+            return StageResult(
+                failure=_failure(FailureCode.UNCLASSIFIED, attempt, "room.error", str(error))
+            )
+
+    def _check(self, run: Run, attempt: Attempt) -> StageResult:
+        recording = self.recordings.get(run.recording_id)
+        answer = self.preflight.check(recording, run.stream, run.config)
+        preflight: dict[str, Any] = {
+            "findings": [asdict(finding) for finding in answer.findings],
+            "measurements": dict(answer.measurements),
+            "estimate": asdict(answer.estimate) if answer.estimate else None,
+            "stream": asdict(answer.stream) if answer.stream else None,
+        }
+        return StageResult({"preflight": preflight}, failure=answer.failure)
+
+    def _curate(self, run: Run, attempt: Attempt) -> StageResult:
+        prefix = attempt_prefix(run.run_id, attempt.stage, attempt.number)
+        answer = self.curation.curate(
+            run.run_id, str(run.result.get("sort_prefix", "")), prefix, run.config
+        )
+        result = {
+            "curation_prefix": answer.prefix,
+            "n_units_sorted": answer.unit_count_sorted,
+            "n_units_curated": answer.unit_count_curated,
+        }
+        if answer.failure is not None:
+            return StageResult(failure=answer.failure)
+        return StageResult(result, pointer=answer.prefix)
+
+    def _report(self, run: Run, attempt: Attempt) -> StageResult:
+        recording = self.recordings.get(run.recording_id)
+        record = run_record(
+            run,
+            self.runs.attempts_of(run.run_id),
+            self.runs.events(run.run_id, 0),
+            recording,
+        )
+        task = ReportTask(
+            run_id=run.run_id,
+            record=record,
+            output_prefix=attempt_prefix(run.run_id, attempt.stage, attempt.number),
+            sort_prefix=str(run.result.get("sort_prefix", "")),
+            curation_prefix=str(run.result.get("curation_prefix", "")),
+        )
+        answer = self.reporter.render(task)
+        if answer.failure is not None:
+            return StageResult(failure=answer.failure)
+        result = {"report_prefix": answer.prefix, "report_html": answer.html_key}
+        return StageResult(result, pointer=answer.prefix)
+
+
+def _failure(code: FailureCode, attempt: Attempt, rule_id: str, message: str) -> Failure:
+    return Failure(
+        code,
+        f"The {attempt.stage} room could not do its part: {message}",
+        stage=str(attempt.stage),
+        rule_id=rule_id,
+    )

@@ -1,0 +1,204 @@
+"""The controller's doors: ControllerService for people and rooms, RunReportService for runners.
+
+Messages in, messages out; the records are read and written in threads so that the event loop never
+waits for a disk. No decision is taken here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from spikefleet.api.v1 import (
+    controller_pb2,
+    controller_pb2_grpc,
+    run_pb2,
+    runner_pb2,
+    runner_pb2_grpc,
+)
+from spikefleet.controller.requests import BatchWish, Requests, summarise
+from spikefleet.core.runs import Run, RunState
+from spikefleet.infra.rpc import convert
+from spikefleet.infra.stores.run_records import BatchRecord
+from spikefleet.infra.stores.runs import RunStore
+
+_DEFAULT_PAGE = 50
+_LARGEST_PAGE = 500
+_WATCH_POLL_S = 0.5
+_SETTLED = frozenset({RunState.HELD})
+
+
+class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
+    """Answers ControllerService. ``wake`` makes the reconcile loop look at once."""
+
+    def __init__(self, runs: RunStore, requests: Requests, wake: Callable[[], None]) -> None:
+        self._runs = runs
+        self._requests = requests
+        self._wake = wake
+
+    async def CreateBatch(  # noqa: N802
+        self, request: controller_pb2.CreateBatchRequest, context: Any
+    ) -> controller_pb2.CreateBatchResponse:
+        """Make runs."""
+        wish = BatchWish(
+            streams=[(entry.recording_id, entry.stream) for entry in request.runs],
+            config=convert.from_struct(request.config),
+            idempotency_key=request.idempotency_key,
+            submitter=request.submitter,
+            label=request.label,
+        )
+        record = await asyncio.to_thread(self._requests.create_batch, wish)
+        self._wake()
+        return controller_pb2.CreateBatchResponse(
+            batch=await asyncio.to_thread(self._batch, record),
+            existing_run_ids=record.existing_run_ids,
+        )
+
+    async def GetBatch(  # noqa: N802
+        self, request: controller_pb2.GetBatchRequest, context: Any
+    ) -> controller_pb2.GetBatchResponse:
+        """Return a batch with its runs."""
+        record = await asyncio.to_thread(self._runs.get_batch, request.batch_id)
+        return controller_pb2.GetBatchResponse(batch=await asyncio.to_thread(self._batch, record))
+
+    async def GetRun(  # noqa: N802
+        self, request: controller_pb2.GetRunRequest, context: Any
+    ) -> controller_pb2.GetRunResponse:
+        """Return a run with its attempts."""
+
+        def read() -> run_pb2.Run:
+            run = self._runs.get_run(request.run_id)
+            return convert.to_run(run, self._runs.attempts_of(run.run_id))
+
+        return controller_pb2.GetRunResponse(run=await asyncio.to_thread(read))
+
+    async def ListRuns(  # noqa: N802
+        self, request: controller_pb2.ListRunsRequest, context: Any
+    ) -> controller_pb2.ListRunsResponse:
+        """Return one page of runs, newest first."""
+        size = min(request.page_size or _DEFAULT_PAGE, _LARGEST_PAGE)
+
+        def read() -> tuple[list[Run], str]:
+            return self._runs.list_runs(
+                states=tuple(convert.from_state(state) for state in request.states),
+                batch_id=request.batch_id,
+                limit=size,
+                before=request.page_token,
+            )
+
+        runs, token = await asyncio.to_thread(read)
+        return controller_pb2.ListRunsResponse(
+            runs=[convert.to_run(run) for run in runs], next_page_token=token
+        )
+
+    async def WatchRun(  # noqa: N802
+        self, request: controller_pb2.WatchRunRequest, context: Any
+    ) -> AsyncIterator[controller_pb2.WatchRunResponse]:
+        """Send the run whenever it or its progress changes; end when it has ended or is held."""
+        after, last = request.after_seq, None
+        while True:
+            run, events = await asyncio.to_thread(self._look, request.run_id, after)
+            seen = (run.version, dict(run.progress))
+            if seen != last or events:
+                last = seen
+                after = events[-1].seq if events else after
+                yield controller_pb2.WatchRunResponse(
+                    run=convert.to_run(run), events=[convert.to_event(event) for event in events]
+                )
+            if run.is_terminal or run.state in _SETTLED:
+                return
+            await asyncio.sleep(_WATCH_POLL_S)
+
+    async def ListRunEvents(  # noqa: N802
+        self, request: controller_pb2.ListRunEventsRequest, context: Any
+    ) -> controller_pb2.ListRunEventsResponse:
+        """Return a run's history."""
+        _, events = await asyncio.to_thread(self._look, request.run_id, request.after_seq)
+        return controller_pb2.ListRunEventsResponse(
+            events=[convert.to_event(event) for event in events]
+        )
+
+    async def CancelRun(  # noqa: N802
+        self, request: controller_pb2.CancelRunRequest, context: Any
+    ) -> controller_pb2.CancelRunResponse:
+        """Ask for a run's end."""
+        run = await asyncio.to_thread(self._requests.cancel, request.run_id, request.reason)
+        self._wake()
+        return controller_pb2.CancelRunResponse(run=convert.to_run(run))
+
+    async def RetryRun(  # noqa: N802
+        self, request: controller_pb2.RetryRunRequest, context: Any
+    ) -> controller_pb2.RetryRunResponse:
+        """Start a run again."""
+        run = await asyncio.to_thread(
+            self._requests.retry,
+            request.run_id,
+            convert.from_stage(request.stage),
+            convert.from_struct(request.overrides),
+        )
+        self._wake()
+        return controller_pb2.RetryRunResponse(run=convert.to_run(run))
+
+    async def ListHolds(  # noqa: N802
+        self, request: controller_pb2.ListHoldsRequest, context: Any
+    ) -> controller_pb2.ListHoldsResponse:
+        """Return the lanes on hold."""
+        holds = await asyncio.to_thread(self._runs.holds)
+        return controller_pb2.ListHoldsResponse(
+            holds=[
+                controller_pb2.Hold(
+                    lane=hold.lane,
+                    reason=hold.reason,
+                    held_run_count=hold.held_run_count,
+                    create_time=convert.to_timestamp(hold.created_at),
+                )
+                for hold in holds
+            ]
+        )
+
+    async def ReleaseHold(  # noqa: N802
+        self, request: controller_pb2.ReleaseHoldRequest, context: Any
+    ) -> controller_pb2.ReleaseHoldResponse:
+        """Open a lane again."""
+        count = await asyncio.to_thread(self._runs.release_hold, request.lane)
+        self._wake()
+        return controller_pb2.ReleaseHoldResponse(released_run_count=count)
+
+    def _look(self, run_id: str, after_seq: int) -> tuple[Run, list[Any]]:
+        run = self._runs.get_run(run_id)
+        return run, self._runs.events(run_id, after_seq)
+
+    def _batch(self, record: BatchRecord) -> run_pb2.Batch:
+        runs = [self._runs.get_run(run_id) for run_id in record.run_ids]
+        return run_pb2.Batch(
+            batch_id=record.batch_id,
+            runs=[convert.to_run(run) for run in runs],
+            summary=summarise(runs),
+        )
+
+
+class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
+    """Answers RunReportService: live progress in, the wish to stop out."""
+
+    def __init__(self, runs: RunStore, wake: Callable[[], None]) -> None:
+        self._runs = runs
+        self._wake = wake
+
+    async def ReportProgress(  # noqa: N802
+        self, request: runner_pb2.ReportProgressRequest, context: Any
+    ) -> runner_pb2.ReportProgressResponse:
+        """Keep the last word of a running attempt."""
+
+        def keep() -> bool:
+            self._runs.set_progress(request.run_id, convert.from_progress(request.progress))
+            return self._runs.get_run(request.run_id).cancel_requested
+
+        return runner_pb2.ReportProgressResponse(stop_requested=await asyncio.to_thread(keep))
+
+    async def ReportOutcome(  # noqa: N802
+        self, request: runner_pb2.ReportOutcomeRequest, context: Any
+    ) -> runner_pb2.ReportOutcomeResponse:
+        """Look at once; the outcome itself is read where it is on record."""
+        self._wake()
+        return runner_pb2.ReportOutcomeResponse()

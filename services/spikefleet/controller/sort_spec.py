@@ -1,0 +1,88 @@
+"""From a run and an attempt to the ``AttemptSpec`` its runner gets. Reads records, writes none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spikefleet.core.attempts import AttemptSpec, InputFile, Stage
+from spikefleet.core.backends.catalogue import BACKENDS
+from spikefleet.core.runs import Attempt, Run
+from spikefleet.core.submissions import Recording
+from spikefleet.infra.stores.artifacts import attempt_prefix, recording_prefix
+from spikefleet.infra.stores.recordings import RecordingStore
+
+
+@dataclass(frozen=True)
+class SortLimits:
+    """What one attempt may take. Zero means no limit of ours; ``gpus`` is what the machine has."""
+
+    memory_limit_bytes: int = 0
+    deadline_s: float = 0.0
+    gpus: int = 0
+    cpus_per_attempt: int = 1
+
+
+@dataclass(frozen=True)
+class SortSpecs:
+    """Builds specs. ``report_address`` is where the runner reports its progress."""
+
+    recordings: RecordingStore
+    artifacts_url: str
+    report_address: str
+    limits: SortLimits
+
+    def wants_gpu(self, run: Run) -> bool:
+        """True when the backend uses a GPU and the machine has one."""
+        return BACKENDS[run.backend].uses_gpu and self.limits.gpus > 0
+
+    def spec(self, run: Run, attempt: Attempt) -> AttemptSpec:
+        """Return the attempt's spec; parameters changed by retries are merged into its config."""
+        recording = self.recordings.get(run.recording_id)
+        memory = attempt.params.get("memory_limit_bytes", self.limits.memory_limit_bytes)
+        return AttemptSpec(
+            run_id=run.run_id,
+            attempt_id=attempt.attempt_id,
+            name=attempt.name,
+            number=attempt.number,
+            backend=run.backend,
+            recording=recording.entry,
+            stream=run.stream,
+            inputs=input_files(recording),
+            config=with_params(run.config, attempt.params),
+            artifacts_url=self.artifacts_url,
+            artifacts_prefix=attempt_prefix(run.run_id, Stage.SORT, attempt.number),
+            report_address=self.report_address,
+            memory_limit_bytes=int(memory),
+            deadline_s=self.limits.deadline_s,
+            gpu=self.wants_gpu(run),
+            cpus=self.limits.cpus_per_attempt,
+        )
+
+
+def input_files(recording: Recording) -> tuple[InputFile, ...]:
+    """Where each file of the recording is now: beside the rig's copy, or in the store."""
+    prefix = f"{recording_prefix(recording.recording_id)}/files"
+    return tuple(
+        InputFile(
+            path=file.path,
+            source=f"{recording.location}/{file.path}"
+            if recording.in_place
+            else (f"{prefix}/{file.path}"),
+            size_bytes=file.size_bytes,
+            sha256=file.sha256,
+            in_place=recording.in_place,
+        )
+        for file in recording.files
+    )
+
+
+def with_params(config: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with a retry's sorter parameters laid over the run's own."""
+    changed = {group: dict(values) for group, values in config.items()}
+    sorter_params = params.get("sorter_params")
+    if sorter_params:
+        sorter = changed.setdefault("sorter", {})
+        sorter["sorter_params"] = {**(sorter.get("sorter_params") or {}), **sorter_params}
+    return changed

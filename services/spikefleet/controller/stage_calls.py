@@ -1,0 +1,67 @@
+"""Stages that are a call to another room, run in threads so that the reconcile loop never waits.
+
+One future per attempt. A restart forgets the futures, not the attempts: the loop asks again and
+the call is made again, which the rooms allow (they write under the attempt's own prefix). This
+module knows no room; it is handed the function that makes the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import Attempt, Run
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage produced.
+
+    ``result`` is merged into the run's result; ``pointer`` is the artifact prefix that becomes
+    current for the stage; ``failure`` None means success.
+    """
+
+    result: Mapping[str, Any] = field(default_factory=dict)
+    pointer: str = ""
+    failure: Failure | None = None
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+
+
+Call = Callable[[Run, Attempt], StageResult]
+
+
+class StageCalls:
+    """Starts calls and collects their results. Used from the reconcile thread only."""
+
+    def __init__(self, call: Call, *, threads: int = 4, wake: Callable[[], None]) -> None:
+        self._call = call
+        self._wake = wake
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="stage")
+        self._futures: dict[str, Future[StageResult]] = {}
+
+    def poll(self, run: Run, attempt: Attempt) -> StageResult | None:
+        """Return the result once there is one; start the call when there is none running.
+
+        Raises what the call raised; the attempt can then be polled again, which repeats the call.
+        """
+        future = self._futures.get(attempt.attempt_id)
+        if future is None:
+            future = self._pool.submit(self._call, run, attempt)
+            self._futures[attempt.attempt_id] = future
+            future.add_done_callback(lambda _: self._wake())
+        if not future.done():
+            return None
+        del self._futures[attempt.attempt_id]
+        return future.result()
+
+    def running(self, attempt_id: str) -> bool:
+        """True while the call of this attempt is in flight."""
+        future = self._futures.get(attempt_id)
+        return future is not None and not future.done()
+
+    def close(self) -> None:
+        """Stop taking calls; those in flight are made again after the next start."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

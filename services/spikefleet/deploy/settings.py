@@ -1,0 +1,91 @@
+"""Every setting of a deployment, and the only place that reads the environment.
+
+A setting comes from, in order: an argument, an environment variable ``SPIKEFLEET_<NAME>``, the
+default below. Unknown ``SPIKEFLEET_`` variables are an error: a typo must not pass in silence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PREFIX = "SPIKEFLEET_"
+DEFAULT_ADDRESS = "127.0.0.1:7311"
+
+
+class Settings(BaseModel):
+    """Settings of one service process."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: str = Field(
+        DEFAULT_ADDRESS,
+        description="host:port of the gRPC server and of its clients; port 0 picks a free one",
+    )
+    data_dir: Path = Field(
+        Path.home() / ".local" / "share" / "spikefleet",
+        description="folder of the database, the artifacts and the scratch of running attempts",
+    )
+    database_url: str = Field(
+        "", description="SQLAlchemy URL of the run database; empty: SQLite inside data_dir"
+    )
+    cpu_slots: int = Field(
+        0, ge=0, description="sorts that may run at once without a GPU; 0: half the cores"
+    )
+    gpu_slots: int = Field(
+        -1, ge=-1, description="sorts that may run at once on a GPU each; -1: one per visible GPU"
+    )
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="TCP port of /metrics; 0 picks a free one"
+    )
+    attempt_memory_bytes: int = Field(
+        0, ge=0, description="memory limit of one attempt; 0: the machine's or container's"
+    )
+    attempt_deadline_s: float = Field(
+        0.0, ge=0, description="seconds after which an attempt is stopped; 0: none"
+    )
+    reconcile_interval_s: float = Field(
+        1.0, gt=0, description="seconds between two looks at everything"
+    )
+    stop_attempts_on_exit: bool = Field(
+        False,
+        description="stop running sorts when the service ends; otherwise they go on and the next "
+        "start adopts them",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="text for people, json for logs"
+    )
+    reflection: bool = Field(True, description="serve gRPC reflection")
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database URL, with the default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'spikefleet.db'}"
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
+    """Build the settings from arguments over the environment. ``None`` arguments are not given.
+
+    Raises pydantic.ValidationError for a bad value, ValueError for an unknown variable.
+    """
+    environment = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for name, value in environment.items():
+        if not name.startswith(PREFIX):
+            continue
+        field = name.removeprefix(PREFIX).lower()
+        if field not in Settings.model_fields:
+            known = ", ".join(PREFIX + key.upper() for key in Settings.model_fields)
+            raise ValueError(f"{name} is not a setting of spikefleet; known: {known}")
+        values[field] = value
+    values.update({key: value for key, value in arguments.items() if value is not None})
+    return Settings(**values)
+
+
+def base_environment() -> dict[str, str]:
+    """The environment handed to child processes, without our own settings."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
