@@ -15,7 +15,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from spikefleet.core.failures.errors import StorageUnavailableError
@@ -200,7 +200,8 @@ class LocalArtifacts:
                 os.fsync(handle.fileno())
             yield temporary, StoredFile("", size_bytes, digest.hexdigest())
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # swept later; it must not hide the error that matters
+                temporary.unlink(missing_ok=True)
 
     def _read(self, path: Path, offset: int, chunk_bytes: int) -> Iterator[bytes]:
         with self._failures("read"), path.open("rb") as handle:
