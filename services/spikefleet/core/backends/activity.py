@@ -59,7 +59,8 @@ def measure_activity(recording: BaseRecording) -> Activity:
     for chunk in _spread(math.ceil(n_samples / size)):
         start = min(chunk * size, n_samples - size)
         traces = recording.get_traces(start_frame=start, end_frame=start + size)
-        events, live = _count_events(_highpassed(traces, sos), rate_hz)
+        step = 0.5 if np.issubdtype(traces.dtype, np.integer) else 0.0
+        events, live = _count_events(_highpassed(traces, sos), rate_hz, step)
         found = Activity(
             events=found.events + events,
             expected_from_noise=found.expected_from_noise
@@ -120,17 +121,21 @@ def _highpassed(traces: NDArray[np.generic], sos: NDArray[np.float64]) -> NDArra
     return values
 
 
-def _count_events(values: NDArray[np.float32], rate_hz: float) -> tuple[int, int]:
+def _count_events(
+    values: NDArray[np.float32], rate_hz: float, least_sigma: float
+) -> tuple[int, int]:
     """Return (events, live channels) of samples x channels.
 
     Crossings of either sign on any channel within the dead time are one event: a spike seen on
-    twelve contacts is one spike.
+    twelve contacts is one spike. ``least_sigma`` keeps the steps of a converter whose noise is
+    below one step from looking like spikes.
     """
-    sigma = np.median(np.abs(values), axis=0) / 0.6745
-    live = sigma > 0
+    live = values.any(axis=0)
     if not live.any():
         return 0, 0
-    loud = np.flatnonzero((np.abs(values[:, live]) > THRESHOLD_SIGMA * sigma[live]).any(axis=1))
+    heights = np.abs(values[:, live])
+    sigma = np.maximum(np.median(heights, axis=0) / 0.6745, least_sigma)
+    loud = np.flatnonzero((heights > THRESHOLD_SIGMA * sigma).any(axis=1))
     if loud.size == 0:
         return 0, int(live.sum())
     apart = np.diff(loud) > DEAD_TIME_MS / 1000.0 * rate_hz

@@ -7,34 +7,17 @@ run curated again from it in seconds. It decides no quality; it only measures.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from spikeinterface.core import create_sorting_analyzer
+
+from spikefleet.core.config.units import WaveformConfig
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting, SortingAnalyzer
 
 DENSE_CHANNELS = 64
 SPARSE_RADIUS_UM = 150.0
-
-
-class WaveformConfig(Protocol):
-    """The fields of the configuration's waveform group that the analyzer reads."""
-
-    @property
-    def ms_before(self) -> float:
-        """Milliseconds kept before a spike."""
-        ...
-
-    @property
-    def ms_after(self) -> float:
-        """Milliseconds kept after a spike."""
-        ...
-
-    @property
-    def max_waveforms_per_unit(self) -> int:
-        """Spikes sampled per unit."""
-        ...
 
 
 def build_analyzer(
@@ -50,7 +33,8 @@ def build_analyzer(
     In µV: waveforms of sampled spikes, mean and standard deviation templates, noise levels, an
     amplitude for every spike; in µm: unit locations; correlograms in ms. All channels are kept up
     to 64; above that, the channels within 150 µm of a unit. The same seed gives the same analyzer.
-    A sorting without units gives an analyzer that holds noise levels only.
+    A sorting without units gives an analyzer that holds noise levels only. The sampled waveforms
+    themselves are dropped at the end when the configuration does not want them kept.
     """
     jobs = {"n_jobs": n_jobs, "pool_engine": "thread", "progress_bar": False}
     has_units = len(sorting.unit_ids) > 0
@@ -73,11 +57,7 @@ def build_analyzer(
     if has_units:
         analyzer.compute(
             {
-                "random_spikes": {
-                    "method": "uniform",
-                    "max_spikes_per_unit": waveform.max_waveforms_per_unit,
-                    "seed": seed,
-                },
+                "random_spikes": _sampling(waveform, seed),
                 "waveforms": {"ms_before": waveform.ms_before, "ms_after": waveform.ms_after},
                 "templates": {"operators": ["average", "std"]},
                 "unit_locations": {"method": "center_of_mass"},
@@ -86,4 +66,16 @@ def build_analyzer(
             },
             **jobs,
         )
+        if not waveform.save_waveform_files:
+            analyzer.delete_extension("waveforms")
     return analyzer
+
+
+def _sampling(waveform: WaveformConfig, seed: int) -> dict[str, Any]:
+    if waveform.max_waveforms_per_unit is None:
+        return {"method": "all"}
+    return {
+        "method": "uniform",
+        "max_spikes_per_unit": waveform.max_waveforms_per_unit,
+        "seed": seed,
+    }
