@@ -1,1 +1,1 @@
-"""What to do about a failure: pure functions of failure and history."""
+"""What to do about a failure: a pure function of failure, history and policy."""

@@ -1,0 +1,114 @@
+"""How often each cause may be answered with another attempt.
+
+One budget per cause, counted over the whole history of a run's stage: a node taken away between
+two out-of-memory failures neither resets nor spends their budget. Counts; decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from spikefleet.core.failures.codes import FailureCode
+
+_F = FailureCode
+
+BUDGET_OF: Mapping[FailureCode, str] = {
+    _F.GPU_OUT_OF_MEMORY: "gpu_memory",
+    _F.GPU_MEMORY_WATCHDOG: "gpu_memory",
+    _F.HOST_OUT_OF_MEMORY: "host_memory",
+    _F.HOST_MEMORY_WATCHDOG: "host_memory",
+    _F.RESOURCE_OTHER: "host_memory",
+    _F.GPU_THERMAL_WATCHDOG: "gpu_thermal",
+    _F.GPU_FAULT: "gpu_fault",
+    _F.DISK_EXHAUSTION: "disk",
+    _F.IO_STALL: "io_stall",
+    _F.SORTER_TIMEOUT: "timeout",
+    _F.DEADLINE: "timeout",
+    _F.SORTER_CRASH: "internal",
+    _F.UNCLASSIFIED: "internal",
+    _F.PARAMETER_SENSITIVE: "parameters",
+    _F.ATTEMPT_INTERRUPTED: "infrastructure",
+    _F.DISRUPTED: "infrastructure",
+    _F.LOST: "infrastructure",
+    _F.NEVER_STARTED: "never_started",
+    _F.INCOMPLETE: "incomplete",
+    _F.INPUT_CORRUPT: "input",
+    _F.STORAGE_UNAVAILABLE: "storage",
+    _F.CONCURRENT_SORT: "lease",
+}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Limits (retries per cause, counts) and factors. ``oom_retry_max`` is the submitter's own.
+
+    ``allow_result_affecting`` lets retries take ladder steps that can change spikes.
+    ``memory_cap_bytes`` 0 means that memory is not raised.
+    """
+
+    oom_retry_max: int = 1
+    oom_retry_factor: float = 0.5
+    allow_result_affecting: bool = False
+    memory_factor: float = 1.5
+    memory_cap_bytes: int = 0
+    scratch_factor: float = 2.0
+    base_delay_s: float = 2.0
+    max_delay_s: float = 300.0
+    cooldown_s: float = 300.0
+    limits: Mapping[str, int] = field(
+        default_factory=lambda: {
+            "host_memory": 2,
+            "gpu_thermal": 2,
+            "gpu_fault": 2,
+            "disk": 1,
+            "io_stall": 1,
+            "timeout": 1,
+            "internal": 1,
+            "parameters": 2,
+            "infrastructure": 5,
+            "never_started": 3,
+            "incomplete": 1,
+            "input": 1,
+            "storage": 5,
+            "lease": 20,
+        }
+    )
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], **settings: Any) -> Policy:
+        """Build a policy from a run's resolved configuration document and service settings."""
+        execution = config.get("execution", {})
+        return cls(
+            oom_retry_max=int(execution.get("oom_retry_max", cls.oom_retry_max)),
+            oom_retry_factor=float(execution.get("oom_retry_factor", cls.oom_retry_factor)),
+            **settings,
+        )
+
+    def limit(self, budget: str) -> int:
+        """Retries allowed from ``budget`` over the whole history of a stage."""
+        return self.oom_retry_max if budget == "gpu_memory" else self.limits.get(budget, 0)
+
+
+@dataclass(frozen=True)
+class PastAttempt:
+    """An earlier failed attempt of the same stage: its cause and the changes it ran with."""
+
+    stage: str
+    code: FailureCode
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+def used(history: Sequence[PastAttempt], budget: str) -> int:
+    """How many earlier failures drew on ``budget``."""
+    return sum(1 for past in history if BUDGET_OF.get(past.code) == budget)
+
+
+def left(history: Sequence[PastAttempt], policy: Policy, spending: str = "") -> dict[str, int]:
+    """Retries left per budget, after one more is spent from ``spending``; never negative."""
+    names = sorted(set(BUDGET_OF.values()))
+    return {
+        name: max(0, policy.limit(name) - used(history, name) - (name == spending))
+        for name in names
+    }

@@ -1,0 +1,139 @@
+"""What the next attempt does differently: batches, memory, scratch, node, ladder steps.
+
+Changes are cumulative: they hold everything in which the next attempt differs from the run's own
+configuration, so an attempt repeated for another reason keeps them. Pure functions.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from spikefleet.core.backends.catalogue import LadderStep
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.policy.budgets import Policy
+
+
+@dataclass(frozen=True)
+class DecisionContext:
+    """What the failed attempt was.
+
+    ``params`` are the changes it ran with, ``config`` is the run's resolved document, ``ladder``
+    the backend's steps, ``node`` where it ran ("" on a single machine).
+    """
+
+    stage: str = "sort"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    ladder: tuple[LadderStep, ...] = ()
+    memory_limit_bytes: int = 0
+    scratch_bytes: int = 0
+    node: str = ""
+
+    @property
+    def sorter_params(self) -> dict[str, Any]:
+        """The sorter's parameters of the failed attempt: the run's, with its changes on top."""
+        own = self.config.get("sorter", {}).get("sorter_params") or {}
+        return {**own, **(self.params.get("sorter_params") or {})}
+
+
+@dataclass(frozen=True)
+class BatchKnob:
+    """The parameter that sets how much of a recording a sorter holds at once (samples)."""
+
+    name: str
+    default: int
+    smallest: int
+
+
+BATCH_KNOBS: Mapping[str, BatchKnob] = {
+    "kilosort4": BatchKnob("batch_size", 60000, 1024),
+    "kilosort2": BatchKnob("NT", 65600, 1024),
+}
+
+
+def merged(context: DecisionContext, **new: Any) -> dict[str, Any]:
+    """Return the failed attempt's changes with new ones on top; sorter parameters merge."""
+    changes = copy.deepcopy(dict(context.params))
+    params = {**(changes.get("sorter_params") or {}), **new.pop("sorter_params", {})}
+    changes.update(new)
+    if params:
+        changes["sorter_params"] = params
+    return changes
+
+
+def smaller_batches(context: DecisionContext, policy: Policy) -> dict[str, Any] | None:
+    """Return changes with the batch scaled down, or None when there is no smaller one.
+
+    Result-neutral ladder steps for GPU memory are taken along; the others need the policy's leave.
+    """
+    steps: dict[str, Any] = {}
+    for step in context.ladder:
+        if step.cause == FailureCode.GPU_OUT_OF_MEMORY and step.result_neutral:
+            steps.update(step.changes)
+    knob = BATCH_KNOBS.get(str(context.config.get("sorter", {}).get("sorter_name", "")))
+    current = context.sorter_params
+    if knob is not None:
+        batch = int(int(current.get(knob.name) or knob.default) * policy.oom_retry_factor)
+        if batch < knob.smallest:
+            return None
+        steps[knob.name] = batch
+    if all(current.get(name) == value for name, value in steps.items()):
+        return None
+    return merged(context, sorter_params=steps)
+
+
+def more_memory(context: DecisionContext, policy: Policy) -> dict[str, Any] | None:
+    """Return changes with a higher memory limit, else with half the workers, else None."""
+    limit = int(context.params.get("memory_limit_bytes") or context.memory_limit_bytes)
+    if limit and limit < policy.memory_cap_bytes:
+        raised = min(policy.memory_cap_bytes, int(limit * policy.memory_factor))
+        return merged(context, memory_limit_bytes=raised)
+    configured = context.config.get("execution", {}).get("n_jobs", 1)
+    workers = int(context.params.get("n_jobs") or configured)
+    if workers > 1:
+        return merged(context, n_jobs=workers // 2)
+    return None
+
+
+def more_scratch(context: DecisionContext, policy: Policy) -> dict[str, Any]:
+    """Return changes with a larger scratch claim where one is known."""
+    claim = int(context.params.get("scratch_bytes") or context.scratch_bytes)
+    return (
+        merged(context, scratch_bytes=int(claim * policy.scratch_factor))
+        if claim
+        else merged(context)
+    )
+
+
+def elsewhere(context: DecisionContext) -> dict[str, Any]:
+    """Return changes that avoid the node the attempt failed on."""
+    if not context.node:
+        return merged(context)
+    nodes = sorted({*context.params.get("exclude_nodes", ()), context.node})
+    return merged(context, exclude_nodes=nodes)
+
+
+def affects_result(changes: Mapping[str, Any], context: DecisionContext) -> bool:
+    """Whether any changed sorter parameter can change spikes: all but those of neutral steps."""
+    neutral = {name for step in context.ladder if step.result_neutral for name in step.changes}
+    return any(name not in neutral for name in changes.get("sorter_params") or {})
+
+
+def apply_changes(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a resolved configuration document with a decision's changes laid over it.
+
+    Memory, scratch and node changes are the launcher's matter and leave the document alone.
+    """
+    document = copy.deepcopy(dict(config))
+    if changes.get("sorter_params"):
+        sorter = document.setdefault("sorter", {})
+        sorter["sorter_params"] = {
+            **(sorter.get("sorter_params") or {}),
+            **changes["sorter_params"],
+        }
+    if changes.get("n_jobs"):
+        document.setdefault("execution", {})["n_jobs"] = changes["n_jobs"]
+    return document

@@ -1,0 +1,228 @@
+"""What to do about a failure: one pure function of the failure and the history of its stage.
+
+Biology and input end a run, the environment holds its lane and spends no retry, a resource is
+retried with a change, our own faults once, infrastructure unchanged. Every decision names its rule.
+Steps that can change spikes are not taken without leave. Nothing is launched or written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from spikefleet.core.failures.codes import Disposition, FailureCode
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.policy.budgets import BUDGET_OF, PastAttempt, Policy, left, used
+from spikefleet.core.policy.changes import (
+    DecisionContext,
+    affects_result,
+    apply_changes,
+    elsewhere,
+    merged,
+    more_memory,
+    more_scratch,
+    smaller_batches,
+)
+
+__all__ = [
+    "Action",
+    "Decision",
+    "DecisionContext",
+    "PastAttempt",
+    "Policy",
+    "apply_changes",
+    "decide",
+]
+
+
+class Action(StrEnum):
+    """What the controller does next."""
+
+    RETRY_SAME = "retry_same"
+    RETRY_SCALED = "retry_scaled"
+    RETRY_ELSEWHERE = "retry_elsewhere"
+    SKIP = "skip"
+    HOLD = "hold"
+    REQUEUE = "requeue"
+    FAIL = "fail"
+
+
+TERMINAL_ACTIONS = frozenset({Action.SKIP, Action.FAIL})
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do, why, and with which changes.
+
+    ``changes`` are cumulative (``sorter_params``, ``n_jobs``, ``memory_limit_bytes``,
+    ``scratch_bytes``, ``exclude_nodes``). ``result_affecting`` marks a next attempt whose spikes
+    can differ from those of the run's own configuration.
+    """
+
+    action: Action
+    rule_id: str
+    reason: str
+    delay_s: float = 0.0
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    result_affecting: bool = False
+    budgets_left: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A retry that is possible; ``obstacle`` says why it may not be taken."""
+
+    action: Action
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    how: str = "unchanged"
+    obstacle: str = ""
+
+
+_Answer = Callable[[FailureCode, int, Policy, DecisionContext], _Step]
+_NOTHING_LEFT = "there is no further step to take"
+
+
+def _same(_code: FailureCode, _retry: int, _policy: Policy, context: DecisionContext) -> _Step:
+    return _Step(Action.RETRY_SAME, merged(context))
+
+
+def _elsewhere(_code: FailureCode, _retry: int, _policy: Policy, context: DecisionContext) -> _Step:
+    return _Step(Action.RETRY_ELSEWHERE, elsewhere(context), "on another node where there is one")
+
+
+def _requeue(_code: FailureCode, _retry: int, _policy: Policy, context: DecisionContext) -> _Step:
+    return _Step(Action.REQUEUE, merged(context), "once the lease has ended")
+
+
+def _scaled(changes: Mapping[str, Any] | None, how: str) -> _Step:
+    if changes is None:
+        return _Step(Action.FAIL, obstacle=_NOTHING_LEFT)
+    return _Step(Action.RETRY_SCALED, changes, how)
+
+
+def _gpu_memory(_code: FailureCode, _retry: int, policy: Policy, context: DecisionContext) -> _Step:
+    return _scaled(smaller_batches(context, policy), "with smaller batches")
+
+
+def _host_memory(_code: FailureCode, _retry: int, policy: Policy, ctx: DecisionContext) -> _Step:
+    return _scaled(more_memory(ctx, policy), "with more memory or fewer workers")
+
+
+def _disk(_code: FailureCode, _retry: int, policy: Policy, context: DecisionContext) -> _Step:
+    return _scaled(more_scratch(context, policy), "with a larger scratch claim")
+
+
+def _gpu_fault(code: FailureCode, retry: int, policy: Policy, context: DecisionContext) -> _Step:
+    """First elsewhere as it was; a second fault is often memory pressure, so then smaller."""
+    if retry == 0:
+        return _elsewhere(code, retry, policy, context)
+    smaller = smaller_batches(context, policy) if policy.oom_retry_max else None
+    if smaller is None:
+        return _Step(Action.FAIL, obstacle=_NOTHING_LEFT)
+    nodes = elsewhere(context).get("exclude_nodes")
+    changes = {**smaller, "exclude_nodes": nodes} if nodes else smaller
+    return _Step(Action.RETRY_ELSEWHERE, changes, "elsewhere, with smaller batches")
+
+
+def _ladder(code: FailureCode, retry: int, policy: Policy, context: DecisionContext) -> _Step:
+    steps = [step for step in context.ladder if step.cause == code]
+    if retry >= len(steps):
+        return _Step(Action.FAIL, obstacle=_NOTHING_LEFT)
+    step = steps[retry]
+    told = ", ".join(f"{name}={value}" for name, value in step.changes.items())
+    if not step.result_neutral and not policy.allow_result_affecting:
+        return _Step(
+            Action.FAIL,
+            obstacle=f"the next step ({told}) can change spikes and was not allowed; "
+            "resubmit with it to take it",
+        )
+    return _Step(Action.RETRY_SCALED, merged(context, sorter_params=step.changes), f"with {told}")
+
+
+_ANSWERS: Mapping[str, _Answer] = {
+    "gpu_memory": _gpu_memory,
+    "host_memory": _host_memory,
+    "gpu_thermal": _elsewhere,
+    "gpu_fault": _gpu_fault,
+    "disk": _disk,
+    "io_stall": _elsewhere,
+    "timeout": _elsewhere,
+    "internal": _same,
+    "parameters": _ladder,
+    "infrastructure": _same,
+    "never_started": _same,
+    "incomplete": _same,
+    "input": _same,
+    "storage": _same,
+    "lease": _requeue,
+}
+
+# What a spent budget means: most causes end the run; the input's verdict is "bad recording", and
+# what the facility must mend is held for a person.
+_WHEN_SPENT: Mapping[str, Action] = {
+    "input": Action.SKIP,
+    "storage": Action.HOLD,
+    "lease": Action.HOLD,
+}
+
+_AT_ONCE: Mapping[Disposition, Action] = {
+    Disposition.SKIP: Action.SKIP,
+    Disposition.HOLD: Action.HOLD,
+    Disposition.FAIL: Action.FAIL,
+}
+
+
+def decide(
+    failure: Failure,
+    history: Sequence[PastAttempt],
+    policy: Policy,
+    context: DecisionContext,
+) -> Decision:
+    """Decide what follows ``failure``.
+
+    ``history`` holds the earlier failed attempts of the same stage, oldest first, without the one
+    that just ended. The same arguments always give the same decision.
+    """
+    code, budget = failure.code, BUDGET_OF.get(failure.code, "")
+    if not budget:
+        action = _AT_ONCE[failure.row.disposition]
+        return _final(action, f"{failure.category}.{action}", failure, history, policy)
+    if code is FailureCode.INPUT_CORRUPT and failure.evidence.get("digest_verified") is True:
+        return _final(Action.SKIP, "input.verified", failure, history, policy)
+    retry, limit = used(history, budget), policy.limit(budget)
+    spent = _WHEN_SPENT.get(budget, Action.FAIL)
+    if retry >= limit:
+        reason = f"{retry} of {limit} retries for this cause are used up"
+        return _final(spent, f"{budget}.spent", failure, history, policy, reason)
+    step = _ANSWERS[budget](code, retry, policy, context)
+    if step.obstacle:
+        return _final(spent, f"{budget}.no_step", failure, history, policy, step.obstacle)
+    return Decision(
+        action=step.action,
+        rule_id=f"{budget}.{step.action}",
+        reason=f"{failure.message} Retry {retry + 1} of {limit} for this cause, {step.how}.",
+        delay_s=_delay_s(budget, retry, policy),
+        changes=step.changes,
+        result_affecting=affects_result(step.changes, context),
+        budgets_left=left(history, policy, spending=budget),
+    )
+
+
+def _final(
+    action: Action,
+    rule_id: str,
+    failure: Failure,
+    history: Sequence[PastAttempt],
+    policy: Policy,
+    reason: str = "",
+) -> Decision:
+    why = f"{failure.message} No retry: {reason}." if reason else failure.message
+    return Decision(action, rule_id, why, budgets_left=left(history, policy))
+
+
+def _delay_s(budget: str, retry: int, policy: Policy) -> float:
+    if budget == "gpu_thermal":
+        return policy.cooldown_s
+    return float(min(policy.max_delay_s, policy.base_delay_s * 2.0**retry))

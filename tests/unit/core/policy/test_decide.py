@@ -1,0 +1,271 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikefleet.core.backends.catalogue import LadderStep
+from spikefleet.core.config import preset
+from spikefleet.core.failures.codes import FAILURES, FailureCategory, FailureCode
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.policy.decide import (
+    TERMINAL_ACTIONS,
+    Action,
+    DecisionContext,
+    PastAttempt,
+    Policy,
+    apply_changes,
+    decide,
+)
+
+F = FailureCode
+CONFIG = preset("kilosort4").to_document()
+LADDER = (
+    LadderStep("gpu_out_of_memory", {"clear_cache": True}, result_neutral=True),
+    LadderStep("parameter_sensitive", {"batch_size": 15000}, result_neutral=False),
+    LadderStep("parameter_sensitive", {"Th_single_ch": 5}, result_neutral=False),
+)
+PARKED = {Action.HOLD, Action.REQUEUE}
+
+
+def failure(code, **evidence):
+    return Failure(code, "It broke.", evidence=evidence)
+
+
+def answer(code, *, policy=None, history=(), config=CONFIG, ladder=(), evidence=None, **context):
+    return decide(
+        failure(code, **(evidence or {})),
+        [PastAttempt("sort", past) for past in history],
+        policy or Policy(),
+        DecisionContext(config=config, ladder=ladder, **context),
+    )
+
+
+def play(codes, policy, ladder=LADDER, **context):
+    """Let each attempt fail with the next cause; stop at the first end. Returns decisions."""
+    history, params, decisions = [], {}, []
+    for code in codes:
+        decision = decide(
+            failure(code),
+            history,
+            policy,
+            DecisionContext(config=CONFIG, params=params, ladder=ladder, **context),
+        )
+        decisions.append(decision)
+        if decision.action in TERMINAL_ACTIONS:
+            break
+        history.append(PastAttempt("sort", code, params))
+        params = dict(decision.changes)
+    return decisions
+
+
+def batch_sizes(decisions):
+    return [decision.changes.get("sorter_params", {}).get("batch_size") for decision in decisions]
+
+
+@pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.code)
+def test_every_row_of_the_table_gets_a_decision_with_a_rule_and_a_reason(row):
+    decision = answer(row.code, ladder=LADDER)
+    assert decision.rule_id
+    assert decision.reason.startswith("It broke.")
+
+
+@pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.code)
+def test_biology_is_skipped_and_the_environment_never_spends_a_retry(row):
+    decision = answer(row.code)
+    if row.category is FailureCategory.BIOLOGICAL:
+        assert decision.action is Action.SKIP
+    if row.category is FailureCategory.ENVIRONMENT:
+        untouched = answer(F.INSUFFICIENT_ACTIVITY).budgets_left
+        spent = {k for k, v in decision.budgets_left.items() if v != untouched[k]}
+        assert spent <= {"storage", "lease"}
+
+
+@pytest.mark.parametrize(
+    ("code", "action"),
+    [
+        (F.HDF5_PLUGIN_MISSING, Action.HOLD),
+        (F.MODEL_LOADING, Action.HOLD),
+        (F.INVALID_CONFIGURATION, Action.FAIL),
+        (F.CONCURRENT_SORT, Action.REQUEUE),
+        (F.STORAGE_UNAVAILABLE, Action.RETRY_SAME),
+        (F.INPUT_MISSING, Action.SKIP),
+        (F.INPUT_CORRUPT, Action.RETRY_SAME),
+        (F.GPU_OUT_OF_MEMORY, Action.RETRY_SCALED),
+        (F.HOST_OUT_OF_MEMORY, Action.RETRY_SCALED),
+        (F.GPU_THERMAL_WATCHDOG, Action.RETRY_ELSEWHERE),
+        (F.SORTER_TIMEOUT, Action.RETRY_ELSEWHERE),
+        (F.IO_STALL, Action.RETRY_ELSEWHERE),
+        (F.SORTER_CRASH, Action.RETRY_SAME),
+        (F.UNCLASSIFIED, Action.RETRY_SAME),
+        (F.DISRUPTED, Action.RETRY_SAME),
+        (F.DISK_EXHAUSTION, Action.RETRY_SCALED),
+    ],
+)
+def test_the_first_answer_to_a_cause(code, action):
+    assert answer(code).action is action
+
+
+@pytest.mark.parametrize(
+    ("code", "retries", "end"),
+    [
+        (F.SORTER_CRASH, 1, Action.FAIL),
+        (F.SORTER_TIMEOUT, 1, Action.FAIL),
+        (F.INPUT_CORRUPT, 1, Action.SKIP),
+        (F.INCOMPLETE, 1, Action.FAIL),
+        (F.NEVER_STARTED, 3, Action.FAIL),
+        (F.LOST, 5, Action.FAIL),
+        (F.STORAGE_UNAVAILABLE, 5, Action.HOLD),
+        (F.CONCURRENT_SORT, 20, Action.HOLD),
+    ],
+)
+def test_a_cause_is_retried_as_often_as_its_budget_allows(code, retries, end):
+    for done in range(retries):
+        assert answer(code, history=[code] * done).action not in {*TERMINAL_ACTIONS, Action.HOLD}
+    last = answer(code, history=[code] * retries)
+    assert last.action is end
+    assert last.rule_id.endswith(".spent")
+    assert f"{retries} of {retries}" in last.reason
+
+
+def test_crash_and_unknown_failure_share_one_budget():
+    assert answer(F.UNCLASSIFIED, history=[F.SORTER_CRASH]).action is Action.FAIL
+
+
+def test_corrupt_input_that_was_verified_is_not_fetched_again():
+    decision = answer(F.INPUT_CORRUPT, evidence={"digest_verified": True})
+    assert (decision.action, decision.rule_id) == (Action.SKIP, "input.verified")
+
+
+def test_disruptions_between_out_of_memory_failures_neither_reset_nor_spend_anything():
+    policy = Policy(oom_retry_max=2, oom_retry_factor=0.5)
+    causes = [F.GPU_OUT_OF_MEMORY, F.DISRUPTED, F.GPU_OUT_OF_MEMORY, F.DISRUPTED]
+    decisions = play(causes, policy)
+    assert batch_sizes(decisions) == [30000, 30000, 15000, 15000]
+    assert [d.budgets_left["gpu_memory"] for d in decisions] == [1, 1, 0, 0]
+    assert [d.budgets_left["infrastructure"] for d in decisions] == [5, 4, 4, 3]
+    assert all(decision.result_affecting for decision in decisions)
+
+
+def test_the_submitter_can_forbid_retries_with_smaller_batches():
+    config = preset("kilosort4").override(oom_retry_max=0).to_document()
+    decision = answer(F.GPU_OUT_OF_MEMORY, policy=Policy.from_config(config))
+    assert decision.action is Action.FAIL
+
+
+def test_factor_and_starting_batch_come_from_the_configuration():
+    config = preset("kilosort4").override(
+        oom_retry_factor=0.25, **{"sorter_params.batch_size": 40000}
+    )
+    document = config.to_document()
+    decision = answer(
+        F.GPU_OUT_OF_MEMORY, policy=Policy.from_config(document), config=document, ladder=LADDER
+    )
+    assert decision.changes["sorter_params"] == {"batch_size": 10000, "clear_cache": True}
+
+
+def test_a_batch_is_not_made_smaller_than_the_sorter_can_use():
+    config = preset("kilosort4").override(**{"sorter_params.batch_size": 1500}).to_document()
+    decision = answer(F.GPU_OUT_OF_MEMORY, config=config)
+    assert (decision.action, decision.rule_id) == (Action.FAIL, "gpu_memory.no_step")
+
+
+def test_a_sorter_without_batches_cannot_be_scaled_for_the_gpu():
+    assert answer(F.GPU_OUT_OF_MEMORY, config=preset("lupin").to_document()).action is Action.FAIL
+
+
+def test_memory_grows_by_half_up_to_the_cap_and_then_workers_are_halved():
+    policy = Policy(memory_cap_bytes=11_000)
+    decisions = play([F.HOST_OUT_OF_MEMORY] * 3, policy, memory_limit_bytes=8_000)
+    assert decisions[0].changes == {"memory_limit_bytes": 11_000}
+    assert decisions[1].changes == {"memory_limit_bytes": 11_000, "n_jobs": 4}
+    assert not decisions[1].result_affecting
+    assert decisions[2].action is Action.FAIL
+
+
+def test_a_step_that_can_change_spikes_is_refused_without_leave_and_named():
+    decision = answer(F.PARAMETER_SENSITIVE, ladder=LADDER)
+    assert decision.action is Action.FAIL
+    assert "batch_size=15000" in decision.reason
+
+
+def test_a_step_that_can_change_spikes_is_stamped_when_allowed():
+    policy = Policy(allow_result_affecting=True)
+    decisions = play([F.PARAMETER_SENSITIVE] * 3, policy)
+    assert [d.action for d in decisions] == [Action.RETRY_SCALED, Action.RETRY_SCALED, Action.FAIL]
+    assert decisions[1].changes["sorter_params"] == {"batch_size": 15000, "Th_single_ch": 5}
+    assert decisions[0].result_affecting
+
+
+def test_retry_elsewhere_avoids_every_node_it_failed_on():
+    first = answer(F.IO_STALL, node="b")
+    again = answer(F.SORTER_TIMEOUT, node="a", params=first.changes)
+    assert again.changes["exclude_nodes"] == ["a", "b"]
+
+
+def test_a_second_gpu_fault_is_answered_with_smaller_batches():
+    assert "sorter_params" not in answer(F.GPU_FAULT).changes
+    assert (
+        answer(F.GPU_FAULT, history=[F.GPU_FAULT]).changes["sorter_params"]["batch_size"] == 30000
+    )
+
+
+def test_waiting_grows_and_a_hot_gpu_is_given_time():
+    waits = [answer(F.LOST, history=[F.LOST] * done).delay_s for done in range(5)]
+    assert waits == sorted(waits)
+    assert waits[0] < waits[-1]
+    assert answer(F.GPU_THERMAL_WATCHDOG).delay_s == 300
+
+
+def test_changes_are_laid_over_a_configuration_document_without_touching_it():
+    changes = {"sorter_params": {"batch_size": 1}, "n_jobs": 2, "memory_limit_bytes": 5}
+    changed = apply_changes(CONFIG, changes)
+    assert changed["sorter"]["sorter_params"] == {"batch_size": 1}
+    assert changed["execution"]["n_jobs"] == 2
+    assert CONFIG["sorter"]["sorter_params"] is None
+
+
+codes = st.lists(st.sampled_from(list(F)), min_size=60, max_size=80)
+policies = st.builds(
+    Policy,
+    oom_retry_max=st.integers(0, 4),
+    oom_retry_factor=st.floats(0.1, 0.9),
+    allow_result_affecting=st.booleans(),
+    memory_cap_bytes=st.integers(0, 10**10),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(codes, policies)
+def test_budgets_are_never_negative_and_never_grow(causes, policy):
+    before = None
+    for decision in play(causes, policy, memory_limit_bytes=10**9):
+        assert all(count >= 0 for count in decision.budgets_left.values())
+        if before is not None:
+            assert all(decision.budgets_left[name] <= before[name] for name in before)
+        before = decision.budgets_left
+
+
+@settings(max_examples=200, deadline=None)
+@given(codes, policies)
+def test_unless_a_person_must_act_an_end_always_comes(causes, policy):
+    retrying = [code for code in causes if answer(code).action is not Action.HOLD]
+    decisions = play(retrying * 3, policy)
+    ended = decisions[-1].action in TERMINAL_ACTIONS or decisions[-1].action in PARKED
+    assert ended or len(retrying) == 0
+    assert len([d for d in decisions if d.action not in PARKED]) <= 60
+
+
+@settings(max_examples=100, deadline=None)
+@given(codes, policies)
+def test_the_same_history_always_gives_the_same_decisions(causes, policy):
+    assert play(causes, policy) == play(causes, policy)
+
+
+@settings(max_examples=100, deadline=None)
+@given(codes, st.integers(0, 3))
+def test_spikes_are_never_changed_without_leave(causes, oom_retry_max):
+    policy = Policy(oom_retry_max=oom_retry_max)
+    for decision in play(causes, policy):
+        names = set(decision.changes.get("sorter_params", {}))
+        assert names <= {"clear_cache", "batch_size"}
+        if oom_retry_max == 0:
+            assert not decision.result_affecting
