@@ -64,6 +64,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = prometheus_client.CollectorRegistry()
         self._live: dict[Series, _Live] = {}
         self._server: object | None = None

@@ -1,0 +1,107 @@
+"""Entry of one sort attempt: ``python -m spikefleet.deploy.attempt <folder>``.
+
+Chooses the adapters the runner's parent works with (store, sink) from the attempt's own spec, and
+nothing else. Its exit code is the attempt's.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+from spikefleet.client.rooms import RunReports
+from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, read_json
+from spikefleet.infra.logs import configure_logging
+from spikefleet.infra.stores.artifacts_open import open_artifacts
+from spikefleet.runner.outcome import write_unreadable_spec
+from spikefleet.runner.parent import run_attempt
+from spikefleet.runner.reporting import AttemptProgress, ProgressSink, SilentSink
+
+_log = logging.getLogger(__name__)
+
+_LAST_CALL_S = 3.0
+_GUESSABLE_FRACTION = 0.05
+
+
+class ControllerSink:
+    """Passes an attempt's news to the controller from a thread of its own.
+
+    Only the newest progress is kept while a call is under way: a slow or absent controller costs
+    the sort nothing. A request to stop is seen with the next report.
+    """
+
+    def __init__(self, reports: RunReports) -> None:
+        self._reports = reports
+        self._wake = threading.Condition()
+        self._pending: tuple[AttemptSpec, AttemptProgress] | None = None
+        self._stop_requested = False
+        self._closed = False
+        self._thread = threading.Thread(target=self._pass_on, name="run-reports", daemon=True)
+        self._thread.start()
+
+    def report_progress(self, spec: AttemptSpec, progress: AttemptProgress) -> bool:
+        """Hand over progress; True when an earlier report was answered with a request to stop."""
+        with self._wake:
+            self._pending = (spec, progress)
+            self._wake.notify()
+            return self._stop_requested
+
+    def report_outcome(self, spec: AttemptSpec, outcome: AttemptOutcome) -> None:
+        """Tell the end, after the report under way; gives up after a few seconds."""
+        with self._wake:
+            self._pending, self._closed = None, True
+            self._wake.notify()
+        self._thread.join(timeout=_LAST_CALL_S)
+        self._reports.outcome(spec.attempt_id, spec.run_id, outcome.to_json())
+
+    def _pass_on(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._pending is not None or self._closed)
+                pending, self._pending = self._pending, None
+            if pending is None:
+                return
+            spec, progress = pending
+            document = make_progress_document(progress)
+            if self._reports.progress(spec.attempt_id, spec.run_id, document):
+                with self._wake:
+                    self._stop_requested = True
+
+
+def make_progress_document(progress: AttemptProgress) -> dict[str, object]:
+    """Return progress under the names the wire knows; the time left only once it can be guessed."""
+    fraction, elapsed_s = progress.fraction, progress.elapsed_s
+    can_guess = fraction > _GUESSABLE_FRACTION
+    return {
+        "step": progress.step,
+        "fraction": fraction,
+        "spike_count": progress.spikes,
+        "memory_bytes": progress.memory_bytes,
+        "eta_s": round(elapsed_s * (1 - fraction) / fraction, 1) if can_guess else None,
+        "updated_at": datetime.now(UTC).isoformat(),
+    }
+
+
+def make_sink(address: str) -> ProgressSink:
+    """Return where news goes: the controller at ``address``, or nowhere when it is empty."""
+    return ControllerSink(RunReports(address)) if address else SilentSink()
+
+
+def main(root: Path) -> int:
+    """Run the attempt in ``root``; return its exit code."""
+    configure_logging(as_json=True)
+    folder = RunFolder(root)
+    try:
+        spec = AttemptSpec.from_json(read_json(folder.spec) or {})
+        artifacts = open_artifacts(spec.artifacts_url)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        _log.exception("attempt.unreadable_spec")
+        return write_unreadable_spec(folder, error)
+    return run_attempt(root, artifacts, sink=make_sink(spec.report_address))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]).resolve()))

@@ -1,0 +1,252 @@
+"""The runner's parent: one attempt from ``spec.json`` to ``outcome.json`` and an exit code.
+
+It stages the recording in, starts the child that sorts, watches it, uploads what it left and always
+has the last word: every way an attempt can end is written down before the process exits. It loads
+neither the sorter nor the science stack, because it must outlive them; it retries nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+
+from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, read_json, write_json
+from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
+from spikefleet.core.backends.progress import ProgressParser
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
+from spikefleet.core.guards.host_memory import MemoryReader
+from spikefleet.core.guards.loop import GuardLoop
+from spikefleet.core.guards.make import CgroupPlaces, make_guards, make_memory_reader
+from spikefleet.infra.launchers import processes
+from spikefleet.infra.metrics import Metrics
+from spikefleet.infra.stores.artifacts import ArtifactStore
+from spikefleet.runner.evidence import judge, read_result
+from spikefleet.runner.interruption import Interruption
+from spikefleet.runner.outcome import exit_code_of, write_outcome
+from spikefleet.runner.reporting import AttemptProgress, ProgressSink, Reporter, SilentSink
+from spikefleet.runner.stage_in import stage_in
+from spikefleet.runner.supervise import ChildEnd, Supervisor, Timing
+from spikefleet.runner.upload import (
+    failure_prefix,
+    result_artifacts,
+    upload_failure,
+    upload_result,
+)
+
+_log = logging.getLogger(__name__)
+
+
+def child_command(root: Path) -> list[str]:
+    """The command line of the child that sorts."""
+    return [sys.executable, "-P", "-m", "spikefleet.runner.child", str(root)]
+
+
+@dataclass(frozen=True)
+class ParentOptions:
+    """What deployments and tests may choose: the child's command, patience, cgroup places.
+
+    ``metrics_address`` is the interface /metrics listens on.
+    """
+
+    command: Callable[[Path], list[str]] = child_command
+    timing: Timing = field(default_factory=Timing)
+    cgroups: CgroupPlaces = field(default_factory=CgroupPlaces)
+    metrics_address: str = "127.0.0.1"
+
+
+def run_attempt(
+    root: Path,
+    artifacts: ArtifactStore,
+    *,
+    sink: ProgressSink | None = None,
+    options: ParentOptions | None = None,
+) -> int:
+    """Run the attempt in the folder ``root`` and return its exit code, a row of the failure table.
+
+    An attempt that has its outcome is not run again. Must be called from the main thread.
+    """
+    folder = RunFolder(root)
+    ended = read_json(folder.outcome)
+    if ended is not None:
+        return AttemptOutcome.from_json(ended).exit_code
+    attempt = _Attempt(folder, artifacts, sink or SilentSink(), options or ParentOptions())
+    with attempt.interruption.listening(), _LastWord(attempt):
+        attempt.outcome = attempt.run()
+    return attempt.outcome.exit_code
+
+
+class _Attempt:
+    """One attempt on its way; ``outcome`` is the best that is known so far."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        artifacts: ArtifactStore,
+        sink: ProgressSink,
+        options: ParentOptions,
+    ) -> None:
+        self.folder, self.artifacts, self.sink, self.options = folder, artifacts, sink, options
+        self.interruption = Interruption()
+        self.spec: AttemptSpec | None = None
+        self.stage = "start"
+        self.peaks: dict[str, float] = {}
+        self.timings_s: dict[str, float] = {}
+        self.started_s = time.monotonic()
+        self.outcome = self.failed(
+            Failure(
+                FailureCode.UNCLASSIFIED,
+                "The runner ended before it knew how the attempt went.",
+                rule_id="parent_error",
+            )
+        )
+
+    def run(self) -> AttemptOutcome:
+        """Go through the stages. Raises classified errors; ``_LastWord`` writes them down."""
+        spec = self.spec = AttemptSpec.from_json(read_json(self.folder.spec) or {})
+        metrics = Metrics()
+        reporter = Reporter(spec, self.folder, metrics, self.sink)
+        port = self._serve(metrics, spec.metrics_port)
+        try:
+            started = {**processes.identify_self().to_json(), "metrics_port": port}
+            write_json(self.folder.started, {**started, "attempt_id": spec.attempt_id})
+            reporter.tell(AttemptProgress())
+            self._enter("stage_in")
+            with self.interruption.breaking_in():
+                stage_in(spec, self.folder, self.artifacts)
+            self._enter("sort")
+            memory = make_memory_reader(spec, self.options.cgroups)
+            oom_kills_before = memory.oom_kills()
+            end = self._supervise(spec, reporter, memory)
+            new_oom_kills = _grown(oom_kills_before, memory.oom_kills())
+            failure = judge(spec, self.folder, end, oom_kills=new_oom_kills)
+            if failure is not None:
+                return self.failed(failure)
+            self._enter("upload")
+            reporter.tell(AttemptProgress("upload", 1.0, elapsed_s=self.elapsed_s))
+            return self._upload(spec)
+        finally:
+            metrics.close()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the parent started."""
+        return round(time.monotonic() - self.started_s, 3)
+
+    def failed(self, failure: Failure) -> AttemptOutcome:
+        """The outcome of a failure, with everything measured so far."""
+        staged = failure if failure.stage else replace(failure, stage=self.stage)
+        return AttemptOutcome(
+            attempt_id=self.spec.attempt_id if self.spec else self.folder.root.name,
+            exit_code=exit_code_of(staged),
+            failure=staged,
+            peaks=self.peaks,
+            timings_s=self.timings_s,
+            wall_s=self.elapsed_s,
+        )
+
+    def _serve(self, metrics: Metrics, port: int) -> int:
+        """Serve /metrics; a taken port costs the numbers, not the sort (then 0)."""
+        try:
+            return metrics.serve(port, address=self.options.metrics_address)
+        except OSError as error:
+            _log.warning("metrics.not_served", extra={"port": port, "error": str(error)})
+            return 0
+
+    def _enter(self, stage: str) -> None:
+        """Begin a stage; the time of the one before is noted."""
+        self.timings_s[f"parent.{self.stage}"] = round(
+            self.elapsed_s - sum(self.timings_s.values()), 3
+        )
+        self.stage = stage
+
+    def _supervise(self, spec: AttemptSpec, reporter: Reporter, memory: MemoryReader) -> ChildEnd:
+        info = BACKENDS.get(spec.backend) or BackendInfo(spec.backend, "", "", "", uses_gpu=False)
+        guards = GuardLoop(make_guards(spec, self.folder, memory=memory, log_names=info.log_names))
+        timing = self.options.timing
+        if spec.deadline_s > 0:
+            left_s = max(0.001, spec.deadline_s - self.elapsed_s)
+            timing = replace(timing, deadline_s=left_s)
+        supervisor = Supervisor(self.folder, guards, reporter, ProgressParser(info), timing)
+        try:
+            return supervisor.run(self.options.command(self.folder.root), self.interruption)
+        finally:
+            self.peaks = dict(guards.peaks)
+
+    def _upload(self, spec: AttemptSpec) -> AttemptOutcome:
+        result = read_result(self.folder)
+        outcome = AttemptOutcome(
+            attempt_id=spec.attempt_id,
+            exit_code=0,
+            n_units=result.n_units,
+            n_spikes=result.n_spikes,
+            duration_s=result.duration_s,
+            artifacts=result_artifacts(spec),
+            peaks=self.peaks,
+            timings_s={**self.timings_s, **result.timings_s},
+            versions=result.versions,
+            wall_s=self.elapsed_s,
+        )
+        with self.interruption.breaking_in():
+            upload_result(spec, self.folder, self.artifacts, outcome)
+        return replace(outcome, wall_s=self.elapsed_s)
+
+
+class _LastWord(AbstractContextManager["_LastWord"]):
+    """Writes the outcome when the attempt is over, however it ended.
+
+    An error of our own must not take the outcome with it, so it becomes one (``parent_error``)
+    and goes no further. What is no error (SystemExit, KeyboardInterrupt) is written down too, but
+    travels on.
+    """
+
+    def __init__(self, attempt: _Attempt) -> None:
+        self._attempt = attempt
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        """Settle the outcome, store it, tell it."""
+        attempt = self._attempt
+        if error is not None:
+            attempt.outcome = attempt.failed(_failure_of(error))
+        outcome, spec = attempt.outcome, attempt.spec
+        if spec is not None and outcome.failure is not None:
+            stored = replace(outcome, artifacts={"failure": failure_prefix(spec)})
+            if upload_failure(spec, attempt.folder, attempt.artifacts, stored):
+                attempt.outcome = outcome = stored
+        write_outcome(attempt.folder, outcome)
+        _log.info(
+            "attempt.ended",
+            extra={"attempt_id": outcome.attempt_id, "exit_code": outcome.exit_code},
+        )
+        if spec is not None:
+            attempt.sink.report_outcome(spec, outcome)
+        return error is None or isinstance(error, Exception)
+
+
+def _failure_of(error: BaseException) -> Failure:
+    if isinstance(error, SpikeSortingClassifiedError):
+        return Failure.from_error(error, rule_id="parent.raised")
+    lines = traceback.format_exception(error)
+    _log.error("parent.error", exc_info=error)
+    return Failure(
+        FailureCode.UNCLASSIFIED,
+        f"The runner itself failed: {type(error).__name__}: {error}",
+        rule_id="parent_error",
+        evidence={"exception_type": type(error).__name__, "trace_tail": lines[-3:]},
+    )
+
+
+def _grown(before: int | None, after: int | None) -> int:
+    return 0 if before is None or after is None else max(0, after - before)

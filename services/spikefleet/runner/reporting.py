@@ -1,0 +1,124 @@
+"""What a running attempt tells: heartbeat on disk, live series, and a sink towards the controller.
+
+The sink is best effort by contract: it must return at once and never raise, because a service that
+is away must not disturb a sort.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import Protocol
+
+from spikefleet.core import telemetry
+from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, write_json
+from spikefleet.core.guards.loop import GuardLoop
+from spikefleet.infra.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 2.0
+
+
+@dataclass(frozen=True)
+class AttemptProgress:
+    """Where the sort is: step, share of the whole (0..1), spikes so far (None = not said)."""
+
+    step: str = "stage_in"
+    fraction: float = 0.0
+    spikes: int | None = None
+    elapsed_s: float = 0.0
+    memory_bytes: float | None = None
+
+
+class ProgressSink(Protocol):
+    """Takes news of an attempt. Returns at once; never raises."""
+
+    def report_progress(self, spec: AttemptSpec, progress: AttemptProgress) -> bool:
+        """Pass progress on. True when the attempt was asked to stop."""
+        ...
+
+    def report_outcome(self, spec: AttemptSpec, outcome: AttemptOutcome) -> None:
+        """Tell that the attempt has ended."""
+        ...
+
+
+class SilentSink:
+    """Tells nobody: an attempt without a controller to report to."""
+
+    def report_progress(self, spec: AttemptSpec, progress: AttemptProgress) -> bool:
+        """Nobody listens, so nobody asks to stop."""
+        return False
+
+    def report_outcome(self, spec: AttemptSpec, outcome: AttemptOutcome) -> None:
+        """Nobody listens."""
+
+
+class Reporter:
+    """Keeps heartbeat, live series and sink up to date; writes at most every ``HEARTBEAT_S``."""
+
+    def __init__(
+        self, spec: AttemptSpec, folder: RunFolder, metrics: Metrics, sink: ProgressSink
+    ) -> None:
+        self._spec, self._folder, self._metrics, self._sink = spec, folder, metrics, sink
+        self._due_s = 0.0
+        self._step = ""
+        self._warnings: dict[str, int] = {}
+        self._trip_told = False
+
+    def tell(self, progress: AttemptProgress, guards: GuardLoop | None = None) -> bool:
+        """Tell where the attempt is, if it is time. True when asked to stop."""
+        now_s = time.monotonic()
+        is_urgent = progress.step != self._step or (guards is not None and guards.trip is not None)
+        if now_s < self._due_s and not is_urgent:
+            return False
+        self._due_s, self._step = now_s + HEARTBEAT_S, progress.step
+        if guards is not None and (memory := guards.readings.get("host_memory")):
+            used = memory.values.get("working_set_bytes")
+            progress = replace(progress, memory_bytes=used)
+        self._write_heartbeat(progress, guards)
+        self._set_series(progress, guards)
+        return self._sink.report_progress(self._spec, progress)
+
+    def _write_heartbeat(self, progress: AttemptProgress, guards: GuardLoop | None) -> None:
+        readings = guards.readings if guards else {}
+        document = {
+            "attempt_id": self._spec.attempt_id,
+            "at": time.time(),
+            "progress": asdict(progress),
+            "readings": {name: dict(reading.values) for name, reading in readings.items()},
+            "warnings": {name: reading.warning for name, reading in readings.items()},
+            "peaks": dict(guards.peaks) if guards else {},
+        }
+        try:
+            write_json(self._folder.heartbeat, document)
+        except OSError as error:  # a full disk: the disk guard's matter, not the heartbeat's
+            _log.warning("heartbeat.not_written", extra={"error": str(error)})
+
+    def _set_series(self, progress: AttemptProgress, guards: GuardLoop | None) -> None:
+        metrics = self._metrics
+        own = {"run_id": self._spec.run_id, "backend": self._spec.backend}
+        metrics.set(telemetry.ATTEMPT_PROGRESS, progress.fraction, **own)
+        metrics.set(telemetry.ATTEMPT_ELAPSED, progress.elapsed_s, **own)
+        metrics.clear(telemetry.ATTEMPT_STEP)
+        metrics.set(telemetry.ATTEMPT_STEP, 1, **own, step=progress.step)
+        if progress.spikes is not None:
+            metrics.set(telemetry.ATTEMPT_SPIKES, progress.spikes, **own)
+        if guards is not None:
+            self._set_guard_series(own, guards)
+
+    def _set_guard_series(self, own: dict[str, str], guards: GuardLoop) -> None:
+        metrics, backend = self._metrics, self._spec.backend
+        for name, reading in guards.readings.items():
+            metrics.set(telemetry.GUARD_READABLE, bool(reading.values), **own, guard=name)
+            for signal, value in reading.values.items():
+                metrics.set(telemetry.GUARD_VALUE, value, **own, guard=name, signal=signal)
+        for name, count in guards.warnings.items():
+            fresh = count - self._warnings.get(name, 0)
+            if fresh:
+                metrics.add(telemetry.GUARD_WARNINGS, fresh, backend=backend, guard=name)
+            self._warnings[name] = count
+        if guards.trip is not None and not self._trip_told:
+            self._trip_told = True
+            metrics.add(telemetry.GUARD_TRIPS, backend=backend, guard=guards.tripped_guard)

@@ -1,0 +1,197 @@
+"""Runs the child and watches it: guards, deadline, stop requests; and leaves no process behind.
+
+It decides *that* the child must end, never *what* the end means: that is the evidence's matter.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from spikefleet.core.attempts import RunFolder, write_json
+from spikefleet.core.backends.progress import ProgressParser
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.guards.loop import GuardLoop
+from spikefleet.infra.launchers import processes
+from spikefleet.runner.interruption import Interruption
+from spikefleet.runner.reporting import AttemptProgress, Reporter
+
+_log = logging.getLogger(__name__)
+
+_READ_BYTES = 1 << 18
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How patient the supervisor is, in seconds. ``deadline_s`` 0 = none."""
+
+    round_s: float = 0.5
+    grace_s: float = 10.0
+    deadline_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class ChildEnd:
+    """How the child ended. Exactly one of ``exit_code`` and ``signal`` is set.
+
+    ``trip`` is why we stopped it; ``interrupted`` names the request to stop the attempt.
+    """
+
+    exit_code: int | None
+    signal: int | None
+    trip: Failure | None
+    interrupted: str
+    step: str
+
+
+class LogTail:
+    """Reads what was appended to a file since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def read(self) -> str:
+        """Return the new text; empty when there is none."""
+        try:
+            with self._path.open("rb") as handle:
+                handle.seek(self._offset)
+                data = handle.read(_READ_BYTES)
+        except OSError:
+            return ""
+        self._offset += len(data)
+        return data.decode("utf-8", errors="replace")
+
+
+class Supervisor:
+    """One child, from start to the last process of its group."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        guards: GuardLoop,
+        reporter: Reporter,
+        parser: ProgressParser,
+        timing: Timing,
+    ) -> None:
+        self._folder, self._guards, self._reporter = folder, guards, reporter
+        self._parser, self._timing = parser, timing
+        self._tail = LogTail(folder.child_log)
+        self._progress = AttemptProgress(step="start")
+        self._started_s = time.monotonic()
+
+    def run(self, command: list[str], interruption: Interruption) -> ChildEnd:
+        """Start the child and stay until nothing of it is left. Raises OSError if it cannot start.
+
+        The child's group dies whatever ends this method.
+        """
+        processes.adopt_orphans()
+        self._started_s = time.monotonic()
+        with self._folder.child_log.open("ab") as log:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder.root,
+                start_new_session=True,
+            )
+        trip: Failure | None = None
+        try:
+            self._write_started(child.pid)
+            trip = self._watch(child, interruption)
+        finally:
+            self._end(child)
+        self._follow_log()
+        code = -signal.SIGKILL if child.returncode is None else child.returncode
+        return ChildEnd(
+            exit_code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            trip=trip,
+            interrupted=interruption.name,
+            step=self._progress.step,
+        )
+
+    def _write_started(self, pid: int) -> None:
+        identity = processes.identify(pid)
+        known = identity.to_json() if identity else {"pid": pid}
+        write_json(self._folder.child_started, {**known, "pgid": pid})
+
+    def _watch(self, child: subprocess.Popen[bytes], interruption: Interruption) -> Failure | None:
+        """Look every round until the child ended or has to. Returns why it has to."""
+        while True:
+            try:
+                child.wait(timeout=self._timing.round_s)
+                return None
+            except subprocess.TimeoutExpired:
+                pass
+            now_s = time.monotonic()
+            self._guards.poll(now_s)
+            self._follow_log()
+            if self._reporter.tell(self._progress, self._guards):
+                interruption.note("stop_requested")
+            if interruption.name:
+                return None
+            trip = self._guards.trip or self._overdue(now_s)
+            if trip is not None:
+                return trip
+
+    def _overdue(self, now_s: float) -> Failure | None:
+        deadline_s = self._timing.deadline_s
+        if deadline_s <= 0 or now_s - self._started_s < deadline_s:
+            return None
+        return Failure(
+            FailureCode.SORTER_TIMEOUT,
+            f"The sort was not done after {deadline_s:.0f} s, the deadline of an attempt.",
+            rule_id="parent.deadline",
+            evidence={"reason": "deadline", "deadline_s": deadline_s},
+        )
+
+    def _follow_log(self) -> None:
+        updates = self._parser.feed(self._tail.read())
+        last = updates[-1] if updates else None
+        self._progress = AttemptProgress(
+            step=last.step if last else self._progress.step,
+            fraction=last.fraction if last else self._progress.fraction,
+            spikes=last.spikes if last and last.spikes is not None else self._progress.spikes,
+            elapsed_s=round(time.monotonic() - self._started_s, 3),
+        )
+
+    def _end(self, child: subprocess.Popen[bytes]) -> None:
+        """End the child if it lives, and with it everything it started.
+
+        First politely to the whole group (a stopped process is woken to hear it), then by force,
+        wherever the processes have moved since.
+        """
+        if child.poll() is None:
+            members = self._members(child.pid)
+            processes.signal_all(members, signal.SIGTERM)
+            processes.signal_all(members, signal.SIGCONT)
+            try:
+                child.wait(timeout=self._timing.grace_s)
+            except subprocess.TimeoutExpired:
+                _log.warning("child.ignored_sigterm", extra={"grace_s": self._timing.grace_s})
+        deadline_s = time.monotonic() + 10.0
+        while members := self._members(child.pid):
+            processes.signal_all(members, signal.SIGKILL)
+            processes.reap(pid for pid in members if pid != child.pid)
+            if time.monotonic() > deadline_s:  # uninterruptible sleep: a dead mount
+                _log.error("child.unkillable", extra={"pids": members})
+                break
+            child.poll()
+            time.sleep(0.02)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=1.0)
+
+    def _members(self, child_pid: int) -> list[int]:
+        """Every live process of the child: its session, and what fell to us as orphans."""
+        found = {*processes.session_members(child_pid)}
+        found.update(processes.descendants(os.getpid()))
+        return sorted(found)
