@@ -39,9 +39,7 @@ def build_analyzer(
     jobs = {"n_jobs": n_jobs, "pool_engine": "thread", "progress_bar": False}
     has_units = len(sorting.unit_ids) > 0
     sparse = has_units and recording.get_num_channels() > DENSE_CHANNELS
-    options: dict[str, Any] = (
-        {"method": "radius", "radius_um": SPARSE_RADIUS_UM, "seed": seed, **jobs} if sparse else {}
-    )
+    sparsity = {"method": "radius", "radius_um": SPARSE_RADIUS_UM, "seed": seed}
     analyzer = create_sorting_analyzer(
         sorting,
         recording,
@@ -49,7 +47,9 @@ def build_analyzer(
         folder=folder,
         sparse=sparse,
         return_in_uV=recording.has_scaleable_traces(),
-        **options,
+        seed=seed,
+        sparsity_kwargs=sparsity if sparse else None,
+        job_kwargs=jobs,
     )
     # Correlograms and locations by the methods that compile nothing: a cold compiler costs more
     # here than the measuring.
