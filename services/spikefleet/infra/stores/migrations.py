@@ -116,6 +116,7 @@ _RUNS = (
     "CREATE INDEX batch_run_by_run ON batch_run (run_id)",
     """CREATE TABLE attempt (
         attempt_id TEXT NOT NULL PRIMARY KEY,
+        serial BIGINT NOT NULL UNIQUE,
         run_id TEXT NOT NULL REFERENCES run (run_id),
         stage TEXT NOT NULL,
         number INTEGER NOT NULL,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.database import Clock, Database, utc_now
-from spikefleet.infra.stores.tables import RECORDING
+from spikefleet.infra.stores.tables import RECORDING, next_serial
 
 
 class RecordingNotFoundError(KeyError):
@@ -43,11 +43,10 @@ class RecordingStore:
                 ).scalar_one_or_none()
                 if found is not None:
                     return Recording.from_json(found)
-            last = connection.execute(select(func.max(RECORDING.c.serial))).scalar()
             connection.execute(
                 RECORDING.insert().values(
                     recording_id=recording.recording_id,
-                    serial=(last or 0) + 1,
+                    serial=next_serial(connection, RECORDING),
                     name=name,
                     digest=recording.digest,
                     missing=recording.missing,

@@ -87,28 +87,20 @@ class RunReader:
 
     def counts_by_state(self) -> dict[RunState, int]:
         """Return how many runs stand in each state, zeros included."""
-        query = select(RUN.c.state, func.count()).group_by(RUN.c.state)
+        query = select(RUN.c.state, func.count().label("runs")).group_by(RUN.c.state)
         with self._database.read() as connection:
-            found = {RunState(state): count for state, count in connection.execute(query).tuples()}
+            found = {RunState(row.state): int(row.runs) for row in connection.execute(query)}
         return {state: found.get(state, 0) for state in RunState}
 
     def attempts_of(self, run_id: str) -> list[Attempt]:
         """Return a run's attempts in the order they were intended."""
-        query = (
-            select(ATTEMPT)
-            .where(ATTEMPT.c.run_id == run_id)
-            .order_by(ATTEMPT.c.created_at, ATTEMPT.c.stage, ATTEMPT.c.number)
-        )
+        query = select(ATTEMPT).where(ATTEMPT.c.run_id == run_id).order_by(ATTEMPT.c.serial)
         with self._database.read() as connection:
             return [make_attempt(row) for row in connection.execute(query)]
 
     def live_attempts(self) -> list[Attempt]:
         """Return every intended or running attempt of every run, oldest first."""
-        query = (
-            select(ATTEMPT)
-            .where(ATTEMPT.c.state.in_(LIVE))
-            .order_by(ATTEMPT.c.created_at, ATTEMPT.c.attempt_id)
-        )
+        query = select(ATTEMPT).where(ATTEMPT.c.state.in_(LIVE)).order_by(ATTEMPT.c.serial)
         with self._database.read() as connection:
             return [make_attempt(row) for row in connection.execute(query)]
 

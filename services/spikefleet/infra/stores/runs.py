@@ -52,7 +52,7 @@ from spikefleet.infra.stores.run_rows import (
     write_hold,
     write_move,
 )
-from spikefleet.infra.stores.tables import ATTEMPT, BATCH, BATCH_RUN, HOLD, RUN
+from spikefleet.infra.stores.tables import ATTEMPT, BATCH, BATCH_RUN, HOLD, RUN, next_serial
 
 __all__ = [
     "AttemptEnd",
@@ -177,6 +177,7 @@ class RunStore(RunReader):
             connection.execute(
                 ATTEMPT.insert().values(
                     attempt_id=attempt_id,
+                    serial=next_serial(connection, ATTEMPT),
                     run_id=run.run_id,
                     stage=str(stage),
                     number=number,
@@ -303,11 +304,10 @@ def _write_new_run(
     connection: Connection, batch_id: str, submitter: str, wanted: NewRun, now: datetime
 ) -> None:
     run_id = run_id_for(wanted.identity)
-    last = connection.execute(select(func.max(RUN.c.serial))).scalar()
     connection.execute(
         RUN.insert().values(
             run_id=run_id,
-            serial=(last or 0) + 1,
+            serial=next_serial(connection, RUN),
             batch_id=batch_id,
             recording_id=wanted.recording_id,
             recording_name=wanted.recording_name,

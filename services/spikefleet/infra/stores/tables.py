@@ -16,6 +16,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     DateTime,
     Dialect,
     ForeignKey,
@@ -24,6 +25,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
+    select,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
@@ -193,6 +196,7 @@ ATTEMPT = Table(
     "attempt",
     METADATA,
     Column("attempt_id", CleanText, primary_key=True),
+    Column("serial", BigInteger, nullable=False, unique=True),
     Column("run_id", CleanText, ForeignKey("run.run_id"), nullable=False),
     Column("stage", CleanText, nullable=False),
     Column("number", Integer, nullable=False),
@@ -226,3 +230,8 @@ HOLD = Table(
     Column("run_id", CleanText, nullable=False),
     Column("created_at", UtcTime, nullable=False),
 )
+
+
+def next_serial(connection: Connection, table: Table) -> int:
+    """The next number in a table's order of birth. Only inside a write: writers take turns."""
+    return int(connection.execute(select(func.max(table.c.serial))).scalar() or 0) + 1

@@ -1,0 +1,215 @@
+"""What the run store must do with attempts, reuse and holds, on every database."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.contracts.run_store import OUT_OF_MEMORY, DatabaseFixtures, fail, new_run, seed
+
+from spikefleet.core.attempts import AttemptState, Stage
+from spikefleet.core.runs import IllegalMoveError, RunState, attempt_name
+from spikefleet.core.submissions import digest_document
+from spikefleet.infra.stores.runs import AttemptEnd, RunChanges, RunStore, StaleRunError
+
+
+class AttemptContract(DatabaseFixtures):
+    """Attempts, reuse of a finished sort, and holds."""
+
+    def test_an_attempt_is_on_record_before_it_starts(self, store: RunStore) -> None:
+        run, attempt = store.intend_attempt(seed(store), Stage.SORT, {"batch_size": 30_000})
+        assert (run.state, run.stage) == (RunState.RUNNING, Stage.SORT)
+        assert attempt.state is AttemptState.INTENDED
+        assert attempt.name == attempt_name(run.run_id, Stage.SORT, 1)
+        assert attempt.params == {"batch_size": 30_000}
+        assert store.live_attempts() == [attempt] == store.attempts_of(run.run_id)
+        event = store.events(run.run_id)[-1]
+        assert (event.kind, event.to_state) == ("attempt.intended", "running")
+        assert event.body["attempt_id"] == attempt.attempt_id
+
+    def test_numbers_grow_by_stage(self, store: RunStore) -> None:
+        run = seed(store)
+        numbers = []
+        for stage in (Stage.PREFLIGHT, Stage.SORT, Stage.SORT, Stage.CURATE):
+            run, attempt = store.intend_attempt(run, stage)
+            numbers.append((attempt.stage, attempt.number))
+            run = store.finish_attempt(run, attempt, fail(AttemptState.FAILED, RunState.QUEUED))
+        assert numbers == [
+            (Stage.PREFLIGHT, 1),
+            (Stage.SORT, 1),
+            (Stage.SORT, 2),
+            (Stage.CURATE, 1),
+        ]
+        assert [a.number for a in store.attempts_of(run.run_id)] == [1, 1, 2, 1]
+
+    def test_an_intention_on_an_old_reading_writes_nothing(self, store: RunStore) -> None:
+        run = seed(store)
+        running, attempt = store.intend_attempt(run, Stage.SORT)
+        with pytest.raises(StaleRunError):
+            store.intend_attempt(run, Stage.SORT)
+        with pytest.raises(IllegalMoveError):
+            store.intend_attempt(running, Stage.SORT)
+        assert store.live_attempts() == [attempt]
+
+    def test_two_controllers_intend_one_attempt(self, store: RunStore) -> None:
+        run = seed(store)
+        barrier = threading.Barrier(4)
+
+        def intend(_: int) -> bool:
+            barrier.wait()
+            try:
+                store.intend_attempt(run, Stage.SORT)
+            except StaleRunError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(intend, range(4))).count(True) == 1
+        assert len(store.live_attempts()) == 1
+
+    def test_seen_running_twice_is_one_event(self, store: RunStore) -> None:
+        run, attempt = store.intend_attempt(seed(store), Stage.SORT)
+        running = store.mark_running(attempt)
+        assert running.state is AttemptState.RUNNING
+        assert store.mark_running(attempt) == running == store.get_attempt(attempt.attempt_id)
+        kinds = [e.kind for e in store.events(run.run_id)]
+        assert kinds.count("attempt.running") == 1
+        assert store.get_run(run.run_id).version == run.version
+
+    def test_an_end_and_its_decision_are_one(self, store: RunStore) -> None:
+        run, attempt = store.intend_attempt(seed(store), Stage.SORT)
+        end = AttemptEnd(
+            AttemptState.SUCCEEDED,
+            RunState.QUEUED,
+            "stage.done",
+            {"rule_id": "manifest"},
+            outcome={"exit_code": 0},
+            changes=RunChanges(stage=Stage.CURATE, result={"sort_prefix": "p"}),
+        )
+        moved = store.finish_attempt(run, store.mark_running(attempt), end)
+        assert (moved.state, moved.stage) == (RunState.QUEUED, Stage.CURATE)
+        ended = store.get_attempt(attempt.attempt_id)
+        assert ended.state is AttemptState.SUCCEEDED
+        assert ended.outcome == {"exit_code": 0}
+        assert ended.ended_at == moved.updated_at
+        assert [e.kind for e in store.events(run.run_id)][-2:] == [
+            "attempt.succeeded",
+            "stage.done",
+        ]
+        assert store.live_attempts() == []
+
+    def test_an_end_whose_move_is_refused_is_not_written(self, store: RunStore) -> None:
+        run, attempt = store.intend_attempt(seed(store), Stage.SORT)
+        last = store.last_seq()
+        with pytest.raises(IllegalMoveError):
+            store.finish_attempt(run, attempt, fail(AttemptState.RUNNING, RunState.QUEUED))
+        with pytest.raises(IllegalMoveError):
+            store.finish_attempt(run, attempt, fail(AttemptState.FAILED, RunState.RUNNING))
+        store.request_cancel(run.run_id)
+        with pytest.raises(StaleRunError):
+            store.finish_attempt(run, attempt, fail(AttemptState.FAILED, RunState.QUEUED))
+        assert store.get_attempt(attempt.attempt_id) == attempt
+        assert [e.kind for e in store.events(after_seq=last)] == ["run.cancel_requested"]
+
+    def test_an_attempt_ends_once(self, store: RunStore) -> None:
+        run, attempt = store.intend_attempt(seed(store), Stage.SORT)
+        run = store.finish_attempt(run, attempt, fail(AttemptState.FAILED, RunState.QUEUED))
+        run, _ = store.intend_attempt(run, Stage.SORT)
+        with pytest.raises(IllegalMoveError, match="failed"):
+            store.finish_attempt(run, attempt, fail(AttemptState.CANCELLED, RunState.QUEUED))
+        with pytest.raises(IllegalMoveError):
+            store.mark_running(attempt)
+
+    def test_an_attempt_ends_with_its_own_run_only(self, store: RunStore) -> None:
+        run, _ = store.intend_attempt(seed(store, "a"), Stage.SORT)
+        _, other = store.intend_attempt(seed(store, "b"), Stage.SORT)
+        with pytest.raises(IllegalMoveError, match="belongs to"):
+            store.finish_attempt(run, other, fail(AttemptState.FAILED, RunState.QUEUED))
+
+    def test_a_run_with_a_live_attempt_does_not_slip_away(self, store: RunStore) -> None:
+        run, attempt = store.intend_attempt(seed(store), Stage.SORT)
+        with pytest.raises(IllegalMoveError, match="finish_attempt"):
+            store.move_run(run, RunState.CANCELLED, kind="x")
+        assert store.get_run(run.run_id) == run
+        assert store.live_attempts() == [attempt]
+
+    def test_progress_is_no_history(self, store: RunStore) -> None:
+        run, attempt = store.intend_attempt(seed(store), Stage.SORT)
+        last = store.last_seq()
+        store.set_progress(run.run_id, {"fraction": 0.5, "eta_s": float("inf")})
+        assert store.get_run(run.run_id).progress == {"fraction": 0.5, "eta_s": None}
+        assert store.last_seq() == last
+        run = store.finish_attempt(run, attempt, fail(AttemptState.FAILED, RunState.QUEUED))
+        store.set_progress(run.run_id, {"fraction": 0.9})
+        assert store.get_run(run.run_id).progress == {"fraction": 0.5, "eta_s": None}
+        assert store.intend_attempt(run, Stage.SORT)[0].progress == {}
+
+    def test_a_finished_sort_is_found_by_its_digest(self, store: RunStore) -> None:
+        digest = new_run("a").sort_digest
+        assert store.find_sorted(digest) is None
+        run, attempt = store.intend_attempt(seed(store, "a"), Stage.SORT)
+        assert store.find_sorted(digest) is None
+        done = store.finish_attempt(
+            run,
+            attempt,
+            AttemptEnd(
+                AttemptState.SUCCEEDED,
+                RunState.QUEUED,
+                "stage.done",
+                changes=RunChanges(result={"sort_prefix": "runs/a/attempts/sort-1"}),
+            ),
+        )
+        assert store.find_sorted(digest) == done
+        assert store.find_sorted(digest_document("other")) is None
+
+    def test_only_the_younger_of_two_waits_for_the_same_sort(self, store: RunStore) -> None:
+        older, younger = seed(store, "a"), seed(store, "b")
+        other = seed(store, "c", sort="other")
+        digest = older.sort_digest
+        assert not store.sorting_now(digest, older.run_id)
+        assert store.sorting_now(digest, younger.run_id)
+        assert not store.sorting_now(other.sort_digest, other.run_id)
+        store.move_run(older, RunState.FAILED, kind="x")
+        assert not store.sorting_now(digest, younger.run_id)
+
+    def test_nobody_waits_for_a_sort_that_is_done(self, store: RunStore) -> None:
+        older, younger = seed(store, "a"), seed(store, "b")
+        store.move_run(
+            older, RunState.QUEUED, kind="x", changes=RunChanges(result={"sort_prefix": "p"})
+        )
+        assert not store.sorting_now(older.sort_digest, younger.run_id)
+
+    def test_a_held_lane_keeps_its_first_reason(self, store: RunStore) -> None:
+        run = seed(store)
+        first = store.put_hold("kilosort4", "driver too old", run.run_id)
+        assert store.put_hold("kilosort4", "another", run.run_id) == first
+        assert (first.reason, first.held_run_count) == ("driver too old", 0)
+        assert store.is_held("kilosort4")
+        assert not store.is_held("lupin")
+        assert [e.kind for e in store.events(run.run_id)].count("hold.put") == 1
+
+    def test_a_held_run_always_has_a_hold_to_release(self, store: RunStore) -> None:
+        run = seed(store)
+        held = store.move_run(
+            run, RunState.HELD, kind="decision.hold", changes=RunChanges(failure=OUT_OF_MEMORY)
+        )
+        [hold] = store.holds()
+        assert (hold.lane, hold.run_id, hold.held_run_count) == ("kilosort4", run.run_id, 1)
+        assert hold.reason.startswith("memory ran out")
+        assert store.lane_of(held.run_id) == "kilosort4"
+
+    def test_releasing_a_lane_queues_its_runs_and_no_others(self, store: RunStore) -> None:
+        names = ("a", "b", "c")
+        lanes = ("ks4@1", "ks4@1", "lupin")
+        runs = [
+            store.move_run(
+                seed(store, name), RunState.HELD, kind="h", changes=RunChanges(lane=lane)
+            )
+            for name, lane in zip(names, lanes, strict=True)
+        ]
+        assert store.release_hold("ks4@1") == 2
+        assert store.release_hold("ks4@1") == 0
+        states = [store.get_run(run.run_id).state for run in runs]
+        assert states == [RunState.QUEUED, RunState.QUEUED, RunState.HELD]
+        assert [hold.lane for hold in store.holds()] == ["lupin"]
+        last = store.events(runs[0].run_id)[-1]
+        assert (last.kind, last.from_state, last.to_state) == ("hold.released", "held", "queued")

@@ -1,0 +1,38 @@
+"""The run store on SQLite and on a real PostgreSQL server: the same tests, the same answers."""
+
+from pathlib import Path
+
+import pytest
+from tests.contracts.run_store import RunStoreContract
+from tests.contracts.run_store_attempts import AttemptContract
+from tests.support.postgres import postgres_server, postgres_url
+
+__all__ = ["postgres_server", "postgres_url"]  # fixtures
+
+
+class _OnSqlite:
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'state.db'}"
+
+
+class _OnPostgres:
+    @pytest.fixture
+    def url(self, postgres_url: str) -> str:
+        return postgres_url
+
+
+class TestRunStoreOnSqlite(_OnSqlite, RunStoreContract):
+    pass
+
+
+class TestRunStoreOnPostgres(_OnPostgres, RunStoreContract):
+    pass
+
+
+class TestAttemptsOnSqlite(_OnSqlite, AttemptContract):
+    pass
+
+
+class TestAttemptsOnPostgres(_OnPostgres, AttemptContract):
+    pass
