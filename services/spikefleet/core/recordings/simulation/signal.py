@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from probeinterface import Probe, generate_multi_columns_probe
 from spikeinterface.core import BaseRecording, BaseRecordingSegment
-from spikeinterface.core.generate import generate_unit_locations
 from spikeinterface.generation import (
     NoiseGeneratorRecording,
     generate_ground_truth_recording,
@@ -109,16 +108,7 @@ def _make_templates(
     request: SimulationRequest, probe: Probe, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
     contacts_um = probe.contact_positions
-    span_um = float(np.ptp(contacts_um, axis=0).max()) + 20.0
-    locations_um = generate_unit_locations(
-        request.n_units,
-        contacts_um,
-        margin_um=5.0,
-        minimum_z=5.0,
-        maximum_z=25.0,
-        minimum_distance=min(25.0, 0.6 * span_um / request.n_units),
-        seed=seed,
-    )
+    locations_um = _place_units(contacts_um, request.n_units, seed)
     templates = generate_templates(
         contacts_um,
         locations_um,
@@ -133,6 +123,20 @@ def _make_templates(
     peaks = np.abs(templates.min(axis=(1, 2)))
     scaled = templates * (amplitudes_uv / peaks)[:, np.newaxis, np.newaxis]
     return scaled.astype(np.float32), locations_um, amplitudes_uv
+
+
+def _place_units(contacts_um: NDArray[np.float64], n_units: int, seed: int) -> NDArray[np.float64]:
+    """Return units x (x, y, z): each new unit by the contact farthest from those before it."""
+    rng = np.random.default_rng([seed, 2])
+    chosen = [int(rng.integers(len(contacts_um)))]
+    distances = np.linalg.norm(contacts_um - contacts_um[chosen[0]], axis=1)
+    while len(chosen) < n_units:
+        chosen.append(int(np.argmax(distances)))
+        fresh = np.linalg.norm(contacts_um - contacts_um[chosen[-1]], axis=1)
+        distances = np.minimum(distances, fresh)
+    across = contacts_um[chosen[:n_units]] + rng.uniform(-6.0, 6.0, (n_units, 2))
+    depths = rng.uniform(8.0, 20.0, (n_units, 1))
+    return np.hstack([across, depths])
 
 
 class CodedRecording(BaseRecording):  # type: ignore[misc]
