@@ -36,7 +36,7 @@ def build_analyzer(
     A sorting without units gives an analyzer that holds noise levels only. The sampled waveforms
     themselves are dropped at the end when the configuration does not want them kept.
     """
-    jobs = {"n_jobs": n_jobs, "pool_engine": "thread", "progress_bar": False}
+    jobs = {"n_jobs": n_jobs, "pool_engine": "thread", "progress_bar": True}
     has_units = len(sorting.unit_ids) > 0
     sparse = has_units and recording.get_num_channels() > DENSE_CHANNELS
     sparsity = {"method": "radius", "radius_um": SPARSE_RADIUS_UM, "seed": seed}

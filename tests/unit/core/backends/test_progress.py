@@ -62,6 +62,22 @@ def test_a_bar_with_an_unknown_label_moves_nothing() -> None:
     assert parser.feed("noise_level: 100%|####| 20/20 [00:00<00:00, 95it/s]\r") == []
 
 
+def test_the_sorters_stages_lie_inside_the_childs_step() -> None:
+    parser = ProgressParser(BACKENDS["kilosort4"])
+    said = "[spikefleet] step=load\n[spikefleet] fraction=0.50\n[spikefleet] step=sort\n"
+    stages = [(u.step, u.fraction) for u in parser.feed(said)]
+    assert stages == [("load", 0.0), ("load", 0.025), ("sort", 0.05)]
+    sorting = parser.feed(read_log("kilosort4"))
+    assert 0.05 <= sorting[0].fraction < sorting[-1].fraction <= 0.93
+    assert parser.feed("[spikefleet] step=analyze\n")[-1].step == "analyze"
+
+
+def test_bars_outside_the_sort_are_not_the_sorters() -> None:
+    parser = ProgressParser(BACKENDS["kilosort4"])
+    parser.feed("[spikefleet] step=sort\nkilosort: Final clustering\n[spikefleet] step=analyze\n")
+    assert parser.feed(" 50%|###   | 1/2 [00:01<00:01, 1it/s]\n") == []
+
+
 def test_output_that_says_nothing_gives_no_updates() -> None:
     assert ProgressParser(BACKENDS["kilosort4"]).feed("numba warning\n\n 3%|bad bar\n") == []
 
