@@ -38,11 +38,15 @@ from spikefleet.infra.rpc.errors import answering
 
 @dataclass(frozen=True)
 class DescribeAnswer:
-    """What a recording is. ``failure`` is set when it cannot be opened; no streams then."""
+    """What a recording is. ``failure`` is set when it cannot be opened; no streams then.
+
+    ``other_streams`` are sorted only when they are named.
+    """
 
     format: str
     streams: tuple[StreamDescription, ...]
     failure: Failure | None = None
+    other_streams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,7 @@ class PreflightRoom(_Room):
         with answering(self.address):
             answer = stub.DescribeRecording(request, timeout=deadline_s)
         streams = tuple(from_stream_info(stream) for stream in answer.streams)
-        return DescribeAnswer(answer.format, streams, _failure(answer))
+        return DescribeAnswer(answer.format, streams, _failure(answer), tuple(answer.other_streams))
 
     def check(
         self,

@@ -142,11 +142,22 @@ def problem_of(error: BaseException) -> Problem | None:
     """Return the wire form of an error the table knows, None for any other."""
     if isinstance(error, RpcProblem):
         return Problem(error.reason, error.message, error.field, error.resource, error.metadata)
+    if isinstance(error, ServiceError):
+        return _passed_on(error)
     for cls in type(error).__mro__:
         reason = _REASON_BY_EXCEPTION.get(f"{cls.__module__}.{cls.__qualname__}")
         if reason is not None:
             return _known(reason, error)
     return None
+
+
+def _passed_on(error: ServiceError) -> Problem | None:
+    """What another room answered to this one, in its own words."""
+    if isinstance(error, ServiceUnreachable):
+        return Problem("ROOM_UNREACHABLE", error.message)
+    if error.reason not in REASONS:
+        return None
+    return Problem(error.reason, error.message, error.field, str(error.details.get("resource", "")))
 
 
 def _known(reason: str, error: BaseException) -> Problem:

@@ -90,6 +90,9 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             (f"{_STORES}.artifacts.ArtifactMissingError",),
             resource="artifact",
         ),
+        "SOURCE_CHANGED": Reason(
+            Code.FAILED_PRECONDITION, "Wait until the recording is complete, then submit it again."
+        ),
         "PATH_NOT_VISIBLE": Reason(
             Code.FAILED_PRECONDITION, "Upload the recording instead of registering it in place."
         ),
@@ -116,10 +119,6 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         ),
         "UPLOAD_INCOMPLETE": Reason(
             Code.FAILED_PRECONDITION, "Ask for the upload's parts and send those that are missing."
-        ),
-        "UPLOAD_MISMATCH": Reason(
-            Code.FAILED_PRECONDITION,
-            "The file changed since the upload began; open a new upload for it.",
         ),
         "PART_DAMAGED": Reason(Code.ABORTED, "Send the part again."),
         "FILE_DAMAGED": Reason(Code.DATA_LOSS, "Keep the source and upload the file again."),
@@ -152,6 +151,11 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         ),
         "SERVICE_DRAINING": Reason(
             Code.UNAVAILABLE, "The service is restarting; call again.", retry_after_s=1.0
+        ),
+        "ROOM_UNREACHABLE": Reason(
+            Code.UNAVAILABLE,
+            "Another part of the service does not answer; call again in a moment.",
+            retry_after_s=1.0,
         ),
         "DEADLINE_EXCEEDED": Reason(
             Code.DEADLINE_EXCEEDED, "Call again with a longer deadline.", ("builtins.TimeoutError",)

@@ -51,43 +51,56 @@ class ServerOptions:
 
 
 class RpcServer:
-    """Serves ``registrations`` at ``address`` (``host:port``; port 0 takes a free one)."""
+    """Serves registrations at ``address`` (``host:port``; port 0 takes a free one).
+
+    Made inside the event loop that serves. ``bind`` comes first where services need to know the
+    port they will be reached at; ``start`` binds when nobody has.
+    """
 
     def __init__(
         self,
         address: str,
-        registrations: Sequence[Registration],
+        registrations: Sequence[Registration] = (),
         options: ServerOptions | None = None,
     ) -> None:
         self._address = address
-        self._registrations = tuple(registrations)
+        self._registrations = list(registrations)
         self._options = options or ServerOptions()
         self._draining = asyncio.Event()
         self._health = health.aio.HealthServicer()
-        self._server: grpc.aio.Server | None = None
+        self._server = grpc.aio.server(
+            interceptors=self._interceptors(), options=self._grpc_options()
+        )
+        self._is_started = False
         self.port = 0
 
-    async def start(self) -> int:
-        """Bind and serve; return the bound port. Raises OSError when the address is taken."""
-        server = grpc.aio.server(interceptors=self._interceptors(), options=self._grpc_options())
+    def bind(self) -> int:
+        """Take the address; return the port. Raises OSError when it is taken."""
+        if not self.port:
+            try:
+                self.port = self._server.add_insecure_port(self._address)
+            except RuntimeError as error:
+                raise OSError(
+                    f"cannot listen at {self._address}; is a service running there already?"
+                ) from error
+        return self.port
+
+    async def start(self, registrations: Sequence[Registration] = ()) -> int:
+        """Serve these services and those given before; return the port. Raises OSError."""
+        self.bind()
+        self._registrations.extend(registrations)
         for registration in self._registrations:
-            registration.add(registration.servicer, server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+            registration.add(registration.servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [registration.service for registration in self._registrations]
         if self._options.reflection:
             reflection.enable_server_reflection(
-                (*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+                (*names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
             )
-        try:
-            self.port = server.add_insecure_port(self._address)
-        except RuntimeError as error:
-            raise OSError(
-                f"cannot listen at {self._address}; is a service running there already?"
-            ) from error
-        await server.start()
+        await self._server.start()
+        self._is_started = True
         for name in names:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        self._server = server
         return self.port
 
     async def set_serving(self, service: str, serving: bool) -> None:
@@ -97,18 +110,15 @@ class RpcServer:
 
     async def drain(self) -> None:
         """Shut down in order; returns when no call is left. A second call waits for the first."""
-        server = self._server
-        if server is None:
-            return
         await self._health.enter_graceful_shutdown()
         if self._options.propagation_s and not self._draining.is_set():
             await asyncio.sleep(self._options.propagation_s)
         self._draining.set()
-        await server.stop(self._options.grace_s)
+        await self._server.stop(self._options.grace_s)
 
     async def serve_until(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set, then drain. Starts the server when nobody has."""
-        if self._server is None:
+        if not self._is_started:
             await self.start()
         try:
             await stop.wait()

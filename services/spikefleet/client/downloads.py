@@ -1,0 +1,106 @@
+"""A run's files on their way out: every byte verified before a file gets its name.
+
+A copy that was cut off goes on where it stopped; a file that is there with the right digest is left
+alone. Refuses a name that would leave the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path, PurePosixPath
+
+import grpc
+
+from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
+from spikefleet.client.patience import Patience
+from spikefleet.client.views import FetchedFile, OnTransfer, Transfer
+from spikefleet.infra.rpc.errors import ServiceUnreachable, answering
+
+_BLOCK_BYTES = 1 << 20
+
+
+class DamagedCopyError(RuntimeError):
+    """The bytes that arrived are not those the manifest lists; the copy was removed."""
+
+
+class Downloader:
+    """Copies the files of a run over ``channel``."""
+
+    def __init__(self, channel: grpc.Channel, address: str, patience: Patience) -> None:
+        self._stub = reporter_pb2_grpc.ReporterServiceStub(channel)
+        self._address = address
+        self._patience = patience
+
+    def fetch(
+        self, run_id: str, folder: Path, progress: OnTransfer | None = None, within: str = ""
+    ) -> list[FetchedFile]:
+        """Copy every file of the run's winning attempts below ``folder``.
+
+        ``within`` keeps only the files whose key lies below that artifact prefix.
+
+        Raises ServiceError, ServiceUnreachable, DamagedCopyError, OSError.
+        """
+        with answering(self._address):
+            request = reporter_pb2.ListArtifactsRequest(run_id=run_id)
+            listed = self._stub.ListArtifacts(request).artifacts
+        below = f"{within.rstrip('/')}/" if within else ""
+        artifacts = [artifact for artifact in listed if artifact.key.startswith(below)]
+        total_bytes = sum(artifact.size_bytes for artifact in artifacts)
+        done_bytes = 0
+        fetched = []
+        for artifact in artifacts:
+            fetched.append(self._fetch_one(artifact, folder))
+            done_bytes += artifact.size_bytes
+            if progress is not None:
+                progress(Transfer("fetch", artifact.path, done_bytes, total_bytes))
+        return fetched
+
+    def _fetch_one(self, artifact: reporter_pb2.Artifact, folder: Path) -> FetchedFile:
+        target = folder / _inside(artifact.path)
+        if target.is_file() and _digest(target) == artifact.sha256:
+            return FetchedFile(target, artifact.size_bytes, artifact.sha256, is_new=False)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.part")
+        self._copy(artifact, partial)
+        if _digest(partial) != artifact.sha256:
+            partial.unlink()
+            raise DamagedCopyError(
+                f"{artifact.path} arrived with other bytes than its manifest lists; fetch it "
+                "again, and check the artifact store if it repeats"
+            )
+        partial.replace(target)
+        return FetchedFile(target, artifact.size_bytes, artifact.sha256)
+
+    def _copy(self, artifact: reporter_pb2.Artifact, partial: Path) -> None:
+        """Append to ``partial`` until it has the artifact's size."""
+        with partial.open("ab") as handle:
+            if handle.tell() > artifact.size_bytes:
+                handle.truncate(0)
+            while True:
+                try:
+                    with answering(self._address):
+                        request = reporter_pb2.ReadArtifactRequest(
+                            key=artifact.key, offset_bytes=handle.tell()
+                        )
+                        for answer in self._stub.ReadArtifact(request):
+                            handle.write(answer.data)
+                            self._patience.restore()
+                    break
+                except ServiceUnreachable as error:
+                    self._patience.wait(error)
+            handle.flush()
+            os.fsync(handle.fileno())
+
+
+def _inside(path: str) -> PurePosixPath:
+    """Return the path. Raises DamagedCopyError for one that leaves the folder."""
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts or not relative.parts:
+        raise DamagedCopyError(f"the service listed a file under {path!r}, which is no safe name")
+    return relative
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,349 @@
+"""``SortingClient``: submit recordings, follow their runs, fetch results. What a rig installs.
+
+The verbs are those of the command line. Every call raises ServiceError when the service says no
+and ServiceUnreachable when nobody answers; watching, waiting, uploading and fetching go on through
+a restart of the service. Knows no science and prints nothing.
+"""
+
+from __future__ import annotations
+
+import getpass
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from spikefleet.api.v1 import (
+    controller_pb2,
+    controller_pb2_grpc,
+    ingest_pb2,
+    ingest_pb2_grpc,
+    reporter_pb2,
+    reporter_pb2_grpc,
+)
+from spikefleet.client.downloads import Downloader
+from spikefleet.client.patience import DEFAULT_PATIENCE_S, Patience
+from spikefleet.client.uploads import Source, Uploader
+from spikefleet.client.views import (
+    BatchView,
+    FetchedFile,
+    HoldView,
+    OnTransfer,
+    ReportView,
+    RunPage,
+    RunUpdate,
+    RunView,
+)
+from spikefleet.core.attempts import Stage
+from spikefleet.core.failures.errors import InputMissingError
+from spikefleet.core.recordings.files import recording_files
+from spikefleet.core.runs import RunEvent, RunState
+from spikefleet.core.submissions import Recording, RecordingName, safe_part
+from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.channels import dial, is_loopback
+from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answering
+
+DEFAULT_PROJECT = "default"
+_REGISTER_DEADLINE_S = 3600.0
+_SUBMIT_DEADLINE_S = 900.0
+_WAIT_STEP_S = 0.5
+_LONGEST_SLEEP_S = 2.0
+
+Paths = str | Path | Sequence[str | Path]
+
+
+class SortingClient:
+    """A connection to the service at ``host:port``. Close it, or use it in a ``with`` block.
+
+    ``patience_s`` is how long watching and copying go on while nobody answers.
+    """
+
+    def __init__(self, address: str, *, patience_s: float = DEFAULT_PATIENCE_S) -> None:
+        self.address = address
+        self._patience_s = patience_s
+        self._channel = dial(address)
+        self._ingest = ingest_pb2_grpc.IngestServiceStub(self._channel)
+        self._controller = controller_pb2_grpc.ControllerServiceStub(self._channel)
+        self._reporter = reporter_pb2_grpc.ReporterServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; runs go on without it."""
+        self._channel.close()
+
+    def submit(
+        self,
+        paths: Paths,
+        preset: str = "kilosort4",
+        *,
+        name: str = "",
+        streams: Sequence[str] = (),
+        in_place: bool | None = None,
+        progress: OnTransfer | None = None,
+        **overrides: Any,
+    ) -> BatchView:
+        """Hand in one or more recordings and have every stream of them sorted.
+
+        ``name`` is ``project/session/name`` for one recording, ``project/session`` (or
+        ``project``) for several. ``in_place`` True leaves the bytes where they are, False uploads
+        them; None leaves them when the service is on this machine and sees the same files.
+        ``overrides`` are configuration names, for example ``snr_min=5.0``.
+        """
+        listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
+        recordings = [
+            self.add_recording(
+                path,
+                name=recording_name(name, Path(path), alone=len(listed) == 1),
+                in_place=in_place,
+                progress=progress,
+            )
+            for path in listed
+        ]
+        return self.sort(
+            [recording.recording_id for recording in recordings],
+            preset,
+            streams=streams,
+            overrides=overrides,
+            label=name or ", ".join(Path(path).name for path in listed),
+        )
+
+    def add_recording(
+        self,
+        path: str | Path,
+        *,
+        name: RecordingName | None = None,
+        in_place: bool | None = None,
+        progress: OnTransfer | None = None,
+    ) -> Recording:
+        """Upload a recording or register it where it lies; see ``submit`` for ``in_place``.
+
+        A path that is not there is registered as missing, so that its run says so by name.
+        """
+        path = Path(path).expanduser().absolute()
+        name = name or recording_name("", path, alone=True)
+        try:
+            root, files, entry = recording_files(path)
+        except InputMissingError:
+            return self._register(name, path)
+        source = Source(name, root, files, entry)
+        if in_place is True:
+            return self._register(name, path)
+        if in_place is None and is_loopback(self.address):
+            try:
+                return self._register(name, path, seen=source)
+            except ServiceError as error:
+                if error.reason != "PATH_NOT_VISIBLE":
+                    raise
+        return Uploader(self._channel, self.address, self._patience()).send(source, progress)
+
+    def sort(
+        self,
+        recording_ids: Sequence[str],
+        preset: str = "kilosort4",
+        *,
+        streams: Sequence[str] = (),
+        overrides: dict[str, Any] | None = None,
+        label: str = "",
+    ) -> BatchView:
+        """Have accepted recordings sorted. The same work asked for twice is one run."""
+        request = ingest_pb2.SubmitRequest(
+            recording_ids=recording_ids,
+            preset=preset,
+            overrides=convert.to_struct(overrides),
+            streams=streams,
+            idempotency_key=uuid.uuid4().hex,
+            submitter=getpass.getuser(),
+            label=label,
+        )
+        with answering(self.address):
+            answer = self._ingest.Submit(request, timeout=_SUBMIT_DEADLINE_S)
+        return BatchView.of(answer.batch, tuple(answer.existing_run_ids))
+
+    def get(self, run_id: str) -> RunView:
+        """Return a run with its attempts."""
+        with answering(self.address):
+            answer = self._controller.GetRun(controller_pb2.GetRunRequest(run_id=run_id))
+        return RunView.of(answer.run)
+
+    def get_batch(self, batch_id: str) -> BatchView:
+        """Return a batch with its runs."""
+        with answering(self.address):
+            request = controller_pb2.GetBatchRequest(batch_id=batch_id)
+            answer = self._controller.GetBatch(request)
+        return BatchView.of(answer.batch)
+
+    def list(
+        self,
+        *,
+        states: Sequence[RunState | str] = (),
+        batch_id: str = "",
+        page_size: int = 50,
+        page_token: str = "",
+    ) -> RunPage:
+        """Return a page of runs, newest first."""
+        request = controller_pb2.ListRunsRequest(
+            page_size=page_size,
+            page_token=page_token,
+            states=[convert.to_state(RunState(state)) for state in states],
+            batch_id=batch_id,
+        )
+        with answering(self.address):
+            answer = self._controller.ListRuns(request)
+        return RunPage(tuple(RunView.of(run) for run in answer.runs), answer.next_page_token)
+
+    def events(self, run_id: str, after_seq: int = 0) -> tuple[RunEvent, ...]:
+        """Return a run's history in order."""
+        request = controller_pb2.ListRunEventsRequest(run_id=run_id, after_seq=after_seq)
+        with answering(self.address):
+            answer = self._controller.ListRunEvents(request)
+        return tuple(convert.from_event(event) for event in answer.events)
+
+    def watch(self, run_id: str, *, after_seq: int = 0) -> Iterator[RunUpdate]:
+        """Yield updates until the run ends, or is held for an operator.
+
+        After a lost connection it goes on behind the last event it saw; ServiceUnreachable is
+        raised when nobody answers for ``patience_s``.
+        """
+        patience = self._patience()
+        while True:
+            request = controller_pb2.WatchRunRequest(run_id=run_id, after_seq=after_seq)
+            try:
+                with answering(self.address):
+                    for answer in self._controller.WatchRun(request):
+                        patience.restore()
+                        events = tuple(convert.from_event(event) for event in answer.events)
+                        after_seq = max((after_seq, *(event.seq for event in events)))
+                        update = RunUpdate(RunView.of(answer.run), events)
+                        yield update
+                        if update.run.is_settled:
+                            return
+                lost = ServiceUnreachable("STREAM_ENDED", "The watch ended before the run did.")
+            except ServiceUnreachable as error:
+                lost = error
+            patience.wait(lost)
+
+    def wait(
+        self, run_ids: Sequence[str], *, timeout_s: float | None = None
+    ) -> tuple[RunView, ...]:
+        """Wait until every run has ended or is held; return them in the order given.
+
+        Raises TimeoutError after ``timeout_s``; the runs go on.
+        """
+        patience = self._patience()
+        until_s = None if timeout_s is None else time.monotonic() + timeout_s
+        ended: dict[str, RunView] = {}
+        pause_s = _WAIT_STEP_S
+        while True:
+            for run_id in run_ids:
+                if run_id in ended:
+                    continue
+                try:
+                    run = self.get(run_id)
+                except ServiceUnreachable as error:
+                    patience.wait(error)
+                    break
+                patience.restore()
+                if run.is_settled:
+                    ended[run_id] = run
+            if len(ended) == len(set(run_ids)):
+                return tuple(ended[run_id] for run_id in run_ids)
+            if until_s is not None and time.monotonic() >= until_s:
+                left = [run_id for run_id in run_ids if run_id not in ended]
+                raise TimeoutError(f"after {timeout_s:g} s these runs go on: {', '.join(left)}")
+            time.sleep(pause_s)
+            pause_s = min(_LONGEST_SLEEP_S, pause_s * 1.2)
+
+    def cancel(self, run_id: str, reason: str = "") -> RunView:
+        """Stop a run; one that has ended stays as it is."""
+        request = controller_pb2.CancelRunRequest(run_id=run_id, reason=reason)
+        with answering(self.address):
+            return RunView.of(self._controller.CancelRun(request).run)
+
+    def retry(self, run_id: str, stage: Stage | str | None = None, **overrides: Any) -> RunView:
+        """Start an ended run again, from the stage it ended in or an earlier one.
+
+        With ``overrides`` it is a new run; the view returned tells its id.
+        """
+        request = controller_pb2.RetryRunRequest(
+            run_id=run_id,
+            stage=convert.to_stage(None if stage is None else Stage(stage)),
+            overrides=convert.to_struct(overrides),
+        )
+        with answering(self.address):
+            return RunView.of(self._controller.RetryRun(request).run)
+
+    def fetch(
+        self,
+        run_id: str,
+        folder: str | Path,
+        progress: OnTransfer | None = None,
+        *,
+        within: str = "",
+    ) -> tuple[FetchedFile, ...]:
+        """Copy a run's files below ``folder``, each verified; files already there are kept.
+
+        ``within`` is an artifact prefix: only the files below it are copied.
+        """
+        downloader = Downloader(self._channel, self.address, self._patience())
+        return tuple(downloader.fetch(run_id, Path(folder), progress, within))
+
+    def report(self, run_id: str) -> ReportView:
+        """Return a run's report."""
+        request = reporter_pb2.GetReportRequest(run_id=run_id)
+        with answering(self.address):
+            answer = self._reporter.GetReport(request)
+        return ReportView(convert.from_struct(answer.report), answer.html_key)
+
+    def holds(self) -> tuple[HoldView, ...]:
+        """Return the lanes on hold."""
+        with answering(self.address):
+            answer = self._controller.ListHolds(controller_pb2.ListHoldsRequest())
+        return tuple(HoldView.of(hold) for hold in answer.holds)
+
+    def release(self, lane: str) -> int:
+        """Open a lane again; return how many runs went on."""
+        with answering(self.address):
+            request = controller_pb2.ReleaseHoldRequest(lane=lane)
+            answer = self._controller.ReleaseHold(request)
+        return int(answer.released_run_count)
+
+    def _register(
+        self, name: RecordingName, path: Path, *, seen: Source | None = None
+    ) -> Recording:
+        request = ingest_pb2.RegisterRecordingRequest(
+            name=convert.to_name(name),
+            path=str(path),
+            must_exist=seen is not None,
+            expected_files=convert.to_files(seen.manifest() if seen else ()),
+        )
+        with answering(self.address):
+            answer = self._ingest.RegisterRecording(request, timeout=_REGISTER_DEADLINE_S)
+        return convert.from_recording(answer.recording)
+
+    def _patience(self) -> Patience:
+        return Patience(self._patience_s)
+
+
+def recording_name(text: str, path: Path, *, alone: bool) -> RecordingName:
+    """Complete an address: what ``text`` leaves out comes from the path.
+
+    Raises ValueError for more than three parts, or for a full address given to several recordings.
+    """
+    parts = [part for part in text.split("/") if part]
+    if len(parts) > (3 if alone else 2):
+        wanted = "project/session/name" if alone else "project/session for several recordings"
+        raise ValueError(f"{text!r} is not of the form {wanted}")
+    defaults = [DEFAULT_PROJECT, safe_part(path.parent.name or "root"), safe_part(path.name)]
+    return RecordingName(*parts, *defaults[len(parts) :])

@@ -1,0 +1,201 @@
+"""A recording's bytes on their way in: resumable, part by part, each with its digest.
+
+The server's list of parts is the truth; this side never guesses what has arrived. A part is sent in
+messages of 1 MiB and is done when the server acknowledged it, so a kill costs one part. Decides no
+part size and opens no recording.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import grpc
+
+from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc
+from spikefleet.client.patience import Patience
+from spikefleet.client.views import OnTransfer, Transfer
+from spikefleet.core.submissions import ManifestFile, Recording, RecordingName, digest_document
+from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answering
+
+MESSAGE_BYTES = 1 << 20
+_PART_DEADLINE_S = 300.0
+_COMPLETE_DEADLINE_S = 3600.0
+_DAMAGED_TRIES = 3
+
+
+class SourceChangedError(RuntimeError):
+    """A file changed while it was sent; nothing was made of the upload. Submit it again."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recording on this machine: ``files`` below ``root``, and what a reader opens."""
+
+    name: RecordingName
+    root: Path
+    files: tuple[Path, ...]
+    entry: str
+
+    def manifest(self) -> tuple[ManifestFile, ...]:
+        """Paths and sizes; digests come while the bytes are read."""
+        return tuple(
+            ManifestFile(path.relative_to(self.root).as_posix(), path.stat().st_size, "")
+            for path in self.files
+        )
+
+    def key(self) -> str:
+        """Same name, files, sizes and times of change: the same upload, to be resumed."""
+        stamps = [
+            (file.path, file.size_bytes, (self.root / file.path).stat().st_mtime_ns)
+            for file in self.manifest()
+        ]
+        return digest_document([str(self.name), self.entry, stamps])
+
+
+class Uploader:
+    """Sends one recording over ``channel``; ``patience`` is spent while nobody answers."""
+
+    def __init__(self, channel: grpc.Channel, address: str, patience: Patience) -> None:
+        self._stub = ingest_pb2_grpc.IngestServiceStub(channel)
+        self._address = address
+        self._patience = patience
+
+    def send(self, source: Source, progress: OnTransfer | None = None) -> Recording:
+        """Upload what the server lacks and complete the upload; return the recording.
+
+        Raises ServiceError, ServiceUnreachable, SourceChangedError, OSError.
+        """
+        key, manifest = source.key(), source.manifest()
+        request = ingest_pb2.CreateUploadRequest(
+            name=convert.to_name(source.name),
+            files=convert.to_files(manifest),
+            entry=source.entry,
+            idempotency_key=key,
+        )
+        with answering(self._address):
+            upload = self._stub.CreateUpload(request).upload
+        if upload.HasField("recording"):
+            return convert.from_recording(upload.recording)
+        meter = _Meter(manifest, progress)
+        digested = [
+            self._send_file(upload, source.root / file.path, file, meter) for file in manifest
+        ]
+        if source.key() != key:
+            raise SourceChangedError(
+                f"{source.root} changed while it was sent; wait until it is complete, "
+                "then submit it again"
+            )
+        return self._complete(upload.upload_id, digested)
+
+    def _send_file(
+        self, upload: ingest_pb2.Upload, path: Path, file: ManifestFile, meter: _Meter
+    ) -> ManifestFile:
+        """Send the parts the server lacks; return the file with its digest."""
+        stored = _stored(upload.parts, file.path)
+        whole = hashlib.sha256()
+        with path.open("rb") as handle:
+            for offset in range(0, file.size_bytes, upload.part_size_bytes):
+                length = min(upload.part_size_bytes, file.size_bytes - offset)
+                part = _Part(upload.upload_id, file.path, offset, handle.read(length))
+                if len(part.data) != length:
+                    raise SourceChangedError(f"{path} became shorter while it was sent")
+                whole.update(part.data)
+                if stored.get(offset) != (length, part.sha256):
+                    self._send_part(part)
+                meter.add(file.path, length)
+        return replace(file, sha256=whole.hexdigest())
+
+    def _send_part(self, part: _Part) -> None:
+        """Send one part until the server has acknowledged it."""
+        tries = 0
+        while True:
+            try:
+                with answering(self._address):
+                    answers = self._stub.UploadParts(part.messages(), timeout=_PART_DEADLINE_S)
+                    acknowledged = [answer.part.sha256 for answer in answers]
+                if acknowledged == [part.sha256]:
+                    self._patience.restore()
+                    return
+                raise ServiceUnreachable("UNREACHABLE", "The stream ended without an answer.")
+            except ServiceUnreachable as error:
+                self._patience.wait(error)
+                if self._is_stored(part):
+                    return
+            except ServiceError as error:
+                tries += 1
+                if error.reason != "PART_DAMAGED" or tries >= _DAMAGED_TRIES:
+                    raise
+
+    def _is_stored(self, part: _Part) -> bool:
+        """Ask the server, which may have stored a part whose acknowledgement was lost."""
+        try:
+            with answering(self._address):
+                request = ingest_pb2.GetUploadRequest(upload_id=part.upload_id)
+                upload = self._stub.GetUpload(request).upload
+        except ServiceUnreachable:
+            return False
+        stored = _stored(upload.parts, part.path).get(part.offset_bytes)
+        return stored == (len(part.data), part.sha256)
+
+    def _complete(self, upload_id: str, files: Sequence[ManifestFile]) -> Recording:
+        request = ingest_pb2.CompleteUploadRequest(
+            upload_id=upload_id, files=convert.to_files(files)
+        )
+        while True:
+            try:
+                with answering(self._address):
+                    answer = self._stub.CompleteUpload(request, timeout=_COMPLETE_DEADLINE_S)
+                return convert.from_recording(answer.recording)
+            except ServiceUnreachable as error:
+                self._patience.wait(error)
+
+
+@dataclass(frozen=True)
+class _Part:
+    upload_id: str
+    path: str
+    offset_bytes: int
+    data: bytes
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+    def messages(self) -> Iterator[ingest_pb2.UploadPartsRequest]:
+        """Cut the part into messages; the last carries the part's digest."""
+        digest = self.sha256
+        for start in range(0, len(self.data), MESSAGE_BYTES):
+            end = start + MESSAGE_BYTES
+            yield ingest_pb2.UploadPartsRequest(
+                upload_id=self.upload_id,
+                path=self.path,
+                offset_bytes=self.offset_bytes + start,
+                data=self.data[start:end],
+                part_sha256=digest if end >= len(self.data) else "",
+            )
+
+
+class _Meter:
+    """Adds up what is on the server, for a progress bar."""
+
+    def __init__(self, files: Sequence[ManifestFile], progress: OnTransfer | None) -> None:
+        self._total_bytes = sum(file.size_bytes for file in files)
+        self._done_bytes = 0
+        self._progress = progress
+
+    def add(self, path: str, size_bytes: int) -> None:
+        self._done_bytes += size_bytes
+        if self._progress is not None:
+            self._progress(Transfer("upload", path, self._done_bytes, self._total_bytes))
+
+
+def _stored(parts: Sequence[ingest_pb2.UploadedPart], path: str) -> dict[int, tuple[int, str]]:
+    """Return size and digest of a file's stored parts by offset."""
+    return {
+        part.offset_bytes: (part.size_bytes, part.sha256) for part in parts if part.path == path
+    }

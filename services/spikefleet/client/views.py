@@ -1,0 +1,235 @@
+"""What a person or a script sees of the service: frozen values, no messages.
+
+``to_json`` of each gives what the command line prints with ``--output json``. Nothing here calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from spikefleet.api.v1 import controller_pb2, run_pb2
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import TERMINAL, Attempt, Run, RunEvent, RunState
+from spikefleet.infra.rpc import convert
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How far a copy is. ``doing`` is "upload" or "fetch"; ``path`` the file at hand."""
+
+    doing: str
+    path: str
+    done_bytes: int
+    total_bytes: int
+
+
+OnTransfer = Callable[[Transfer], None]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as the service told it, with its attempts when it was asked for alone."""
+
+    run: Run
+    attempts: tuple[Attempt, ...] = ()
+
+    @classmethod
+    def of(cls, message: run_pb2.Run) -> RunView:
+        """Read a message. Raises ValueError on words newer than this client."""
+        attempts = tuple(convert.from_attempt(attempt) for attempt in message.attempts)
+        return cls(convert.from_run(message), attempts)
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run."""
+        return self.run.run_id
+
+    @property
+    def state(self) -> RunState:
+        """Where the run stands."""
+        return self.run.state
+
+    @property
+    def status(self) -> str:
+        """How the recording ended, in a report's words; empty while it goes on."""
+        return str(self.run.status or "")
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the run ended, if it did not succeed."""
+        return self.run.failure
+
+    @property
+    def progress(self) -> Mapping[str, Any]:
+        """Last word of the running attempt: step, fraction, spike_count, memory_bytes, eta_s."""
+        return self.run.progress
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """Unit counts, artifact prefixes and timings so far."""
+        return self.run.result
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when nothing more will happen by itself."""
+        return self.run.state in TERMINAL
+
+    @property
+    def is_settled(self) -> bool:
+        """True when nothing more happens without a person: ended, or held for an operator."""
+        return self.is_terminal or self.run.state is RunState.HELD
+
+    @property
+    def has_succeeded(self) -> bool:
+        """True with a complete, verified result."""
+        return self.run.state is RunState.SUCCEEDED
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary."""
+        run = self.run
+        return {
+            "run_id": run.run_id,
+            "batch_id": run.batch_id,
+            "recording_id": run.recording_id,
+            "recording_name": run.recording_name,
+            "stream": run.stream,
+            "backend": run.backend,
+            "state": str(run.state),
+            "stage": str(run.stage),
+            "status": self.status,
+            "failure": run.failure.to_json() if run.failure else None,
+            "progress": dict(run.progress),
+            "result": dict(run.result),
+            "config": dict(run.config),
+            "config_digest": run.config_digest,
+            "sort_digest": run.sort_digest,
+            "submitter": run.submitter,
+            "created_at": run.created_at.isoformat(),
+            "updated_at": run.updated_at.isoformat(),
+            "not_before": run.not_before.isoformat() if run.not_before else None,
+            "cancel_requested": run.cancel_requested,
+            "attempts": [_attempt_json(attempt) for attempt in self.attempts],
+        }
+
+
+def _attempt_json(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "attempt_id": attempt.attempt_id,
+        "stage": str(attempt.stage),
+        "number": attempt.number,
+        "state": str(attempt.state),
+        "params": dict(attempt.params),
+        "failure": attempt.failure.to_json() if attempt.failure else None,
+        "created_at": attempt.created_at.isoformat(),
+        "ended_at": attempt.ended_at.isoformat() if attempt.ended_at else None,
+    }
+
+
+def event_json(event: RunEvent) -> dict[str, Any]:
+    """Return one line of history as a JSON-ready dictionary."""
+    return {
+        "seq": event.seq,
+        "run_id": event.run_id,
+        "kind": event.kind,
+        "from_state": event.from_state,
+        "to_state": event.to_state,
+        "body": dict(event.body),
+        "created_at": event.created_at.isoformat(),
+    }
+
+
+@dataclass(frozen=True)
+class BatchView:
+    """The runs born of one submission, in submission order."""
+
+    batch_id: str
+    runs: tuple[RunView, ...]
+    summary: str = ""
+    existing_run_ids: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, message: run_pb2.Batch, existing: tuple[str, ...] = ()) -> BatchView:
+        """Read a message."""
+        runs = tuple(RunView.of(run) for run in message.runs)
+        return cls(message.batch_id, runs, message.summary, existing)
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """Ids of the runs."""
+        return tuple(run.run_id for run in self.runs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary."""
+        return {
+            "batch_id": self.batch_id,
+            "summary": self.summary,
+            "existing_run_ids": list(self.existing_run_ids),
+            "runs": [run.to_json() for run in self.runs],
+        }
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """A page of runs, newest first. ``next_page_token`` is empty on the last."""
+
+    runs: tuple[RunView, ...]
+    next_page_token: str = ""
+
+
+@dataclass(frozen=True)
+class RunUpdate:
+    """One update of a watched run: the run as it is now and what happened since the last."""
+
+    run: RunView
+    events: tuple[RunEvent, ...] = ()
+
+
+@dataclass(frozen=True)
+class HoldView:
+    """A lane on hold."""
+
+    lane: str
+    reason: str
+    held_run_count: int
+    created_at: datetime
+
+    @classmethod
+    def of(cls, message: controller_pb2.Hold) -> HoldView:
+        """Read a message."""
+        return cls(
+            message.lane,
+            message.reason,
+            message.held_run_count,
+            convert.from_timestamp(message.create_time),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary."""
+        return {
+            "lane": self.lane,
+            "reason": self.reason,
+            "held_run_count": self.held_run_count,
+            "created_at": self.created_at.isoformat(),
+        }
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """A run's report: the record, and the key of its page in the artifact store."""
+
+    report: Mapping[str, Any]
+    html_key: str
+
+
+@dataclass(frozen=True)
+class FetchedFile:
+    """One file of a run, copied and verified. ``is_new`` is False when it was there already."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    is_new: bool = field(default=True)

@@ -1,0 +1,248 @@
+"""The door of the ingest room: messages in, messages out, every blocking step in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc, recording_pb2, run_pb2
+from spikefleet.client.rooms import BatchAnswer
+from spikefleet.core.submissions import Recording, RecordingName, Submission
+from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.errors import RpcProblem
+from spikefleet.infra.rpc.interceptors import RpcMeter
+from spikefleet.infra.rpc.server import Registration
+from spikefleet.infra.stores.artifacts import ArtifactStore
+from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.infra.stores.uploads import Upload, UploadedPart, UploadStore
+from spikefleet.ingest.intake import PART_SIZE_BYTES, InPlaceIntake, UploadIntake, UploadRequest
+from spikefleet.ingest.staging import Staging
+from spikefleet.ingest.submissions import (
+    CreatesBatches,
+    DescribesRecordings,
+    SubmissionIntake,
+)
+
+SERVICE = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name
+_MOST_MESSAGE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class IngestParts:
+    """What the room is made of. ``staging`` is a folder for bytes that are not verified yet."""
+
+    recordings: RecordingStore
+    uploads: UploadStore
+    artifacts: ArtifactStore
+    staging: Path
+    preflight: DescribesRecordings
+    controller: CreatesBatches
+    meter: RpcMeter | None = None
+    part_size_bytes: int = PART_SIZE_BYTES
+
+
+def registration(parts: IngestParts) -> Registration:
+    """Return the room as a service to serve."""
+    servicer = IngestServicer(parts)
+    return Registration(SERVICE, servicer, ingest_pb2_grpc.add_IngestServiceServicer_to_server)
+
+
+class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
+    """Answers IngestService."""
+
+    def __init__(self, parts: IngestParts) -> None:
+        self._recordings = parts.recordings
+        self._uploads = UploadIntake(
+            parts.uploads,
+            parts.recordings,
+            parts.artifacts,
+            Staging(parts.staging),
+            meter=parts.meter,
+            part_size_bytes=parts.part_size_bytes,
+        )
+        self._in_place = InPlaceIntake(parts.recordings, meter=parts.meter)
+        self._submissions = SubmissionIntake(parts.recordings, parts.preflight, parts.controller)
+
+    async def CreateUpload(  # noqa: N802
+        self, request: ingest_pb2.CreateUploadRequest, context: Any
+    ) -> ingest_pb2.CreateUploadResponse:
+        """Open an upload, or return the one its key opened before."""
+        wanted = UploadRequest(
+            _name(request.name),
+            convert.from_files(request.files),
+            request.entry,
+            request.idempotency_key,
+        )
+        upload = await asyncio.to_thread(self._uploads.create, wanted)
+        return ingest_pb2.CreateUploadResponse(upload=await self._upload(upload))
+
+    async def GetUpload(  # noqa: N802
+        self, request: ingest_pb2.GetUploadRequest, context: Any
+    ) -> ingest_pb2.GetUploadResponse:
+        """Return what has been received."""
+        upload = await asyncio.to_thread(self._uploads.get, request.upload_id)
+        return ingest_pb2.GetUploadResponse(upload=await self._upload(upload))
+
+    async def UploadParts(  # noqa: N802
+        self, request_iterator: AsyncIterator[ingest_pb2.UploadPartsRequest], context: Any
+    ) -> AsyncIterator[ingest_pb2.UploadPartsResponse]:
+        """Receive parts; acknowledge each once it is on the disk and on record."""
+        arriving: _ArrivingPart | None = None
+        async for message in request_iterator:
+            if arriving is None:
+                upload = await asyncio.to_thread(self._uploads.get, message.upload_id)
+                length = self._uploads.part_length(upload, message.path, message.offset_bytes)
+                arriving = _ArrivingPart(
+                    upload.upload_id, message.path, message.offset_bytes, length
+                )
+            arriving.add(message)
+            if not message.part_sha256:
+                continue
+            part = arriving.verified(message.part_sha256)
+            await asyncio.to_thread(
+                self._uploads.store_part, arriving.upload_id, part, bytes(arriving.data)
+            )
+            arriving = None
+            yield ingest_pb2.UploadPartsResponse(part=_part_message(part))
+
+    async def CompleteUpload(  # noqa: N802
+        self, request: ingest_pb2.CompleteUploadRequest, context: Any
+    ) -> ingest_pb2.CompleteUploadResponse:
+        """Verify, publish, accept."""
+        told = convert.from_files(request.files)
+        recording = await asyncio.to_thread(self._uploads.complete, request.upload_id, told)
+        return ingest_pb2.CompleteUploadResponse(recording=await self._message(recording))
+
+    async def AbortUpload(  # noqa: N802
+        self, request: ingest_pb2.AbortUploadRequest, context: Any
+    ) -> ingest_pb2.AbortUploadResponse:
+        """Drop an unfinished upload."""
+        await asyncio.to_thread(self._uploads.abort, request.upload_id)
+        return ingest_pb2.AbortUploadResponse()
+
+    async def RegisterRecording(  # noqa: N802
+        self, request: ingest_pb2.RegisterRecordingRequest, context: Any
+    ) -> ingest_pb2.RegisterRecordingResponse:
+        """Accept a recording where it lies."""
+        recording = await asyncio.to_thread(
+            self._in_place.register,
+            _name(request.name),
+            request.path,
+            must_exist=request.must_exist,
+            expected=convert.from_files(request.expected_files),
+        )
+        return ingest_pb2.RegisterRecordingResponse(recording=await self._message(recording))
+
+    async def GetRecording(  # noqa: N802
+        self, request: ingest_pb2.GetRecordingRequest, context: Any
+    ) -> ingest_pb2.GetRecordingResponse:
+        """Return an accepted recording."""
+        recording = await asyncio.to_thread(self._recordings.get, request.recording_id)
+        return ingest_pb2.GetRecordingResponse(recording=await self._message(recording))
+
+    async def Submit(  # noqa: N802
+        self, request: ingest_pb2.SubmitRequest, context: Any
+    ) -> ingest_pb2.SubmitResponse:
+        """Turn recordings into a batch of runs."""
+        submission = Submission(
+            recording_ids=tuple(request.recording_ids),
+            preset=request.preset or "kilosort4",
+            overrides=convert.from_struct(request.overrides),
+            streams=tuple(request.streams),
+            idempotency_key=request.idempotency_key,
+            submitter=request.submitter,
+            label=request.label,
+        )
+        answer = await asyncio.to_thread(self._submissions.submit, submission)
+        return ingest_pb2.SubmitResponse(
+            batch=_batch_message(answer), existing_run_ids=answer.existing_run_ids
+        )
+
+    async def _upload(self, upload: Upload) -> ingest_pb2.Upload:
+        parts = await asyncio.to_thread(self._uploads.parts, upload.upload_id)
+        recording = await asyncio.to_thread(self._uploads.recording, upload)
+        return ingest_pb2.Upload(
+            upload_id=upload.upload_id,
+            part_size_bytes=upload.part_size_bytes,
+            parts=[_part_message(part) for part in parts],
+            files=convert.to_files(upload.files),
+            recording=await self._message(recording) if recording else None,
+        )
+
+    async def _message(self, recording: Recording) -> recording_pb2.Recording:
+        accepted_at = await asyncio.to_thread(self._recordings.accepted_at, recording.recording_id)
+        message = convert.to_recording(recording)
+        message.create_time.FromDatetime(accepted_at)
+        return message
+
+
+@dataclass
+class _ArrivingPart:
+    """A part whose messages are still coming."""
+
+    upload_id: str
+    path: str
+    offset_bytes: int
+    size_bytes: int
+    data: bytearray = field(default_factory=bytearray)
+
+    def add(self, message: ingest_pb2.UploadPartsRequest) -> None:
+        """Append a message's bytes. Raises RpcProblem when they are not the next ones."""
+        if len(message.data) > _MOST_MESSAGE_BYTES:
+            raise RpcProblem(
+                "INVALID_ARGUMENT", "a message carries at most 1 MiB of data", field="data"
+            )
+        expected = (self.upload_id, self.path, self.offset_bytes + len(self.data))
+        if (message.upload_id, message.path, message.offset_bytes) != expected:
+            raise RpcProblem(
+                "INVALID_ARGUMENT",
+                f"the part of {self.path} goes on at byte {expected[2]}, "
+                f"not with {message.path} at {message.offset_bytes}",
+                field="offset_bytes",
+            )
+        if len(self.data) + len(message.data) > self.size_bytes:
+            raise RpcProblem(
+                "INVALID_ARGUMENT",
+                f"the part of {self.path} at byte {self.offset_bytes} is {self.size_bytes} bytes",
+                field="data",
+            )
+        self.data += message.data
+
+    def verified(self, sha256: str) -> UploadedPart:
+        """Return the complete part. Raises RpcProblem PART_DAMAGED naming it."""
+        found = hashlib.sha256(self.data).hexdigest()
+        if len(self.data) != self.size_bytes or found != sha256.lower():
+            raise RpcProblem(
+                "PART_DAMAGED",
+                f"the part of {self.path} at byte {self.offset_bytes} arrived damaged",
+                metadata={"path": self.path, "offset_bytes": str(self.offset_bytes)},
+            )
+        return UploadedPart(self.path, self.offset_bytes, self.size_bytes, found)
+
+
+def _name(message: recording_pb2.RecordingName) -> RecordingName:
+    try:
+        return convert.from_name(message)
+    except ValueError as error:
+        raise RpcProblem("INVALID_ARGUMENT", str(error), field="name") from error
+
+
+def _part_message(part: UploadedPart) -> ingest_pb2.UploadedPart:
+    return ingest_pb2.UploadedPart(
+        path=part.path,
+        offset_bytes=part.offset_bytes,
+        size_bytes=part.size_bytes,
+        sha256=part.sha256,
+    )
+
+
+def _batch_message(answer: BatchAnswer) -> run_pb2.Batch:
+    return run_pb2.Batch(
+        batch_id=answer.batch_id,
+        runs=[convert.to_run(run) for run in answer.runs],
+        summary=answer.summary,
+    )
