@@ -1,0 +1,47 @@
+"""The door of the curation room: messages in, messages out, the work in a worker process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spikefleet.api.v1 import curation_pb2, curation_pb2_grpc
+from spikefleet.curation.task import CurationTask
+from spikefleet.curation.worker import run_task
+from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.server import Registration
+from spikefleet.infra.workers import WorkerPool
+
+
+class CurationServicer(curation_pb2_grpc.CurationServiceServicer):
+    """Answers CurationService. ``artifacts_url`` names the store that the worker opens."""
+
+    def __init__(self, workers: WorkerPool, artifacts_url: str) -> None:
+        self._workers = workers
+        self._artifacts_url = artifacts_url
+
+    async def Curate(  # noqa: N802
+        self, request: curation_pb2.CurateRequest, context: Any
+    ) -> curation_pb2.CurateResponse:
+        """Curate one sort. A failure is an answer, not an error of the call."""
+        task = CurationTask(
+            run_id=request.run_id,
+            sort_prefix=request.sort_prefix,
+            output_prefix=request.output_prefix,
+            config=convert.from_struct(request.config),
+        )
+        answer = await self._workers.run(run_task, self._artifacts_url, task)
+        return curation_pb2.CurateResponse(
+            unit_count_sorted=answer.unit_count_sorted,
+            unit_count_curated=answer.unit_count_curated,
+            prefix=answer.prefix,
+            failure=convert.to_failure(answer.failure),
+        )
+
+
+def registration(workers: WorkerPool, artifacts_url: str) -> Registration:
+    """Return the room as a service to serve."""
+    return Registration(
+        curation_pb2.DESCRIPTOR.services_by_name["CurationService"].full_name,
+        CurationServicer(workers, artifacts_url),
+        curation_pb2_grpc.add_CurationServiceServicer_to_server,
+    )

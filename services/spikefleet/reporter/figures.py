@@ -1,0 +1,348 @@
+"""The report's figures, drawn once as SVG: the only place that knows matplotlib.
+
+Colours are placeholders that become CSS variables of the page, so one drawing serves light and
+dark. The same units give the same bytes: no clock, no random ids. A figure that has nothing to
+show is not drawn.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from spikefleet.core.units.unit_data import FloatArray, UnitData
+
+INK, MUTED, GRID, ACCENT, BAD, PANEL = (f"#0{i}0{i}0{i}" for i in range(1, 7))
+_VARIABLES = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    GRID: "var(--line)",
+    ACCENT: "var(--accent)",
+    BAD: "var(--bad)",
+    PANEL: "var(--panel)",
+}
+_SPIKE = "#3b82c4"  # spikes become pixels, which no style sheet can recolour: right on both grounds
+_SPIKE_REJECTED = "#c98a8a"
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
+_RASTER_SPIKES = 150_000
+_GRID_UNITS = 24
+_BINS = 20
+
+Unit = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure: ``svg`` stands inline in the page, ``alt`` says what it shows."""
+
+    name: str
+    title: str
+    svg: str
+    alt: str
+
+
+def draw_all(data: UnitData, units: Sequence[Unit], curation: Mapping[str, Any]) -> list[Drawing]:
+    """Draw every figure that has something to show. ``units`` are rows of the record."""
+    if not units:
+        return []
+    drawings: list[Drawing] = []
+    for name, title, width_in, height_in, draw in _FIGURES:
+        with rc_context(_STYLE):
+            figure = Figure(figsize=(width_in, height_in(units)))
+            alt = draw(figure, data, units, curation)
+            if alt:
+                drawings.append(Drawing(name, title, _to_svg(figure, name), alt))
+    return drawings
+
+
+def _to_svg(figure: Figure, name: str) -> str:
+    """Return an inline SVG whose ids are unique on the page and whose colours follow it."""
+    FigureCanvasAgg(figure)
+    text = io.StringIO()
+    with rc_context({"svg.hashsalt": name}):
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None}, dpi=160)
+    svg = text.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
+    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
+    svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
+    svg = re.sub(r"font: (?:(bold|\d{3}) )?([\d.]+px)[^;\"]*", _font, svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    svg = re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', _root, svg, count=1, flags=re.DOTALL)
+    return svg.strip()
+
+
+def _font(match: re.Match[str]) -> str:
+    weight = f"; font-weight: {match[1]}" if match[1] else ""
+    return f"font-size: {match[2]}{weight}"
+
+
+def _root(match: re.Match[str]) -> str:
+    return (
+        f'<svg viewBox="{match[1]}" aria-hidden="true" focusable="false" '
+        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    )
+
+
+def _by_depth(units: Sequence[Unit]) -> list[int]:
+    """Indices of units from the bottom of the probe to its top."""
+    return sorted(range(len(units)), key=lambda i: (units[i].get("y_um") or 0.0, i))
+
+
+def _draw_raster(
+    figure: Figure, data: UnitData, units: Sequence[Unit], _curation: Mapping[str, Any]
+) -> str:
+    """Spikes of every unit over time, lowest on the probe first, above the population rate."""
+    if data.spike_samples.size == 0 or data.duration_s <= 0:
+        return ""
+    grid = figure.add_gridspec(2, 1, height_ratios=(3, 1))
+    top = figure.add_subplot(grid[0])
+    bottom = figure.add_subplot(grid[1], sharex=top)
+    rank = np.empty(len(units), dtype=np.int64)
+    rank[_by_depth(units)] = np.arange(len(units))
+    times = data.spike_samples / data.sampling_rate_hz
+    passed = np.array([bool(u["passed"]) for u in units])[data.spike_units]
+    step = max(1, times.size // _RASTER_SPIKES)
+    size = float(np.clip(420 / len(units), 2.0, 60.0))
+    for chosen, colour in ((~passed, _SPIKE_REJECTED), (passed, _SPIKE)):
+        top.scatter(
+            times[chosen][::step],
+            rank[data.spike_units[chosen]][::step],
+            s=size,
+            marker="|",
+            linewidths=0.7,
+            color=colour,
+            rasterized=True,
+        )
+    top.set_ylabel("unit, by depth")
+    top.set_ylim(-0.7, len(units) - 0.3)
+    top.tick_params(labelbottom=False, left=False, labelleft=False)
+    bins = int(np.clip(data.duration_s, 30, 300))
+    counts, edges = np.histogram(times[passed], bins=bins, range=(0.0, data.duration_s))
+    rate_hz = counts / np.diff(edges)
+    bottom.stairs(rate_hz, edges, color=ACCENT, alpha=0.3, fill=True, linewidth=0)
+    bottom.stairs(rate_hz, edges, color=ACCENT, linewidth=1)
+    bottom.set_ylim(0, max(1.0, float(rate_hz.max()) * 1.1))
+    bottom.set_xlim(0, data.duration_s)
+    bottom.set_ylabel("spikes/s")
+    bottom.set_xlabel("time (s)")
+    return (
+        f"Raster of {len(units)} units over {data.duration_s:.0f} s, with the summed rate of the "
+        f"curated units, {rate_hz.mean():.3g} spikes per second on average."
+    )
+
+
+def _draw_probe(
+    figure: Figure, data: UnitData, units: Sequence[Unit], _curation: Mapping[str, Any]
+) -> str:
+    """Contacts and units on the probe; colour is amplitude, hollow units were rejected."""
+    axes = figure.add_subplot()
+    where = data.channel_locations_um
+    if where.size == 0:
+        return ""
+    axes.scatter(where[:, 0], where[:, 1], s=14, marker="s", color=MUTED, alpha=0.4, linewidths=0)
+    x, y = (np.array([u.get(k) for u in units], dtype=float) for k in ("x_um", "y_um"))
+    amplitude = np.array([u.get("amplitude_uv") for u in units], dtype=float)
+    passed = np.array([bool(u["passed"]) for u in units])
+    known = amplitude[np.isfinite(amplitude)]
+    norm = Normalize(0.0, float(known.max()) if known.size else 1.0)
+    axes.scatter(
+        x[~passed], y[~passed], s=60, facecolors="none", edgecolors=BAD, linewidths=1, alpha=0.8
+    )
+    shown = axes.scatter(
+        x[passed],
+        y[passed],
+        s=90,
+        c=amplitude[passed],
+        cmap=colormaps["viridis"],
+        norm=norm,
+        edgecolors=PANEL,
+        linewidths=0.8,
+        alpha=0.92,
+    )
+    bar = figure.colorbar(shown, ax=axes, shrink=0.6, aspect=25, pad=0.03)
+    bar.set_label("amplitude (µV)")
+    bar.outline.set_visible(False)
+    span = np.ptp(where, axis=0)
+    margin = 0.06 * float(span.max()) + 10
+    axes.set_xlim(where[:, 0].min() - margin, where[:, 0].max() + margin)
+    axes.set_ylim(where[:, 1].min() - margin, where[:, 1].max() + margin)
+    axes.set_aspect("equal" if span[0] > 0 and span.max() / span[0] < 6 else "auto")
+    axes.set_xlabel("x (µm)")
+    axes.set_ylabel("y (µm)")
+    return (
+        f"Map of {len(where)} contacts with {int(passed.sum())} curated units coloured by "
+        f"amplitude and {int((~passed).sum())} rejected units as hollow circles."
+    )
+
+
+def _draw_histograms(
+    figure: Figure, _data: UnitData, units: Sequence[Unit], curation: Mapping[str, Any]
+) -> str:
+    """Amplitude, SNR, refractory violations and rate; dashed lines are the thresholds."""
+    hill = (curation.get("parameters") or {}).get("isi_violation_method") == "hill"
+    isi = ("isi_hill", "violations (Hill ratio)") if hill else ("isi_percent", "violations/spikes")
+    panels = (
+        ("amplitude_uv", "amplitude (µV)"),
+        ("snr", "SNR"),
+        isi,
+        ("firing_rate_hz", "firing rate (Hz)"),
+    )
+    bounds = {s["metric"]: float(s["bound"]) for s in curation.get("steps") or []}
+    for axes, (metric, label) in zip(figure.subplots(2, 2).flat, panels, strict=True):
+        _draw_histogram(axes, units, metric, bounds.get(metric))
+        axes.set_xlabel(label)
+    return "Histograms over units of " + ", ".join(label for _, label in panels) + "."
+
+
+def _draw_histogram(axes: Axes, units: Sequence[Unit], metric: str, bound: float | None) -> None:
+    groups = []
+    for wanted in (True, False):
+        values = [u.get(metric) for u in units if bool(u["passed"]) is wanted]
+        groups.append(np.array([v for v in values if v is not None], dtype=float))
+    everything = np.concatenate([*groups, [] if bound is None else [bound]])
+    top = float(everything.max()) if everything.size else 1.0
+    edges = np.linspace(0.0, top * 1.05 if top > 0 else 1.0, _BINS + 1)
+    axes.hist(groups, bins=edges.tolist(), stacked=True, color=[ACCENT, BAD], alpha=0.8, rwidth=0.9)
+    if bound is not None:
+        axes.axvline(bound, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+    axes.locator_params(axis="x", nbins=5)
+    axes.set_ylabel("units")
+
+
+def _draw_templates(
+    figure: Figure, data: UnitData, units: Sequence[Unit], _curation: Mapping[str, Any]
+) -> str:
+    """Mean waveform and one standard deviation on each unit's largest channel, by amplitude."""
+    if data.templates_uv.shape[1] == 0:
+        return ""
+    chosen = _grid_units(units)
+    shown = (
+        f"{len(chosen)} units"
+        if len(chosen) == len(units)
+        else (f"the {len(chosen)} largest of {len(units)} units")
+    )
+    columns, rows = 6, _grid_rows(units)
+    panels = figure.subplots(rows, columns, sharex=True, squeeze=False).flat
+    time_ms = (np.arange(data.templates_uv.shape[1]) - data.peak_index) / data.sampling_rate_hz
+    time_ms = time_ms * 1000
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, index in zip(figure.axes, chosen, strict=False):
+        unit = units[index]
+        mean, spread = template_of(data, index, unit)
+        colour = ACCENT if unit["passed"] else BAD
+        axes.fill_between(
+            time_ms, mean - spread, mean + spread, color=colour, alpha=0.22, linewidth=0
+        )
+        axes.plot(time_ms, mean, color=colour, linewidth=1.4)
+        axes.axhline(0.0, color=GRID, linewidth=0.6, zorder=0)
+        height = unit.get("amplitude_uv") or 0.0
+        axes.set_title(
+            f"{unit['unit_id']} · {height:.0f} µV", fontsize=8.5, pad=2, parse_math=False
+        )
+    return (
+        f"Mean waveforms of {shown} on their largest channel; the band is one standard deviation."
+    )
+
+
+def template_of(data: UnitData, index: int, unit: Unit) -> tuple[FloatArray, FloatArray]:
+    """Return mean and standard deviation (T,) in µV of one unit on its largest channel."""
+    channel = int(unit.get("channel_index") or 0)
+    return data.templates_uv[index, :, channel], data.template_stds_uv[index, :, channel]
+
+
+def _grid_units(units: Sequence[Unit]) -> list[int]:
+    """The units with the largest amplitude, curated ones first."""
+    order = sorted(
+        range(len(units)),
+        key=lambda i: (not units[i]["passed"], -(units[i].get("amplitude_uv") or 0.0), i),
+    )
+    return order[:_GRID_UNITS]
+
+
+def _grid_rows(units: Sequence[Unit]) -> int:
+    return max(1, -(-min(len(units), _GRID_UNITS) // 6))
+
+
+def _draw_curation(
+    figure: Figure, _data: UnitData, units: Sequence[Unit], curation: Mapping[str, Any]
+) -> str:
+    """How many units each criterion left."""
+    steps = curation.get("steps") or []
+    if not steps:
+        return ""
+    names = ["sorted", *(_criterion(s) for s in steps)]
+    left = np.array([len(units), *(int(s["n_left"]) for s in steps)])
+    lost = np.array([0, *(int(s["n_failed"]) for s in steps)])
+    axes = figure.add_subplot()
+    position = np.arange(len(names))
+    axes.barh(position, left, color=ACCENT, alpha=0.85, height=0.62)
+    axes.barh(position, lost, left=left, color=BAD, alpha=0.55, height=0.62)
+    for y, (kept, dropped) in enumerate(zip(left, lost, strict=True)):
+        text = f"{kept}" if dropped == 0 else f"{kept}  (−{dropped})"
+        axes.text(kept + dropped + len(units) * 0.015, y, text, va="center", fontsize=9)
+    axes.set_yticks(position, names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, len(units) * 1.14)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.tick_params(left=False)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("units")
+    return f"{left[0]} sorted units, {left[-1]} left after {len(steps)} curation criteria."
+
+
+_CRITERIA: Mapping[str, str] = {
+    "spike_count": "spikes",
+    "firing_rate_hz": "rate (Hz)",
+    "isi_percent": "ISI violations",
+    "isi_hill": "ISI violations",
+    "snr": "SNR",
+    "std_norm": "spread",
+}
+
+
+def _criterion(step: Mapping[str, Any]) -> str:
+    sign = "≥" if step["at_least"] else "≤"
+    return f"{_CRITERIA.get(str(step['metric']), step['metric'])} {sign} {step['bound']:g}"
+
+
+_Draw = Callable[[Figure, UnitData, Sequence[Unit], Mapping[str, Any]], str]
+_FIGURES: tuple[tuple[str, str, float, Callable[[Sequence[Unit]], float], _Draw], ...] = (
+    ("raster", "Activity", 10.5, lambda units: 3.2 + min(2.0, len(units) / 60), _draw_raster),
+    ("probe", "Where the units are", 4.6, lambda _units: 5.4, _draw_probe),
+    ("metrics", "Unit quality", 6.2, lambda _units: 5.4, _draw_histograms),
+    ("templates", "Waveforms", 10.5, lambda units: 0.4 + 1.25 * _grid_rows(units), _draw_templates),
+    ("curation", "Curation", 10.5, lambda _units: 2.6, _draw_curation),
+)

@@ -1,0 +1,177 @@
+"""The record as Markdown, for terminals, mail and issue trackers.
+
+Sections in a fixed order; a section without content is left out. Numbers have three significant
+digits. Decides nothing: the record says it all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spikefleet.reporter.wording import (
+    describe_event,
+    format_duration,
+    format_fact,
+    format_name,
+    format_number,
+    format_size,
+    format_value,
+)
+
+_METRIC_TITLES = {
+    "snr": "SNR",
+    "std_norm": "Normalised std",
+    "amplitude_uv": "Amplitude (µV)",
+    "firing_rate_hz": "Firing rate (Hz)",
+    "isi_percent": "Refractory violations (fraction)",
+}
+
+
+def format_markdown(record: Mapping[str, Any]) -> str:
+    """Return the report's text."""
+    verdict = record["verdict"]
+    lines = [f"# {record['rec_name']}", "", f"**{verdict['label']}.** {verdict['sentence']}", ""]
+    if verdict["next_step"]:
+        lines += [f"Next step: {verdict['next_step']}", ""]
+    for title, body in (
+        ("Curation outcome", _curation(record)),
+        ("Overview", _overview(record)),
+        ("Failure", _failure(record)),
+        ("Findings before the sort", _findings(record)),
+        ("Settings that differ from the defaults", _settings(record)),
+        ("Environment", _pairs(record.get("versions") or {})),
+        ("Pipeline timing", _timing(record)),
+        ("Unit quality distributions", _quality(record)),
+        ("Resources", _pairs(record.get("peaks") or {})),
+        ("Decisions", _decisions(record)),
+        ("Recording files", _files(record)),
+        ("Notes", [f"- {note}" for note in record.get("notes") or []]),
+    ):
+        if body:
+            lines += [f"## {title}", "", *body, ""]
+    return "\n".join(lines)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    if not rows:
+        return []
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    return [
+        "| " + " | ".join(header) + " |",
+        "|" + " --- |" * len(header),
+        *("| " + " | ".join(row) + " |" for row in cells),
+    ]
+
+
+def _pairs(values: Mapping[str, Any]) -> list[str]:
+    rows = [(format_name(key), format_fact(key, value)) for key, value in sorted(values.items())]
+    return _table(("name", "value"), rows)
+
+
+def _curation(record: Mapping[str, Any]) -> list[str]:
+    curation = record.get("curation") or {}
+    if not curation:
+        return []
+    curated = [u for u in record["units"] if u["passed"]]
+    spikes = sum(int(u.get("spike_count") or 0) for u in curated)
+    steps = [
+        (
+            str(s["name"]),
+            f"{'≥' if s['at_least'] else '≤'} {format_number(s['bound'])}",
+            str(s["n_failed"]),
+            str(s["n_left"]),
+        )
+        for s in curation["steps"]
+    ]
+    sentence = (
+        f"{curation['n_sorted']} → {curation['n_curated']} units "
+        f"({curation['n_sorted'] - curation['n_curated']} removed), "
+        f"{spikes} spikes in curated units."
+    )
+    return [sentence, "", *_table(("criterion", "bound", "removed", "left"), steps)]
+
+
+def _overview(record: Mapping[str, Any]) -> list[str]:
+    run, stream = record["run"], record.get("stream") or {}
+    rows = [
+        ("Status", str(record["status"])),
+        ("Run", str(run.get("run_id", ""))),
+        ("Sorter", str(run.get("backend", ""))),
+        ("Stream", str(run.get("stream", ""))),
+        ("Recording", str(record["rec_path"])),
+        ("Recorded", format_duration(stream.get("duration_s"))),
+        ("Channels", format_value(stream.get("channel_count"))),
+        ("Wall time", format_duration(record["wall_time_s"])),
+        ("Retries", str(record["retries_used"])),
+        ("Curated units", format_value(record["n_curated_units"])),
+        ("Results", str(record["results_folder"])),
+        ("Log", str(record["log_path"] or "")),
+        ("Submitted by", str(run.get("submitter", ""))),
+    ]
+    return _table(("", ""), [row for row in rows if row[1] not in ("", "–")])
+
+
+def _failure(record: Mapping[str, Any]) -> list[str]:
+    failure = record.get("failure") or {}
+    if not failure:
+        return []
+    head = [
+        f"`{failure.get('code', '')}` ({failure.get('category', '')}), decided by "
+        f"`{failure.get('rule_id') or 'no rule'}` in stage {failure.get('stage') or 'unknown'}.",
+        "",
+    ]
+    return head + _pairs(failure.get("evidence") or {})
+
+
+def _findings(record: Mapping[str, Any]) -> list[str]:
+    findings = (record.get("preflight") or {}).get("findings") or []
+    return [
+        f"- **{f.get('level')}** `{f.get('code')}`: {f.get('message')} {f.get('remediation', '')}"
+        for f in findings
+    ]
+
+
+def _settings(record: Mapping[str, Any]) -> list[str]:
+    rows = [(f"`{k}`", format_value(v)) for k, v in (record.get("config_diff") or {}).items()]
+    return _table(("setting", "value"), rows)
+
+
+def _timing(record: Mapping[str, Any]) -> list[str]:
+    rows = [
+        (f"{a['stage']} {a['number']}", str(a["state"]), format_duration(a["wall_s"]))
+        for a in record["attempts"]
+    ]
+    rows += [
+        (f"sort: {step}", "", format_duration(seconds))
+        for step, seconds in (record.get("timings_s") or {}).items()
+    ]
+    return _table(("stage", "state", "time"), rows)
+
+
+def _quality(record: Mapping[str, Any]) -> list[str]:
+    names = ("n", "mean", "median", "std", "min", "max")
+    rows = [
+        (_METRIC_TITLES.get(metric, metric), *(format_number(summary[n]) for n in names))
+        for metric, summary in (record.get("quality") or {}).items()
+    ]
+    return _table(("metric", *names), rows)
+
+
+def _decisions(record: Mapping[str, Any]) -> list[str]:
+    return [
+        f"- {str(event.get('created_at') or '')[:19].replace('T', ' ')} {describe_event(event)}"
+        for event in record["events"]
+    ]
+
+
+def _files(record: Mapping[str, Any]) -> list[str]:
+    files = sorted(
+        (record.get("recording") or {}).get("files") or [],
+        key=lambda f: -int(f.get("size_bytes") or 0),
+    )[:50]
+    rows = [
+        (f"`{f.get('path')}`", format_size(f.get("size_bytes")), f"`{str(f.get('sha256'))[:16]}`")
+        for f in files
+    ]
+    return _table(("file", "size", "SHA-256"), rows)

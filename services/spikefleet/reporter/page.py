@@ -1,0 +1,172 @@
+"""The HTML page of a run: one file that needs nothing else, online or off.
+
+Turns the record into what the template shows: cards, tables, small waveforms. The template asks
+for no script, font, image or style from anywhere, and says so in its content policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, TemplateError
+
+from spikefleet.core.units.unit_data import FloatArray
+from spikefleet.reporter.figures import Drawing
+from spikefleet.reporter.wording import (
+    MISSING,
+    describe_event,
+    format_duration,
+    format_fact,
+    format_name,
+    format_number,
+    format_size,
+    format_value,
+)
+
+_COLUMNS = (
+    ("unit_id", "Unit"),
+    ("spike_count", "Spikes"),
+    ("firing_rate_hz", "Rate (Hz)"),
+    ("amplitude_uv", "Amplitude (µV)"),
+    ("snr", "SNR"),
+    ("isi_percent", "ISI violations"),
+    ("std_norm", "Spread"),
+    ("presence_ratio", "Presence"),
+    ("channel_id", "Channel"),
+    ("y_um", "Depth (µm)"),
+)
+_SPARK_WIDTH, _SPARK_HEIGHT = 64.0, 26.0
+
+
+def format_page(
+    record: Mapping[str, Any],
+    drawings: Sequence[Drawing],
+    waveforms: Mapping[str, FloatArray],
+) -> str:
+    """Return the page. ``waveforms`` maps a unit id to its mean waveform (T,) in µV.
+
+    Raises ValueError when the record has another shape than ``record.build_record`` gives it.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": format_number,
+        "duration": format_duration,
+        "size": format_size,
+        "value": format_value,
+        "fact": format_fact,
+        "name": format_name,
+        "event": describe_event,
+        "moment": _moment,
+    }
+    shown = {
+        "record": record,
+        "run": record["run"],
+        "verdict": record["verdict"],
+        "cards": make_cards(record),
+        "figures": {drawing.name: drawing for drawing in drawings},
+        "columns": _COLUMNS,
+        "rows": _rows(record["units"], waveforms),
+        "stages": _stages(record),
+    }
+    for part in ("failure", "curation", "preflight", "recording", "stream"):
+        shown[part] = record.get(part) or {}
+    try:
+        return str(environment.get_template("report.html.j2").render(shown))
+    except TemplateError as error:
+        raise ValueError(f"the page cannot be made from this record: {error}") from error
+
+
+def make_cards(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the key numbers as (value, label, small print); unknown ones are left out."""
+    stream, quality = record.get("stream") or {}, record.get("quality") or {}
+    curation, timings = record.get("curation") or {}, record.get("timings_s") or {}
+    cards: list[tuple[str, str, str]] = []
+    if curation:
+        cards.append((str(curation["n_curated"]), "curated", f"of {curation['n_sorted']} units"))
+        spikes = sum(int(u.get("spike_count") or 0) for u in record["units"] if u["passed"])
+        cards.append((format_number(spikes), "spikes", "in curated units"))
+    for metric, label, unit in (
+        ("snr", "median SNR", ""),
+        ("firing_rate_hz", "median rate", "spikes/s"),
+    ):
+        if metric in quality:
+            low, high = (format_number(quality[metric][k]) for k in ("min", "max"))
+            small = f"{low} to {high} {unit}".strip()
+            cards.append((format_number(quality[metric]["median"]), label, small))
+    duration_s = stream.get("duration_s")
+    if duration_s:
+        rate = format_number(float(stream.get("sampling_rate_hz") or 0) / 1000)
+        small = f"at {rate} kHz" if stream.get("sampling_rate_hz") else ""
+        cards.append((format_duration(duration_s), "recorded", small))
+    if stream.get("channel_count"):
+        cards.append(
+            (format_number(stream["channel_count"]), "channels", str(stream.get("dtype") or ""))
+        )
+    sort_s = timings.get("sort")
+    if isinstance(sort_s, (int, float)) and sort_s > 0:
+        speed = f"{format_number(duration_s / sort_s)}× real time" if duration_s else ""
+        cards.append((format_duration(sort_s), "sorting", speed))
+    elif record.get("wall_time_s") is not None:
+        cards.append((format_duration(record["wall_time_s"]), "wall time", ""))
+    return cards
+
+
+def _rows(
+    units: Sequence[Mapping[str, Any]], waveforms: Mapping[str, FloatArray]
+) -> list[dict[str, Any]]:
+    """Table rows: curated units first, by falling amplitude."""
+    ordered = sorted(units, key=lambda u: (not u["passed"], -(u.get("amplitude_uv") or 0.0)))
+    return [
+        {
+            "passed": unit["passed"],
+            "failed_on": unit["failed_on"],
+            "spark": _spark(waveforms.get(str(unit.get("unit_id")))),
+            "cells": [_cell(unit.get(name)) for name, _ in _COLUMNS],
+        }
+        for unit in ordered
+    ]
+
+
+def _cell(value: Any) -> tuple[str, str]:
+    """Return (text, sort key) of one cell."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return format_number(value), repr(float(value))
+    return (MISSING, "") if value is None else (str(value), str(value))
+
+
+def _spark(waveform: FloatArray | None) -> str:
+    """The points of a small waveform, fitted into the table's cell; "" without one."""
+    if waveform is None or waveform.size < 2:
+        return ""
+    span = float(np.ptp(waveform)) or 1.0
+    x = np.linspace(1, _SPARK_WIDTH - 1, waveform.size)
+    y = 2 + (float(waveform.max()) - waveform) / span * (_SPARK_HEIGHT - 4)
+    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+
+
+def _stages(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Attempts with their share of the whole time; the sort's steps below it."""
+    attempts = record["attempts"]
+    total_s = sum(a["wall_s"] or 0.0 for a in attempts) or 1.0
+    return [
+        {
+            **attempt,
+            "share": 100 * (attempt["wall_s"] or 0.0) / total_s,
+            "steps": attempt["timings_s"],
+            "message": (attempt["failure"] or {}).get("message", ""),
+        }
+        for attempt in attempts
+    ]
+
+
+def _moment(value: Any) -> str:
+    """2026-11-20 18:03:05 from an ISO time; the zone is in the page's footer."""
+    return str(value)[:19].replace("T", " ") if value else MISSING

@@ -1,0 +1,267 @@
+"""The record of a run: ``recording_report.json``, from which page and Markdown are made.
+
+Pure: the same input gives the same record, so nothing is read from the clock or the machine. It
+keeps the fields known from earlier pipelines (rec_name … min_disk_free_gb) at the top and puts
+everything else into named sections. A missing part of the input is a missing part of the record.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from statistics import fmean, median, pstdev
+from typing import Any
+
+from spikefleet.reporter.task import RenderTask
+from spikefleet.reporter.verdict import make_verdict
+
+RECORD_VERSION = 1
+QUALITY_METRICS = ("snr", "std_norm", "amplitude_uv", "firing_rate_hz", "isi_percent")
+_RUN_FIELDS = (
+    "run_id",
+    "batch_id",
+    "recording_id",
+    "recording_name",
+    "stream",
+    "backend",
+    "state",
+    "stage",
+    "status",
+    "submitter",
+    "config_digest",
+    "sort_digest",
+    "created_at",
+    "updated_at",
+)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the run's stages left in the artifact store.
+
+    ``curation`` is curation.json, ``sort`` the child's result.json; ``notes`` are sentences about
+    what could not be read.
+    """
+
+    curation: Mapping[str, Any] = field(default_factory=dict)
+    sort: Mapping[str, Any] = field(default_factory=dict)
+    recording_s: float | None = None
+    channel_count: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def build_record(
+    task: RenderTask, material: Material, defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the record. ``defaults`` is the resolved configuration nothing was changed in."""
+    source = task.record
+    run = _mapping(source.get("run"))
+    failure = _mapping(run.get("failure"))
+    attempts = [_attempt(a) for a in _list(source.get("attempts"))]
+    config = _mapping(source.get("config")) or _mapping(run.get("config"))
+    units = _units(material.curation)
+    recording = _mapping(source.get("recording"))
+    preflight = _mapping(source.get("preflight"))
+    record: dict[str, Any] = {
+        "version": RECORD_VERSION,
+        **_known_fields(task, run, attempts, units, recording),
+        "run": {name: run[name] for name in _RUN_FIELDS if run.get(name) not in (None, "")},
+        "failure": failure or None,
+        "recording": recording,
+        "stream": _stream(preflight, material),
+        "preflight": preflight,
+        "attempts": attempts,
+        "events": [_event(e) for e in _list(source.get("events"))],
+        "config": config,
+        "config_diff": _mapping(source.get("config_diff")) or diff_config(config, defaults),
+        "timings_s": _mapping(_last_sort(attempts).get("timings_s")),
+        "versions": _mapping(_last_sort(attempts).get("versions"))
+        or _mapping(material.sort.get("versions")),
+        "peaks": _mapping(_last_sort(attempts).get("peaks")),
+        "curation": _curation(material.curation),
+        "units": units,
+        "quality": _quality(units),
+        "notes": list(material.notes),
+    }
+    record["run"].setdefault("run_id", task.run_id)
+    record["verdict"] = make_verdict(record)
+    return record
+
+
+def _known_fields(
+    task: RenderTask,
+    run: Mapping[str, Any],
+    attempts: Sequence[Mapping[str, Any]],
+    units: Sequence[Mapping[str, Any]],
+    recording: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The fields of a recording's result as earlier pipelines named them."""
+    failure = _mapping(run.get("failure"))
+    peaks = _mapping(_last_sort(attempts).get("peaks"))
+    sorts = sum(a["stage"] == "sort" for a in attempts)
+    message = str(failure.get("message") or "")
+    free_bytes = peaks.get("disk_free_bytes")
+    return {
+        "rec_name": str(run.get("recording_name") or task.run_id),
+        "rec_path": str(recording.get("location") or ""),
+        "results_folder": f"runs/{task.run_id}",
+        "status": str(run.get("status") or run.get("state") or "unknown"),
+        "wall_time_s": _span_s(attempts),
+        "n_curated_units": sum(bool(u.get("passed")) for u in units) if units else None,
+        "error_class": failure.get("class_name") or failure.get("code"),
+        "error_message": message[:500] or None,
+        "retries_used": max(0, sorts - 1),
+        "log_path": f"{task.sort_prefix}/logs" if task.sort_prefix else None,
+        "peak_host_ram_pct": peaks.get("host_memory_percent"),
+        "peak_gpu_used_pct": peaks.get("gpu_memory_percent"),
+        "min_disk_free_gb": free_bytes / 1e9 if isinstance(free_bytes, (int, float)) else None,
+    }
+
+
+def diff_config(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return dotted names of what differs from the defaults, with the run's value."""
+    changed: dict[str, Any] = {}
+    for group, fields in sorted(config.items()):
+        if not isinstance(fields, Mapping):
+            if fields != defaults.get(group):
+                changed[group] = fields
+            continue
+        known = _mapping(defaults.get(group))
+        for name, value in sorted(fields.items()):
+            if name not in known or _plain(value) != _plain(known[name]):
+                changed[f"{group}.{name}"] = value
+    return changed
+
+
+def _plain(value: Any) -> Any:
+    """Tuples and lists, 1 and 1.0 say the same in a configuration."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
+    outcome = _mapping(attempt.get("outcome"))
+    return {
+        "attempt_id": attempt.get("attempt_id"),
+        "stage": str(attempt.get("stage") or ""),
+        "number": attempt.get("number"),
+        "state": str(attempt.get("state") or ""),
+        "params": _mapping(attempt.get("params")),
+        "created_at": attempt.get("created_at"),
+        "ended_at": attempt.get("ended_at"),
+        "wall_s": _between_s(attempt.get("created_at"), attempt.get("ended_at")),
+        "failure": _mapping(attempt.get("failure")) or None,
+        "timings_s": _mapping(outcome.get("timings_s")),
+        "peaks": _mapping(outcome.get("peaks")),
+        "versions": _mapping(outcome.get("versions")),
+    }
+
+
+def _event(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "seq": event.get("seq"),
+        "kind": str(event.get("kind") or ""),
+        "created_at": event.get("created_at"),
+        "from_state": event.get("from_state") or "",
+        "to_state": event.get("to_state") or "",
+        "body": _mapping(event.get("body")),
+    }
+
+
+def _stream(preflight: Mapping[str, Any], material: Material) -> dict[str, Any]:
+    """What was sorted, in numbers; the analyzer's word counts over preflight's."""
+    stream = dict(_mapping(preflight.get("stream")))
+    if material.recording_s is not None:
+        stream["duration_s"] = material.recording_s
+    if material.channel_count is not None:
+        stream["channel_count"] = material.channel_count
+    return stream
+
+
+def _units(curation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row per sorted unit: its metrics, whether it passed, and what rejected it."""
+    rejected = {
+        unit: name for name, units in _mapping(curation.get("failed")).items() for unit in units
+    }
+    return [
+        {
+            **unit,
+            "passed": unit.get("unit_id") not in rejected,
+            "failed_on": rejected.get(str(unit.get("unit_id")), ""),
+        }
+        for unit in _list(curation.get("units"))
+    ]
+
+
+def _curation(curation: Mapping[str, Any]) -> dict[str, Any]:
+    """Thresholds and how many units each of them left."""
+    if not curation:
+        return {}
+    return {
+        "parameters": _mapping(curation.get("curation_parameters")),
+        "n_sorted": len(_list(curation.get("initial"))),
+        "n_curated": len(_list(curation.get("curated_final"))),
+        "steps": [
+            {
+                "name": c.get("name"),
+                "stage": c.get("stage"),
+                "metric": c.get("metric"),
+                "bound": c.get("bound"),
+                "at_least": c.get("at_least"),
+                "n_failed": len(_mapping(curation.get("failed")).get(c.get("name"), [])),
+                "n_left": len(_mapping(curation.get("curated")).get(c.get("name"), [])),
+            }
+            for c in _list(curation.get("criteria"))
+        ],
+    }
+
+
+def _quality(units: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Distribution of each metric over the curated units; what is not finite is left out."""
+    curated = [u for u in units if u["passed"]]
+    summary = {}
+    for metric in QUALITY_METRICS:
+        values = [
+            float(u[metric])
+            for u in curated
+            if isinstance(u.get(metric), (int, float)) and math.isfinite(u[metric])
+        ]
+        if values:
+            summary[metric] = {
+                "n": len(values),
+                "mean": fmean(values),
+                "median": median(values),
+                "std": pstdev(values),
+                "min": min(values),
+                "max": max(values),
+            }
+    return summary
+
+
+def _last_sort(attempts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    sorts = [a for a in attempts if a["stage"] == "sort"]
+    return sorts[-1] if sorts else {}
+
+
+def _span_s(attempts: Sequence[Mapping[str, Any]]) -> float | None:
+    """Seconds from the first attempt's decision to the last one's end, retries included."""
+    starts = [a["created_at"] for a in attempts if a.get("created_at")]
+    ends = [a["ended_at"] for a in attempts if a.get("ended_at")]
+    return _between_s(min(starts), max(ends)) if starts and ends else None
+
+
+def _between_s(start: Any, end: Any) -> float | None:
+    try:
+        span = datetime.fromisoformat(str(end)) - datetime.fromisoformat(str(start))
+    except ValueError:
+        return None
+    return max(0.0, span.total_seconds())
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else []

@@ -1,0 +1,161 @@
+"""The door of the reporter: renders in a worker process, serves reports and artifacts of runs.
+
+Only keys below ``runs/`` are served, and only those of the attempts a run's pointer names are
+listed. Rendering never raises: what goes wrong is the answer's failure, and the run goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
+from spikefleet.core.failures.errors import (
+    Failure,
+    SpikeSortingClassifiedError,
+    UnclassifiedSortFailure,
+)
+from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.errors import RpcProblem
+from spikefleet.infra.rpc.server import Registration
+from spikefleet.infra.stores.artifacts import (
+    ArtifactMissingError,
+    ArtifactStore,
+    StoredFile,
+    pointer_key,
+    verify_prefix,
+)
+from spikefleet.infra.workers import WorkerPool
+from spikefleet.reporter.task import HTML_FILE, JSON_FILE, RenderTask
+from spikefleet.reporter.worker import run_task
+
+log = logging.getLogger(__name__)
+_CHUNK_BYTES = 1 << 20
+# Everything a figure or a template may raise over unusual units, named so that a bug elsewhere is
+# not swallowed with it.
+_RENDER_ERRORS = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+)
+
+
+class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
+    """Answers ReporterService from ``store``, which the worker opens again by its URL."""
+
+    def __init__(self, workers: WorkerPool, store: ArtifactStore) -> None:
+        self._workers = workers
+        self._store = store
+
+    async def Render(  # noqa: N802
+        self, request: reporter_pb2.RenderRequest, context: Any
+    ) -> reporter_pb2.RenderResponse:
+        """Write a run's report. A failure is an answer, not an error of the call."""
+        task = RenderTask(
+            run_id=request.run_id,
+            sort_prefix=request.sort_prefix,
+            curation_prefix=request.curation_prefix,
+            output_prefix=request.output_prefix,
+            record=convert.from_struct(request.record),
+        )
+        try:
+            answer = await self._workers.run(run_task, self._store.url, task)
+        except SpikeSortingClassifiedError as error:
+            failure = Failure.from_error(error, stage="report", rule_id="reporter")
+            return reporter_pb2.RenderResponse(failure=convert.to_failure(failure))
+        except _RENDER_ERRORS as error:
+            log.exception("report.failed", extra={"run_id": request.run_id})
+            problem = UnclassifiedSortFailure(
+                "The report could not be made; the run's results are not touched by that.",
+                exception_type=type(error).__name__,
+                reason=str(error)[:300],
+            )
+            failure = Failure.from_error(problem, stage="report", rule_id="reporter")
+            return reporter_pb2.RenderResponse(failure=convert.to_failure(failure))
+        return reporter_pb2.RenderResponse(
+            prefix=answer.prefix,
+            html_key=answer.html_key,
+            failure=convert.to_failure(answer.failure),
+        )
+
+    async def GetReport(  # noqa: N802
+        self, request: reporter_pb2.GetReportRequest, context: Any
+    ) -> reporter_pb2.GetReportResponse:
+        """Return the JSON record of a run's last report."""
+        record, html_key = await asyncio.to_thread(self._read_report, request.run_id)
+        return reporter_pb2.GetReportResponse(report=convert.to_struct(record), html_key=html_key)
+
+    async def ListArtifacts(  # noqa: N802
+        self, request: reporter_pb2.ListArtifactsRequest, context: Any
+    ) -> reporter_pb2.ListArtifactsResponse:
+        """List the files of a run's winning attempts, from their manifests."""
+        listed = await asyncio.to_thread(self._list_artifacts, request.run_id)
+        return reporter_pb2.ListArtifactsResponse(
+            artifacts=[
+                reporter_pb2.Artifact(
+                    key=file.key, path=path, size_bytes=file.size_bytes, sha256=file.sha256
+                )
+                for path, file in listed
+            ]
+        )
+
+    async def ReadArtifact(  # noqa: N802
+        self, request: reporter_pb2.ReadArtifactRequest, context: Any
+    ) -> AsyncIterator[reporter_pb2.ReadArtifactResponse]:
+        """Stream one file of a run in chunks of at most 1 MiB."""
+        key = _checked_key(request.key)
+        chunks = await asyncio.to_thread(
+            self._store.read_chunks,
+            key,
+            offset=max(0, request.offset_bytes),
+            chunk_bytes=_CHUNK_BYTES,
+        )
+        while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+            yield reporter_pb2.ReadArtifactResponse(data=chunk)
+
+    def _read_report(self, run_id: str) -> tuple[dict[str, Any], str]:
+        prefix = self._pointer(run_id).get("report", "")
+        if not prefix:
+            raise RpcProblem("REPORT_NOT_FOUND", f"{run_id} has no report yet.", resource=run_id)
+        record: dict[str, Any] = json.loads(self._store.get_bytes(f"{prefix}/{JSON_FILE}"))
+        return record, f"{prefix}/{HTML_FILE}"
+
+    def _list_artifacts(self, run_id: str) -> list[tuple[str, StoredFile]]:
+        """Return (path below the run, file); a reused sort may lie under another run's key."""
+        return [
+            (f"{stage}/{file.key.removeprefix(f'{prefix}/')}", file)
+            for stage, prefix in sorted(self._pointer(run_id).items())
+            for file in verify_prefix(self._store, prefix)
+        ]
+
+    def _pointer(self, run_id: str) -> dict[str, str]:
+        key = _checked_key(pointer_key(run_id))
+        try:
+            document = json.loads(self._store.get_bytes(key))
+        except ArtifactMissingError:
+            return {}
+        return {str(stage): str(prefix) for stage, prefix in document.items() if prefix}
+
+
+def _checked_key(key: str) -> str:
+    """Refuse anything but a file of a run. Raises RpcProblem."""
+    parts = key.split("/")
+    if len(parts) < 3 or parts[0] != "runs" or {"", ".", ".."} & set(parts) or "\\" in key:
+        raise RpcProblem("ARTIFACT_NOT_FOUND", f"{key!r} is not a file of a run.", resource=key)
+    return key
+
+
+def registration(workers: WorkerPool, store: ArtifactStore) -> Registration:
+    """Return the room as a service to serve."""
+    return Registration(
+        reporter_pb2.DESCRIPTOR.services_by_name["ReporterService"].full_name,
+        ReporterServicer(workers, store),
+        reporter_pb2_grpc.add_ReporterServiceServicer_to_server,
+    )

@@ -1,0 +1,95 @@
+"""The verdict of a run in one sentence, with the next step: what a person reads first.
+
+Decides words and tone only. Whether a run succeeded was decided by the controller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spikefleet.core.failures.codes import FAILURES
+
+TONE_GOOD, TONE_WARN, TONE_BAD, TONE_NEUTRAL = "good", "warn", "bad", "neutral"
+
+_LABELS: Mapping[str, tuple[str, str]] = {
+    "success": ("Sorted", TONE_GOOD),
+    "succeeded": ("Sorted", TONE_GOOD),
+    "unsortable": ("Unsortable", TONE_WARN),
+    "input_error": ("Input error", TONE_BAD),
+    "environment": ("Held by the facility", TONE_BAD),
+    "cancelled": ("Cancelled", TONE_NEUTRAL),
+    "sorter_timeout": ("Timed out", TONE_BAD),
+    "oom_host_ram": ("Out of memory", TONE_BAD),
+    "oom_memoryerror": ("Out of memory", TONE_BAD),
+    "oom_gpu": ("Out of GPU memory", TONE_BAD),
+    "gpu_thermal": ("GPU too hot", TONE_BAD),
+    "disk_exhausted": ("Disk full", TONE_BAD),
+    "io_stall": ("Storage stalled", TONE_BAD),
+    "concurrent_sort": ("Sorted elsewhere", TONE_NEUTRAL),
+    "failed": ("Failed", TONE_BAD),
+    "skipped": ("Skipped", TONE_WARN),
+}
+_LOOSEN: Mapping[str, str] = {
+    "spikes_min_first": "fewer spikes",
+    "fr_min": "a lower rate",
+    "isi_viol_max": "more refractory violations",
+    "snr_min": "a lower SNR",
+    "spikes_min_second": "fewer spikes",
+    "std_norm_max": "a larger spread",
+}
+_ROWS = {str(row.code): row for row in FAILURES}
+
+
+def make_verdict(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return label, tone, sentence and next_step ("" when there is nothing to do)."""
+    failure = record.get("failure") or {}
+    status = str(record.get("status") or "")
+    if failure:
+        label, tone = _LABELS.get(status, ("Failed", TONE_BAD))
+        sentence = str(failure.get("message") or _meaning(failure) or "The run failed.")
+        next_step = str(failure.get("next_step") or _next_step(failure))
+        return _verdict(label, tone, sentence, next_step)
+    # A report is made before its run ends: units without a failure are a success.
+    if record.get("curation") or status in ("success", "succeeded"):
+        return _success(record)
+    label, tone = _LABELS.get(status, (status.replace("_", " ").capitalize(), TONE_NEUTRAL))
+    return _verdict(label or "Unknown", tone, "The run left no units and no failure.", "")
+
+
+def _success(record: Mapping[str, Any]) -> dict[str, str]:
+    curation = record.get("curation") or {}
+    n_sorted, n_curated = curation.get("n_sorted", 0), curation.get("n_curated", 0)
+    if not curation:
+        return _verdict("Sorted", TONE_GOOD, "The run succeeded.", "")
+    if n_curated:
+        sentence = f"{n_curated} of {n_sorted} {_units(n_sorted)} passed curation."
+        return _verdict("Sorted", TONE_GOOD, sentence, "")
+    worst = max(curation.get("steps") or [{}], key=lambda step: step.get("n_failed", 0))
+    name = str(worst.get("name") or "a threshold")
+    n_failed = worst.get("n_failed", 0)
+    return _verdict(
+        "Sorted, none curated",
+        TONE_WARN,
+        f"None of {n_sorted} {_units(n_sorted)} passed curation; {name} rejected {n_failed}.",
+        "Look at the rejected units below; if they look real, submit again allowing "
+        f"{_LOOSEN.get(name, 'a looser threshold')} ({name}). The sort is reused.",
+    )
+
+
+def _units(count: int) -> str:
+    return "unit" if count == 1 else "units"
+
+
+def _verdict(label: str, tone: str, sentence: str, next_step: str) -> dict[str, str]:
+    return {"label": label, "tone": tone, "sentence": sentence, "next_step": next_step}
+
+
+def _meaning(failure: Mapping[str, Any]) -> str:
+    row = _ROWS.get(str(failure.get("code")))
+    return row.meaning if row else ""
+
+
+def _next_step(failure: Mapping[str, Any]) -> str:
+    row = _ROWS.get(str(failure.get("code")))
+    return row.next_step if row else ""

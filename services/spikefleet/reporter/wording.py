@@ -1,0 +1,105 @@
+"""Numbers, spans of time, sizes and events as a person reads them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+MISSING = "–"
+_UNITS = {
+    "s": "s",
+    "ms": "ms",
+    "hz": "Hz",
+    "uv": "µV",
+    "um": "µm",
+    "percent": "%",
+    "celsius": "°C",
+    "bytes": "",
+}
+
+
+def format_number(value: Any) -> str:
+    """Three significant digits without an exponent where that stays readable; – when unknown."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return MISSING
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e15):
+        return f"{int(value):,}".replace(",", " ")
+    if abs(value) >= 1000:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.3g}" if abs(value) >= 1e-4 else f"{value:.1e}"
+
+
+def format_duration(seconds: Any) -> str:
+    """0.42 s, 12.3 s, 4 min 5 s, 2 h 10 min; – when unknown."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return MISSING
+    if not math.isfinite(seconds) or seconds < 0:
+        return MISSING
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def format_size(size_bytes: Any) -> str:
+    """Bytes in decimal units; – when unknown."""
+    if isinstance(size_bytes, bool) or not isinstance(size_bytes, (int, float)):
+        return MISSING
+    value, units = float(size_bytes), ("B", "kB", "MB", "GB", "TB")
+    for unit in units:
+        if abs(value) < 1000 or unit == units[-1]:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return MISSING
+
+
+def format_value(value: Any) -> str:
+    """Any value of a configuration or of evidence, in one short line."""
+    if value is None or value == "":
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return format_number(value)
+    if isinstance(value, Mapping):
+        text = ", ".join(f"{key} {format_value(entry)}" for key, entry in value.items())
+    elif isinstance(value, (list, tuple)):
+        text = ", ".join(format_value(entry) for entry in value)
+    else:
+        text = str(value)
+    return text if len(text) <= 300 else f"{text[:297]}…"
+
+
+def format_name(name: Any) -> str:
+    """A field's name with its unit in brackets: noise_uv is "noise (µV)"."""
+    stem, _, suffix = str(name).rpartition("_")
+    if stem and suffix in _UNITS:
+        unit = _UNITS[suffix]
+        return stem.replace("_", " ") + (f" ({unit})" if unit else "")
+    return str(name).replace("_", " ")
+
+
+def format_fact(name: Any, value: Any) -> str:
+    """A value in the unit its name announces."""
+    return format_size(value) if str(name).endswith("_bytes") else format_value(value)
+
+
+def describe_event(event: Mapping[str, Any]) -> str:
+    """One line of a run's history: what happened, by which rule, on what evidence."""
+    body = event.get("body") or {}
+    words = [str(event.get("kind") or "event").replace(".", " ").replace("_", " ")]
+    if event.get("to_state"):
+        words.append(f"→ {event['to_state']}")
+    details = [
+        format_value(body[key])
+        for key in ("stage", "number", "action", "reason", "message")
+        if body.get(key) not in (None, "", {})
+    ]
+    rule = body.get("rule_id") or body.get("rule")
+    if rule:
+        details.append(f"rule {rule}")
+    return " ".join(words) + (f": {', '.join(details)}" if details else "")

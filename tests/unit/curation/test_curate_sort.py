@@ -1,0 +1,96 @@
+"""Curating a stored sort."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.support.sorted_runs import (
+    CURATION_PREFIX,
+    RUN_ID,
+    SORT_PREFIX,
+    publish_sort,
+    write_sort,
+)
+
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.curation.curate import curate_sort
+from spikefleet.curation.task import CurationTask
+from spikefleet.infra.stores.artifacts import verify_prefix
+from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+
+TASK = CurationTask(RUN_ID, SORT_PREFIX, CURATION_PREFIX, {"curation": {"snr_min": None}})
+
+
+@pytest.fixture(scope="module")
+def sort_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sort")
+    write_sort(folder)
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path, sort_folder):
+    store = LocalArtifacts(tmp_path)
+    publish_sort(store, sort_folder)
+    return store
+
+
+def test_curation_leaves_history_table_and_trains(store, tmp_path):
+    answer = curate_sort(store.url, TASK)
+    assert answer.failure is None
+    assert (answer.unit_count_sorted, answer.prefix) == (5, CURATION_PREFIX)
+    names = {f.key.rsplit("/", 1)[1] for f in verify_prefix(store, CURATION_PREFIX)}
+    assert names == {"curation.json", "units.csv", "curated.npz"}
+    history = json.loads(store.get_bytes(f"{CURATION_PREFIX}/curation.json"))
+    assert len(history["curated_final"]) == answer.unit_count_curated
+    assert [u["unit_id"] for u in history["units"]] == history["initial"]
+    rows = list(csv.DictReader(store.get_bytes(f"{CURATION_PREFIX}/units.csv").decode().split()))
+    assert len(rows) == 5
+    with np.load(store.local_path(f"{CURATION_PREFIX}/curated.npz")) as curated:
+        assert len(curated["units"]) == answer.unit_count_curated
+
+
+def test_simulated_units_fire_at_the_simulated_rate(store):
+    curate_sort(store.url, TASK)
+    history = json.loads(store.get_bytes(f"{CURATION_PREFIX}/curation.json"))
+    rates = [u["firing_rate_hz"] for u in history["units"]]
+    assert np.mean(rates) == pytest.approx(8.0, rel=0.25)
+    assert all(u["isi_percent"] == 0.0 for u in history["units"])
+
+
+def test_no_unit_passing_is_a_success_with_nothing_curated(store):
+    strict = replace(TASK, config={"curation": {"snr_min": 1e9}})
+    answer = curate_sort(store.url, strict)
+    assert answer.failure is None
+    assert (answer.unit_count_sorted, answer.unit_count_curated) == (5, 0)
+
+
+def test_curating_again_writes_nothing_new(store):
+    assert curate_sort(store.url, TASK) == curate_sort(store.url, TASK)
+
+
+def test_incomplete_sort_is_refused_by_name(store):
+    answer = curate_sort(store.url, replace(TASK, sort_prefix="runs/none/attempts/sort-1"))
+    assert answer.failure is not None
+    assert answer.failure.code is FailureCode.INCOMPLETE
+
+
+def test_unreadable_analyzer_is_input_corrupt(tmp_path, sort_folder):
+    store = LocalArtifacts(tmp_path)
+    damaged = tmp_path / "damaged"
+    (damaged / "analyzer").mkdir(parents=True)
+    (damaged / "analyzer" / "sorting_analyzer.json").write_text("{}")
+    publish_sort(store, damaged)
+    answer = curate_sort(store.url, TASK)
+    assert answer.failure is not None
+    assert answer.failure.code is FailureCode.INPUT_CORRUPT
+
+
+def test_bad_threshold_names_the_field(store):
+    config = {"curation": {"isi_violation_method": "guess"}}
+    answer = curate_sort(store.url, replace(TASK, config=config))
+    assert answer.failure is not None
+    assert answer.failure.code is FailureCode.INVALID_CONFIGURATION
+    assert answer.failure.evidence["field"] == "curation.isi_violation_method"

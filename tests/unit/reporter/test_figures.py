@@ -1,0 +1,70 @@
+"""Figures: deterministic SVG that follows the page's colours."""
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from tests.support.sorted_units import make_data, trough
+
+from spikefleet.core.units.quality import measure_units
+from spikefleet.reporter.figures import draw_all
+
+CURATION = {
+    "parameters": {"isi_violation_method": "percent"},
+    "steps": [
+        {"name": "snr_min", "metric": "snr", "bound": 5.0, "at_least": True}
+        | {"n_failed": 1, "n_left": 2}
+    ],
+}
+
+
+def draw(**changes):
+    templates = np.stack([trough(0, 60.0), trough(1, 30.0), trough(1, 10.0)])
+    data = make_data([[100, 9_000], [200, 40_000], [300]], templates, **changes)
+    units = [
+        u.to_json() | {"passed": u.unit_id != "u2", "failed_on": ""} for u in measure_units(data)
+    ]
+    return draw_all(data, units, CURATION)
+
+
+def test_five_figures_come_with_a_text_for_those_who_cannot_see_them():
+    drawings = draw()
+    assert [d.name for d in drawings] == ["raster", "probe", "metrics", "templates", "curation"]
+    assert all(len(d.alt) > 20 for d in drawings)
+
+
+def test_same_units_give_the_same_bytes():
+    assert [d.svg for d in draw()] == [d.svg for d in draw()]
+
+
+def test_every_figure_is_well_formed():
+    for drawing in draw():
+        ElementTree.fromstring(drawing.svg)
+
+
+def test_colours_are_variables_of_the_page():
+    svg = "".join(d.svg for d in draw())
+    assert "var(--accent)" in svg
+    assert "#010101" not in svg
+
+
+def test_ids_are_unique_over_all_figures():
+    ids = [i for d in draw() for i in re.findall(r'\bid="([^"]+)"', d.svg)]
+    assert len(ids) == len(set(ids))
+
+
+def test_no_figure_asks_for_anything_outside():
+    for drawing in draw():
+        links = re.findall(r'href="([^"]{0,30})', drawing.svg)
+        assert all(link.startswith(("#", "data:")) for link in links)
+
+
+def test_no_units_draw_nothing():
+    assert draw_all(make_data([], np.zeros((0, 4, 2))), [], {}) == []
+
+
+@pytest.mark.parametrize("field", ["noise_uv", "unit_locations_um", "template_stds_uv"])
+def test_unmeasured_values_do_not_stop_the_figures(field):
+    shapes = {"noise_uv": (2,), "unit_locations_um": (3, 2), "template_stds_uv": (3, 4, 2)}
+    assert len(draw(**{field: np.full(shapes[field], np.nan)})) == 5

@@ -1,0 +1,114 @@
+"""A whole report from a sort's artifacts, and from nothing."""
+
+import json
+
+import pytest
+from tests.support.sorted_runs import (
+    CURATION_PREFIX,
+    REPORT_PREFIX,
+    RUN_ID,
+    SORT_PREFIX,
+    make_run_record,
+    make_unsortable_record,
+    publish_sort,
+    write_sort,
+)
+
+from spikefleet.curation.curate import curate_sort
+from spikefleet.curation.task import CurationTask
+from spikefleet.infra.stores.artifacts import verify_prefix
+from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.reporter.render import render_report, write_report
+from spikefleet.reporter.task import RenderTask
+
+EVERYTHING = {"curation": {"curate_first": False, "curate_second": False}}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sort")
+    write_sort(folder)
+    store = LocalArtifacts(tmp_path_factory.mktemp("artifacts"))
+    publish_sort(store, folder)
+    curate_sort(store.url, CurationTask(RUN_ID, SORT_PREFIX, CURATION_PREFIX, EVERYTHING))
+    return store
+
+
+def make_task(record, **changes):
+    values = {
+        "run_id": RUN_ID,
+        "sort_prefix": SORT_PREFIX,
+        "curation_prefix": CURATION_PREFIX,
+        "output_prefix": REPORT_PREFIX,
+        "record": record,
+    }
+    return RenderTask(**(values | changes))
+
+
+def test_report_is_published_complete(store):
+    answer = render_report(store.url, make_task(make_run_record()))
+    names = {f.key.rsplit("/", 1)[1] for f in verify_prefix(store, REPORT_PREFIX)}
+    assert names == {"recording_report.json", "report.md", "report.html"}
+    assert answer.html_key == f"{REPORT_PREFIX}/report.html"
+    record = json.loads(store.get_bytes(f"{REPORT_PREFIX}/recording_report.json"))
+    assert record["n_curated_units"] == 5
+    assert record["stream"]["duration_s"] == pytest.approx(10.0)
+
+
+def test_same_input_gives_the_same_bytes(store, tmp_path):
+    task = make_task(make_run_record())
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write_report(store, task, tmp_path / name)
+    for file in ("recording_report.json", "report.md", "report.html"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_unsortable_run_gets_a_page_with_evidence_and_next_step(store, tmp_path):
+    task = make_task(make_unsortable_record(), sort_prefix="", curation_prefix="")
+    write_report(store, task, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "The signal is silent: 3 threshold crossings in 10 s." in page
+    assert "noise (µV)" in page
+    assert "<figure" not in page
+
+
+def test_text_from_people_is_escaped(store, tmp_path):
+    record = make_unsortable_record()
+    record["run"]["submitter"] = "<script>alert(1)</script>"
+    write_report(store, make_task(record, sort_prefix="", curation_prefix=""), tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "<script>alert" not in page
+    assert "Check the culture &lt;and&gt; the reference." in page
+
+
+def test_missing_sort_is_a_note_not_an_error(store, tmp_path):
+    write_report(store, make_task({}, sort_prefix="runs/none/attempts/sort-1"), tmp_path)
+    record = json.loads((tmp_path / "recording_report.json").read_text())
+    assert record["notes"][0].startswith("No figures")
+
+
+def test_empty_record_makes_a_page(store, tmp_path):
+    write_report(store, make_task({}, sort_prefix="", curation_prefix=""), tmp_path)
+    assert RUN_ID in (tmp_path / "report.html").read_text()
+
+
+def test_markdown_has_its_sections_in_order(store, tmp_path):
+    write_report(store, make_task(make_run_record()), tmp_path)
+    titles = [
+        line[3:]
+        for line in (tmp_path / "report.md").read_text().splitlines()
+        if line.startswith("## ")
+    ]
+    assert titles == [
+        "Curation outcome",
+        "Overview",
+        "Findings before the sort",
+        "Settings that differ from the defaults",
+        "Environment",
+        "Pipeline timing",
+        "Unit quality distributions",
+        "Resources",
+        "Decisions",
+        "Recording files",
+    ]

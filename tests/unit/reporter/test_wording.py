@@ -1,0 +1,58 @@
+"""Numbers and events as people read them."""
+
+import pytest
+
+from spikefleet.reporter.wording import (
+    describe_event,
+    format_duration,
+    format_fact,
+    format_name,
+    format_number,
+    format_size,
+    format_value,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (4224, "4 224"),
+        (12.3456, "12.3"),
+        (0.012345, "0.0123"),
+        (123456.7, "123 457"),
+        (0.00001, "1.0e-05"),
+        (float("nan"), "–"),
+        (None, "–"),
+    ],
+)
+def test_numbers_have_three_significant_digits(value, text):
+    assert format_number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.5, "0.5 s"), (59.96, "60 s"), (60, "1 min"), (125, "2 min 5 s"), (7800, "2 h 10 min")],
+)
+def test_durations_use_the_unit_that_fits(seconds, text):
+    assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(("size", "text"), [(10, "10 B"), (3_200_000, "3.2 MB"), (None, "–")])
+def test_sizes_use_the_unit_that_fits(size, text):
+    assert format_size(size) == text
+
+
+def test_names_show_their_unit():
+    assert format_name("noise_uv") == "noise (µV)"
+    assert format_name("threshold_crossings") == "threshold crossings"
+    assert format_fact("free_bytes", 2_000_000_000) == "2 GB"
+
+
+def test_long_values_are_cut():
+    assert len(format_value("x" * 1000)) <= 300
+
+
+def test_events_name_the_rule_that_decided():
+    event = {"kind": "decision.skip", "to_state": "skipped", "body": {"rule_id": "policy.bio"}}
+    assert describe_event(event) == "decision skip → skipped: rule policy.bio"
