@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: a table of verbs and how their answers are printed. It decides nothing else."""

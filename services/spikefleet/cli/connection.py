@@ -1,0 +1,44 @@
+"""One command's connection to the service, and what its transfers look like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from spikefleet.cli.options import settings_from
+from spikefleet.cli.printing import Output, console
+from spikefleet.client.sorting import SortingClient
+from spikefleet.client.views import OnTransfer, Transfer
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[SortingClient]:
+    """A client for one command."""
+    with SortingClient(settings_from(address=address).address) as client:
+        yield client
+
+
+@contextmanager
+def transfers(output: Output) -> Iterator[OnTransfer]:
+    """A bar per file on stderr while bytes move; nothing where a program reads."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    with Progress(*columns, console=console(stderr=True), disable=output.is_json) as progress:
+        task = progress.add_task("", total=None, visible=False)
+
+        def show(transfer: Transfer) -> None:
+            progress.update(
+                task,
+                visible=True,
+                description=f"{transfer.doing} {transfer.path}",
+                total=transfer.total_bytes,
+                completed=transfer.done_bytes,
+            )
+
+        yield show

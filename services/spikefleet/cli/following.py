@@ -1,0 +1,200 @@
+"""Following runs until they end: bars for people, JSON lines for programs.
+
+Every run is watched in a thread of its own, and one place prints. A lost connection only pauses a
+bar: the client goes on behind the last event it saw. Leaving (Ctrl-C) stops no run.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from spikefleet.cli.options import ExitCode
+from spikefleet.cli.printing import Output, bytes_text, console, duration_text
+from spikefleet.client.sorting import SortingClient
+from spikefleet.client.views import RunUpdate, RunView, event_json
+from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.runs import Run
+from spikefleet.infra.rpc.errors import ServiceError
+
+_POLL_S = 0.2  # how long a Ctrl-C may go unnoticed
+
+
+def follow(client: SortingClient, run_ids: Sequence[str], output: Output) -> list[RunView]:
+    """Show the runs until all have ended; return them in the order given.
+
+    Raises ServiceError and ServiceUnreachable of the first watch that gave up.
+    """
+    ended: dict[str, RunView] = {}
+    with closing(_screen(output)) as screen:
+        for update in _updates(client, run_ids):
+            screen.show(update)
+            if update.run.is_settled:
+                ended[update.run.run_id] = update.run
+    return [ended[run_id] for run_id in run_ids]
+
+
+def _updates(client: SortingClient, run_ids: Sequence[str]) -> Iterator[RunUpdate]:
+    """Yield the updates of all runs as they come, until every run has ended."""
+    arrived: queue.SimpleQueue[RunUpdate | ServiceError | None] = queue.SimpleQueue()
+
+    def watch(run_id: str) -> None:
+        try:
+            for update in client.watch(run_id):
+                arrived.put(update)
+            arrived.put(None)
+        except ServiceError as error:
+            arrived.put(error)
+
+    wanted = list(dict.fromkeys(run_ids))
+    for run_id in wanted:
+        threading.Thread(target=watch, args=(run_id,), daemon=True, name=run_id).start()
+    open_watches = len(wanted)
+    while open_watches:
+        try:
+            item = arrived.get(timeout=_POLL_S)
+        except queue.Empty:
+            continue
+        if item is None:
+            open_watches -= 1
+        elif isinstance(item, ServiceError):
+            raise item
+        else:
+            yield item
+
+
+class _Screen(Protocol):
+    def show(self, update: RunUpdate) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _screen(output: Output) -> _Screen:
+    if output.is_json:
+        return _JsonLines(output)
+    where = console()
+    return _Bars(where) if where.is_terminal else _PlainLines(where)
+
+
+class _JsonLines:
+    """One JSON document a line: the run and what happened to it."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def show(self, update: RunUpdate) -> None:
+        """Print the update, without the configuration, which does not change."""
+        run = {key: value for key, value in update.run.to_json().items() if key != "config"}
+        self._output.line({"run": run, "events": [event_json(event) for event in update.events]})
+
+    def close(self) -> None:
+        """Nothing to put away."""
+
+
+class _Bars:
+    """A bar for every run, on a terminal."""
+
+    def __init__(self, where: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[said]}", style="cyan"),
+            TimeElapsedColumn(),
+            console=where,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._progress.start()
+
+    def show(self, update: RunUpdate) -> None:
+        """Move the run's bar."""
+        run = update.run.run
+        if run.run_id not in self._tasks:
+            task = self._progress.add_task(_title(run), total=1.0, said="")
+            self._tasks[run.run_id] = task
+        self._progress.update(
+            self._tasks[run.run_id], completed=_fraction(run), said=what_it_says(run)
+        )
+        for event in update.events:
+            if event.kind.startswith("decision."):
+                self._progress.console.print(
+                    f"{_title(run)}: {event.kind.removeprefix('decision.')} – "
+                    f"{event.body.get('reason', '')}"
+                )
+
+    def close(self) -> None:
+        """Leave the bars as they stand."""
+        self._progress.stop()
+
+
+class _PlainLines:
+    """A line whenever something changed, where there is no terminal: logs stay readable."""
+
+    def __init__(self, where: Console) -> None:
+        self._where = where
+        self._said: dict[str, tuple[Any, ...]] = {}
+
+    def show(self, update: RunUpdate) -> None:
+        """Print when state, stage, step or the tenth of the way changed."""
+        run = update.run.run
+        now = (run.state, run.stage, run.progress.get("step"), int(_fraction(run) * 10))
+        if self._said.get(run.run_id) != now:
+            self._said[run.run_id] = now
+            self._where.print(f"{_title(run)}: {what_it_says(run)}", soft_wrap=True)
+
+    def close(self) -> None:
+        """Nothing to put away."""
+
+
+def _title(run: Run) -> str:
+    name = run.recording_name.rpartition("/")[2] or run.run_id
+    return f"{name} {run.stream}".strip()
+
+
+def _fraction(run: Run) -> float:
+    if run.is_terminal:
+        return 1.0
+    return max(0.0, min(1.0, float(run.progress.get("fraction") or 0.0)))
+
+
+def what_it_says(run: Run) -> str:
+    """Stage, step, spikes, memory and time left, as far as they are known."""
+    if run.is_terminal:
+        return _ending(run)
+    told = run.progress
+    parts = [f"{run.state} {run.stage}"]
+    if told.get("step"):
+        parts.append(str(told["step"]))
+    if told.get("fraction") is not None:
+        parts.append(f"{float(told['fraction']):.0%}")
+    if told.get("spike_count"):
+        parts.append(f"{int(told['spike_count']):,} spikes")
+    if told.get("memory_bytes"):
+        parts.append(bytes_text(told["memory_bytes"]))
+    if told.get("eta_s") is not None:
+        parts.append(f"{duration_text(float(told['eta_s']))} left")
+    return ", ".join(parts)
+
+
+def _ending(run: Run) -> str:
+    if run.failure is not None:
+        return f"{run.status or run.state}: {run.failure.message}"
+    curated, found = run.result.get("n_units_curated"), run.result.get("n_units_sorted")
+    if curated is None or found is None:
+        return str(run.state)
+    return f"{run.state}: {int(curated)} of {int(found)} units kept"
+
+
+def exit_code(runs: Sequence[RunView]) -> ExitCode:
+    """Done when every run succeeded or is unsortable: that is a scientific outcome, no error."""
+    fine = all(
+        not run.is_terminal or run.has_succeeded or run.status == RunStatus.UNSORTABLE
+        for run in runs
+    )
+    return ExitCode.DONE if fine else ExitCode.RUN_FAILED

@@ -1,0 +1,79 @@
+"""Options every command shares, and the exit codes they all keep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import Any, TypeVar
+
+import click
+from pydantic import ValidationError
+
+from spikefleet.deploy.settings import Settings, load_settings
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class ExitCode(IntEnum):
+    """What a script may rely on."""
+
+    DONE = 0
+    RUN_FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+
+
+def output_option(command: _Command) -> _Command:
+    """Add ``--output``: tables for people, one JSON document per command for programs."""
+    return click.option(
+        "--output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="Text for people, or one JSON document (watch: one per line).",
+    )(command)
+
+
+def address_option(command: _Command) -> _Command:
+    """Add ``--address``; without it the setting decides, and without that the built-in default."""
+    return click.option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Where the service answers.  [default: SPIKEFLEET_ADDRESS, or 127.0.0.1:7311]",
+    )(command)
+
+
+def settings_from(**arguments: Any) -> Settings:
+    """Build the settings; a bad value is the caller's mistake and is told as one."""
+    try:
+        return load_settings(**arguments)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise click.UsageError(f"{name}: {first['msg']} (got {first['input']!r})") from error
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change one parameter, for example --set snr_min=6; may be repeated.",
+)
+
+
+def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read ``name=value``; a value that is JSON (a number, true, null) is taken as such."""
+    overrides: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.strip():
+            raise click.UsageError(f"--set {pair!r} is not of the form name=value")
+        try:
+            overrides[name.strip()] = json.loads(text)
+        except ValueError:
+            overrides[name.strip()] = text
+    return overrides

@@ -1,0 +1,197 @@
+"""How answers look: JSON documents for programs, tables and sentences for people.
+
+Documents are what the client's values say of themselves (``to_json``); this file makes the tables.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from spikefleet.client.views import RunView
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
+
+WIDTH_WITHOUT_TERMINAL = 120
+
+STATE_STYLES = {
+    RunState.QUEUED: "dim",
+    RunState.RUNNING: "cyan",
+    RunState.WAITING: "yellow",
+    RunState.HELD: "bold yellow",
+    RunState.SUCCEEDED: "green",
+    RunState.SKIPPED: "magenta",
+    RunState.FAILED: "bold red",
+    RunState.CANCELLED: "dim",
+}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console on the current stream; wide enough for a table where there is no terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else WIDTH_WITHOUT_TERMINAL
+    return Console(stderr=stderr, width=width, highlight=False)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a command's answer goes. ``kind`` is "text" or "json"."""
+
+    kind: str
+
+    @property
+    def is_json(self) -> bool:
+        """True when a program reads the answer."""
+        return self.kind == "json"
+
+    def emit(self, document: Mapping[str, Any], *renderables: RenderableType) -> None:
+        """Print the document, or what people see of it."""
+        if self.is_json:
+            click_line(json.dumps(document, indent=2, default=str))
+            return
+        for renderable in renderables:
+            console().print(renderable)
+
+    def line(self, document: Mapping[str, Any]) -> None:
+        """Print one JSON line of a stream; nothing for people, who see a bar."""
+        if self.is_json:
+            click_line(json.dumps(document, default=str))
+
+    def say(self, sentence: str) -> None:
+        """Tell a person what happens next; programs are not disturbed."""
+        if not self.is_json:
+            console().print(sentence)
+
+
+def click_line(text: str) -> None:
+    """Print one line at once: a program may be reading as we go."""
+    print(text, flush=True)
+
+
+def duration_text(seconds: float | None) -> str:
+    """``95.0`` becomes ``1 min 35 s``."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def bytes_text(size_bytes: float | None) -> str:
+    """``1.5e9`` becomes ``1.5 GB``."""
+    if size_bytes is None:
+        return "–"
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def age_text(moment: datetime) -> str:
+    """How long ago, roughly."""
+    return f"{duration_text(max(0.0, (datetime.now(UTC) - moment).total_seconds()))} ago"
+
+
+def state_text(run: Run) -> Text:
+    """The state as a person reads it: the status where it says more."""
+    word = str(run.state) if run.status is None else f"{run.state} ({run.status})"
+    if run.state in (RunState.SUCCEEDED, RunState.CANCELLED):
+        word = str(run.state)
+    return Text(word, style=STATE_STYLES.get(run.state, ""))
+
+
+def progress_text(run: Run) -> str:
+    """Stage, percent and units so far, in one cell."""
+    if run.is_terminal:
+        units = run.result.get("n_units_curated", run.result.get("n_units_sorted"))
+        return "" if units is None else f"{int(units)} units"
+    fraction = run.progress.get("fraction")
+    percent = "" if fraction is None else f" {float(fraction):.0%}"
+    return f"{run.stage}{percent}"
+
+
+def table(*columns: str, title: str = "") -> Table:
+    """An empty table in the house's style. A column that starts with ``>`` holds numbers."""
+    made = Table(title=title or None, box=None, pad_edge=False, title_justify="left")
+    for column in columns:
+        made.add_column(
+            column.removeprefix(">"),
+            justify="right" if column.startswith(">") else "left",
+            overflow="fold",
+        )
+    return made
+
+
+def runs_table(runs: Iterable[RunView]) -> Table:
+    """Runs, one a line."""
+    made = table("run", "recording", "stream", "sorter", "state", "progress", "updated")
+    for run in (view.run for view in runs):
+        made.add_row(
+            run.run_id,
+            run.recording_name,
+            run.stream or "–",
+            run.backend,
+            state_text(run),
+            progress_text(run),
+            age_text(run.updated_at),
+        )
+    return made
+
+
+def attempts_table(attempts: Sequence[Attempt]) -> Table:
+    """Attempts of a run, in order."""
+    made = table("stage", ">attempt", "state", ">took", "failure", "changed", title="attempts")
+    for attempt in attempts:
+        ended = attempt.ended_at or datetime.now(UTC)
+        changed = ", ".join(f"{key}={value}" for key, value in attempt.params.items())
+        made.add_row(
+            str(attempt.stage),
+            str(attempt.number),
+            str(attempt.state),
+            duration_text((ended - attempt.created_at).total_seconds()),
+            "" if attempt.failure is None else str(attempt.failure.code),
+            changed,
+        )
+    return made
+
+
+def decisions_table(events: Sequence[RunEvent]) -> Table:
+    """What was decided and by which rule."""
+    made = table("at", "decision", "rule", "why", title="decisions")
+    for event in decisions(events):
+        why = event.body.get("reason") or event.body.get("message") or event.body.get("code") or ""
+        rule = event.body.get("rule") or event.body.get("rule_id") or ""
+        made.add_row(
+            event.created_at.astimezone().strftime("%H:%M:%S"),
+            event.kind.removeprefix("decision."),
+            str(rule),
+            str(why),
+        )
+    return made
+
+
+def decisions(events: Iterable[RunEvent]) -> list[RunEvent]:
+    """Only the events in which somebody decided something."""
+    return [event for event in events if event.kind.startswith("decision.")]
+
+
+def failure_lines(failure: Failure | None) -> Text:
+    """The sentence and the next step, for a person."""
+    if failure is None:
+        return Text("")
+    return Text.assemble(
+        (f"{failure.message}\n", "bold"), ("Next: ", "cyan"), failure.row.next_step
+    )

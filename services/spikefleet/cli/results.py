@@ -1,0 +1,65 @@
+"""``spikefleet fetch`` and ``report``: a run's files on this machine, each verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from spikefleet.cli.connection import connected, transfers
+from spikefleet.cli.options import address_option, output_option
+from spikefleet.cli.printing import Output, bytes_text
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+@address_option
+@output_option
+def fetch(run_id: str, folder: Path | None, address: str | None, output: str) -> None:
+    """Copy a run's files to FOLDER (default: a folder named like the run), each verified."""
+    target, out = folder or Path(run_id), Output(output)
+    with connected(address) as client, transfers(out) as progress:
+        files = client.fetch(run_id, target, progress)
+    size_bytes = sum(file.size_bytes for file in files)
+    document = {
+        "run_id": run_id,
+        "folder": str(target),
+        "size_bytes": size_bytes,
+        "files": [
+            {"path": str(f.path), "size_bytes": f.size_bytes, "sha256": f.sha256, "new": f.is_new}
+            for f in files
+        ],
+    }
+    kept = sum(not file.is_new for file in files)
+    already = f", {kept} were there already" if kept else ""
+    sentence = f"{len(files)} files, {bytes_text(size_bytes)} in {target}{already}"
+    out.emit(document, sentence)
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--open-path", is_flag=True, help="Print nothing but the page's path.")
+@address_option
+@output_option
+def report(
+    run_id: str, folder: Path | None, open_path: bool, address: str | None, output: str
+) -> None:
+    """Copy a run's report to FOLDER (default: a folder named like the run) and say where it is."""
+    target, out = folder or Path(run_id), Output(output)
+    with connected(address) as client:
+        answer = client.report(run_id)
+        prefix = answer.html_key.rpartition("/")[0]
+        files = client.fetch(run_id, target, within=prefix)
+    name = answer.html_key.rpartition("/")[2]
+    page = next((file.path.absolute() for file in files if file.path.name == name), None)
+    document = {
+        "run_id": run_id,
+        "html": None if page is None else str(page),
+        "files": [str(file.path.absolute()) for file in files],
+        "report": dict(answer.report),
+    }
+    shown = str(page) if open_path else f"report: {page}"
+    out.emit(document, Text(shown, no_wrap=True, overflow="ignore"))

@@ -1,0 +1,36 @@
+"""``spikefleet serve``: every room on this machine, until it is told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from spikefleet.cli.options import settings_from
+
+
+@click.command()
+@click.option("--address", metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
+@click.option(
+    "--data",
+    "data_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the database, the artifacts and the scratch of running sorts.",
+)
+@click.option("--cpu-slots", type=int, help="Sorts at once without a GPU; 0: half the cores.")
+@click.option("--gpu-slots", type=int, help="Sorts at once on a GPU each; -1: one per GPU.")
+@click.option("--metrics-port", type=int, help="Port of /metrics; 0 takes a free one.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="How logs are written.")
+@click.pass_context
+def serve(context: click.Context, /, **arguments: Any) -> None:
+    """Run the service on this machine.
+
+    Every option is also a setting, SPIKEFLEET_<NAME>. Ctrl-C or SIGTERM drains calls in flight;
+    running sorts go on and the next start adopts them.
+    """
+    settings = settings_from(**arguments)
+    # Late: the whole service with its science stack; the other commands must stay quick.
+    from spikefleet.deploy import embedded  # noqa: PLC0415
+
+    context.exit(embedded.serve(settings))

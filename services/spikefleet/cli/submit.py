@@ -1,0 +1,118 @@
+"""``spikefleet submit``: recordings in, runs out. Turns options into name, preset and overrides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from spikefleet.cli.connection import connected, transfers
+from spikefleet.cli.following import exit_code, follow
+from spikefleet.cli.options import address_option, output_option, parse_overrides, set_option
+from spikefleet.cli.printing import Output, console, runs_table
+from spikefleet.client.sorting import DEFAULT_PROJECT
+from spikefleet.client.views import BatchView
+from spikefleet.core.submissions import RecordingName, safe_part
+
+
+@dataclass(frozen=True)
+class Hand:
+    """What ``submit`` was given: the options, under their own names."""
+
+    paths: tuple[Path, ...]
+    sorter: str
+    preset: str
+    overrides: tuple[str, ...]
+    streams: tuple[str, ...]
+    project: str
+    session: str
+    name: str
+    in_place: bool | None
+
+    def chosen_preset(self) -> str:
+        """The preset's name; every sorter has one of its own name."""
+        if self.sorter and self.preset:
+            raise click.UsageError("give --sorter or --preset, not both")
+        return self.preset or self.sorter or "kilosort4"
+
+    def names(self) -> list[RecordingName]:
+        """An address for every path; what was not given comes from the path."""
+        if self.name and len(self.paths) > 1:
+            raise click.UsageError("--name names one recording; leave it out for several paths")
+        try:
+            return [
+                RecordingName(
+                    self.project or DEFAULT_PROJECT,
+                    self.session or safe_part(path.parent.name or "root"),
+                    self.name or safe_part(path.name),
+                )
+                for path in (path.expanduser().absolute() for path in self.paths)
+            ]
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--sorter", default="", help="Sorter to use.  [default: kilosort4]")
+@click.option("--preset", default="", help="Named configuration to start from.")
+@set_option
+@click.option("--stream", "streams", multiple=True, help="Only this well or probe; repeatable.")
+@click.option("--project", default="", help="First part of the recording's address.")
+@click.option("--session", default="", help="Second part.  [default: the folder's name]")
+@click.option("--name", default="", help="Third part.  [default: the file's name]")
+@click.option(
+    "--in-place/--upload",
+    default=None,
+    help="Leave the bytes where they are, or copy them to the service. "
+    "[default: leave them when the service is on this machine]",
+)
+@click.option("--watch", is_flag=True, help="Follow the runs until they end.")
+@address_option
+@output_option
+@click.pass_context
+def submit(
+    context: click.Context, /, address: str | None, output: str, watch: bool, **given: Any
+) -> None:
+    """Have the recordings at PATHS sorted, one run per stream.
+
+    The same recording and configuration submitted twice is one run.
+    """
+    hand, out = Hand(**given), Output(output)
+    names, preset = hand.names(), hand.chosen_preset()
+    overrides = parse_overrides(hand.overrides)
+    with connected(address) as client:
+        with transfers(out) as progress:
+            recordings = [
+                client.add_recording(path, name=name, in_place=hand.in_place, progress=progress)
+                for path, name in zip(hand.paths, names, strict=True)
+            ]
+        batch = client.sort(
+            [recording.recording_id for recording in recordings],
+            preset,
+            streams=hand.streams,
+            overrides=overrides,
+            label=", ".join(str(name) for name in names),
+        )
+        if not watch:
+            out.emit(batch.to_json(), runs_table(batch.runs), _hint(batch))
+            return
+        out.line(batch.to_json())
+        out.say(_hint(batch).plain)
+        runs = follow(client, batch.run_ids, out)
+        if not out.is_json:
+            console().print(runs_table(runs))
+    context.exit(exit_code(runs))
+
+
+def _hint(batch: BatchView) -> Text:
+    old = len(batch.existing_run_ids)
+    known = f" ({old} of them known before)" if old else ""
+    return Text(
+        f"{batch.batch_id}: {len(batch.runs)} run(s){known}. "
+        f"Follow with: spikefleet watch {' '.join(batch.run_ids[:6])}",
+        style="dim",
+    )

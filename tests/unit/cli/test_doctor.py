@@ -1,0 +1,57 @@
+"""doctor: what it finds on this machine, and what it says when a machine is not fit."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from spikefleet.cli.doctor import examine
+from spikefleet.cli.main import cli
+from spikefleet.core.backends.catalogue import BACKENDS
+from spikefleet.deploy.settings import Settings
+
+
+def test_a_fit_machine_ends_0_and_names_every_sorter(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["doctor", "--data", str(tmp_path), "--output", "json"])
+    found = json.loads(done.stdout)
+    assert done.exit_code == 0, found
+    assert found["healthy"] is True
+    assert set(BACKENDS) <= {check["name"] for check in found["checks"]}
+
+
+def test_a_data_folder_that_is_a_file_is_fatal_and_has_a_next_step(tmp_path: Path) -> None:
+    occupied = tmp_path / "data"
+    occupied.write_text("not a folder")
+    (disk,) = [
+        check for check in examine(Settings(data_dir=occupied / "store")) if check.name == "disk"
+    ]
+    assert disk.level == "fail"
+    assert "--data" in disk.next_step
+
+
+def test_an_unfit_machine_ends_1(tmp_path: Path) -> None:
+    occupied = tmp_path / "data"
+    occupied.write_text("not a folder")
+    done = CliRunner().invoke(cli, ["doctor", "--data", str(occupied / "store")])
+    assert done.exit_code == 1
+    assert "fail" in done.stdout
+
+
+def test_an_empty_plugin_folder_is_warned_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HDF5_PLUGIN_PATH", str(tmp_path))
+    (plugin,) = [c for c in examine(Settings(data_dir=tmp_path)) if c.name == "hdf5 plugin"]
+    assert plugin.level == "warn"
+    assert plugin.next_step
+
+
+def test_nothing_is_written_by_looking(tmp_path: Path) -> None:
+    list(examine(Settings(data_dir=tmp_path / "not-there")))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_problem_has_a_next_step(tmp_path: Path) -> None:
+    for check in examine(Settings(data_dir=tmp_path)):
+        assert (check.level == "ok") == (check.next_step == ""), check

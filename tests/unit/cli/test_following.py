@@ -1,0 +1,62 @@
+"""What a watched run says of itself, and what its end means to a shell."""
+
+import pytest
+from tests.support.runs import make_run, make_view
+
+from spikefleet.cli.following import exit_code, what_it_says
+from spikefleet.cli.options import ExitCode
+from spikefleet.core.failures.codes import FailureCode, RunStatus
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import RunState
+
+
+def test_a_running_sort_tells_step_spikes_memory_and_time_left() -> None:
+    progress = {
+        "step": "template learning",
+        "fraction": 0.5,
+        "spike_count": 12345,
+        "memory_bytes": 2e9,
+        "eta_s": 95.0,
+    }
+    assert what_it_says(make_run(progress=progress)) == (
+        "running sort, template learning, 50%, 12,345 spikes, 2.0 GB, 1 min 35 s left"
+    )
+
+
+def test_what_is_unknown_is_left_out() -> None:
+    assert what_it_says(make_run(progress={})) == "running sort"
+
+
+def test_a_success_tells_how_many_units_were_kept() -> None:
+    result = {"n_units_sorted": 9, "n_units_curated": 7}
+    run = make_run(state=RunState.SUCCEEDED, result=result)
+    assert what_it_says(run) == "succeeded: 7 of 9 units kept"
+
+
+def test_an_end_with_a_failure_tells_its_sentence() -> None:
+    run = make_run(
+        state=RunState.SKIPPED,
+        status=RunStatus.INPUT_ERROR,
+        failure=Failure(FailureCode.INPUT_MISSING, "There is no file at /data/a.nwb."),
+    )
+    assert what_it_says(run) == "input_error: There is no file at /data/a.nwb."
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "code"),
+    [
+        (RunState.SUCCEEDED, RunStatus.SUCCESS, ExitCode.DONE),
+        (RunState.SKIPPED, RunStatus.UNSORTABLE, ExitCode.DONE),
+        (RunState.SKIPPED, RunStatus.INPUT_ERROR, ExitCode.RUN_FAILED),
+        (RunState.FAILED, RunStatus.FAILED, ExitCode.RUN_FAILED),
+        (RunState.CANCELLED, RunStatus.CANCELLED, ExitCode.RUN_FAILED),
+    ],
+)
+def test_an_end_has_one_exit_code(state: RunState, status: RunStatus, code: ExitCode) -> None:
+    assert exit_code([make_view(state=state, status=status)]) is code
+
+
+def test_one_failed_run_among_many_fails_the_command() -> None:
+    good = make_view(state=RunState.SUCCEEDED, status=RunStatus.SUCCESS)
+    bad = make_view(state=RunState.FAILED, status=RunStatus.FAILED)
+    assert exit_code([good, bad, good]) is ExitCode.RUN_FAILED

@@ -1,0 +1,109 @@
+"""The command table: exit codes and errors, for people and for programs."""
+
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from spikefleet.cli.main import cli
+
+ASKING = [
+    ["status", "run-1"],
+    ["watch", "run-1"],
+    ["list"],
+    ["cancel", "run-1"],
+    ["retry", "run-1"],
+    ["fetch", "run-1"],
+    ["report", "run-1"],
+    ["holds"],
+    ["release", "kilosort4"],
+]
+
+
+@pytest.fixture(scope="module")
+def nobody() -> str:
+    """An address where nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def _run_process(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from spikefleet.cli.main import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_a_process_ends_3_when_nobody_answers_and_says_what_to_do(nobody: str) -> None:
+    done = _run_process("status", "run-1", "--address", nobody)
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert nobody in done.stderr
+    assert "Next: Start it with `spikefleet serve`" in done.stderr
+
+
+def test_a_process_ends_2_on_wrong_usage() -> None:
+    done = _run_process("status")
+    assert done.returncode == 2
+    assert "Missing argument 'RUN'" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["status", "list", "fetch", "report"])
+def test_a_program_is_told_that_nobody_answers(verb: str, nobody: str) -> None:
+    arguments = next(arguments for arguments in ASKING if arguments[0] == verb)
+    done = CliRunner().invoke(cli, [*arguments, "--address", nobody, "--output", "json"])
+    assert done.exit_code == 3, done.output
+    error = json.loads(done.stdout)["error"]
+    assert error["code"] == "UNREACHABLE"
+    assert error["exit_code"] == 3
+    assert error["message"]
+    assert error["next_step"]
+
+
+@pytest.mark.parametrize("arguments", ASKING, ids=lambda a: a[0])
+def test_every_command_offers_json(arguments: list[str]) -> None:
+    done = CliRunner().invoke(cli, [arguments[0], "--help"])
+    assert done.exit_code == 0
+    assert "--output [text|json]" in done.stdout
+
+
+def test_wrong_usage_is_a_document_for_a_program() -> None:
+    done = CliRunner().invoke(cli, ["statsu", "run-1", "--output=json"])
+    assert done.exit_code == 2
+    error = json.loads(done.stdout)["error"]
+    assert error["code"] == "usage"
+    assert "statsu" in error["message"]
+    assert "--help" in error["next_step"]
+
+
+def test_a_setting_that_does_not_exist_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPIKEFLEET_ADRESS", "127.0.0.1:1")
+    done = CliRunner().invoke(cli, ["list"])
+    assert done.exit_code == 2
+    assert "SPIKEFLEET_ADRESS is not a setting" in done.stderr
+
+
+def test_the_address_comes_from_the_settings(monkeypatch: pytest.MonkeyPatch, nobody: str) -> None:
+    monkeypatch.setenv("SPIKEFLEET_ADDRESS", nobody)
+    done = CliRunner().invoke(cli, ["list"])
+    assert done.exit_code == 3
+    assert nobody in done.stderr
+
+
+def test_the_version_is_the_distributions() -> None:
+    done = CliRunner().invoke(cli, ["--version"])
+    assert done.exit_code == 0
+    assert done.stdout.startswith("spikefleet, version ")
+
+
+def test_every_verb_of_the_client_is_a_command() -> None:
+    verbs = {"submit", "list", "status", "watch", "cancel", "retry", "fetch", "report"}
+    local = {"serve", "inspect", "simulate", "doctor", "demo"}
+    assert verbs | local | {"holds", "release"} == set(cli.commands)

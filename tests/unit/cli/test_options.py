@@ -1,0 +1,36 @@
+"""Options shared by the commands."""
+
+import click
+import pytest
+
+from spikefleet.cli.options import parse_overrides, settings_from
+
+
+def test_values_that_are_json_are_taken_as_such() -> None:
+    given = ["snr_min=5.5", "curate=false", "freq_min=null", "label=control", 'ks={"nblocks": 0}']
+    assert parse_overrides(given) == {
+        "snr_min": 5.5,
+        "curate": False,
+        "freq_min": None,
+        "label": "control",
+        "ks": {"nblocks": 0},
+    }
+
+
+def test_only_the_first_equals_sign_divides() -> None:
+    assert parse_overrides(["note=a=b"]) == {"note": "a=b"}
+
+
+@pytest.mark.parametrize("pair", ["snr_min", "=5", " =5"])
+def test_an_override_without_name_or_value_is_wrong_usage(pair: str) -> None:
+    with pytest.raises(click.UsageError, match="name=value"):
+        parse_overrides([pair])
+
+
+def test_a_bad_setting_is_wrong_usage_and_names_it() -> None:
+    with pytest.raises(click.UsageError, match="cpu_slots"):
+        settings_from(cpu_slots=-1)
+
+
+def test_an_option_that_was_not_given_leaves_the_default() -> None:
+    assert settings_from(address=None).address == settings_from().address

@@ -1,0 +1,102 @@
+"""How answers look to people."""
+
+from datetime import timedelta
+
+import pytest
+from rich.console import Console
+from tests.support.runs import CREATED, make_run, make_view
+
+from spikefleet.cli.printing import (
+    attempts_table,
+    bytes_text,
+    decisions_table,
+    duration_text,
+    failure_lines,
+    runs_table,
+    state_text,
+)
+from spikefleet.core.attempts import AttemptState, Stage
+from spikefleet.core.failures.codes import FailureCode, RunStatus
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import Attempt, RunEvent, RunState
+
+FAILURE = Failure(FailureCode.INSUFFICIENT_ACTIVITY, "Only 3 threshold crossings in 60 s.")
+
+
+def _seen(renderable: object) -> str:
+    screen = Console(width=160, record=True, file=None, quiet=False, force_terminal=False)
+    with screen.capture() as capture:
+        screen.print(renderable)
+    return capture.get()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "–"), (3.21, "3.2 s"), (42.0, "42 s"), (95.0, "1 min 35 s"), (7500.0, "2 h 5 min")],
+)
+def test_durations_are_written_as_people_say_them(seconds: float | None, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(None, "–"), (12, "12 B"), (1500, "1.5 kB"), (2.5e9, "2.5 GB"), (3e12, "3.0 TB")],
+)
+def test_sizes_are_written_in_decimal_units(size_bytes: float | None, text: str) -> None:
+    assert bytes_text(size_bytes) == text
+
+
+def test_an_unsortable_run_shows_its_status_not_a_failure() -> None:
+    run = make_run(state=RunState.SKIPPED, status=RunStatus.UNSORTABLE, failure=FAILURE)
+    assert state_text(run).plain == "skipped (unsortable)"
+
+
+def test_a_failure_is_a_sentence_and_a_next_step() -> None:
+    text = failure_lines(FAILURE).plain
+    assert text.startswith("Only 3 threshold crossings in 60 s.\nNext: ")
+    assert FAILURE.row.next_step in text
+
+
+def test_a_run_shows_how_far_it_is_and_then_what_it_found() -> None:
+    seen = _seen(
+        runs_table(
+            [
+                make_view(progress={"fraction": 0.42}),
+                make_view(state=RunState.SUCCEEDED, result={"n_units_curated": 7}),
+            ]
+        )
+    )
+    assert "sort 42%" in seen
+    assert "7 units" in seen
+
+
+def test_attempts_tell_what_failed_and_what_was_changed() -> None:
+    attempt = Attempt(
+        "attempt-1",
+        "run-1",
+        Stage.SORT,
+        2,
+        "s-1-sort-2",
+        AttemptState.FAILED,
+        {"batch_size": 30000},
+        CREATED,
+        CREATED + timedelta(seconds=95),
+        FAILURE,
+    )
+    seen = _seen(attempts_table([attempt]))
+    for text in ("sort", "2", "failed", "1 min 35 s", "insufficient_activity", "batch_size=30000"):
+        assert text in seen
+
+
+def test_only_decisions_are_listed_with_rule_and_reason() -> None:
+    events = [
+        RunEvent(1, "run-1", "run.created", {}, CREATED),
+        RunEvent(
+            2, "run-1", "decision.skip", {"rule_id": "biology", "reason": "Too quiet."}, CREATED
+        ),
+    ]
+    made = decisions_table(events)
+    assert made.row_count == 1
+    seen = _seen(made)
+    for text in ("skip", "biology", "Too quiet."):
+        assert text in seen

@@ -1,0 +1,60 @@
+"""submit: how paths and options become names and presets."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from spikefleet.cli.submit import Hand
+
+
+def _hand(*paths: str, **options: Any) -> Hand:
+    defaults: dict[str, Any] = {
+        "sorter": "",
+        "preset": "",
+        "overrides": (),
+        "streams": (),
+        "project": "",
+        "session": "",
+        "name": "",
+        "in_place": None,
+    }
+    return Hand(tuple(Path(path) for path in paths), **{**defaults, **options})
+
+
+def test_what_was_not_named_comes_from_the_path() -> None:
+    (name,) = _hand("/data/2026-11-20/culture_3.raw.h5").names()
+    assert str(name) == "default/2026-11-20/culture_3.raw.h5"
+
+
+def test_options_name_the_recording() -> None:
+    (name,) = _hand("/data/a.nwb", project="organoids", session="d42", name="slice-1").names()
+    assert str(name) == "organoids/d42/slice-1"
+
+
+def test_one_name_cannot_be_given_to_two_recordings() -> None:
+    with pytest.raises(click.UsageError, match="--name"):
+        _hand("/data/a.nwb", "/data/b.nwb", name="same").names()
+
+
+def test_a_part_that_is_no_name_is_wrong_usage() -> None:
+    with pytest.raises(click.UsageError, match="not a valid part"):
+        _hand("/data/a.nwb", project="no spaces please").names()
+
+
+@pytest.mark.parametrize(
+    ("options", "preset"),
+    [
+        ({}, "kilosort4"),
+        ({"sorter": "lupin"}, "lupin"),
+        ({"preset": "rt_sort_mea"}, "rt_sort_mea"),
+    ],
+)
+def test_a_sorters_name_is_a_preset(options: dict[str, str], preset: str) -> None:
+    assert _hand("/data/a.nwb", **options).chosen_preset() == preset
+
+
+def test_sorter_and_preset_exclude_each_other() -> None:
+    with pytest.raises(click.UsageError, match="not both"):
+        _hand("/data/a.nwb", sorter="lupin", preset="kilosort4").chosen_preset()
