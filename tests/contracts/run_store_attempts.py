@@ -132,6 +132,12 @@ class AttemptContract(DatabaseFixtures):
         assert store.get_run(run.run_id) == run
         assert store.live_attempts() == [attempt]
 
+    def test_a_run_without_an_attempt_is_not_running(self, store: RunStore) -> None:
+        run = seed(store)
+        with pytest.raises(IllegalMoveError, match="intend_attempt"):
+            store.move_run(run, RunState.RUNNING, kind="x")
+        assert store.get_run(run.run_id) == run
+
     def test_progress_is_no_history(self, store: RunStore) -> None:
         run, attempt = store.intend_attempt(seed(store), Stage.SORT)
         last = store.last_seq()

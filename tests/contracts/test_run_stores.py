@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tests.contracts.run_store import RunStoreContract
 from tests.contracts.run_store_attempts import AttemptContract
+from tests.contracts.run_store_history import RunHistoryContract
 from tests.support.postgres import postgres_server, postgres_url
 
 __all__ = ["postgres_server", "postgres_url"]  # fixtures
@@ -36,3 +37,11 @@ class TestAttemptsOnSqlite(_OnSqlite, AttemptContract):
 
 class TestAttemptsOnPostgres(_OnPostgres, AttemptContract):
     pass
+
+
+class TestRunHistoryOnSqlite(_OnSqlite, RunHistoryContract):
+    pass
+
+
+class TestRunHistoryOnPostgres(_OnPostgres, RunHistoryContract):
+    max_examples = 10

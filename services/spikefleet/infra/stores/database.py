@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, create_engine, event, func, make_url, select, text
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NotSupportedError,
+    ProgrammingError,
+)
 
 from spikefleet.core.failures.errors import StorageUnavailableError
 from spikefleet.infra.stores.migrations import DIALECT_TYPES, MIGRATIONS, Migration
@@ -27,6 +34,8 @@ Clock = Callable[[], datetime]
 
 _BUSY_TIMEOUT_MS = 30_000
 _WRITER_LOCK = 0x5350_494B  # any constant: the key of the advisory lock all our writers share
+# The database understood us and says no: a bug of ours, not an outage.
+_OUR_MISTAKES = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
 
 
 class SchemaTooNewError(RuntimeError):
@@ -131,7 +140,9 @@ class Database:
     def _failures(self, operation: str) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, InterfaceError) as error:
+        except _OUR_MISTAKES:
+            raise
+        except DBAPIError as error:
             raise StorageUnavailableError(
                 f"the database {self.name} refused a {operation}: {error.orig}. Check that it is "
                 "reachable, writable and has free space",

@@ -13,7 +13,7 @@ DIALECT_TYPES: Mapping[str, Mapping[str, str]] = {
     "sqlite": {
         "json": "JSON",
         "time": "TIMESTAMP",
-        "sequence_key": "INTEGER PRIMARY KEY AUTOINCREMENT",
+        "sequence_key": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT",
     },
     "postgresql": {
         "json": "JSONB",

@@ -132,12 +132,15 @@ class RunStore(RunReader):
     ) -> Run:
         """Move a run and write the event ``kind``; return the run as it is now.
 
-        A run with a live attempt moves by ``finish_attempt`` only. Raises IllegalMoveError,
+        A run is RUNNING exactly while it has a live attempt: ``intend_attempt`` and
+        ``finish_attempt`` alone begin and end that. Raises IllegalMoveError,
         StaleRunError (it changed since ``run`` was read), RunNotFoundError; nothing is written.
         """
         line = EventLine(run.run_id, kind, body or {}, str(run.state), str(to))
         with self._change() as (connection, now):
             moved = write_move(connection, run, line, changes or RunChanges(), now)
+            if to is RunState.RUNNING:
+                raise IllegalMoveError(f"run {run.run_id} runs by intend_attempt only")
             live = read_live_attempts(connection, run.run_id)
             if live:
                 raise IllegalMoveError(

@@ -1,0 +1,79 @@
+"""Recordings: one row for one name with the same bytes, never changed."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.support.postgres import postgres_server, postgres_url
+
+from spikefleet.core.submissions import ManifestFile, Recording, RecordingName, digest_manifest
+from spikefleet.infra.stores.database import Database
+from spikefleet.infra.stores.recordings import RecordingNotFoundError, RecordingStore
+
+__all__ = ["postgres_server", "postgres_url"]  # fixtures
+
+FILES = (ManifestFile("a/data.raw", 3_000_000_000, "0" * 64), ManifestFile("meta", 2, "1" * 64))
+RECORDING = Recording(
+    recording_id="rec-1",
+    name=RecordingName("retina", "monday", "well-A1"),
+    files=FILES,
+    digest=digest_manifest(FILES),
+    location="recordings/rec-1/files",
+    entry="a/data.raw",
+)
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RecordingStore]:
+    sqlite = request.param == "sqlite"
+    url = (
+        f"sqlite:///{tmp_path / 'state.db'}" if sqlite else request.getfixturevalue("postgres_url")
+    )
+    database = Database(url)
+    database.migrate()
+    yield RecordingStore(database, lambda: NOW)
+    database.close()
+
+
+def test_a_recording_comes_back_as_it_was_accepted(store: RecordingStore) -> None:
+    assert store.add(RECORDING) == RECORDING
+    assert store.get("rec-1") == RECORDING
+    assert store.accepted_at("rec-1") == NOW
+
+
+def test_the_same_bytes_under_the_same_name_are_one_recording(store: RecordingStore) -> None:
+    store.add(RECORDING)
+    assert store.add(replace(RECORDING, recording_id="rec-2")) == RECORDING
+
+
+def test_the_same_bytes_under_another_name_are_another_recording(store: RecordingStore) -> None:
+    other = replace(RECORDING, recording_id="rec-2", name=RecordingName("retina", "x", "y"))
+    store.add(RECORDING)
+    assert store.add(other) == other
+    assert store.find_by_digest(RECORDING.digest) == other
+
+
+def test_a_missing_recording_is_always_new(store: RecordingStore) -> None:
+    first, second = (
+        replace(RECORDING, recording_id=f"rec-{n}", files=(), digest="", missing=True)
+        for n in (1, 2)
+    )
+    assert (store.add(first), store.add(second)) == (first, second)
+    assert store.find_by_digest("") is None
+
+
+def test_two_rigs_with_the_same_bytes_get_one_recording(store: RecordingStore) -> None:
+    offers = [replace(RECORDING, recording_id=f"rec-{n}") for n in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        assert len({stored.recording_id for stored in pool.map(store.add, offers)}) == 1
+
+
+def test_an_unknown_recording_is_named(store: RecordingStore) -> None:
+    for call in (store.get, store.accepted_at):
+        with pytest.raises(RecordingNotFoundError, match="rec-absent"):
+            call("rec-absent")
+    assert store.find_by_digest("0" * 64) is None
