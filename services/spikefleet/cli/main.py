@@ -127,3 +127,7 @@ for _command in (serve, submit, *COMMANDS, fetch, report, inspect, simulate, doc
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the ``spikefleet`` command."""
     cli(args=None if arguments is None else list(arguments), prog_name="spikefleet")
+
+
+if __name__ == "__main__":
+    main()

@@ -21,16 +21,31 @@ from spikefleet.cli.options import settings_from
 @click.option("--cpu-slots", type=int, help="Sorts at once without a GPU; 0: half the cores.")
 @click.option("--gpu-slots", type=int, help="Sorts at once on a GPU each; -1: one per GPU.")
 @click.option("--metrics-port", type=int, help="Port of /metrics; 0 takes a free one.")
+@click.option(
+    "--stop-attempts-on-exit",
+    is_flag=True,
+    default=None,
+    help="Stop running sorts with the service; otherwise the next start adopts them.",
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="How logs are written.")
+@click.option(
+    "--stop-attempts-on-exit/--leave-attempts-running",
+    default=None,
+    help="What happens to running sorts when the service ends.",
+)
 @click.pass_context
 def serve(context: click.Context, /, **arguments: Any) -> None:
     """Run the service on this machine.
 
     Every option is also a setting, SPIKEFLEET_<NAME>. Ctrl-C or SIGTERM drains calls in flight;
-    running sorts go on and the next start adopts them.
+    running sorts go on and the next start adopts them, unless they are to be stopped.
     """
     settings = settings_from(**arguments)
     # Late: the whole service with its science stack; the other commands must stay quick.
-    from spikefleet.deploy import embedded  # noqa: PLC0415
+    from spikefleet.deploy.embedded import serve as serve_until_stopped  # noqa: PLC0415
+    from spikefleet.deploy.service_file import DataFolderBusyError  # noqa: PLC0415
 
-    context.exit(embedded.serve(settings))
+    try:
+        context.exit(serve_until_stopped(settings))
+    except DataFolderBusyError as error:
+        raise click.UsageError(str(error)) from error
