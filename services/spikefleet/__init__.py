@@ -1,1 +1,30 @@
-"""spikefleet: a spike-sorting service for a whole neuroscience facility."""
+"""spikefleet: a spike-sorting service for a whole neuroscience facility.
+
+``sort_recording`` and ``sort_multistream`` sort from a notebook; ``SortingClient`` talks to a
+service. They are loaded when first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spikefleet.client.sorting import SortingClient
+    from spikefleet.deploy.notebook import RecordingResult, sort_multistream, sort_recording
+
+__all__ = ["RecordingResult", "SortingClient", "sort_multistream", "sort_recording"]
+
+_HOMES = {
+    "SortingClient": "spikefleet.client.sorting",
+    "RecordingResult": "spikefleet.deploy.notebook",
+    "sort_multistream": "spikefleet.deploy.notebook",
+    "sort_recording": "spikefleet.deploy.notebook",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

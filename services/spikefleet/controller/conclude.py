@@ -33,7 +33,6 @@ from spikefleet.infra.stores.run_records import AttemptEnd, RunChanges
 from spikefleet.infra.stores.runs import RunStore
 
 _REPORT_TRIES = 2
-_POINTER_NAMES = {Stage.SORT: "sort_prefix", Stage.CURATE: "curation_prefix"}
 _RETRIES = frozenset({Action.RETRY_SAME, Action.RETRY_SCALED, Action.RETRY_ELSEWHERE})
 
 
@@ -46,6 +45,7 @@ class Conclusions:
     counts: OutcomeCounts
     policy: Callable[[Run], Policy]
     clock: Callable[[], datetime]
+    memory_limit_bytes: int = 0
 
     def sort_ended(self, run: Run, attempt: Attempt, verdict: Verdict) -> None:
         """Record the end of a sort attempt as the judge saw it."""
@@ -127,18 +127,21 @@ class Conclusions:
         self.counts.run_ended(run, RunStatus.CANCELLED, self.clock())
 
     def _decide(self, run: Run, attempt: Attempt, failure: Failure) -> Decision:
+        since = str(run.result.get("retried_at", ""))
         history = tuple(
-            PastAttempt(stage=str(past.stage), code=past.failure.code, params=dict(past.params))
+            PastAttempt(str(past.stage), past.failure.code, dict(past.params))
             for past in self.runs.attempts_of(run.run_id)
             if past.failure is not None
             and past.stage is attempt.stage
             and past.attempt_id != attempt.attempt_id
+            and past.created_at.isoformat() >= since
         )
         context = DecisionContext(
             stage=str(attempt.stage),
             params=dict(attempt.params),
             config=run.config,
             ladder=BACKENDS[run.backend].ladder,
+            memory_limit_bytes=self.memory_limit_bytes,
         )
         return decide(failure, history, self.policy(run), context)
 
@@ -146,7 +149,8 @@ class Conclusions:
         self, run: Run, failure: Failure, decision: Decision, result: dict[str, Any]
     ) -> RunChanges:
         if decision.action in _RETRIES or decision.action is Action.REQUEUE:
-            result["params"] = {**run.result.get("params", {}), **decision.changes}
+            result["params"] = dict(decision.changes)
+            result["result_affecting"] = decision.result_affecting
             return RunChanges(
                 failure=failure,
                 result=result,

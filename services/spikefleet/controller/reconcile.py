@@ -121,6 +121,8 @@ class Reconciler:
         source = runs.find_sorted(run.sort_digest)
         if source is None or source.run_id == run.run_id:
             return runs.sorting_now(run.sort_digest, run.run_id)
+        if source.result.get("result_affecting"):
+            return False  # its spikes are those of changed parameters, not of this configuration
         kept = ("sort_prefix", "n_units_sorted", "n_spikes", "duration_s", "versions")
         result = {key: source.result[key] for key in kept if key in source.result}
         runs.move_run(

@@ -20,6 +20,7 @@ from spikefleet.api.v1 import (
 from spikefleet.controller.requests import BatchWish, Requests, summarise
 from spikefleet.core.runs import Run, RunState
 from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.run_records import BatchRecord
 from spikefleet.infra.stores.runs import RunStore
 
@@ -202,3 +203,23 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
         """Look at once; the outcome itself is read where it is on record."""
         self._wake()
         return runner_pb2.ReportOutcomeResponse()
+
+
+def registrations(
+    runs: RunStore, requests: Requests, wake: Callable[[], None]
+) -> list[Registration]:
+    """Return both doors as services to serve."""
+    services = controller_pb2.DESCRIPTOR.services_by_name
+    reports = runner_pb2.DESCRIPTOR.services_by_name
+    return [
+        Registration(
+            services["ControllerService"].full_name,
+            ControllerServicer(runs, requests, wake),
+            controller_pb2_grpc.add_ControllerServiceServicer_to_server,
+        ),
+        Registration(
+            reports["RunReportService"].full_name,
+            RunReportServicer(runs, wake),
+            runner_pb2_grpc.add_RunReportServiceServicer_to_server,
+        ),
+    ]

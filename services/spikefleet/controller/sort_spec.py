@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec, InputFile, Stage
 from spikefleet.core.backends.catalogue import BACKENDS
+from spikefleet.core.policy.decide import apply_changes
 from spikefleet.core.runs import Attempt, Run
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.artifacts import attempt_prefix, recording_prefix
@@ -50,7 +49,7 @@ class SortSpecs:
             recording=recording.entry,
             stream=run.stream,
             inputs=input_files(recording),
-            config=with_params(run.config, attempt.params),
+            config=apply_changes(run.config, attempt.params),
             artifacts_url=self.artifacts_url,
             artifacts_prefix=attempt_prefix(run.run_id, Stage.SORT, attempt.number),
             report_address=self.report_address,
@@ -76,13 +75,3 @@ def input_files(recording: Recording) -> tuple[InputFile, ...]:
         )
         for file in recording.files
     )
-
-
-def with_params(config: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration with a retry's sorter parameters laid over the run's own."""
-    changed = {group: dict(values) for group, values in config.items()}
-    sorter_params = params.get("sorter_params")
-    if sorter_params:
-        sorter = changed.setdefault("sorter", {})
-        sorter["sorter_params"] = {**(sorter.get("sorter_params") or {}), **sorter_params}
-    return changed

@@ -1,0 +1,1 @@
+"""Measurements: ratios within one run, against the peer or the physical limit."""

@@ -1,0 +1,228 @@
+"""Every room in one process on one machine: SQLite, a local folder, child processes.
+
+Chooses the adapters and wires the rooms; the rooms talk to each other over the same gRPC as they
+would in a cluster. Ends in order: no new calls, streams told, the loop stopped; running sorts go on
+unless the settings say otherwise, and the next start adopts them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from spikefleet.client.rooms import ControllerRoom, CurationRoom, PreflightRoom, ReporterRoom
+from spikefleet.controller import servicer as controller_door
+from spikefleet.controller.conclude import Conclusions
+from spikefleet.controller.outcome_counts import OutcomeCounts, store_gauges
+from spikefleet.controller.reconcile import ReconcileLoop, ReconcileParts, Reconciler
+from spikefleet.controller.requests import Requests
+from spikefleet.controller.room_calls import RoomCalls
+from spikefleet.controller.sort_spec import SortLimits, SortSpecs
+from spikefleet.controller.stage_calls import StageCalls
+from spikefleet.core import telemetry
+from spikefleet.core.policy.decide import Policy
+from spikefleet.curation import servicer as curation_door
+from spikefleet.deploy.machine import Machine, look_at_machine
+from spikefleet.deploy.service_file import announce, claim, withdraw
+from spikefleet.deploy.settings import Settings, base_environment
+from spikefleet.infra.launchers.base import Phase
+from spikefleet.infra.launchers.process import ProcessLauncher
+from spikefleet.infra.logs import configure_logging
+from spikefleet.infra.metrics import Metrics
+from spikefleet.infra.rpc.server import Registration, RpcServer, ServerOptions
+from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.database import Database, utc_now
+from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.infra.stores.runs import RunStore
+from spikefleet.infra.stores.uploads import UploadStore
+from spikefleet.infra.workers import WorkerPool
+from spikefleet.ingest import servicer as ingest_door
+from spikefleet.preflight import servicer as preflight_door
+from spikefleet.reporter import servicer as reporter_door
+
+log = logging.getLogger(__name__)
+
+_STOP_GRACE_S = 20.0
+
+
+@dataclass
+class Stores:
+    """The adapters of one data folder."""
+
+    settings: Settings
+    database: Database = field(init=False)
+    runs: RunStore = field(init=False)
+    recordings: RecordingStore = field(init=False)
+    uploads: UploadStore = field(init=False)
+    artifacts: LocalArtifacts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.database = Database(self.settings.resolved_database_url)
+        self.database.migrate()
+        self.runs = RunStore(self.database)
+        self.recordings = RecordingStore(self.database)
+        self.uploads = UploadStore(self.database)
+        self.artifacts = LocalArtifacts(self.settings.data_dir / "artifacts")
+
+
+class EmbeddedService:
+    """All rooms, wired. ``address`` must be free: rooms dial it before it is served."""
+
+    def __init__(self, settings: Settings, machine: Machine, stack: ExitStack) -> None:
+        self.settings = settings
+        self.address = _concrete(settings.address)
+        self.metrics = Metrics()
+        self._stack = stack
+        self._stores = Stores(settings)
+        stack.callback(self._stores.database.close)
+        slots = machine.slots(cpu_slots=settings.cpu_slots, gpu_slots=settings.gpu_slots)
+        self._launcher = ProcessLauncher(
+            settings.data_dir / "attempts",
+            slots,
+            environment=base_environment(),
+            gpu_ids=machine.gpu_ids,
+        )
+        self._limits = SortLimits(
+            memory_limit_bytes=settings.attempt_memory_bytes,
+            deadline_s=settings.attempt_deadline_s,
+            gpus=slots.gpu,
+            cpus_per_attempt=max(1, machine.cores // max(slots.cpu, 1)),
+        )
+        self._workers = WorkerPool(1)
+        stack.callback(self._workers.close)
+        self.loop = self._reconcile_loop()
+        self.server = RpcServer(
+            self.address,
+            self._registrations(),
+            ServerOptions(meter=self.metrics, reflection=settings.reflection),
+        )
+        self.metrics.collect_from(store_gauges(self._stores.runs))
+
+    def stop_attempts(self) -> None:
+        """End every running sort and wait for its outcome; the next start tries them again."""
+        deadline = time.monotonic() + _STOP_GRACE_S + 5.0
+        asked: set[str] = set()
+        while time.monotonic() < deadline:
+            running = {
+                name
+                for name, observation in self._launcher.observe().items()
+                if observation.phase in (Phase.PENDING, Phase.RUNNING)
+            }
+            if not running:
+                return
+            for name in running - asked:
+                self._launcher.stop(name, grace_s=_STOP_GRACE_S)
+            asked |= running
+            time.sleep(0.2)
+
+    def _reconcile_loop(self) -> ReconcileLoop:
+        stores = self._stores
+        calls = StageCalls(self._room_calls().call, wake=lambda: self.loop.wake())
+        self._stack.callback(calls.close)
+        counts = OutcomeCounts(self.metrics, utc_now)
+        parts = ReconcileParts(
+            runs=stores.runs,
+            artifacts=stores.artifacts,
+            launcher=self._launcher,
+            calls=calls,
+            specs=SortSpecs(stores.recordings, stores.artifacts.url, self.address, self._limits),
+            conclusions=Conclusions(
+                stores.runs,
+                stores.artifacts,
+                counts,
+                policy=lambda run: Policy.from_config(run.config),
+                clock=utc_now,
+                memory_limit_bytes=self._limits.memory_limit_bytes,
+            ),
+            clock=utc_now,
+            on_error=lambda: self.metrics.add(telemetry.RECONCILE_ERRORS),
+            on_round=lambda: self.metrics.set(telemetry.RECONCILE_AGE, utc_now().timestamp()),
+        )
+        return ReconcileLoop(Reconciler(parts), interval_s=self.settings.reconcile_interval_s)
+
+    def _room_calls(self) -> RoomCalls:
+        rooms = RoomCalls(
+            self._stores.runs,
+            self._stores.recordings,
+            PreflightRoom(self.address),
+            CurationRoom(self.address),
+            ReporterRoom(self.address),
+        )
+        for room in (rooms.preflight, rooms.curation, rooms.reporter):
+            self._stack.callback(room.close)
+        return rooms
+
+    def _registrations(self) -> list[Registration]:
+        stores, url = self._stores, self._stores.artifacts.url
+        preflight, controller = PreflightRoom(self.address), ControllerRoom(self.address)
+        self._stack.callback(preflight.close)
+        self._stack.callback(controller.close)
+        ingest = ingest_door.IngestParts(
+            stores.recordings,
+            stores.uploads,
+            stores.artifacts,
+            self.settings.data_dir / "staging",
+            preflight,
+            controller,
+            meter=self.metrics,
+        )
+        requests = Requests(stores.runs, stores.recordings, utc_now)
+        return [
+            ingest_door.registration(ingest),
+            preflight_door.registration(self._workers, url, self.settings.data_dir),
+            curation_door.registration(self._workers, url),
+            reporter_door.registration(self._workers, stores.artifacts),
+            *controller_door.registrations(stores.runs, requests, lambda: self.loop.wake()),
+        ]
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; return 0. Raises DataFolderBusyError, OSError."""
+    configure_logging(as_json=settings.log_format == "json")
+    with claim(settings.data_dir):
+        return asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with ExitStack() as stack:
+        service = EmbeddedService(settings, look_at_machine(), stack)
+        metrics_port = service.metrics.serve(settings.metrics_port)
+        stack.callback(service.metrics.close)
+        await service.server.start()
+        service.loop.start()
+        announce(
+            settings.data_dir,
+            address=service.address,
+            metrics_port=metrics_port,
+            version=version("spikefleet"),
+        )
+        stack.callback(withdraw, settings.data_dir)
+        log.info(
+            "service.ready",
+            extra={"address": service.address, "metrics_port": metrics_port},
+        )
+        await service.server.serve_until(stop)
+        await asyncio.to_thread(service.loop.stop)
+        if settings.stop_attempts_on_exit:
+            await asyncio.to_thread(service.stop_attempts)
+        log.info("service.stopped")
+    return 0
+
+
+def _concrete(address: str) -> str:
+    """Replace port 0 by a free port: the rooms must know the address before it is served."""
+    host, _, port = address.rpartition(":")
+    if port != "0":
+        return address
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return f"{host}:{probe.getsockname()[1]}"

@@ -1,0 +1,188 @@
+"""Sorting from a notebook: ``sort_recording`` and ``sort_multistream``.
+
+Behind the scenes a service of one's own does the work, exactly as a facility's would; it ends with
+the call, its results stay in ``results_folder``. Failures come back as results, never as gaps:
+there is one result per input, in input order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spikefleet.client.sorting import SortingClient
+from spikefleet.client.views import RunUpdate, RunView
+from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.runs import RunState
+from spikefleet.deploy.service_process import running_service
+from spikefleet.infra.rpc.errors import ServiceError
+
+OnUpdate = Callable[[RunUpdate], None]
+
+_WITH_REPORT = frozenset({RunState.SUCCEEDED, RunState.SKIPPED, RunState.FAILED})
+
+
+@dataclass(frozen=True)
+class RecordingResult:
+    """How one input ended, in the words of ``recording_report.json``.
+
+    ``results_folder`` holds the fetched files of the run (report, curated units, analyzer);
+    ``wall_time_s`` is from submission to end; ``n_curated_units`` is None unless it succeeded.
+    """
+
+    rec_name: str
+    rec_path: str
+    stream: str
+    status: RunStatus
+    results_folder: Path | None
+    wall_time_s: float
+    n_curated_units: int | None = None
+    error_class: str | None = None
+    error_message: str | None = None
+    next_step: str | None = None
+    retries_used: int = 0
+    run_id: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def succeeded(self) -> bool:
+        """True with a complete, verified result."""
+        return self.status is RunStatus.SUCCESS
+
+
+def sort_recording(
+    recording_files: str | Path | Sequence[str | Path],
+    sorter: str = "kilosort4",
+    *,
+    results_folder: str | Path = "sorted",
+    stream_id: str | None = None,
+    on_update: OnUpdate | None = None,
+    **overrides: Any,
+) -> list[RecordingResult]:
+    """Sort recordings on this machine; return one result per input, in order.
+
+    ``sorter`` is a sorter or a preset; ``overrides`` are configuration names (``snr_min=5.0``).
+    A recording of several streams needs ``stream_id``, or ``sort_multistream``. ``on_update`` is
+    called with every update of every run. Raises ServiceError for a configuration that is wrong
+    for all of them; what is wrong with one recording is its result.
+    """
+    paths = _listed(recording_files)
+    streams = () if stream_id is None else (stream_id,)
+    folder = Path(results_folder).absolute()
+    with (
+        running_service(folder / ".service", ("--stop-attempts-on-exit",)) as service,
+        SortingClient(service.address) as client,
+    ):
+        submitted = [_submit(client, path, sorter, streams, overrides) for path in paths]
+        results = []
+        for path, (runs, problem) in zip(paths, submitted, strict=True):
+            if problem is not None:
+                results.append(problem)
+            elif len(runs) > 1:
+                results.append(_several_streams(client, path, runs))
+            else:
+                results.append(_finish(client, runs[0], path, folder, on_update))
+        return results
+
+
+def sort_multistream(
+    recording_file: str | Path,
+    sorter: str = "kilosort4",
+    *,
+    stream_ids: Sequence[str] = (),
+    results_folder: str | Path = "sorted",
+    on_update: OnUpdate | None = None,
+    **overrides: Any,
+) -> dict[str, RecordingResult]:
+    """Sort every stream (or those in ``stream_ids``) of one recording; return results by stream.
+
+    Unknown stream ids raise ServiceError before anything starts.
+    """
+    folder = Path(results_folder).absolute()
+    with (
+        running_service(folder / ".service", ("--stop-attempts-on-exit",)) as service,
+        SortingClient(service.address) as client,
+    ):
+        batch = client.submit(recording_file, sorter, streams=tuple(stream_ids), **overrides)
+        path = Path(recording_file)
+        return {run.run.stream: _finish(client, run, path, folder, on_update) for run in batch.runs}
+
+
+def _listed(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
+
+
+def _submit(
+    client: SortingClient,
+    path: Path,
+    sorter: str,
+    streams: Sequence[str],
+    overrides: Mapping[str, Any],
+) -> tuple[tuple[RunView, ...], RecordingResult | None]:
+    """Hand one recording in. A stream that this one does not have is its own result."""
+    try:
+        return client.submit(path, sorter, streams=streams, **overrides).runs, None
+    except ServiceError as error:
+        if error.reason != "UNKNOWN_STREAM":
+            raise
+        return (), RecordingResult(
+            path.stem,
+            str(path),
+            ",".join(streams),
+            RunStatus.INPUT_ERROR,
+            None,
+            0.0,
+            error_class="InvalidConfigurationError",
+            error_message=error.message,
+            next_step=error.next_step,
+        )
+
+
+def _several_streams(client: SortingClient, path: Path, runs: Sequence[RunView]) -> RecordingResult:
+    names = ", ".join(run.run.stream for run in runs)
+    for run in runs:
+        client.cancel(run.run_id, "several streams, none chosen")
+    return RecordingResult(
+        path.stem,
+        str(path),
+        "",
+        RunStatus.INPUT_ERROR,
+        None,
+        0.0,
+        error_class="InvalidConfigurationError",
+        error_message=f"{path.name} has {len(runs)} streams: {names}.",
+        next_step="Choose one with stream_id=, or sort all with sort_multistream().",
+    )
+
+
+def _finish(
+    client: SortingClient, run: RunView, path: Path, folder: Path, on_update: OnUpdate | None
+) -> RecordingResult:
+    """Follow one run to its end and fetch what it left."""
+    for update in client.watch(run.run_id):
+        if on_update is not None:
+            on_update(update)
+    ended = client.get(run.run_id)
+    results = folder / ended.run_id if ended.run.state in _WITH_REPORT else None
+    if results is not None:
+        client.fetch(ended.run_id, results)
+    failure = ended.failure
+    status = ended.run.status or RunStatus.ENVIRONMENT
+    sorts = sum(1 for attempt in ended.attempts if str(attempt.stage) == "sort")
+    return RecordingResult(
+        rec_name=path.stem,
+        rec_path=str(path),
+        stream=ended.run.stream,
+        status=status,
+        results_folder=results,
+        wall_time_s=(ended.run.updated_at - ended.run.created_at).total_seconds(),
+        n_curated_units=ended.result.get("n_units_curated") if ended.has_succeeded else None,
+        error_class=failure.row.class_name if failure else None,
+        error_message=failure.message if failure else None,
+        next_step=failure.row.next_step if failure else None,
+        retries_used=max(0, sorts - 1),
+        run_id=ended.run_id,
+        evidence=dict(failure.evidence) if failure else {},
+    )

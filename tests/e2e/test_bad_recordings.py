@@ -1,0 +1,80 @@
+"""What cannot be sorted ends with its own class, a sentence and a next step; nothing is lost."""
+
+from pathlib import Path
+
+import pytest
+from tests.e2e.conftest import SORTER
+from tests.support.recordings import make_recording
+
+from spikefleet.core.runs import RunState
+from spikefleet.infra.rpc.errors import ServiceError
+
+CASES = {
+    "silent": ("insufficient_activity", "unsortable"),
+    "noise": ("insufficient_activity", "unsortable"),
+    "flat": ("no_good_channels", "unsortable"),
+    "saturated": ("saturated_signal", "unsortable"),
+    "nan_burst": ("input_corrupt", "input_error"),
+    "truncated": ("input_corrupt", "input_error"),
+    "empty": ("input_corrupt", "input_error"),
+}
+
+
+def end(service, path: Path):
+    with service.client() as client:
+        batch = client.submit(path, SORTER)
+        (run,) = client.wait(batch.run_ids, timeout_s=120)
+        return run, client.report(run.run_id).report
+
+
+@pytest.mark.parametrize("condition", CASES)
+def test_a_bad_recording_ends_with_its_own_class(shared_service, tmp_path, condition):
+    recording = make_recording(tmp_path, seconds=10.0, channels=8, units=3, condition=condition)
+    before = {p: p.stat().st_size for p in recording.path.parent.rglob("*") if p.is_file()}
+    run, report = end(shared_service, recording.path)
+    code, status = CASES[condition]
+    assert run.failure is not None
+    assert (str(run.failure.code), run.status) == (code, status)
+    assert run.state is RunState.SKIPPED
+    assert run.failure.message.count(".") >= 1
+    assert run.failure.row.next_step
+    assert report["status"] == status
+    assert not [a for a in run.attempts if a.stage == "sort"]
+    after = {p: p.stat().st_size for p in recording.path.parent.rglob("*") if p.is_file()}
+    assert after == before
+
+
+def test_a_missing_recording_is_a_run_that_says_so(shared_service, tmp_path):
+    run, report = end(shared_service, tmp_path / "not-there.raw.h5")
+    assert run.failure is not None
+    assert (str(run.failure.code), run.status) == ("input_missing", "input_error")
+    assert "not-there.raw.h5" in run.failure.message
+    assert report["status"] == "input_error"
+
+
+def test_a_plate_with_one_silent_well_ends_five_sorted_one_unsortable(shared_service, tmp_path):
+    plate = make_recording(
+        tmp_path,
+        format="maxwell",
+        seconds=12.0,
+        channels=12,
+        units=3,
+        wells=6,
+        silent_wells=(4,),
+    )
+    with shared_service.client() as client:
+        batch = client.submit(plate.path, SORTER)
+        assert [run.run.stream for run in batch.runs] == [f"well{n:03d}" for n in range(6)]
+        runs = client.wait(batch.run_ids, timeout_s=280)
+        summary = client.get_batch(batch.batch_id).summary
+    assert summary == "5 sorted, 1 unsortable"
+    assert [run.status for run in runs] == ["success"] * 4 + ["unsortable", "success"]
+
+
+def test_an_unknown_stream_fails_before_anything_starts(shared_service, recording):
+    with shared_service.client() as client:
+        before = len(client.list(page_size=500).runs)
+        with pytest.raises(ServiceError) as refused:
+            client.submit(recording, SORTER, streams=("well099",))
+        assert refused.value.reason == "UNKNOWN_STREAM"
+        assert len(client.list(page_size=500).runs) == before

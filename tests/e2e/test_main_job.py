@@ -1,0 +1,78 @@
+"""A recording goes in over gRPC; curated units and a report come out."""
+
+from itertools import pairwise
+from pathlib import Path
+from urllib.request import urlopen
+
+from tests.e2e.conftest import SORTER
+from tests.support.recordings import make_recording
+from tests.support.service import Service
+
+from spikefleet.client.views import RunView
+from spikefleet.core.runs import RunState
+
+
+def sort(service: Service, path: Path, **overrides) -> RunView:
+    with service.client() as client:
+        batch = client.submit(path, SORTER, **overrides)
+        return client.wait(batch.run_ids, timeout_s=240)[0]
+
+
+def test_an_uploaded_recording_ends_in_units_and_a_report(shared_service, tmp_path):
+    recording = make_recording(tmp_path, seconds=20.0, channels=16, units=4, seed=11)
+    run = sort(shared_service, recording.path, in_place=False)
+    assert run.state is RunState.SUCCEEDED, run.failure
+    assert run.status == "success"
+    assert run.result["n_units_curated"] >= 3
+    with shared_service.client() as client:
+        files = client.fetch(run.run_id, tmp_path / "results")
+        names = {file.path.name for file in files}
+        assert {"report.html", "recording_report.json", "units.csv", "curated.npz"} <= names
+        assert client.report(run.run_id).report["status"] == "success"
+
+
+def test_the_same_submission_twice_is_one_run(shared_service, recording):
+    first = sort(shared_service, recording)
+    with shared_service.client() as client:
+        again = client.submit(recording, SORTER)
+        assert again.run_ids == (first.run_id,)
+        assert again.existing_run_ids == (first.run_id,)
+        sorts = [a for a in client.get(first.run_id).attempts if a.stage == "sort"]
+    assert len(sorts) == 1
+
+
+def test_another_threshold_is_a_second_run_that_reuses_the_sort(shared_service, recording):
+    first = sort(shared_service, recording)
+    second = sort(shared_service, recording, snr_min=100.0)
+    assert second.run_id != first.run_id
+    assert second.state is RunState.SUCCEEDED, second.failure
+    assert second.result["sort_reused_from"] == first.run_id
+    assert second.result["n_units_curated"] == 0
+    with shared_service.client() as client:
+        assert not [a for a in client.get(second.run_id).attempts if a.stage == "sort"]
+
+
+def test_other_sorter_parameters_are_sorted_anew(shared_service, recording):
+    first = sort(shared_service, recording)
+    second = sort(shared_service, recording, freq_min=400)
+    assert second.run_id != first.run_id
+    assert "sort_reused_from" not in second.result
+
+
+def test_metrics_tell_of_the_runs_that_ended(shared_service, recording):
+    sort(shared_service, recording)
+    page = urlopen(f"http://127.0.0.1:{shared_service.metrics_port}/metrics").read().decode()
+    assert f'spikefleet_runs_ended_total{{backend="{SORTER}",status="success"}}' in page
+    assert 'spikefleet_runs{state="succeeded"}' in page
+
+
+def test_every_transition_of_a_run_is_an_event_in_order(shared_service, recording):
+    run = sort(shared_service, recording)
+    with shared_service.client() as client:
+        events = client.events(run.run_id)
+    kinds = [event.kind for event in events]
+    assert kinds[0] == "run.created"
+    assert kinds[-1] == "run.ended"
+    moves = [(event.from_state, event.to_state) for event in events if event.to_state]
+    for (_, reached), (left, _) in pairwise(moves):
+        assert reached == left

@@ -1,0 +1,120 @@
+"""The evidence ladder: harder evidence wins, and success needs a complete manifest."""
+
+import json
+
+import pytest
+
+from spikefleet.controller.judge import judge
+from spikefleet.core.attempts import AttemptOutcome
+from spikefleet.core.failures.codes import FAILURES, FailureCode
+from spikefleet.core.failures.errors import Failure
+from spikefleet.infra.launchers.base import Observation, Phase
+from spikefleet.infra.stores.artifacts import ArtifactDamagedError, ArtifactMissingError
+
+ATTEMPT = "attempt-1"
+
+
+def complete() -> None:
+    """A manifest that verifies."""
+
+
+def absent() -> None:
+    raise ArtifactMissingError("no manifest")
+
+
+def damaged() -> None:
+    raise ArtifactDamagedError("a file is short")
+
+
+def ended(exit_code=None, *, outcome=None, phase=Phase.EXITED, **more) -> Observation:
+    return Observation("s-1-sort-1", phase, exit_code, outcome=outcome, **more)
+
+
+def outcome(exit_code=0, failure=None, attempt_id=ATTEMPT):
+    return AttemptOutcome(attempt_id, exit_code, failure).to_json()
+
+
+def verdict(observation, verify=absent):
+    return judge(observation, attempt_id=ATTEMPT, verify=verify)
+
+
+def code_of(observation, verify=absent):
+    failure = verdict(observation, verify).failure
+    return failure.code if failure else None
+
+
+def test_exit_zero_with_a_complete_manifest_is_success():
+    assert code_of(ended(0, outcome=outcome()), complete) is None
+
+
+def test_an_attempt_that_vanished_after_its_manifest_was_complete_has_succeeded():
+    assert code_of(ended(None, outcome=outcome(), phase=Phase.GONE), complete) is None
+
+
+@pytest.mark.parametrize("verify", [absent, damaged])
+def test_exit_zero_without_a_complete_manifest_is_incomplete(verify):
+    assert code_of(ended(0, outcome=outcome()), verify) is FailureCode.INCOMPLETE
+
+
+def test_a_complete_manifest_without_a_good_outcome_is_not_success():
+    assert code_of(ended(0), complete) is FailureCode.INCOMPLETE
+
+
+@pytest.mark.parametrize("row", [row for row in FAILURES if row.exit_code])
+def test_every_exit_code_of_the_table_comes_out_as_its_row(row):
+    assert code_of(ended(row.exit_code)) is row.code
+
+
+def test_the_attempts_own_outcome_names_the_failure_and_keeps_its_evidence():
+    failure = Failure(FailureCode.GPU_OUT_OF_MEMORY, "too big", evidence={"asked_bytes": 5})
+    found = verdict(ended(101, outcome=outcome(101, failure))).failure
+    assert found is not None
+    assert (found.code, found.evidence["asked_bytes"]) == (FailureCode.GPU_OUT_OF_MEMORY, 5)
+
+
+def test_the_exit_code_wins_over_a_document_that_disagrees_and_says_so():
+    failure = Failure(FailureCode.GPU_OUT_OF_MEMORY, "too big")
+    found = verdict(ended(107, outcome=outcome(101, failure))).failure
+    assert found is not None
+    assert found.code is FailureCode.DISK_EXHAUSTION
+    assert found.evidence["class_mismatch"] == "gpu_out_of_memory"
+
+
+def test_the_kernels_word_outranks_silence():
+    assert code_of(ended(137, oom_killed=True)) is FailureCode.HOST_OUT_OF_MEMORY
+
+
+def test_exit_137_alone_decides_nothing_but_that_it_is_lost():
+    assert code_of(ended(137)) is FailureCode.LOST
+
+
+def test_a_killed_or_vanished_attempt_without_outcome_is_lost():
+    assert code_of(ended(-9, signal=9)) is FailureCode.LOST
+    assert code_of(ended(None, phase=Phase.GONE)) is FailureCode.LOST
+
+
+def test_another_attempts_outcome_is_no_evidence():
+    assert code_of(ended(0, outcome=outcome(attempt_id="attempt-2")), complete) is (
+        FailureCode.INCOMPLETE
+    )
+
+
+def test_a_termination_message_is_read_when_there_is_no_outcome():
+    message = json.dumps(Failure(FailureCode.DISK_EXHAUSTION, "full").to_json())
+    assert code_of(ended(107, termination_message=message)) is FailureCode.DISK_EXHAUSTION
+
+
+@pytest.mark.parametrize("message", ["", "{", "[]", "\x00\xff", '{"code": "no_such_code"}'])
+def test_a_damaged_termination_message_falls_back_to_the_exit_code(message):
+    assert code_of(ended(110, termination_message=message)) is FailureCode.SORTER_CRASH
+
+
+@pytest.mark.parametrize("broken", [{"version": 1}, {"version": 9}, {"nonsense": True}])
+def test_a_damaged_outcome_falls_back_to_the_exit_code(broken):
+    assert code_of(ended(110, outcome=broken)) is FailureCode.SORTER_CRASH
+
+
+def test_an_exit_code_of_nobody_is_unclassified_with_the_code_as_evidence():
+    found = verdict(ended(3)).failure
+    assert found is not None
+    assert (found.code, found.evidence["exit_code"]) == (FailureCode.UNCLASSIFIED, 3)
