@@ -21,12 +21,6 @@ from spikefleet.cli.options import settings_from
 @click.option("--cpu-slots", type=int, help="Sorts at once without a GPU; 0: half the cores.")
 @click.option("--gpu-slots", type=int, help="Sorts at once on a GPU each; -1: one per GPU.")
 @click.option("--metrics-port", type=int, help="Port of /metrics; 0 takes a free one.")
-@click.option(
-    "--stop-attempts-on-exit",
-    is_flag=True,
-    default=None,
-    help="Stop running sorts with the service; otherwise the next start adopts them.",
-)
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="How logs are written.")
 @click.option(
     "--stop-attempts-on-exit/--leave-attempts-running",
