@@ -1,0 +1,97 @@
+"""The table, the classes, the proto enum, the exit codes and the page say the same thing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from spikefleet.api.v1 import failure_pb2
+from spikefleet.core.failures import errors
+from spikefleet.core.failures.codes import (
+    BY_CODE,
+    BY_EXIT_CODE,
+    FAILURES,
+    FailureCategory,
+    FailureCode,
+    row_for_exit,
+)
+from spikefleet.core.failures.errors import CLASS_BY_CODE, Failure, SpikeSortingClassifiedError
+from spikefleet.core.failures.render import render_failures
+
+PAGE = Path(__file__).parents[4] / "docs" / "failures.md"
+CATEGORY_BASES = {
+    FailureCategory.BIOLOGICAL: errors.BiologicalSortFailure,
+    FailureCategory.INPUT: errors.InputSortFailure,
+    FailureCategory.ENVIRONMENT: errors.EnvironmentSortFailure,
+    FailureCategory.RESOURCE: errors.ResourceSortFailure,
+    FailureCategory.INTERNAL: errors.InternalSortFailure,
+    FailureCategory.INFRASTRUCTURE: errors.InfrastructureFailure,
+}
+
+
+def test_every_code_has_one_row():
+    assert {row.code for row in FAILURES} == set(FailureCode)
+    assert len(FAILURES) == len(FailureCode) == len({row.number for row in FAILURES})
+
+
+@pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.code)
+def test_every_row_has_its_class_under_its_category(row):
+    cls = CLASS_BY_CODE[row.code]
+    assert cls.__name__ == row.class_name
+    assert issubclass(cls, CATEGORY_BASES[row.category])
+    assert issubclass(cls, SpikeSortingClassifiedError)
+
+
+def test_the_proto_enum_has_the_table_s_names_and_numbers():
+    enum = {name: number for name, number in failure_pb2.FailureCode.items() if number}
+    assert enum == {f"FAILURE_CODE_{row.code.name}": row.number for row in FAILURES}
+
+
+def test_the_proto_categories_are_the_table_s():
+    names = {name for name, number in failure_pb2.FailureCategory.items() if number}
+    assert names == {f"FAILURE_CATEGORY_{category.name}" for category in FailureCategory}
+
+
+@pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.code)
+def test_an_exit_code_leads_back_to_its_row_and_clashes_with_no_shell(row):
+    if row.exit_code is None:
+        assert row.number >= 200
+    else:
+        assert row_for_exit(row.exit_code) is row
+        assert 78 < row.exit_code < 126
+    assert len(BY_EXIT_CODE) == sum(1 for row in FAILURES if row.exit_code is not None)
+
+
+@pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.code)
+def test_every_row_speaks_in_one_sentence_and_names_a_next_step(row):
+    assert row.meaning.endswith(".")
+    assert row.next_step.endswith(".")
+    assert "\n" not in row.meaning + row.next_step
+
+
+@pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.code)
+def test_a_failure_survives_the_trip_to_json_and_becomes_its_class_again(row):
+    failure = Failure(row.code, "It broke.", "sort", "a.rule", {"n": 1}, {"batch_size": 2})
+    again = Failure.from_json(json.loads(json.dumps(failure.to_json())))
+    assert again == failure
+    error = again.to_error()
+    assert type(error).__name__ == row.class_name
+    assert error.n == 1
+    assert Failure.from_error(error).code is row.code
+
+
+def test_evidence_that_was_not_given_is_not_invented():
+    with pytest.raises(AttributeError, match="no evidence named 'sorter'"):
+        _ = errors.SorterCrashError("x").sorter
+
+
+def test_the_published_page_is_the_one_the_table_renders():
+    how = "run: python -m spikefleet.core.failures.render docs/failures.md"
+    assert PAGE.read_text(encoding="utf-8") == render_failures(), how
+
+
+def test_the_page_names_every_code_class_and_exit_code():
+    page = render_failures()
+    for row in BY_CODE.values():
+        assert f"`{row.code}` | `{row.class_name}`" in page
+        assert f"| {row.exit_code} |" in page or f"| ({row.number}) |" in page
