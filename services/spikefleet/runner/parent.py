@@ -53,13 +53,15 @@ def child_command(root: Path) -> list[str]:
 class ParentOptions:
     """What deployments and tests may choose: the child's command, patience, cgroup places.
 
-    ``metrics_address`` is the interface /metrics listens on.
+    ``metrics_address`` is the interface /metrics listens on; ``upload_pauses_s`` are the waits
+    before a refused upload is tried again.
     """
 
     command: Callable[[Path], list[str]] = child_command
     timing: Timing = field(default_factory=Timing)
     cgroups: CgroupPlaces = field(default_factory=CgroupPlaces)
     metrics_address: str = "127.0.0.1"
+    upload_pauses_s: tuple[float, ...] = (1.0, 5.0)
 
 
 def run_attempt(
@@ -195,7 +197,9 @@ class _Attempt:
             wall_s=self.elapsed_s,
         )
         with self.interruption.breaking_in():
-            upload_result(spec, self.folder, self.artifacts, outcome)
+            upload_result(
+                spec, self.folder, self.artifacts, outcome, pauses_s=self.options.upload_pauses_s
+            )
         return replace(outcome, wall_s=self.elapsed_s)
 
 

@@ -19,8 +19,6 @@ from spikefleet.infra.stores.artifacts import ArtifactStore, publish_folder
 
 _log = logging.getLogger(__name__)
 
-_PAUSES_S = (1.0, 5.0)
-
 
 def result_artifacts(spec: AttemptSpec) -> dict[str, str]:
     """Names and prefixes of what a success leaves in the store."""
@@ -35,15 +33,21 @@ def failure_prefix(spec: AttemptSpec) -> str:
 
 
 def upload_result(
-    spec: AttemptSpec, folder: RunFolder, artifacts: ArtifactStore, outcome: AttemptOutcome
+    spec: AttemptSpec,
+    folder: RunFolder,
+    artifacts: ArtifactStore,
+    outcome: AttemptOutcome,
+    *,
+    pauses_s: tuple[float, ...] = (),
 ) -> None:
     """Publish the result with its logs, spec and outcome. Safe to repeat.
 
-    A store that refuses is asked again twice: hours of sorting are not thrown away for a hiccup.
+    A store that refuses is asked again after each of ``pauses_s``: hours of sorting are not thrown
+    away for a hiccup.
     Raises StorageUnavailableError when it still refuses.
     """
     _add_records(spec, folder, folder.result, outcome)
-    for pause_s in (*_PAUSES_S, None):
+    for pause_s in (*pauses_s, None):
         try:
             publish_folder(artifacts, spec.artifacts_prefix, folder.result)
         except (OSError, ValueError) as error:

@@ -1,0 +1,32 @@
+"""Runs one attempt with a toy child: ``attempt_driver.py <run folder> <behaviour>``.
+
+Everything but the sorting is the real thing; the waits are short.
+"""
+
+import sys
+from pathlib import Path
+
+from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json
+from spikefleet.core.guards.make import CgroupPlaces
+from spikefleet.infra.stores.artifacts_open import open_artifacts
+from spikefleet.runner.parent import ParentOptions, run_attempt
+from spikefleet.runner.supervise import Timing
+
+TOY_CHILD = Path(__file__).with_name("toy_child.py")
+
+
+def main(root: Path, behaviour: str) -> int:
+    spec = AttemptSpec.from_json(read_json(RunFolder(root).spec) or {})
+    membership = root / "cgroup-membership"
+    membership.write_text("0::/\n")
+    options = ParentOptions(
+        command=lambda folder: [sys.executable, str(TOY_CHILD), str(folder), behaviour],
+        timing=Timing(round_s=0.05, grace_s=1.0),
+        upload_pauses_s=(0.05,),
+        cgroups=CgroupPlaces(root / "cgroup", membership),
+    )
+    return run_attempt(root, open_artifacts(spec.artifacts_url), options=options)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

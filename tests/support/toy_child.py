@@ -1,0 +1,131 @@
+"""A child process that ends in the way it is told: ``toy_child.py <run folder> <behaviour>``.
+
+It stands where the sorting child stands and is a real process; it only replaces the sorting.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+FOREVER_S = 600
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def leave_result(folder: Path) -> None:
+    for name in ("sorting", "analyzer"):
+        (folder / "result" / name).mkdir(parents=True)
+        (folder / "result" / name / "data.bin").write_bytes(b"spikes")
+    result = {"n_units": 3, "n_spikes": 120, "duration_s": 10.0, "timings_s": {"sort": 1.5}}
+    (folder / "result" / "result.json").write_text(json.dumps(result | {"versions": {"toy": "1"}}))
+
+
+def leave_failure(folder: Path, error: Exception, classified: dict[str, object] | None) -> None:
+    document = {
+        "step": "sort",
+        "exception_type": type(error).__name__,
+        "module": type(error).__module__,
+        "message": str(error),
+        "frames": [],
+        "trace_tail": [],
+        "classified": classified,
+    }
+    (folder / "child_failure.json").write_text(json.dumps(document))
+
+
+def succeed(folder: Path) -> int:
+    say("[spikefleet] step=sort")
+    leave_result(folder)
+    return 0
+
+
+def leave_nothing(folder: Path) -> int:
+    return 0
+
+
+def fail_unknown(folder: Path) -> int:
+    leave_failure(folder, ValueError("an entirely new thing went wrong"), None)
+    return 1
+
+
+def fail_classified(folder: Path) -> int:
+    failure = {"code": "insufficient_activity", "message": "Too quiet.", "rule_id": "toy"}
+    leave_failure(folder, RuntimeError("Too quiet."), failure)
+    return 80
+
+
+def run_out_of_memory(folder: Path) -> int:
+    try:
+        bytearray(1 << 60)
+    except MemoryError as error:
+        leave_failure(folder, error, None)
+    return 1
+
+
+def die_by_kernel(folder: Path) -> int:
+    """What the kernel does to a process over its limit: count it, then SIGKILL."""
+    (folder / "cgroup" / "memory.events").write_text("oom 1\noom_kill 1\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+def die_by_kill(folder: Path) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+def die_by_segfault(folder: Path) -> int:
+    ctypes.string_at(0)
+    return 0
+
+
+def sleep_quietly(folder: Path) -> int:
+    say("started")
+    time.sleep(FOREVER_S)
+    return 0
+
+
+def chatter(folder: Path) -> int:
+    while True:
+        say("still here")
+        time.sleep(0.05)
+
+
+def stop_politely(folder: Path) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+    return sleep_quietly(folder)
+
+
+def cling(folder: Path) -> int:
+    """Ignore SIGTERM, together with a grandchild in the session and one that left it."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sleeper = [sys.executable, "-c", f"import time; time.sleep({FOREVER_S})"]
+    near = subprocess.Popen(sleeper)
+    far = subprocess.Popen(sleeper, start_new_session=True)
+    (folder / "family.json").write_text(json.dumps([os.getpid(), near.pid, far.pid]))
+    return sleep_quietly(folder)
+
+
+def leave_workers_behind(folder: Path) -> int:
+    sleeper = [sys.executable, "-c", f"import time; time.sleep({FOREVER_S})"]
+    worker = subprocess.Popen(sleeper, start_new_session=True)
+    (folder / "family.json").write_text(json.dumps([os.getpid(), worker.pid]))
+    return succeed(folder)
+
+
+def hoard_memory(folder: Path) -> int:
+    held = bytearray(b"x") * (256 << 20)
+    say(f"holding {len(held)}")
+    return sleep_quietly(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(globals()[sys.argv[2]](Path(sys.argv[1])))
