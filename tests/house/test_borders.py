@@ -15,6 +15,9 @@ SWITCHBOARDS = {
     "cli/demo.py": "starts an embedded service, with the whole science stack",
     "cli/inspect.py": "opens recordings; the other commands need no numpy",
     "cli/serve.py": "starts an embedded service",
+    "curation/worker.py": "the science stack is loaded in the worker, not in the service",
+    "preflight/worker.py": "the same",
+    "reporter/worker.py": "the same, and matplotlib",
 }
 
 
