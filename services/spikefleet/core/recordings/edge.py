@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from spikefleet.core.failures.errors import (
@@ -59,3 +59,8 @@ def reading(path: Path) -> Iterator[None]:
         reason = "truncated" if "truncated" in str(error).lower() else "unreadable"
         detail = f"the file cannot be read ({type(error).__name__}: {str(error)[:200]})."
         raise corrupt(path, reason, detail) from error
+
+
+def reading_traces() -> AbstractContextManager[None]:
+    """Return ``reading`` for samples of a recording already open, whose path is not at hand."""
+    return reading(Path("the recording"))

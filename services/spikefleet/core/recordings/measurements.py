@@ -1,0 +1,47 @@
+"""What is measured of a signal, as plain data. Measures nothing itself."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SignalMeasurements:
+    """What was measured. Times are seconds from the start; channels are ids as text.
+
+    ``scale`` is "ok", "volts" (values a million or a thousand times too small to be µV), "coarse"
+    (far too large) or "unknown" (nothing moves). ``n_crossings`` counts both polarities over
+    ``channel_seconds``; ``n_crossings_noise`` is the most that noise alone may show there.
+    """
+
+    n_channels: int
+    sampling_rate_hz: float
+    duration_s: float
+    measured_s: float
+    finite_fraction: float
+    first_non_finite_s: float | None
+    first_non_finite_channel: str | None
+    noise_uv: tuple[float, ...]
+    median_noise_uv: float
+    flat_channels: tuple[str, ...]
+    flat_fraction: float
+    silent_fraction: float
+    saturated_channels: tuple[str, ...]
+    rail_fraction: float
+    range_uv: tuple[float, float]
+    median_peak_to_peak_uv: float
+    channel_seconds: float
+    n_crossings: int
+    n_crossings_noise: int
+    negative_crossings_hz: float
+    gaussian_crossings_hz: float
+    scale: str
+    dropped_frames: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary."""
+        document = asdict(self)
+        for name in ("noise_uv", "flat_channels", "saturated_channels", "range_uv"):
+            document[name] = list(document[name])
+        return document
