@@ -1,0 +1,167 @@
+"""Recordings are registered in place and submitted over a real server; each stream gets a run."""
+
+import hashlib
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from tests.support.facility import PART_BYTES, Facility
+from tests.support.serving import serving, write_bytes_file
+
+from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc
+from spikefleet.client.sorting import SortingClient
+from spikefleet.core.submissions import RecordingName
+from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.channels import dial
+from spikefleet.infra.rpc.errors import ServiceError, answering
+
+NAME = RecordingName("lab", "monday", "probe")
+
+
+@pytest.fixture
+def facility(tmp_path):
+    (tmp_path / "facility").mkdir()
+    return Facility(tmp_path / "facility")
+
+
+@pytest.fixture
+def server(facility):
+    with serving(facility.rooms) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server):
+    with SortingClient(server.address, patience_s=20.0) as connected:
+        yield connected
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "rig" / "night"
+    folder.mkdir(parents=True)
+    write_bytes_file(folder / "traces.bin", 3 * PART_BYTES + 12345)
+    (folder / "meta").mkdir()
+    write_bytes_file(folder / "meta" / "settings.xml", 1000, seed=2)
+    (folder / "empty.dat").touch()
+    return folder
+
+
+@pytest.fixture
+def stub(server):
+    with dial(server.address) as channel:
+        yield ingest_pb2_grpc.IngestServiceStub(channel)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _reason(server, call, *arguments, **changes) -> ServiceError:
+    with pytest.raises(ServiceError) as caught, answering(server.address):
+        call(*arguments, **changes)
+    return caught.value
+
+
+def test_on_this_machine_bytes_stay_where_they_are(facility, client, source) -> None:
+    recording = client.add_recording(source)
+    assert recording.in_place
+    assert recording.location == str(source)
+    assert {file.path: file.sha256 for file in recording.files}["traces.bin"] == _digest(
+        source / "traces.bin"
+    )
+    assert client.add_recording(source) == recording
+    (source / "empty.dat").write_bytes(b"now with bytes")
+    assert client.add_recording(source).digest != recording.digest
+
+
+def test_a_path_the_service_sees_differently_is_uploaded(server, client, source, stub) -> None:
+    request = ingest_pb2.RegisterRecordingRequest(
+        name=convert.to_name(NAME),
+        path=str(source),
+        must_exist=True,
+        expected_files=[{"path": "traces.bin", "size_bytes": 1}],
+    )
+    assert _reason(server, stub.RegisterRecording, request).reason == "PATH_NOT_VISIBLE"
+
+
+def test_a_missing_recording_is_accepted_as_missing_and_gets_a_run(client, tmp_path) -> None:
+    batch = client.submit(tmp_path / "nowhere.raw.h5")
+    assert [run.run.stream for run in batch.runs] == [""]
+    assert batch.runs[0].run.recording_name.endswith("nowhere.raw.h5")
+
+
+def test_every_stream_becomes_a_run_and_the_same_submission_the_same_runs(client, source) -> None:
+    batch = client.submit(source, "kilosort4", snr_min=4.0)
+    assert [run.run.stream for run in batch.runs] == ["well000", "well001"]
+    again = client.submit(source, "kilosort4", snr_min=4)
+    assert again.run_ids == batch.run_ids
+    assert set(again.existing_run_ids) == set(batch.run_ids)
+    other = client.submit(source, "kilosort4", snr_min=6.0)
+    assert not set(other.run_ids) & set(batch.run_ids)
+    assert {run.run.sort_digest for run in other.runs} == {
+        run.run.sort_digest for run in batch.runs
+    }
+    assert client.get(batch.run_ids[0]).run.config["curation"]["snr_min"] == 4
+    assert {run.run_id for run in client.list(states=["queued"]).runs} >= set(batch.run_ids)
+
+
+def test_one_named_stream_is_one_run_and_an_unlisted_take_can_be_named(client, source) -> None:
+    assert [r.run.stream for r in client.submit(source, streams=["well001"]).runs] == ["well001"]
+    take = client.submit(source, streams=["well000/rec0001"])
+    assert [run.run.stream for run in take.runs] == ["well000/rec0001"]
+
+
+def test_an_unknown_stream_or_parameter_starts_nothing(facility, client, source) -> None:
+    with pytest.raises(ServiceError, match="well000, well001") as caught:
+        client.submit(source, streams=["well000", "well007"])
+    assert (caught.value.reason, caught.value.field) == ("UNKNOWN_STREAM", "streams")
+    with pytest.raises(ServiceError, match="snr_min") as caught:
+        client.submit(source, snr_mim=5.0)
+    assert caught.value.reason == "INVALID_CONFIGURATION"
+    with pytest.raises(ServiceError, match="kilosort4"):
+        client.submit(source, "kilosort5")
+    assert client.list().runs == ()
+
+
+@pytest.mark.parametrize("name", ["corrupt.raw.h5", "crash.raw.h5"])
+def test_a_recording_that_cannot_be_described_still_gets_its_run(client, tmp_path, name) -> None:
+    batch = client.submit(write_bytes_file(tmp_path / name, 100))
+    assert [run.run.stream for run in batch.runs] == [""]
+
+
+def test_several_recordings_are_one_batch_in_the_order_given(client, tmp_path) -> None:
+    paths = [write_bytes_file(tmp_path / f"corrupt{i}.h5", 100, seed=i) for i in range(3)]
+    batch = client.submit(paths, name="lab/tuesday")
+    names = [run.run.recording_name for run in batch.runs]
+    assert names == [f"lab/tuesday/corrupt{i}.h5" for i in range(3)]
+    assert client.get_batch(batch.batch_id).run_ids == batch.run_ids
+
+
+def test_unknown_ids_are_not_found(server, client, stub) -> None:
+    with pytest.raises(ServiceError) as caught:
+        client.sort(["rec-unknown"])
+    assert caught.value.reason == "RECORDING_NOT_FOUND"
+    request = ingest_pb2.GetUploadRequest(upload_id="upload-unknown")
+    assert _reason(server, stub.GetUpload, request).reason == "UPLOAD_NOT_FOUND"
+
+
+def test_the_loop_answers_while_a_large_file_is_hashed(client, server, tmp_path) -> None:
+    path = write_bytes_file(tmp_path / "large.bin", 300 << 20)
+    done = threading.Event()
+
+    def register() -> None:
+        client.add_recording(path)
+        done.set()
+
+    thread = threading.Thread(target=register)
+    thread.start()
+    slowest_s = 0.0
+    with SortingClient(server.address) as other:
+        while not done.is_set():
+            began_s = time.monotonic()
+            other.list()
+            slowest_s = max(slowest_s, time.monotonic() - began_s)
+    thread.join()
+    assert slowest_s < 1.0

@@ -1,0 +1,84 @@
+"""The rooms that take recordings in, on real stores in a folder, with a preflight that knows names."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from spikefleet.api.v1 import controller_pb2_grpc, preflight_pb2, preflight_pb2_grpc
+from spikefleet.client.rooms import ControllerRoom, PreflightRoom, to_stream_info
+from spikefleet.controller.requests import Requests
+from spikefleet.controller.servicer import ControllerServicer
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.recordings.description import StreamDescription
+from spikefleet.infra.metrics import Metrics
+from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.server import Registration
+from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.database import Database
+from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.infra.stores.runs import RunStore
+from spikefleet.infra.stores.uploads import UploadStore
+from spikefleet.ingest.servicer import IngestParts, registration
+
+PART_BYTES = 1 << 20
+
+
+class Describing(preflight_pb2_grpc.PreflightServiceServicer):
+    """A preflight room that knows recordings by their entry's name."""
+
+    async def DescribeRecording(self, request, context):  # noqa: N802 - the wire's name
+        if "corrupt" in request.recording.entry:
+            failure = Failure(FailureCode.INPUT_CORRUPT, "Truncated.")
+            return preflight_pb2.DescribeRecordingResponse(failure=convert.to_failure(failure))
+        if "crash" in request.recording.entry:
+            raise RuntimeError("the reader crashed")
+        streams = [StreamDescription(f"well{i:03d}", 16, 20000.0, 5.0, "uint16") for i in (0, 1)]
+        return preflight_pb2.DescribeRecordingResponse(
+            format="maxwell",
+            streams=[to_stream_info(stream) for stream in streams],
+            other_streams=["well000/rec0001"],
+        )
+
+
+@dataclass
+class Facility:
+    """The rooms that take recordings in, with their stores on disk."""
+
+    folder: Path
+    part_size_bytes: int = PART_BYTES
+
+    def __post_init__(self) -> None:
+        self.database = Database(f"sqlite:///{self.folder / 'spikefleet.db'}")
+        self.database.migrate()
+        self.recordings = RecordingStore(self.database)
+        self.uploads = UploadStore(self.database)
+        self.runs = RunStore(self.database)
+        self.artifacts = LocalArtifacts(self.folder / "artifacts")
+        self.metrics = Metrics()
+
+    def rooms(self, address: str) -> list[Registration]:
+        parts = IngestParts(
+            recordings=self.recordings,
+            uploads=self.uploads,
+            artifacts=self.artifacts,
+            staging=self.folder / "staging",
+            preflight=PreflightRoom(address),
+            controller=ControllerRoom(address),
+            meter=self.metrics,
+            part_size_bytes=self.part_size_bytes,
+        )
+        requests = Requests(self.runs, self.recordings, lambda: datetime.now(UTC))
+        return [
+            registration(parts),
+            Registration(
+                "spikefleet.api.v1.PreflightService",
+                Describing(),
+                preflight_pb2_grpc.add_PreflightServiceServicer_to_server,
+            ),
+            Registration(
+                "spikefleet.api.v1.ControllerService",
+                ControllerServicer(self.runs, requests, lambda: None),
+                controller_pb2_grpc.add_ControllerServiceServicer_to_server,
+            ),
+        ]

@@ -1,0 +1,150 @@
+"""Errors cross the wire and come back with the same reason, sentence and next step."""
+
+import importlib
+
+import grpc
+import pytest
+from google.rpc import status_pb2
+
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import (
+    InsufficientActivityError,
+    InvalidConfigurationError,
+    StorageUnavailableError,
+)
+from spikefleet.core.runs import IllegalMoveError
+from spikefleet.infra.rpc.errors import (
+    DETAILS_KEY,
+    Problem,
+    RpcProblem,
+    ServiceError,
+    ServiceUnreachable,
+    failure_of,
+    problem_of,
+    service_error,
+)
+from spikefleet.infra.rpc.reasons import REASONS
+from spikefleet.infra.stores.artifacts import ArtifactMissingError
+from spikefleet.infra.workers import WorkerDiedError
+
+
+class Received(grpc.RpcError):
+    """What grpc raises in a client, holding exactly what a server sent."""
+
+    def __init__(self, code, details, trailing=()):
+        super().__init__()
+        self._parts = (code, details, trailing)
+
+    def code(self):
+        return self._parts[0]
+
+    def details(self):
+        return self._parts[1]
+
+    def trailing_metadata(self):
+        return self._parts[2]
+
+
+def _across(problem: Problem) -> ServiceError:
+    status = problem.to_status("request-1")
+    raw = status.SerializeToString()
+    assert status_pb2.Status.FromString(raw).code == problem.row.code.value[0]
+    sent = Received(problem.row.code, problem.message, ((DETAILS_KEY, raw),))
+    return service_error(sent, "host:1")
+
+
+def _class_at(path: str) -> type[BaseException]:
+    module, _, name = path.rpartition(".")
+    found = getattr(importlib.import_module(module), name)
+    assert isinstance(found, type)
+    return found
+
+
+@pytest.mark.parametrize("reason", sorted(REASONS))
+def test_every_reason_survives_the_wire(reason: str) -> None:
+    row = REASONS[reason]
+    error = _across(Problem(reason, "A sentence.", field="a.b", resource="run-1"))
+    assert error.reason == reason
+    assert error.message == "A sentence."
+    assert error.next_step == row.next_step
+    assert error.request_id == "request-1"
+    assert error.retry_after_s == row.retry_after_s
+    assert error.field == ("a.b" if row.code is grpc.StatusCode.INVALID_ARGUMENT else "")
+    assert error.details.get("resource") == ("run-1" if row.resource else None)
+    assert reason == reason.upper()
+    assert row.next_step.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [(path, name) for name, row in REASONS.items() for path in row.exceptions]
+)
+def test_every_exception_of_the_table_exists_and_means_its_reason(path: str, reason: str) -> None:
+    cls = _class_at(path)
+    assert issubclass(cls, Exception)
+    if cls.__name__ != "ValidationError":  # pydantic makes those only by validating
+        problem = problem_of(cls("something"))
+        assert problem is not None
+        assert problem.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "field"),
+    [
+        (InvalidConfigurationError("no.", field="snr_min"), "INVALID_CONFIGURATION", "snr_min"),
+        (StorageUnavailableError("away."), "STORAGE_UNAVAILABLE", ""),
+        (InsufficientActivityError("quiet."), "SORT_FAILURE", ""),
+        (IllegalMoveError("no."), "ILLEGAL_MOVE", ""),
+        (ArtifactMissingError("no key"), "ARTIFACT_NOT_FOUND", ""),
+        (WorkerDiedError("f"), "WORKER_DIED", ""),
+        (TimeoutError(), "DEADLINE_EXCEEDED", ""),
+        (RpcProblem("UNKNOWN_STREAM", "no.", field="streams"), "UNKNOWN_STREAM", "streams"),
+    ],
+)
+def test_domain_errors_become_their_reason(error, reason: str, field: str) -> None:
+    problem = problem_of(error)
+    assert problem is not None
+    assert (problem.reason, problem.field) == (reason, field)
+    assert _across(problem).reason == reason
+
+
+def test_an_error_the_table_does_not_know_has_no_wire_form() -> None:
+    assert problem_of(ValueError("a secret path")) is None
+    assert problem_of(FileNotFoundError("a secret path")) is None
+
+
+def test_a_classified_failure_is_recognised_by_the_client() -> None:
+    problem = problem_of(InsufficientActivityError("Too few spikes.", units_at_failure=1))
+    assert problem is not None
+    failure = failure_of(_across(problem))
+    assert failure is not None
+    assert failure.code is FailureCode.INSUFFICIENT_ACTIVITY
+    assert failure.message == "Too few spikes."
+
+
+def test_an_unknown_reason_is_refused_where_it_is_raised() -> None:
+    with pytest.raises(KeyError):
+        RpcProblem("NO_SUCH_REASON", "x")
+
+
+def test_silence_is_unreachable_and_a_draining_service_is_too() -> None:
+    silent = service_error(Received(grpc.StatusCode.UNAVAILABLE, "refused"), "host:1")
+    assert isinstance(silent, ServiceUnreachable)
+    assert "host:1" in str(silent)
+    assert silent.next_step
+    assert isinstance(_across(Problem("SERVICE_DRAINING", "bye")), ServiceUnreachable)
+    assert not isinstance(_across(Problem("STORAGE_UNAVAILABLE", "disk")), ServiceUnreachable)
+
+
+def test_an_error_from_somebody_else_keeps_its_code_as_reason() -> None:
+    error = service_error(Received(grpc.StatusCode.RESOURCE_EXHAUSTED, "too long"), "host:1")
+    assert error.reason == "RESOURCE_EXHAUSTED"
+
+
+def test_what_another_room_refused_is_passed_on_in_its_own_words() -> None:
+    told = _across(Problem("UNKNOWN_STREAM", "no such stream", field="streams"))
+    passed = problem_of(told)
+    assert passed is not None
+    assert (passed.reason, passed.field) == ("UNKNOWN_STREAM", "streams")
+    away = problem_of(ServiceUnreachable("UNREACHABLE", "nobody there"))
+    assert away is not None
+    assert away.reason == "ROOM_UNREACHABLE"
