@@ -2,10 +2,11 @@
 
 A sorter that finds nothing says the same whether the tissue was silent, the cable loose, the gain
 wrong or its own threshold too high. Preflight measured which; without measurements the complaint
-stands as it is. Understood names, all optional: ``n_channels``, ``n_samples``, ``duration_s``,
-``sampling_rate_hz``, ``flat_channels``, ``saturated_channels`` (counts or lists),
-``nonfinite_samples``, ``noise_uv``, ``threshold_crossings``, ``distinct_locations``,
-``sorter_params``, ``digest_verified``.
+stands as it is. Understood names, all optional, are those of preflight's signal measurements:
+``n_channels``, ``duration_s``, ``sampling_rate_hz``, ``flat_channels``, ``saturated_channels``
+(counts or lists), ``rail_fraction``, ``silent_fraction``, ``first_non_finite_s``,
+``median_noise_uv``, ``scale``, ``n_crossings``, ``n_crossings_noise``; and beside them
+``n_samples``, ``distinct_locations``, ``sorter_params`` and ``digest_verified``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from spikefleet.core.failures.rules_base import Evidence
 # Real amplifiers have at least a microvolt of noise; volts read as microvolts show a millionth.
 _SMALLEST_NOISE_UV = 0.05
 _CLEAR_ACTIVITY_CROSSINGS = 100
+_CLEAR_ACTIVITY_OVER_NOISE = 10
+_RAIL_LIMIT = 0.5
 _KILOSORT4_BATCH = 60000
 _DETECTION_PARAMS = (
     "Th_universal",
@@ -70,8 +73,12 @@ def _why_nothing_was_found(failure: Failure, measured: Mapping[str, Any]) -> Fai
     channels = count(measured.get("n_channels"))
     flat = count(measured.get("flat_channels"))
     saturated = count(measured.get("saturated_channels"))
-    noise_uv = measured.get("noise_uv")
-    if channels and saturated * 2 >= channels:
+    noise_uv = measured.get("median_noise_uv")
+    rail = measured.get("rail_fraction")
+    if measured.get("silent_fraction") == 1.0:
+        return failure  # digital zero throughout: nothing was recorded, whatever was connected
+    at_rail = isinstance(rail, int | float) and rail >= _RAIL_LIMIT
+    if at_rail or (channels and saturated * 2 >= channels):
         return _changed(
             failure,
             FailureCode.SATURATED_SIGNAL,
@@ -89,15 +96,16 @@ def _why_nothing_was_found(failure: Failure, measured: Mapping[str, Any]) -> Fai
             bad_channels=flat,
             total_channels=channels,
         )
-    if isinstance(noise_uv, int | float) and 0 < noise_uv < _SMALLEST_NOISE_UV:
+    tiny = isinstance(noise_uv, int | float) and 0 < noise_uv < _SMALLEST_NOISE_UV
+    if tiny or measured.get("scale") == "volts":
         return _changed(
             failure,
             FailureCode.INVALID_CONFIGURATION,
             "units",
-            f"The noise measures {noise_uv:g} µV, which no amplifier has: the samples are not in "
-            "the units the file claims. Set gain_to_uv.",
+            "The noise is smaller than any amplifier's: the samples are not in the units the file "
+            "claims. Set gain_to_uv.",
             field="recording.gain_to_uv",
-            noise_uv=float(noise_uv),
+            noise_uv=noise_uv,
         )
     if channels > 1 and count(measured.get("distinct_locations")) == 1:
         return _changed(
@@ -112,8 +120,9 @@ def _why_nothing_was_found(failure: Failure, measured: Mapping[str, Any]) -> Fai
 
 
 def _active_all_the_same(failure: Failure, measured: Mapping[str, Any]) -> Failure:
-    crossings = count(measured.get("threshold_crossings"))
-    if crossings < _CLEAR_ACTIVITY_CROSSINGS:
+    crossings = count(measured.get("n_crossings"))
+    of_noise = count(measured.get("n_crossings_noise"))
+    if crossings < max(_CLEAR_ACTIVITY_CROSSINGS, _CLEAR_ACTIVITY_OVER_NOISE * of_noise):
         return failure
     params = measured.get("sorter_params")
     given = [name for name in _DETECTION_PARAMS if isinstance(params, Mapping) and name in params]
@@ -141,7 +150,7 @@ def _active_all_the_same(failure: Failure, measured: Mapping[str, Any]) -> Failu
 
 def _why_not_finite(failure: Failure, evidence: Evidence) -> Failure:
     measured = evidence.preflight
-    samples = measured.get("n_samples")
+    samples = _n_samples(measured)
     if samples is None:
         told = _SAMPLES_IN_LOG.search(evidence.log_tail)
         samples = int(told[1]) if told else None
@@ -151,9 +160,10 @@ def _why_not_finite(failure: Failure, evidence: Evidence) -> Failure:
     known: dict[str, JsonValue] = {"n_samples": samples, "batch_size": batch}
     if measured.get("digest_verified") is True:
         known["digest_verified"] = True
-    bad = count(measured.get("nonfinite_samples"))
-    if bad:
-        return _told(failure, "non_finite", f"{bad} samples are not numbers.", known)
+    first_s = measured.get("first_non_finite_s")
+    if first_s is not None:
+        message = f"The recording holds samples that are not numbers, first at {first_s:g} s."
+        return _told(failure, "non_finite", message, known)
     if samples == 0:
         return _told(failure, "empty", "The recording or the chosen window is empty.", known)
     if samples is not None and samples < batch and given:
@@ -170,6 +180,16 @@ def _why_not_finite(failure: Failure, evidence: Evidence) -> Failure:
         message = f"The recording is too short: {samples} samples, and one batch is {batch}."
         return _told(failure, "too_short", message, known)
     return replace(failure, evidence={**failure.evidence, **known})
+
+
+def _n_samples(measured: Mapping[str, Any]) -> int | None:
+    samples = measured.get("n_samples")
+    if isinstance(samples, int | float):
+        return int(samples)
+    duration_s, rate_hz = measured.get("duration_s"), measured.get("sampling_rate_hz")
+    if isinstance(duration_s, int | float) and isinstance(rate_hz, int | float):
+        return round(duration_s * rate_hz)
+    return None
 
 
 def _told(failure: Failure, reason: str, message: str, known: Mapping[str, JsonValue]) -> Failure:

@@ -32,21 +32,33 @@ def told(document, log_tail="", **measured):
     [
         ({}, F.INSUFFICIENT_ACTIVITY, "kilosort4.too_few_spikes"),
         (
-            {"n_channels": 16, "flat_channels": 3, "threshold_crossings": 4},
+            {"n_channels": 16, "flat_channels": 3, "n_crossings": 4},
             F.INSUFFICIENT_ACTIVITY,
             "kilosort4.too_few_spikes",
         ),
         ({"n_channels": 16, "flat_channels": 16}, F.NO_GOOD_CHANNELS, "measured.flat"),
+        ({"rail_fraction": 0.9}, F.SATURATED_SIGNAL, "measured.saturated"),
+        ({"scale": "volts"}, F.INVALID_CONFIGURATION, "measured.units"),
+        (
+            {"silent_fraction": 1.0, "n_channels": 4, "flat_channels": 4},
+            F.INSUFFICIENT_ACTIVITY,
+            "kilosort4.too_few_spikes",
+        ),
+        (
+            {"n_crossings": 900, "n_crossings_noise": 800},
+            F.INSUFFICIENT_ACTIVITY,
+            "kilosort4.too_few_spikes",
+        ),
         ({"n_channels": 2, "flat_channels": ["a", "b"]}, F.NO_GOOD_CHANNELS, "measured.flat"),
         ({"n_channels": 16, "saturated_channels": 12}, F.SATURATED_SIGNAL, "measured.saturated"),
-        ({"n_channels": 16, "noise_uv": 7e-6}, F.INVALID_CONFIGURATION, "measured.units"),
+        ({"n_channels": 16, "median_noise_uv": 7e-6}, F.INVALID_CONFIGURATION, "measured.units"),
         ({"n_channels": 16, "distinct_locations": 1}, F.INVALID_CONFIGURATION, "measured.probe"),
         (
-            {"threshold_crossings": 9000, "sorter_params": {"Th_single_ch": 1000}},
+            {"n_crossings": 9000, "sorter_params": {"Th_single_ch": 1000}},
             F.INVALID_CONFIGURATION,
             "measured.thresholds",
         ),
-        ({"threshold_crossings": 9000}, F.PARAMETER_SENSITIVE, "measured.quiet_window"),
+        ({"n_crossings": 9000}, F.PARAMETER_SENSITIVE, "measured.quiet_window"),
     ],
 )
 def test_measurements_say_why_a_sorter_found_nothing(measured, code, rule):
@@ -71,8 +83,9 @@ def test_a_silence_the_child_classified_is_refined_too():
     ("measured", "log", "code", "reason"),
     [
         ({}, "", F.INPUT_CORRUPT, "non_finite_or_too_short"),
-        ({"nonfinite_samples": 12, "n_samples": 10**6}, "", F.INPUT_CORRUPT, "non_finite"),
+        ({"first_non_finite_s": 1.5, "n_samples": 10**6}, "", F.INPUT_CORRUPT, "non_finite"),
         ({"n_samples": 0}, "", F.INPUT_CORRUPT, "empty"),
+        ({"duration_s": 1.0, "sampling_rate_hz": 3e4}, "", F.INPUT_CORRUPT, "too_short"),
         ({"n_samples": 30000}, "", F.INPUT_CORRUPT, "too_short"),
         ({}, "kilosort.run_kilosort INFO N samples: 30000\n", F.INPUT_CORRUPT, "too_short"),
         (
