@@ -1,0 +1,86 @@
+"""The door of preflight: messages in, messages out, the work in a worker process."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from spikefleet.api.v1 import failure_pb2, preflight_pb2, preflight_pb2_grpc, recording_pb2
+from spikefleet.core.recordings.description import StreamDescription
+from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.server import Registration
+from spikefleet.infra.workers import WorkerPool
+from spikefleet.preflight.task import ExamineTask, FoundFinding, PreflightPlaces
+from spikefleet.preflight.worker import run_description, run_examination
+
+
+class PreflightServicer(preflight_pb2_grpc.PreflightServiceServicer):
+    """Answers PreflightService. What is wrong with a recording is an answer, never an error."""
+
+    def __init__(self, workers: WorkerPool, places: PreflightPlaces) -> None:
+        self._workers = workers
+        self._places = places
+
+    async def DescribeRecording(  # noqa: N802
+        self, request: preflight_pb2.DescribeRecordingRequest, context: Any
+    ) -> preflight_pb2.DescribeRecordingResponse:
+        """List a recording's streams."""
+        recording = convert.from_recording(request.recording)
+        answer = await self._workers.run(run_description, self._places, recording)
+        if answer.description is None:
+            return preflight_pb2.DescribeRecordingResponse(
+                failure=convert.to_failure(answer.failure)
+            )
+        return preflight_pb2.DescribeRecordingResponse(
+            format=answer.description.format,
+            streams=[_to_stream(stream) for stream in answer.description.streams],
+        )
+
+    async def Check(  # noqa: N802
+        self, request: preflight_pb2.CheckRequest, context: Any
+    ) -> preflight_pb2.CheckResponse:
+        """Examine one stream under one configuration."""
+        task = ExamineTask(
+            recording=convert.from_recording(request.recording),
+            stream=request.stream,
+            config=convert.from_struct(request.config),
+        )
+        answer = await self._workers.run(run_examination, self._places, task)
+        return preflight_pb2.CheckResponse(
+            findings=[_to_finding(finding) for finding in answer.findings],
+            stream=_to_stream(answer.stream) if answer.stream else None,
+            estimate=preflight_pb2.ResourceEstimate(**asdict(answer.estimate))
+            if answer.estimate
+            else None,
+            failure=convert.to_failure(answer.failure),
+            measurements=convert.to_struct(answer.measurements),
+        )
+
+
+def _to_stream(stream: StreamDescription) -> recording_pb2.StreamInfo:
+    return recording_pb2.StreamInfo(
+        stream=stream.stream,
+        channel_count=stream.n_channels,
+        sampling_rate_hz=stream.sampling_rate_hz,
+        duration_s=stream.duration_s,
+        dtype=stream.dtype,
+    )
+
+
+def _to_finding(finding: FoundFinding) -> preflight_pb2.Finding:
+    return preflight_pb2.Finding(
+        level=preflight_pb2.FindingLevel.Value(f"FINDING_LEVEL_{finding.level.upper()}"),
+        code=finding.code,
+        message=finding.message,
+        remediation=finding.remediation,
+        category=failure_pb2.FailureCategory.Value(f"FAILURE_CATEGORY_{finding.category.upper()}"),
+    )
+
+
+def registration(workers: WorkerPool, places: PreflightPlaces) -> Registration:
+    """Return the room as a service to serve."""
+    return Registration(
+        preflight_pb2.DESCRIPTOR.services_by_name["PreflightService"].full_name,
+        PreflightServicer(workers, places),
+        preflight_pb2_grpc.add_PreflightServiceServicer_to_server,
+    )

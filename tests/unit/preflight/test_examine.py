@@ -1,0 +1,163 @@
+"""Preflight on real files in every state a rig hands over."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.support.recordings import make_recording
+
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.recordings.files import recording_files
+from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
+from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.preflight.estimate import estimate_resources
+from spikefleet.preflight.examine import describe_recording, examine_stream
+from spikefleet.preflight.task import ExamineTask, PreflightPlaces
+
+NAME = RecordingName("lab", "day", "slice")
+CONFIG = {"sorter": {"sorter_name": "kilosort4"}}
+
+
+@pytest.fixture
+def places(tmp_path):
+    return PreflightPlaces(f"file://{tmp_path}/artifacts", str(tmp_path / "scratch"))
+
+
+def register(path) -> Recording:
+    root, paths, entry = recording_files(path)
+    files = tuple(ManifestFile(p.relative_to(root).as_posix(), p.stat().st_size, "") for p in paths)
+    return Recording("rec-1", NAME, files, "d", str(root), in_place=True, entry=entry)
+
+
+def examine(places, accepted, **config):
+    return examine_stream(places, ExamineTask(accepted, "", CONFIG | config))
+
+
+def test_healthy_recording_has_no_failure_and_is_measured(places, tmp_path):
+    recording = register(make_recording(tmp_path / "r", seconds=8.0).path)
+    answer = examine(places, recording)
+    assert answer.failure is None
+    assert answer.stream.n_channels == 8
+    assert answer.stream.duration_s == pytest.approx(8.0)
+    assert answer.measurements["median_noise_uv"] > 0
+    assert answer.estimate.scratch_bytes > 0
+
+
+@pytest.mark.parametrize(
+    ("condition", "code", "rule_id"),
+    [
+        ("silent", FailureCode.INSUFFICIENT_ACTIVITY, "preflight.silent"),
+        ("noise", FailureCode.INSUFFICIENT_ACTIVITY, "preflight.noise_only"),
+        ("flat", FailureCode.NO_GOOD_CHANNELS, "preflight.flat"),
+        ("saturated", FailureCode.SATURATED_SIGNAL, "preflight.saturated"),
+        ("nan_burst", FailureCode.INPUT_CORRUPT, "preflight.finite"),
+        ("truncated", FailureCode.INPUT_CORRUPT, "preflight.readable"),
+        ("empty", FailureCode.INPUT_CORRUPT, "preflight.readable"),
+    ],
+)
+def test_each_bad_state_ends_with_its_own_class(places, tmp_path, condition, code, rule_id):
+    recording = register(make_recording(tmp_path / "r", condition=condition).path)
+    answer = examine(places, recording)
+    assert answer.failure is not None
+    assert (answer.failure.code, answer.failure.rule_id) == (code, rule_id)
+    assert answer.findings[0].level == "fail"
+    assert answer.findings[0].remediation
+
+
+def test_missing_recording_is_named(places):
+    recording = Recording("rec-1", NAME, (), "d", "/data/gone.raw.h5", in_place=True, missing=True)
+    answer = examine(places, recording)
+    assert answer.failure is not None
+    assert answer.failure.code is FailureCode.INPUT_MISSING
+    assert answer.failure.rule_id == "preflight.recording_missing"
+    assert describe_recording(places, recording).failure.code is FailureCode.INPUT_MISSING
+
+
+def test_file_that_vanished_since_it_was_registered_is_missing(places, tmp_path):
+    folder = make_recording(tmp_path / "r", format="spikeglx").path
+    recording = register(folder)
+    next(folder.rglob("*.meta")).unlink()
+    assert examine(places, recording).failure.code is FailureCode.INPUT_MISSING
+
+
+def test_file_that_changed_since_it_was_registered_is_corrupt(places, tmp_path):
+    folder = make_recording(tmp_path / "r", format="spikeglx").path
+    recording = register(folder)
+    with next(folder.rglob("*.bin")).open("ab") as handle:
+        handle.write(b"\0" * 16)
+    failure = examine(places, recording).failure
+    assert failure.code is FailureCode.INPUT_CORRUPT
+    assert failure.evidence["reason"] == "size_changed"
+
+
+def test_uploaded_recording_is_read_from_the_store(places, tmp_path):
+    folder = make_recording(tmp_path / "r", format="spikeglx").path
+    in_place = register(folder)
+    store = LocalArtifacts(tmp_path / "artifacts")
+    for file in in_place.files:
+        store.put_file(f"recordings/rec-1/files/{file.path}", folder / file.path)
+    uploaded = replace(in_place, location="recordings/rec-1", in_place=False)
+    assert examine(places, uploaded).failure is None
+    assert len(describe_recording(places, uploaded).description.streams) == 1
+
+
+def test_upload_that_left_the_store_is_missing(places):
+    recording = Recording("rec-9", NAME, (), "d", "recordings/rec-9")
+    assert examine(places, recording).failure.code is FailureCode.INPUT_MISSING
+
+
+def test_every_well_of_a_plate_is_a_stream_of_its_own(places, tmp_path):
+    source = make_recording(
+        tmp_path / "r", format="maxwell", wells=2, silent_wells=(1,), name="plate.raw.h5"
+    )
+    recording = register(source.path)
+    streams = describe_recording(places, recording).description.streams
+    assert len(streams) == 2
+    answers = [
+        examine_stream(places, ExamineTask(recording, s.stream, CONFIG)).failure for s in streams
+    ]
+    assert answers[0] is None
+    assert answers[1].code is FailureCode.INSUFFICIENT_ACTIVITY
+
+
+def test_unknown_stream_is_a_configuration_failure(places, tmp_path):
+    recording = register(make_recording(tmp_path / "r").path)
+    failure = examine_stream(places, ExamineTask(recording, "well999", CONFIG)).failure
+    assert failure.code is FailureCode.INVALID_CONFIGURATION
+
+
+def test_window_that_holds_too_little_names_the_field(places, tmp_path):
+    recording = register(make_recording(tmp_path / "r").path)
+    failure = examine(places, recording, recording={"end_time_s": 1.0}).failure
+    assert failure.code is FailureCode.INVALID_CONFIGURATION
+    assert failure.evidence["field"] == "recording.end_time_s"
+
+
+def test_preflight_switched_off_opens_but_does_not_judge(places, tmp_path):
+    recording = register(make_recording(tmp_path / "r", condition="silent").path)
+    answer = examine(places, recording, execution={"preflight": False})
+    assert answer.failure is None
+    assert answer.measurements == {}
+    assert answer.stream is not None
+
+
+def test_configured_gain_is_the_scale_that_is_measured(places, tmp_path):
+    recording = register(make_recording(tmp_path / "r").path)
+    plain = examine(places, recording).measurements["median_noise_uv"]
+    scaled = examine(places, recording, recording={"gain_to_uv": 1.0, "offset_to_uv": 0.0})
+    assert scaled.measurements["median_noise_uv"] != pytest.approx(plain)
+
+
+def test_estimate_grows_with_the_signal_and_knows_the_gpu():
+    small = estimate_resources(
+        channel_count=16, sampling_rate_hz=20_000.0, kept_s=30.0, on_gpu=False
+    )
+    large = estimate_resources(
+        channel_count=1018, sampling_rate_hz=20_000.0, kept_s=3_600.0, on_gpu=True
+    )
+    assert small.gpu_memory_bytes == 0 < large.gpu_memory_bytes
+    assert large.scratch_bytes > 100 * small.scratch_bytes
+    assert np.all(
+        np.array([large.memory_bytes, large.duration_s])
+        > np.array([small.memory_bytes, small.duration_s])
+    )
