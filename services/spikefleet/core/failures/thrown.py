@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 MAX_MESSAGE = 4000
@@ -89,7 +90,7 @@ def _parse(lines: Sequence[str]) -> Thrown | None:
             continue
         last = _LAST.match(line.strip()) if line[:1].strip() and frames else None
         if last:
-            rest = [extra for extra in lines[number + 1 : number + 6] if extra.strip()]
+            rest = takewhile(str.strip, lines[number + 1 : number + 6])
             message = "\n".join([last["message"] or "", *rest])[:MAX_MESSAGE].strip()
             return Thrown(last["type"], message, tuple(frames), _errno(message))
     return None
