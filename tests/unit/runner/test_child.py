@@ -70,7 +70,7 @@ def test_a_sort_ends_with_exit_code_zero_and_says_its_steps(
 ) -> None:
     folder, ended = sorted_attempt
     assert ended.returncode == 0, ended.stderr
-    steps = [line for line in ended.stdout.splitlines() if line.startswith("[spikefleet]")]
+    steps = [line for line in ended.stdout.splitlines() if line.startswith("[spikefleet] step")]
     assert steps == [f"[spikefleet] step={step}" for step in ("load", "sort", "analyze")]
     assert not folder.child_failure.exists()
 
@@ -108,7 +108,8 @@ def test_the_analyzer_outlives_the_run_folder(
     folder, _ = sorted_attempt
     moved = tmp_path / "analyzer"
     subprocess.run(["cp", "-r", str(folder.result / "analyzer"), str(moved)], check=True)
-    templates = load_sorting_analyzer(moved).get_extension("templates").get_templates()
+    analyzer = load_sorting_analyzer(moved)
+    templates = analyzer.get_extension("templates").get_templates()
     assert np.isfinite(templates).all()
     assert templates.min() < -30  # µV
 

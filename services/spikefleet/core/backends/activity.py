@@ -26,7 +26,8 @@ THRESHOLD_SIGMA = 5.5
 MIN_EVENTS = 10
 NOISE_MARGIN = 4.0
 DEAD_TIME_MS = 1.0
-MIN_CHANNELS_FOR_REFERENCE = 8
+EDGE_MS = 10.0  # read beyond a chunk, where the filter still rings from its edge
+MIN_CHANNELS_FOR_REFERENCE = 16
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,17 @@ def measure_activity(recording: BaseRecording) -> Activity:
     n_samples = int(recording.get_num_samples())
     size = max(1, min(n_samples, round(CHUNK_S * rate_hz)))
     sos = butter(3, min(300.0, 0.2 * rate_hz), btype="highpass", fs=rate_hz, output="sos")
+    margin = round(EDGE_MS / 1000.0 * rate_hz)
     found = Activity(0, 0.0, 0.0, 0)
     for chunk in _spread(math.ceil(n_samples / size)):
         start = min(chunk * size, n_samples - size)
-        traces = recording.get_traces(start_frame=start, end_frame=start + size)
+        before = min(margin, start)
+        traces = recording.get_traces(
+            start_frame=start - before, end_frame=min(start + size + margin, n_samples)
+        )
         step = 0.5 if np.issubdtype(traces.dtype, np.integer) else 0.0
-        events, live = _count_events(_highpassed(traces, sos), rate_hz, step)
+        inside = slice(before, before + size)
+        events, live = _count_events(_highpassed(traces, sos)[inside], rate_hz, step)
         found = Activity(
             events=found.events + events,
             expected_from_noise=found.expected_from_noise
@@ -111,13 +117,16 @@ def _spread(n_chunks: int) -> list[int]:
 
 
 def _highpassed(traces: NDArray[np.generic], sos: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return float32 samples x channels, high-passed, common median removed on larger arrays."""
+    """Return float32 samples x channels, high-passed, the common mean removed on larger arrays.
+
+    The mean and not the median: what is left of Gaussian noise must stay Gaussian.
+    """
     values = np.nan_to_num(traces.astype(np.float32), posinf=0.0, neginf=0.0)
-    values -= values[:1]  # a large offset would ring through the filter's edge
+    values -= np.median(values, axis=0)  # a large offset would ring through the filter's edge
     if len(values) > 3 * (2 * len(sos) + 1):
         values = sosfiltfilt(sos, values, axis=0).astype(np.float32)
     if values.shape[1] >= MIN_CHANNELS_FOR_REFERENCE:
-        values -= np.median(values, axis=1, keepdims=True)
+        values -= values.mean(axis=1, keepdims=True)
     return values
 
 

@@ -24,10 +24,7 @@ from spikeinterface.core import NumpySorting, write_binary_recording
 from spikefleet.core.backends.activity import require_activity, require_units
 from spikefleet.core.backends.base import SortRequest
 from spikefleet.core.backends.params import merge_params
-from spikefleet.core.failures.errors import (
-    InvalidConfigurationError,
-    ParameterSensitiveError,
-)
+from spikefleet.core.failures.errors import EnvironmentSortFailure, ParameterSensitiveError
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting
@@ -130,14 +127,14 @@ class Kilosort4:
 def pick_device(wanted: str) -> torch.device:
     """Return the device asked for.
 
-    Raises InvalidConfigurationError for a GPU on a machine where torch sees none: falling back in
+    Raises EnvironmentSortFailure for a GPU on a machine where torch sees none: falling back in
     silence would turn an hour into a day.
     """
     if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise InvalidConfigurationError(
-            "A GPU was asked for, but torch sees none here; sort on the CPU or mend the driver.",
-            field="device",
-            value=wanted,
+        raise EnvironmentSortFailure(
+            "A GPU was asked for, but torch sees none here; mend the driver or sort on the CPU.",
+            device=wanted,
+            torch=str(torch.__version__),
         )
     return torch.device(wanted)
 

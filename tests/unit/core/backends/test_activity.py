@@ -39,6 +39,7 @@ def with_spikes(traces: np.ndarray, times_s: np.ndarray, amplitude: float = -400
         pytest.param(np.zeros((40_000, 4), np.int16), id="zeros"),
         pytest.param(np.full((40_000, 4), 32767, np.int16), id="rail"),
         pytest.param(noise(20), id="noise"),
+        pytest.param(noise(20, n_channels=8) + 3000, id="noise on an offset"),
         pytest.param(noise(5, n_channels=16), id="noise on an array"),
         pytest.param(noise(5, sigma=0.6), id="noise of one step"),
         pytest.param(np.zeros((10, 2), np.float32), id="ten samples"),
