@@ -38,6 +38,7 @@ _LOOSEN: Mapping[str, str] = {
     "spikes_min_second": "fewer spikes",
     "std_norm_max": "a larger spread",
 }
+_SUCCEEDED = ("success", "succeeded")
 _ROWS = {str(row.code): row for row in FAILURES}
 
 
@@ -45,13 +46,13 @@ def make_verdict(record: Mapping[str, Any]) -> dict[str, str]:
     """Return label, tone, sentence and next_step ("" when there is nothing to do)."""
     failure = record.get("failure") or {}
     status = str(record.get("status") or "")
-    if failure:
+    if failure and status not in _SUCCEEDED:
         label, tone = _LABELS.get(status, ("Failed", TONE_BAD))
         sentence = str(failure.get("message") or _meaning(failure) or "The run failed.")
         next_step = str(failure.get("next_step") or _next_step(failure))
         return _verdict(label, tone, sentence, next_step)
     # A report is made before its run ends: units without a failure are a success.
-    if record.get("curation") or status in ("success", "succeeded"):
+    if record.get("curation") or status in _SUCCEEDED:
         return _success(record)
     label, tone = _LABELS.get(status, (status.replace("_", " ").capitalize(), TONE_NEUTRAL))
     return _verdict(label or "Unknown", tone, "The run left no units and no failure.", "")

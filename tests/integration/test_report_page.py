@@ -1,0 +1,122 @@
+"""The report's page in a real browser: it loads without a console error and shows what matters."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from tests.support.sorted_runs import (
+    CURATION_PREFIX,
+    RUN_ID,
+    SORT_PREFIX,
+    make_run_record,
+    make_unsortable_record,
+    publish_sort,
+    write_sort,
+)
+
+from spikefleet.curation.curate import curate_sort
+from spikefleet.curation.task import CurationTask
+from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.reporter.render import write_report
+from spikefleet.reporter.task import RenderTask
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--v=0",
+    "--virtual-time-budget=3000",
+)
+CLICK = (
+    "<script>addEventListener('load', () => {"
+    "document.querySelectorAll('#units th button')[1].click();"
+    "document.getElementById('all').click();});</script></body>"
+)
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium"
+)
+
+
+def browse(page, profile, *flags) -> tuple[str, str]:
+    """Return (what the browser printed, its log) of one page."""
+    assert CHROMIUM is not None
+    done = subprocess.run(
+        [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", *flags, page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout, done.stderr
+
+
+def console_lines(log: str) -> list[str]:
+    return [line for line in log.splitlines() if "CONSOLE" in line]
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """A folder each for a run that succeeded and one that was unsortable."""
+    root = tmp_path_factory.mktemp("reports")
+    for name in ("sort", "good", "bad"):
+        (root / name).mkdir()
+    write_sort(root / "sort")
+    store = LocalArtifacts(root / "artifacts")
+    publish_sort(store, root / "sort")
+    config = {"curation": {"snr_min": 8.0}}
+    curate_sort(store.url, CurationTask(RUN_ID, SORT_PREFIX, CURATION_PREFIX, config))
+    good = RenderTask(RUN_ID, SORT_PREFIX, CURATION_PREFIX, "", make_run_record())
+    write_report(store, good, root / "good")
+    write_report(store, RenderTask(RUN_ID, "", "", "", make_unsortable_record()), root / "bad")
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["good", "bad"])
+def test_page_loads_without_a_console_message_and_can_be_drawn(reports, tmp_path, name):
+    picture = tmp_path / "page.png"
+    page = reports / name / "report.html"
+    _, log = browse(page, tmp_path / "p", f"--screenshot={picture}", "--window-size=1200,2600")
+    assert console_lines(log) == []
+    assert picture.stat().st_size > 40_000
+
+
+@pytest.mark.slow
+def test_console_messages_would_be_seen(reports, tmp_path):
+    page = tmp_path / "broken.html"
+    text = (reports / "bad" / "report.html").read_text()
+    page.write_text(text.replace("</body>", "<img src='https://example.org/x.png'></body>"))
+    _, log = browse(page, tmp_path / "p", "--dump-dom")
+    assert any("Content Security Policy" in line for line in console_lines(log))
+
+
+@pytest.mark.slow
+def test_units_sort_and_rejected_ones_hide(reports, tmp_path):
+    page = tmp_path / "clicked.html"
+    page.write_text((reports / "good" / "report.html").read_text().replace("</body>", CLICK))
+    dom, log = browse(page, tmp_path / "p", "--dump-dom")
+    assert console_lines(log) == []
+    rows = re.findall(r'<tr class="(?:kept|rejected)">(.*?)</tr>', dom, re.DOTALL)
+    spikes = [float(re.findall(r'data-key="([^"]*)"', row)[1]) for row in rows]
+    assert len(spikes) == 5
+    assert spikes == sorted(spikes, reverse=True)
+    assert 'class="units kept-only"' in dom
+
+
+def test_page_names_verdict_figures_and_their_texts(reports):
+    page = (reports / "good" / "report.html").read_text()
+    assert page.count('role="img"') == 5
+    assert "units passed curation." in page
+    assert 'http-equiv="Content-Security-Policy"' in page
+    bad = (reports / "bad" / "report.html").read_text()
+    assert "Unsortable" in bad
+    assert "Next step." in bad

@@ -1,0 +1,54 @@
+"""CurationService over a real connection, with a real worker process."""
+
+import pytest
+from tests.support.rooms import registration, serving
+from tests.support.sorted_runs import (
+    CURATION_PREFIX,
+    RUN_ID,
+    SORT_PREFIX,
+    publish_sort,
+    write_sort,
+)
+
+from spikefleet.api.v1 import curation_pb2, curation_pb2_grpc, failure_pb2
+from spikefleet.curation.servicer import CurationServicer
+from spikefleet.infra.rpc import convert
+from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.workers import WorkerPool
+
+
+@pytest.fixture
+async def stub(tmp_path):
+    workers = WorkerPool()
+    entry = registration(
+        "CurationService",
+        CurationServicer(workers, f"file://{tmp_path}/artifacts"),
+        curation_pb2_grpc.add_CurationServiceServicer_to_server,
+    )
+    async with serving(entry) as channel:
+        yield curation_pb2_grpc.CurationServiceStub(channel)
+    workers.close()
+
+
+async def test_sort_is_curated_with_the_thresholds_of_the_request(stub, tmp_path):
+    folder = tmp_path / "sort"
+    folder.mkdir()
+    write_sort(folder)
+    publish_sort(LocalArtifacts(tmp_path / "artifacts"), folder)
+    request = curation_pb2.CurateRequest(
+        run_id=RUN_ID,
+        sort_prefix=SORT_PREFIX,
+        output_prefix=CURATION_PREFIX,
+        config=convert.to_struct({"curation": {"snr_min": 1e6}}),
+    )
+    answer = await stub.Curate(request)
+    assert not answer.HasField("failure")
+    assert (answer.unit_count_sorted, answer.unit_count_curated) == (5, 0)
+    assert answer.prefix == CURATION_PREFIX
+
+
+async def test_missing_sort_is_an_answer_with_its_failure(stub):
+    answer = await stub.Curate(
+        curation_pb2.CurateRequest(run_id=RUN_ID, sort_prefix="runs/none/attempts/sort-1")
+    )
+    assert answer.failure.code == failure_pb2.FAILURE_CODE_INCOMPLETE

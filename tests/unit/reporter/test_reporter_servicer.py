@@ -1,0 +1,102 @@
+"""ReporterService over a real connection, with a real worker process."""
+
+import hashlib
+
+import grpc
+import pytest
+from tests.support.rooms import registration, serving
+from tests.support.sorted_runs import REPORT_PREFIX, RUN_ID, SORT_PREFIX, make_unsortable_record
+
+from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
+from spikefleet.infra.rpc import convert
+from spikefleet.infra.stores.artifacts import pointer_key, publish_folder
+from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.workers import WorkerPool
+from spikefleet.reporter.servicer import ReporterServicer
+
+
+@pytest.fixture
+def store(tmp_path):
+    return LocalArtifacts(tmp_path / "artifacts")
+
+
+@pytest.fixture
+async def stub(store):
+    workers = WorkerPool()
+    entry = registration(
+        "ReporterService",
+        ReporterServicer(workers, store),
+        reporter_pb2_grpc.add_ReporterServiceServicer_to_server,
+    )
+    async with serving(entry) as channel:
+        yield reporter_pb2_grpc.ReporterServiceStub(channel)
+    workers.close()
+
+
+def make_request(**changes):
+    values = {
+        "run_id": RUN_ID,
+        "output_prefix": REPORT_PREFIX,
+        "record": convert.to_struct(make_unsortable_record()),
+    }
+    return reporter_pb2.RenderRequest(**(values | changes))
+
+
+async def read(stub, key, offset_bytes=0):
+    request = reporter_pb2.ReadArtifactRequest(key=key, offset_bytes=offset_bytes)
+    return [chunk.data async for chunk in stub.ReadArtifact(request)]
+
+
+async def test_report_is_rendered_listed_and_read(stub, store):
+    answer = await stub.Render(make_request())
+    assert not answer.HasField("failure")
+    store.swap_pointer(pointer_key(RUN_ID), {"report": answer.prefix})
+
+    report = await stub.GetReport(reporter_pb2.GetReportRequest(run_id=RUN_ID))
+    assert report.html_key == answer.html_key
+    assert convert.from_struct(report.report)["verdict"]["label"] == "Unsortable"
+
+    listed = await stub.ListArtifacts(reporter_pb2.ListArtifactsRequest(run_id=RUN_ID))
+    assert [a.path for a in listed.artifacts] == [
+        "report/recording_report.json",
+        "report/report.html",
+        "report/report.md",
+    ]
+    page = listed.artifacts[1]
+    data = b"".join(await read(stub, page.key))
+    assert hashlib.sha256(data).hexdigest() == page.sha256
+    assert await read(stub, page.key, len(data) - 5) == [data[-5:]]
+
+
+async def test_large_files_come_in_chunks_of_at_most_one_mebibyte(stub, store, tmp_path):
+    folder = tmp_path / "sort"
+    folder.mkdir()
+    (folder / "big.bin").write_bytes(bytes(5 << 19))
+    publish_folder(store, SORT_PREFIX, folder)
+    sizes = [len(chunk) for chunk in await read(stub, f"{SORT_PREFIX}/big.bin")]
+    assert sizes == [1 << 20, 1 << 20, 1 << 19]
+
+
+async def test_record_of_another_shape_is_an_answer_with_a_failure(stub):
+    record = convert.to_struct({"events": ["not an event"]})
+    answer = await stub.Render(make_request(record=record))
+    assert answer.failure.stage == "report"
+    assert answer.html_key == ""
+
+
+async def test_run_without_report_is_not_found(stub):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.GetReport(reporter_pb2.GetReportRequest(run_id="run-none"))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    listed = await stub.ListArtifacts(reporter_pb2.ListArtifactsRequest(run_id="run-none"))
+    assert list(listed.artifacts) == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["recordings/r/files/a", "runs/../recordings/r", "/etc/passwd", "runs/x", "", "runs/a/./b"],
+)
+async def test_only_files_of_runs_are_served(stub, key):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await read(stub, key)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
