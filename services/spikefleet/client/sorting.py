@@ -164,7 +164,7 @@ class SortingClient:
             overrides=convert.to_struct(overrides),
             streams=streams,
             idempotency_key=uuid.uuid4().hex,
-            submitter=getpass.getuser(),
+            submitter=_person(),
             label=label,
         )
         with answering(self.address):
@@ -347,3 +347,11 @@ def recording_name(text: str, path: Path, *, alone: bool) -> RecordingName:
         raise ValueError(f"{text!r} is not of the form {wanted}")
     defaults = [DEFAULT_PROJECT, safe_part(path.parent.name or "root"), safe_part(path.name)]
     return RecordingName(*parts, *defaults[len(parts) :])
+
+
+def _person() -> str:
+    """Login name of whoever runs this process; empty where the system knows none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -98,16 +99,14 @@ class Uploader:
         """Send the parts the server lacks; return the file with its digest."""
         stored = _stored(upload.parts, file.path)
         whole = hashlib.sha256()
-        with path.open("rb") as handle:
-            for offset in range(0, file.size_bytes, upload.part_size_bytes):
-                length = min(upload.part_size_bytes, file.size_bytes - offset)
-                part = _Part(upload.upload_id, file.path, offset, handle.read(length))
-                if len(part.data) != length:
-                    raise SourceChangedError(f"{path} became shorter while it was sent")
-                whole.update(part.data)
-                if stored.get(offset) != (length, part.sha256):
+        parts = _read_parts(upload, path, file, whole)
+        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+            coming = reader.submit(next, parts, None)
+            while (part := coming.result()) is not None:
+                coming = reader.submit(next, parts, None)  # read and hashed while this one is sent
+                if stored.get(part.offset_bytes) != (len(part.data), part.sha256):
                     self._send_part(part)
-                meter.add(file.path, length)
+                meter.add(file.path, len(part.data))
         return replace(file, sha256=whole.hexdigest())
 
     def _send_part(self, part: _Part) -> None:
@@ -178,6 +177,21 @@ class _Part:
                 data=self.data[start:end],
                 part_sha256=digest if end >= len(self.data) else "",
             )
+
+
+def _read_parts(
+    upload: ingest_pb2.Upload, path: Path, file: ManifestFile, whole: hashlib._Hash
+) -> Iterator[_Part]:
+    """Yield a file's parts, digests made; ``whole`` sees every byte."""
+    with path.open("rb") as handle:
+        for offset in range(0, file.size_bytes, upload.part_size_bytes):
+            length = min(upload.part_size_bytes, file.size_bytes - offset)
+            part = _Part(upload.upload_id, file.path, offset, handle.read(length))
+            if len(part.data) != length:
+                raise SourceChangedError(f"{path} became shorter while it was sent")
+            whole.update(part.data)
+            _ = part.sha256
+            yield part
 
 
 class _Meter:

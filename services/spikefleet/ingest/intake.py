@@ -141,11 +141,11 @@ class UploadIntake:
         self._require_all(upload, parts)
         digests = {file.path: file.sha256 for file in told}
         files = tuple(
-            self._verified(upload, file, (file.sha256, digests.get(file.path, "")), parts)
-            for file in upload.files
+            self._digested(upload, file, digests.get(file.path, ""), parts) for file in upload.files
         )
         recording = _accepted(upload.name, files, upload.entry)
-        stored = self._recordings.add(self._publish(upload_id, recording))
+        self._publish(upload, recording, parts)
+        stored = self._recordings.add(recording)
         self._uploads.complete(upload_id, stored.recording_id)
         self._staging.discard(upload_id)
         return stored
@@ -176,51 +176,52 @@ class UploadIntake:
                 resource=upload.upload_id,
             )
 
-    def _verified(
-        self,
-        upload: Upload,
-        file: ManifestFile,
-        wanted: Sequence[str],
-        parts: Sequence[UploadedPart],
+    def _digested(
+        self, upload: Upload, file: ManifestFile, told: str, parts: Sequence[UploadedPart]
     ) -> ManifestFile:
-        """Return the file with the digest of its bytes on this disk."""
-        path = self._staging.ensure_file(upload.upload_id, file.path)
-        digest = digest_file(path)
-        if path.stat().st_size == file.size_bytes and all(d in ("", digest) for d in wanted):
-            return ManifestFile(file.path, file.size_bytes, digest)
-        damaged = [
-            part.offset_bytes
-            for part in parts
-            if part.path == file.path
-            and part.sha256
-            != self._staging.digest_part(
-                upload.upload_id, part.path, part.offset_bytes, part.size_bytes
-            )
-        ]
-        where = f"the part at byte {damaged[0]}" if damaged else "the file as a whole"
-        self.abort(upload.upload_id)
-        raise RpcProblem(
-            "FILE_DAMAGED",
-            f"{file.path} does not have the bytes the rig sent: {where} differs",
-            metadata={"path": file.path, "offsets_bytes": ",".join(map(str, damaged))},
-        )
+        """Return the file with the rig's digest; the store checks it while it copies the bytes.
 
-    def _publish(self, upload_id: str, recording: Recording) -> Recording:
+        Where the rig told none, the bytes on this disk are read for it.
+        """
+        path = self._staging.ensure_file(upload.upload_id, file.path)
+        wanted = (told or file.sha256).lower()
+        contradicts = bool(file.sha256) and file.sha256.lower() != wanted
+        if path.stat().st_size != file.size_bytes or contradicts:
+            raise self._damaged(upload, file.path, parts)
+        return ManifestFile(file.path, file.size_bytes, wanted or digest_file(path))
+
+    def _publish(self, upload: Upload, recording: Recording, parts: Sequence[UploadedPart]) -> None:
         """Store the files, the manifest last; a repetition after a crash writes nothing new."""
         prefix = recording.location
         if self._artifacts.size(f"{prefix}/{MANIFEST}") is not None:
             verify_prefix(self._artifacts, prefix)
-            return recording
-        stored = [
-            self._artifacts.put_file(
-                f"{prefix}/files/{file.path}", self._staging.file(upload_id, file.path)
-            )
-            for file in recording.files
-        ]
-        if [file.sha256 for file in stored] != [file.sha256 for file in recording.files]:
-            raise RpcProblem("FILE_DAMAGED", "the bytes changed on their way into the store")
+            return
+        stored = []
+        for file in recording.files:
+            source = self._staging.file(upload.upload_id, file.path)
+            stored.append(self._artifacts.put_file(f"{prefix}/files/{file.path}", source))
+            if stored[-1].sha256 != file.sha256:
+                error = self._damaged(upload, file.path, parts)
+                self._artifacts.delete_prefix(prefix)
+                raise error
         write_manifest(self._artifacts, prefix, stored)
-        return recording
+
+    def _damaged(self, upload: Upload, path: str, parts: Sequence[UploadedPart]) -> RpcProblem:
+        """Find which part rotted, drop the upload, and return what to tell the rig."""
+        damaged = [
+            part.offset_bytes
+            for part in parts
+            if part.path == path
+            and part.sha256
+            != self._staging.digest_part(upload.upload_id, path, part.offset_bytes, part.size_bytes)
+        ]
+        where = f"the part at byte {damaged[0]}" if damaged else "the file as a whole"
+        self.abort(upload.upload_id)
+        return RpcProblem(
+            "FILE_DAMAGED",
+            f"{path} does not have the bytes the rig sent: {where} differs",
+            metadata={"path": path, "offsets_bytes": ",".join(map(str, damaged))},
+        )
 
 
 class InPlaceIntake:

@@ -102,7 +102,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             arriving.add(message)
             if not message.part_sha256:
                 continue
-            part = arriving.verified(message.part_sha256)
+            part = await asyncio.to_thread(arriving.verified, message.part_sha256)
             await asyncio.to_thread(
                 self._uploads.store_part, arriving.upload_id, part, bytes(arriving.data)
             )
