@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import grpc.aio
 
@@ -21,8 +20,3 @@ async def serving(registration: Registration) -> AsyncIterator[grpc.aio.Channel]
             yield channel
         finally:
             await server.drain()
-
-
-def registration(service: str, servicer: Any, add: Any) -> Registration:
-    """Register a servicer under its full name."""
-    return Registration(f"spikefleet.api.v1.{service}", servicer, add)

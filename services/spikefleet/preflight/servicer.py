@@ -34,6 +34,7 @@ class PreflightServicer(preflight_pb2_grpc.PreflightServiceServicer):
         return preflight_pb2.DescribeRecordingResponse(
             format=answer.description.format,
             streams=[_to_stream(stream) for stream in answer.description.streams],
+            other_streams=answer.description.other_streams,
         )
 
     async def Check(  # noqa: N802

@@ -172,6 +172,8 @@ def _event(event: Mapping[str, Any]) -> dict[str, Any]:
 def _stream(preflight: Mapping[str, Any], material: Material) -> dict[str, Any]:
     """What was sorted, in numbers; the analyzer's word counts over preflight's."""
     stream = dict(_mapping(preflight.get("stream")))
+    if "n_channels" in stream:
+        stream["channel_count"] = stream.pop("n_channels")
     if material.recording_s is not None:
         stream["duration_s"] = material.recording_s
     if material.channel_count is not None:

@@ -1,7 +1,7 @@
 """CurationService over a real connection, with a real worker process."""
 
 import pytest
-from tests.support.rooms import registration, serving
+from tests.support.rooms import serving
 from tests.support.sorted_runs import (
     CURATION_PREFIX,
     RUN_ID,
@@ -11,7 +11,7 @@ from tests.support.sorted_runs import (
 )
 
 from spikefleet.api.v1 import curation_pb2, curation_pb2_grpc, failure_pb2
-from spikefleet.curation.servicer import CurationServicer
+from spikefleet.curation.servicer import registration
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.infra.workers import WorkerPool
@@ -20,11 +20,7 @@ from spikefleet.infra.workers import WorkerPool
 @pytest.fixture
 async def stub(tmp_path):
     workers = WorkerPool()
-    entry = registration(
-        "CurationService",
-        CurationServicer(workers, f"file://{tmp_path}/artifacts"),
-        curation_pb2_grpc.add_CurationServiceServicer_to_server,
-    )
+    entry = registration(workers, f"file://{tmp_path}/artifacts")
     async with serving(entry) as channel:
         yield curation_pb2_grpc.CurationServiceStub(channel)
     workers.close()

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 from tests.support.recordings import make_recording
-from tests.support.rooms import registration, serving
+from tests.support.rooms import serving
 
 from spikefleet.api.v1 import failure_pb2, preflight_pb2, preflight_pb2_grpc
 from spikefleet.core.submissions import Recording, RecordingName
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.workers import WorkerPool
-from spikefleet.preflight.servicer import PreflightServicer
+from spikefleet.preflight.servicer import registration
 from spikefleet.preflight.task import PreflightPlaces
 
 
@@ -25,11 +25,7 @@ def make_message(path: Path):
 async def stub(tmp_path):
     workers = WorkerPool()
     places = PreflightPlaces(f"file://{tmp_path}/artifacts", str(tmp_path))
-    entry = registration(
-        "PreflightService",
-        PreflightServicer(workers, places),
-        preflight_pb2_grpc.add_PreflightServiceServicer_to_server,
-    )
+    entry = registration(workers, places)
     async with serving(entry) as channel:
         yield preflight_pb2_grpc.PreflightServiceStub(channel)
     workers.close()

@@ -4,7 +4,7 @@ import hashlib
 
 import grpc
 import pytest
-from tests.support.rooms import registration, serving
+from tests.support.rooms import serving
 from tests.support.sorted_runs import REPORT_PREFIX, RUN_ID, SORT_PREFIX, make_unsortable_record
 
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
@@ -12,7 +12,7 @@ from spikefleet.infra.rpc import convert
 from spikefleet.infra.stores.artifacts import pointer_key, publish_folder
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.infra.workers import WorkerPool
-from spikefleet.reporter.servicer import ReporterServicer
+from spikefleet.reporter.servicer import registration
 
 
 @pytest.fixture
@@ -23,11 +23,7 @@ def store(tmp_path):
 @pytest.fixture
 async def stub(store):
     workers = WorkerPool()
-    entry = registration(
-        "ReporterService",
-        ReporterServicer(workers, store),
-        reporter_pb2_grpc.add_ReporterServiceServicer_to_server,
-    )
+    entry = registration(workers, store)
     async with serving(entry) as channel:
         yield reporter_pb2_grpc.ReporterServiceStub(channel)
     workers.close()
