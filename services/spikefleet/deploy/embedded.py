@@ -44,6 +44,7 @@ from spikefleet.infra.stores.uploads import UploadStore
 from spikefleet.infra.workers import WorkerPool
 from spikefleet.ingest import servicer as ingest_door
 from spikefleet.preflight import servicer as preflight_door
+from spikefleet.preflight.task import PreflightPlaces
 from spikefleet.reporter import servicer as reporter_door
 
 log = logging.getLogger(__name__)
@@ -175,7 +176,9 @@ class EmbeddedService:
         requests = Requests(stores.runs, stores.recordings, utc_now)
         return [
             ingest_door.registration(ingest),
-            preflight_door.registration(self._workers, url, self.settings.data_dir),
+            preflight_door.registration(
+                self._workers, PreflightPlaces(url, str(self.settings.data_dir / "attempts"))
+            ),
             curation_door.registration(self._workers, url),
             reporter_door.registration(self._workers, stores.artifacts),
             *controller_door.registrations(stores.runs, requests, lambda: self.loop.wake()),
