@@ -1,23 +1,24 @@
-"""Gathers what is known of the child's end and says what it means.
+"""Gathers what is known of the child's end and asks what it means.
 
-A request to stop and a trip speak first, then the child's own words, then its signal. Exit 0
-without a complete result is no success.
+The classifier's rules do the thinking; only two ends are judged here, because no rule can see them:
+a request to stop, and exit 0 without a complete result, which is no success.
 """
 
 from __future__ import annotations
 
-import signal
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json
+from spikefleet.core.failures.classify import Evidence, classify, read_log_tail
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.failures.errors import Failure, JsonValue
+from spikefleet.core.failures.errors import AttemptInterrupted, Failure
 from spikefleet.runner.supervise import ChildEnd
 
-LOG_TAIL_BYTES = 64 * 1024
+_STEP = re.compile(r"^\[spikefleet\] step=(\w+)$", re.MULTILINE)
+_TOLD_TO_STOP = "The attempt was told to stop before it had finished."
 
 
 @dataclass(frozen=True)
@@ -48,34 +49,50 @@ def read_result(folder: RunFolder) -> ChildResult:
     )
 
 
-def read_log_tail(path: Path, *, size_bytes: int = LOG_TAIL_BYTES) -> str:
-    """The end of a log, as text; empty when it cannot be read."""
-    try:
-        with path.open("rb") as handle:
-            handle.seek(0, 2)
-            handle.seek(max(0, handle.tell() - size_bytes))
-            return handle.read().decode("utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
 def judge(spec: AttemptSpec, folder: RunFolder, end: ChildEnd, *, oom_kills: int) -> Failure | None:
     """Return why the child did not succeed; None when it did.
 
-    ``oom_kills`` counts kernel kills for memory while the child ran.
+    ``oom_kills`` counts kernel kills for memory while the child ran. They explain nothing once the
+    child has named its failure itself: on a shared machine they may have been a neighbour's.
     """
     if end.interrupted:
-        return Failure(
-            FailureCode.ATTEMPT_INTERRUPTED,
-            f"The attempt was told to stop ({end.interrupted}) before it had finished.",
-            rule_id="parent.interrupted",
-            evidence={"signal": end.interrupted},
-        )
-    if end.trip is not None:
-        return end.trip
-    if end.exit_code == 0:
+        told = Failure.from_error(AttemptInterrupted(_TOLD_TO_STOP, signal=end.interrupted))
+        return replace(told, stage="sort", rule_id="parent.interrupted")
+    if end.trip is None and end.exit_code == 0:
         return _check_result(spec, folder)
-    return _classify(spec, folder, end, oom_kills)
+    document = read_json(folder.child_failure)
+    has_named_it = bool(document and document.get("classified"))
+    log_tail = read_log_tail(folder.child_log)
+    failure = classify(
+        Evidence(
+            backend=spec.backend,
+            step=_last_step(log_tail),
+            exit_code=end.exit_code,
+            signal=end.signal,
+            child_failure=document,
+            log_tail=log_tail,
+            oom_kill_delta=0 if has_named_it else oom_kills,
+            trip=end.trip,
+            preflight=_known_of_the_recording(spec),
+            wall_s=end.wall_s,
+        )
+    )
+    return replace(failure, stage=failure.stage or "sort")
+
+
+def _last_step(log_tail: str) -> str:
+    """The child's step (load, sort, analyze) as it said it last; empty when it did not."""
+    steps = _STEP.findall(log_tail)
+    return str(steps[-1]) if steps else ""
+
+
+def _known_of_the_recording(spec: AttemptSpec) -> dict[str, Any]:
+    """What we know without opening it. Bytes with a digest were checked against it before."""
+    known: dict[str, Any] = {
+        "sorter_params": spec.config.get("sorter", {}).get("sorter_params") or {},
+        "digest_verified": all(entry.sha256 and not entry.in_place for entry in spec.inputs),
+    }
+    return known | ({"duration_s": spec.duration_s} if spec.duration_s > 0 else {})
 
 
 def _check_result(spec: AttemptSpec, folder: RunFolder) -> Failure | None:
@@ -92,37 +109,4 @@ def _check_result(spec: AttemptSpec, folder: RunFolder) -> Failure | None:
             "reason": "no_result",
             "missing": list(missing),
         },
-    )
-
-
-def _classify(spec: AttemptSpec, folder: RunFolder, end: ChildEnd, oom_kills: int) -> Failure:
-    ev: dict[str, JsonValue] = {
-        "sorter": spec.backend,
-        "exit_code": end.exit_code,
-        "signal": end.signal,
-        "step": end.step,
-        "log_tail": read_log_tail(folder.child_log)[-2000:],
-    }
-    doc: dict[str, Any] = read_json(folder.child_failure) or {}
-    if doc.get("classified"):
-        return Failure.from_json(doc["classified"])
-    if doc.get("exception_type") == "MemoryError" or (end.signal == signal.SIGKILL and oom_kills):
-        return Failure(
-            FailureCode.HOST_OUT_OF_MEMORY,
-            "The sorter ran out of memory.",
-            rule_id="parent.oom",
-            evidence=ev,
-        )
-    if end.signal is not None:
-        return Failure(
-            FailureCode.SORTER_CRASH,
-            f"The sorter died of {signal.Signals(end.signal).name}.",
-            rule_id="parent.signal",
-            evidence=ev,
-        )
-    return Failure(
-        FailureCode.UNCLASSIFIED,
-        str(doc.get("message", "unknown")),
-        rule_id="parent.unclassified",
-        evidence=ev,
     )

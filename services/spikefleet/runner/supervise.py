@@ -48,7 +48,7 @@ class ChildEnd:
     signal: int | None
     trip: Failure | None
     interrupted: str
-    step: str
+    wall_s: float
 
 
 class LogTail:
@@ -116,7 +116,7 @@ class Supervisor:
             signal=-code if code < 0 else None,
             trip=trip,
             interrupted=interruption.name,
-            step=self._progress.step,
+            wall_s=round(time.monotonic() - self._started_s, 3),
         )
 
     def _write_started(self, pid: int) -> None:
