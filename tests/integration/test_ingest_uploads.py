@@ -1,6 +1,8 @@
 """Recordings are uploaded over a real server: in parts, resumed, verified, refused by name."""
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -139,25 +141,36 @@ def test_a_service_that_restarts_during_an_upload_costs_at_most_one_part(
     assert sorted(set(counting.offsets)) == [i * PART_BYTES for i in range(12)]
 
 
+RIG = """
+import sys, time
+from spikefleet.client.sorting import SortingClient
+
+def tell(transfer):
+    print(transfer.done_bytes, flush=True)
+    time.sleep(0.1)
+
+SortingClient(sys.argv[1]).add_recording(sys.argv[2], in_place=False, progress=tell)
+"""
+
+
 def test_a_client_killed_during_an_upload_resumes_behind_the_last_stored_part(
     facility, server, tmp_path
 ) -> None:
-    path = write_bytes_file(tmp_path / "long.bin", 8 * PART_BYTES)
+    path = write_bytes_file(tmp_path / "long.bin", 12 * PART_BYTES)
     counting = Counting(facility.uploads)
-
-    class KilledError(BaseException):
-        pass
-
-    def die_after_five(transfer) -> None:
-        if transfer.done_bytes == 5 * PART_BYTES:
-            raise KilledError
-
-    with SortingClient(server.address) as client, pytest.raises(KilledError):
-        client.add_recording(path, in_place=False, progress=die_after_five)
+    command = [sys.executable, "-c", RIG, server.address, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as rig:
+        assert rig.stdout is not None
+        while int(rig.stdout.readline()) < 5 * PART_BYTES:
+            pass
+        rig.kill()
+    before = len(counting.offsets)
+    assert 5 <= before < 12
     with SortingClient(server.address) as client:
         recording = client.add_recording(path, in_place=False)
     assert recording.files[0].sha256 == _digest(path)
-    assert counting.offsets == [i * PART_BYTES for i in range(8)]
+    assert sorted(set(counting.offsets)) == [i * PART_BYTES for i in range(12)]
+    assert len(counting.offsets) <= 13
 
 
 def _open(stub, size_bytes: int, sha256: str = "") -> ingest_pb2.Upload:

@@ -173,7 +173,7 @@ class _Room:
 class PreflightRoom(_Room):
     """Calls PreflightService."""
 
-    def describe(self, recording: Recording, *, deadline_s: float = 120.0) -> DescribeAnswer:
+    def describe(self, recording: Recording, *, deadline_s: float = 600.0) -> DescribeAnswer:
         """Open a recording and list its streams."""
         request = preflight_pb2.DescribeRecordingRequest(recording=convert.to_recording(recording))
         stub = preflight_pb2_grpc.PreflightServiceStub(self._channel)

@@ -11,10 +11,11 @@ from typing import Protocol
 from spikefleet.client.rooms import BatchAnswer, BatchTask, DescribeAnswer
 from spikefleet.core.config import resolve
 from spikefleet.core.submissions import Recording, Submission
-from spikefleet.infra.rpc.errors import RpcProblem, ServiceError, ServiceUnreachable
+from spikefleet.infra.rpc.errors import RpcProblem, ServiceError
 from spikefleet.infra.stores.recordings import RecordingStore
 
 ONLY_STREAM = ""
+_BROKEN_LOOK = frozenset({"INTERNAL", "WORKER_DIED"})
 
 
 class DescribesRecordings(Protocol):
@@ -78,13 +79,8 @@ class SubmissionIntake:
     def _streams(self, recording: Recording, wanted: tuple[str, ...]) -> tuple[str, ...]:
         if recording.missing:
             return (ONLY_STREAM,)
-        try:
-            answer = self._preflight.describe(recording)
-        except ServiceUnreachable:
-            raise
-        except ServiceError:  # the look itself failed; the run's own preflight will say how
-            return (ONLY_STREAM,)
-        if answer.failure is not None or not answer.streams:
+        answer = self._described(recording)
+        if answer is None or answer.failure is not None or not answer.streams:
             return (ONLY_STREAM,)
         known = tuple(stream.stream for stream in answer.streams)
         for stream in wanted:
@@ -97,3 +93,16 @@ class SubmissionIntake:
                     metadata={"known": listed},
                 )
         return wanted or known
+
+    def _described(self, recording: Recording) -> DescribeAnswer | None:
+        """Look at the recording, twice if need be; None when the look itself breaks both times.
+
+        Raises ServiceError when the room is away or too slow: guessing would drop streams.
+        """
+        for _ in range(2):
+            try:
+                return self._preflight.describe(recording)
+            except ServiceError as error:
+                if error.reason not in _BROKEN_LOOK:
+                    raise
+        return None
