@@ -29,16 +29,19 @@ def transfers(output: Output) -> Iterator[OnTransfer]:
         DownloadColumn(),
         TransferSpeedColumn(),
     )
-    with Progress(*columns, console=console(stderr=True), disable=output.is_json) as progress:
-        task = progress.add_task("", total=None, visible=False)
+    progress = Progress(*columns, console=console(stderr=True), disable=output.is_json)
+    task = progress.add_task("", total=None)
 
-        def show(transfer: Transfer) -> None:
-            progress.update(
-                task,
-                visible=True,
-                description=f"{transfer.doing} {transfer.path}",
-                total=transfer.total_bytes,
-                completed=transfer.done_bytes,
-            )
+    def show(transfer: Transfer) -> None:
+        progress.start()  # only now: a command that moves nothing shows nothing
+        progress.update(
+            task,
+            description=f"{transfer.doing} {transfer.path}",
+            total=transfer.total_bytes,
+            completed=transfer.done_bytes,
+        )
 
+    try:
         yield show
+    finally:
+        progress.stop()

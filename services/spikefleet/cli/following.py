@@ -19,11 +19,19 @@ from spikefleet.cli.options import ExitCode
 from spikefleet.cli.printing import Output, bytes_text, console, duration_text
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import RunUpdate, RunView, event_json
+from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.runs import Run
 from spikefleet.infra.rpc.errors import ServiceError
 
 _POLL_S = 0.2  # how long a Ctrl-C may go unnoticed
+# Where each stage lies on the bar of a run; the sort takes nearly all of the time.
+_STAGE_SHARES = {
+    Stage.PREFLIGHT: (0.0, 0.05),
+    Stage.SORT: (0.05, 0.9),
+    Stage.CURATE: (0.9, 0.95),
+    Stage.REPORT: (0.95, 1.0),
+}
 
 
 def follow(client: SortingClient, run_ids: Sequence[str], output: Output) -> list[RunView]:
@@ -119,7 +127,7 @@ class _Bars:
             task = self._progress.add_task(_title(run), total=1.0, said="")
             self._tasks[run.run_id] = task
         self._progress.update(
-            self._tasks[run.run_id], completed=_fraction(run), said=what_it_says(run)
+            self._tasks[run.run_id], completed=run_fraction(run), said=what_it_says(run)
         )
         for event in update.events:
             if event.kind.startswith("decision."):
@@ -143,7 +151,7 @@ class _PlainLines:
     def show(self, update: RunUpdate) -> None:
         """Print when state, stage, step or the tenth of the way changed."""
         run = update.run.run
-        now = (run.state, run.stage, run.progress.get("step"), int(_fraction(run) * 10))
+        now = (run.state, run.stage, run.progress.get("step"), int(run_fraction(run) * 10))
         if self._said.get(run.run_id) != now:
             self._said[run.run_id] = now
             self._where.print(f"{_title(run)}: {what_it_says(run)}", soft_wrap=True)
@@ -157,10 +165,13 @@ def _title(run: Run) -> str:
     return f"{name} {run.stream}".strip()
 
 
-def _fraction(run: Run) -> float:
+def run_fraction(run: Run) -> float:
+    """Share of the whole run that lies behind, from its stage and what the sorter says."""
     if run.is_terminal:
         return 1.0
-    return max(0.0, min(1.0, float(run.progress.get("fraction") or 0.0)))
+    begin, end = _STAGE_SHARES[run.stage]
+    within = max(0.0, min(1.0, float(run.progress.get("fraction") or 0.0)))
+    return begin + (end - begin) * within
 
 
 def what_it_says(run: Run) -> str:

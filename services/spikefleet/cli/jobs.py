@@ -151,7 +151,7 @@ def release(lane: str, address: str | None, output: str) -> None:
     with connected(address) as client:
         count = client.release(lane)
     document = {"lane": lane, "released_run_count": count}
-    Output(output).emit(document, f"{lane} is open again; {count} run(s) go on")
+    Output(output).emit(document, f"{lane} is open; {count} waiting run(s) go on")
 
 
 COMMANDS = (list_runs, status, watch, cancel, retry, holds, release)

@@ -107,7 +107,7 @@ def _explain(ctx: click.Context, error: dict[str, Any], code: ExitCode) -> None:
         text = Text.assemble((f"{error['message']}", "bold red"))
         if error.get("next_step"):
             text.append(f"\nNext: {error['next_step']}", style="default")
-        console(stderr=True).print(text)
+        console(stderr=True).print(text, soft_wrap=True)
     ctx.exit(int(code))
 
 

@@ -58,7 +58,8 @@ class Output:
             click_line(json.dumps(document, indent=2, default=str))
             return
         for renderable in renderables:
-            console().print(renderable)
+            # The terminal wraps sentences itself; a path broken by us could not be copied.
+            console().print(renderable, soft_wrap=isinstance(renderable, str | Text))
 
     def line(self, document: Mapping[str, Any]) -> None:
         """Print one JSON line of a stream; nothing for people, who see a bar."""
@@ -68,7 +69,7 @@ class Output:
     def say(self, sentence: str) -> None:
         """Tell a person what happens next; programs are not disturbed."""
         if not self.is_json:
-            console().print(sentence)
+            console().print(sentence, soft_wrap=True)
 
 
 def click_line(text: str) -> None:
@@ -126,11 +127,12 @@ def progress_text(run: Run) -> str:
 def table(*columns: str, title: str = "") -> Table:
     """An empty table in the house's style. A column that starts with ``>`` holds numbers."""
     made = Table(title=title or None, box=None, pad_edge=False, title_justify="left")
-    for column in columns:
+    for index, column in enumerate(columns):
         made.add_column(
             column.removeprefix(">"),
             justify="right" if column.startswith(">") else "left",
             overflow="fold",
+            no_wrap=index == 0,  # an id that is broken cannot be copied
         )
     return made
 

@@ -101,18 +101,19 @@ def submit(
             out.emit(batch.to_json(), runs_table(batch.runs), _hint(batch))
             return
         out.line(batch.to_json())
-        out.say(_hint(batch).plain)
+        out.say(_summary(batch))
         runs = follow(client, batch.run_ids, out)
         if not out.is_json:
             console().print(runs_table(runs))
     context.exit(exit_code(runs))
 
 
-def _hint(batch: BatchView) -> Text:
+def _summary(batch: BatchView) -> str:
     old = len(batch.existing_run_ids)
-    known = f" ({old} of them known before)" if old else ""
-    return Text(
-        f"{batch.batch_id}: {len(batch.runs)} run(s){known}. "
-        f"Follow with: spikefleet watch {' '.join(batch.run_ids[:6])}",
-        style="dim",
-    )
+    known = f", {old} of them known before" if old else ""
+    return f"{batch.batch_id}: {len(batch.runs)} run(s){known}"
+
+
+def _hint(batch: BatchView) -> Text:
+    follow_with = f"spikefleet watch {' '.join(batch.run_ids)}"
+    return Text(f"{_summary(batch)}. Follow with: {follow_with}", style="dim")

@@ -3,8 +3,9 @@
 import pytest
 from tests.support.runs import make_run, make_view
 
-from spikefleet.cli.following import exit_code, what_it_says
+from spikefleet.cli.following import exit_code, run_fraction, what_it_says
 from spikefleet.cli.options import ExitCode
+from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import RunState
@@ -60,3 +61,17 @@ def test_one_failed_run_among_many_fails_the_command() -> None:
     good = make_view(state=RunState.SUCCEEDED, status=RunStatus.SUCCESS)
     bad = make_view(state=RunState.FAILED, status=RunStatus.FAILED)
     assert exit_code([good, bad, good]) is ExitCode.RUN_FAILED
+
+
+def test_a_bar_moves_forward_through_the_stages_and_fills_at_the_end() -> None:
+    way = [
+        make_run(stage=Stage.PREFLIGHT),
+        make_run(stage=Stage.SORT, progress={"fraction": 0.5}),
+        make_run(stage=Stage.SORT, progress={"fraction": 1.0}),
+        make_run(stage=Stage.CURATE),
+        make_run(stage=Stage.REPORT),
+        make_run(state=RunState.SUCCEEDED, stage=Stage.REPORT),
+    ]
+    fractions = [run_fraction(run) for run in way]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
