@@ -7,18 +7,14 @@ from typing import Any
 
 import spikeinterface.core as si
 
+from spikefleet.core.config.units import WaveformConfig
+from spikefleet.core.units.analyzer import build_analyzer
 from spikefleet.infra.stores.artifacts import ArtifactStore, publish_folder
 
 RUN_ID = "run-0123456789abcdef"
 SORT_PREFIX = f"runs/{RUN_ID}/attempts/sort-1"
 CURATION_PREFIX = f"runs/{RUN_ID}/attempts/curate-1"
 REPORT_PREFIX = f"runs/{RUN_ID}/attempts/report-1"
-_EXTENSIONS: dict[str, dict[str, Any]] = {
-    "random_spikes": {"seed": 1},
-    "waveforms": {"ms_before": 2.0, "ms_after": 2.0},
-    "templates": {"operators": ["average", "std"]},
-    "noise_levels": {},
-}
 
 
 def write_sort(folder: Path) -> None:
@@ -31,15 +27,7 @@ def write_sort(folder: Path) -> None:
         generate_sorting_kwargs={"firing_rates": 8.0, "refractory_period_ms": 4.0},
         seed=7,
     )
-    analyzer = si.create_sorting_analyzer(
-        sorting,
-        recording,
-        format="binary_folder",
-        folder=folder / "analyzer",
-        sparse=False,
-        return_in_uV=True,
-    )
-    analyzer.compute(_EXTENSIONS, n_jobs=1, progress_bar=False)
+    build_analyzer(recording, sorting, folder / "analyzer", WaveformConfig(), seed=1)
     (folder / "result.json").write_text('{"versions": {"spikeinterface": "0.105"}}')
 
 
@@ -84,7 +72,7 @@ def make_run_record(**changes: Any) -> dict[str, Any]:
                 outcome={
                     "timings_s": {"load": 1.0, "sort": 20.0, "analyze": 4.0},
                     "versions": {"kilosort": "4.1.7"},
-                    "peaks": {"host_memory_percent": 40.0},
+                    "peaks": {"host_memory.used_ratio": 0.4, "host_memory.limit_bytes": 8e9},
                 },
             ),
         ],

@@ -200,10 +200,9 @@ def _draw_probe(
     axes.set_aspect("equal" if span[0] > 0 and span.max() / span[0] < 6 else "auto")
     axes.set_xlabel("x (µm)")
     axes.set_ylabel("y (µm)")
-    return (
-        f"Map of {len(where)} contacts with {int(passed.sum())} curated units coloured by "
-        f"amplitude and {int((~passed).sum())} rejected units as hollow circles."
-    )
+    kept, dropped = int(passed.sum()), int((~passed).sum())
+    hollow = f" and {dropped} rejected ones as hollow circles" if dropped else ""
+    return f"Map of {len(where)} contacts with {kept} curated units coloured by amplitude{hollow}."
 
 
 def _draw_histograms(

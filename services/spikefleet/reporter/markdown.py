@@ -17,6 +17,7 @@ from spikefleet.reporter.wording import (
     format_number,
     format_size,
     format_value,
+    pick_peaks,
 )
 
 _METRIC_TITLES = {
@@ -43,7 +44,7 @@ def format_markdown(record: Mapping[str, Any]) -> str:
         ("Environment", _pairs(record.get("versions") or {})),
         ("Pipeline timing", _timing(record)),
         ("Unit quality distributions", _quality(record)),
-        ("Resources", _pairs(record.get("peaks") or {})),
+        ("Resources", _pairs(pick_peaks(record.get("peaks") or {}))),
         ("Decisions", _decisions(record)),
         ("Recording files", _files(record)),
         ("Notes", [f"- {note}" for note in record.get("notes") or []]),

@@ -24,6 +24,7 @@ from spikefleet.reporter.wording import (
     format_number,
     format_size,
     format_value,
+    pick_peaks,
 )
 
 _COLUMNS = (
@@ -75,6 +76,7 @@ def format_page(
         "columns": _COLUMNS,
         "rows": _rows(record["units"], waveforms),
         "stages": _stages(record),
+        "peaks": pick_peaks(record.get("peaks") or {}),
     }
     for part in ("failure", "curation", "preflight", "recording", "stream"):
         shown[part] = record.get(part) or {}
@@ -160,7 +162,7 @@ def _stages(record: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             **attempt,
             "share": 100 * (attempt["wall_s"] or 0.0) / total_s,
-            "steps": attempt["timings_s"],
+            "steps": {k: v for k, v in attempt["timings_s"].items() if "." not in k},
             "message": (attempt["failure"] or {}).get("message", ""),
         }
         for attempt in attempts

@@ -14,11 +14,13 @@ from datetime import datetime
 from statistics import fmean, median, pstdev
 from typing import Any
 
+from spikefleet.core.attempts import Stage
 from spikefleet.reporter.task import RenderTask
 from spikefleet.reporter.verdict import make_verdict
 
 RECORD_VERSION = 1
 QUALITY_METRICS = ("snr", "std_norm", "amplitude_uv", "firing_rate_hz", "isi_percent")
+_STEPS = ("parent.start", "parent.stage_in", "load", "sort", "analyze")
 _RUN_FIELDS = (
     "run_id",
     "batch_id",
@@ -59,7 +61,10 @@ def build_record(
     source = task.record
     run = _mapping(source.get("run"))
     failure = _mapping(run.get("failure"))
-    attempts = [_attempt(a) for a in _list(source.get("attempts"))]
+    # A report is no part of itself: the attempt that makes it has not ended yet.
+    attempts = [
+        _attempt(a) for a in _list(source.get("attempts")) if a.get("stage") != Stage.REPORT
+    ]
     config = _mapping(source.get("config")) or _mapping(run.get("config"))
     units = _units(material.curation)
     recording = _mapping(source.get("recording"))
@@ -102,7 +107,7 @@ def _known_fields(
     peaks = _mapping(_last_sort(attempts).get("peaks"))
     sorts = sum(a["stage"] == "sort" for a in attempts)
     message = str(failure.get("message") or "")
-    free_bytes = peaks.get("disk_free_bytes")
+    free_bytes = peaks.get("disk.free_bytes")
     return {
         "rec_name": str(run.get("recording_name") or task.run_id),
         "rec_path": str(recording.get("location") or ""),
@@ -114,8 +119,8 @@ def _known_fields(
         "error_message": message[:500] or None,
         "retries_used": max(0, sorts - 1),
         "log_path": f"{task.sort_prefix}/logs" if task.sort_prefix else None,
-        "peak_host_ram_pct": peaks.get("host_memory_percent"),
-        "peak_gpu_used_pct": peaks.get("gpu_memory_percent"),
+        "peak_host_ram_pct": _percent(peaks.get("host_memory.used_ratio")),
+        "peak_gpu_used_pct": _percent(peaks.get("gpu_memory.used_ratio")),
         "min_disk_free_gb": free_bytes / 1e9 if isinstance(free_bytes, (int, float)) else None,
     }
 
@@ -152,10 +157,18 @@ def _attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
         "ended_at": attempt.get("ended_at"),
         "wall_s": _between_s(attempt.get("created_at"), attempt.get("ended_at")),
         "failure": _mapping(attempt.get("failure")) or None,
-        "timings_s": _mapping(outcome.get("timings_s")),
+        "timings_s": _steps(outcome.get("timings_s")),
         "peaks": _mapping(outcome.get("peaks")),
         "versions": _mapping(outcome.get("versions")),
     }
+
+
+def _steps(timings: Any) -> dict[str, float]:
+    """Seconds per step in the order they run; the wire does not keep order."""
+    order = {name: index for index, name in enumerate(_STEPS)}
+    return dict(
+        sorted(_mapping(timings).items(), key=lambda item: (order.get(item[0], 99), item[0]))
+    )
 
 
 def _event(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,6 +257,10 @@ def _quality(units: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
 def _last_sort(attempts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     sorts = [a for a in attempts if a["stage"] == "sort"]
     return sorts[-1] if sorts else {}
+
+
+def _percent(ratio: Any) -> float | None:
+    return 100.0 * ratio if isinstance(ratio, (int, float)) else None
 
 
 def _span_s(attempts: Sequence[Mapping[str, Any]]) -> float | None:

@@ -15,6 +15,7 @@ _UNITS = {
     "um": "µm",
     "percent": "%",
     "celsius": "°C",
+    "seconds": "s",
     "bytes": "",
 }
 
@@ -76,16 +77,23 @@ def format_value(value: Any) -> str:
 
 def format_name(name: Any) -> str:
     """A field's name with its unit in brackets: noise_uv is "noise (µV)"."""
-    stem, _, suffix = str(name).rpartition("_")
+    text = str(name).replace(".", " ")
+    stem, _, suffix = text.rpartition("_")
     if stem and suffix in _UNITS:
         unit = _UNITS[suffix]
         return stem.replace("_", " ") + (f" ({unit})" if unit else "")
-    return str(name).replace("_", " ")
+    return text.replace("_", " ")
 
 
 def format_fact(name: Any, value: Any) -> str:
     """A value in the unit its name announces."""
     return format_size(value) if str(name).endswith("_bytes") else format_value(value)
+
+
+def pick_peaks(peaks: Mapping[str, Any]) -> dict[str, Any]:
+    """The readings that say something of this run: neither limits nor sizes of the machine."""
+    fixed = ("limit_bytes", "total_bytes", "timeout_seconds")
+    return {name: value for name, value in sorted(peaks.items()) if not name.endswith(fixed)}
 
 
 def describe_event(event: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from spikeinterface.core import generate_ground_truth_recording
 from tests.support.sorted_runs import (
     CURATION_PREFIX,
     RUN_ID,
@@ -14,7 +15,9 @@ from tests.support.sorted_runs import (
     write_sort,
 )
 
+from spikefleet.core.config.units import WaveformConfig
 from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.units.analyzer import build_analyzer
 from spikefleet.curation.curate import curate_sort
 from spikefleet.curation.task import CurationTask
 from spikefleet.infra.stores.artifacts import verify_prefix
@@ -94,3 +97,16 @@ def test_bad_threshold_names_the_field(store):
     assert answer.failure is not None
     assert answer.failure.code is FailureCode.INVALID_CONFIGURATION
     assert answer.failure.evidence["field"] == "curation.isi_violation_method"
+
+
+def test_sort_without_units_is_curated_to_nothing(tmp_path):
+    store = LocalArtifacts(tmp_path / "artifacts")
+    folder = tmp_path / "sort"
+    folder.mkdir()
+    recording, sorting = generate_ground_truth_recording(durations=[2.0], num_channels=4)
+    nothing = sorting.select_units([])
+    build_analyzer(recording, nothing, folder / "analyzer", WaveformConfig(), seed=1)
+    publish_sort(store, folder)
+    answer = curate_sort(store.url, TASK)
+    assert answer.failure is None
+    assert (answer.unit_count_sorted, answer.unit_count_curated) == (0, 0)

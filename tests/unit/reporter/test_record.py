@@ -116,3 +116,14 @@ def test_all_rejected_names_the_criterion_and_a_next_step():
     assert verdict["tone"] == "warn"
     assert "snr_min rejected 2" in verdict["sentence"]
     assert "lower SNR" in verdict["next_step"]
+
+
+def test_steps_stand_in_the_order_they_ran():
+    outcome = {"timings_s": {"analyze": 3.0, "sort": 2.0, "load": 1.0}}
+    record = build(make_run_record(attempts=[make_attempt("sort", 0, 9, outcome=outcome)]))
+    assert list(record["timings_s"]) == ["load", "sort", "analyze"]
+
+
+def test_attempt_that_makes_the_report_is_left_out():
+    attempts = [make_attempt("sort", 0, 9), make_attempt("report", 9, 9, state="intended")]
+    assert [a["stage"] for a in build(make_run_record(attempts=attempts))["attempts"]] == ["sort"]
