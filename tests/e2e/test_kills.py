@@ -88,7 +88,7 @@ def test_a_suspended_sorter_is_stalled_and_its_group_is_killed(make_service, rec
         assert run.status == "sorter_timeout"
         codes, kinds = failures(client, run_id)
     assert codes == ["sorter_timeout", "sorter_timeout"]
-    assert kinds == ["decision.retry_elsewhere", "decision.fail"]
+    assert kinds == ["decision.retry_elsewhere", "decision.skip"]
     assert service.process_of("spikefleet.runner.child") is None
 
 

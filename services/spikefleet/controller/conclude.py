@@ -17,8 +17,10 @@ from spikefleet.controller.outcome_counts import OutcomeCounts
 from spikefleet.controller.stage_calls import StageResult
 from spikefleet.core.attempts import STAGES, AttemptState, Stage
 from spikefleet.core.backends.catalogue import BACKENDS
+from spikefleet.core.failures.classify import Evidence
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.rules_measured import refine
 from spikefleet.core.policy.decide import (
     Action,
     Decision,
@@ -52,7 +54,9 @@ class Conclusions:
         outcome = verdict.outcome
         document = outcome.to_json() if outcome else {}
         if verdict.failure is not None:
-            self.attempt_failed(run, attempt, verdict.failure, document)
+            measured = run.result.get("preflight", {}).get("measurements", {})
+            known = Evidence(backend=run.backend, preflight=measured)
+            self.attempt_failed(run, attempt, refine(verdict.failure, known), document)
             return
         prefix = attempt_prefix(run.run_id, Stage.SORT, attempt.number)
         result: dict[str, Any] = {"sort_prefix": prefix}

@@ -147,7 +147,16 @@ def summarise(runs: Sequence[Run]) -> str:
     words: dict[str, int] = {}
     for run in runs:
         words[_word(run)] = words.get(_word(run), 0) + 1
-    order = ("sorted", "unsortable", "input error", "failed", "cancelled", "held", "under way")
+    order = (
+        "sorted",
+        "unsortable",
+        "input error",
+        "given up",
+        "failed",
+        "cancelled",
+        "held",
+        "under way",
+    )
     return ", ".join(f"{words[word]} {word}" for word in order if word in words)
 
 
@@ -156,7 +165,8 @@ def _word(run: Run) -> str:
         case RunState.SUCCEEDED:
             return "sorted"
         case RunState.SKIPPED:
-            return "input error" if str(run.status) == "input_error" else "unsortable"
+            words = {"input_error": "input error", "unsortable": "unsortable"}
+            return words.get(str(run.status), "given up")
         case RunState.FAILED:
             return "failed"
         case RunState.CANCELLED:

@@ -159,10 +159,11 @@ _ANSWERS: Mapping[str, _Answer] = {
     "lease": _requeue,
 }
 
-# What a spent budget means: most causes end the run; the input's verdict is "bad recording", and
-# what the facility must mend is held for a person.
+# What a spent budget means: most causes end the run as failed; a bad input or a sort that stalls
+# twice is given up, and what the facility must mend is held for a person.
 _WHEN_SPENT: Mapping[str, Action] = {
     "input": Action.SKIP,
+    "timeout": Action.SKIP,
     "storage": Action.HOLD,
     "lease": Action.HOLD,
 }

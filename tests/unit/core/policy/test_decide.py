@@ -108,7 +108,7 @@ def test_the_first_answer_to_a_cause(code, action):
     ("code", "retries", "end"),
     [
         (F.SORTER_CRASH, 1, Action.FAIL),
-        (F.SORTER_TIMEOUT, 1, Action.FAIL),
+        (F.SORTER_TIMEOUT, 1, Action.SKIP),
         (F.INPUT_CORRUPT, 1, Action.SKIP),
         (F.INCOMPLETE, 1, Action.FAIL),
         (F.NEVER_STARTED, 3, Action.FAIL),
