@@ -1,4 +1,4 @@
-"""tests/unit mirrors services/: a test file names the module it is about."""
+"""tests/unit mirrors services/: a test lies where its module lies and names it."""
 
 from pathlib import Path
 
@@ -8,11 +8,13 @@ UNIT = ROOT / "tests" / "unit"
 
 
 def _subject_exists(path: Path) -> bool:
-    """``test_<module>.py`` or ``test_<module>_<aspect>.py`` beside the mirrored module."""
+    """The name holds a module's of the mirrored folder, or begins a family's (``checks_*``)."""
     folder = PACKAGE / path.parent.relative_to(UNIT)
-    words = path.stem.removeprefix("test_").split("_")
-    names = ["_".join(words[:count]) for count in range(len(words), 0, -1)]
-    return any((folder / f"{name}.py").is_file() or (folder / name).is_dir() for name in names)
+    name = path.stem.removeprefix("test_")
+    subjects = [found.stem for found in folder.glob("*") if found.stem != "__init__"]
+    return any(
+        f"_{subject}_" in f"_{name}_" or subject.startswith(f"{name}_") for subject in subjects
+    )
 
 
 def test_every_unit_test_names_an_existing_module_or_package() -> None:

@@ -44,7 +44,7 @@ def test_text_without_an_exception_gives_none(text):
 def test_paths_are_the_same_on_every_machine():
     assert package_path("/a/venv/lib/site-packages/kilosort/io.py") == "kilosort/io.py"
     assert package_path("C:\\env\\site-packages\\kilosort\\io.py") == "kilosort/io.py"
-    assert package_path("/work/tree/a/b/c.py") == "a/b/c.py"
+    assert package_path("/srv/tree/a/b/c.py") == "a/b/c.py"
 
 
 def test_the_innermost_frame_inside_the_sorter_is_found():
