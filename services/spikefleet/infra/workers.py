@@ -15,8 +15,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
-from typing import ParamSpec, TypeVar
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,12 +43,26 @@ def _die_with_parent(parent_pid: int) -> None:
         raise SystemExit(1)
 
 
+class _TrackedSpawn(SpawnContext):
+    """Starts processes as usual and keeps them at hand, so that they can be ended at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        process = SpawnProcess(*args, **kwargs)
+        self.started.append(process)
+        return process
+
+
 class WorkerPool:
     """Up to ``size`` spawned processes, started when first needed and kept for the next call."""
 
     def __init__(self, size: int = 1) -> None:
         self._size = size
         self._lock = threading.Lock()
+        self._spawn = _TrackedSpawn()
         self._pool: ProcessPoolExecutor | None = None
 
     async def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -66,18 +80,24 @@ class WorkerPool:
             raise WorkerDiedError(fn.__qualname__) from error
 
     def close(self) -> None:
-        """End the workers: idle ones at once, a working one when its call is through."""
+        """End the workers at once; a call in flight raises WorkerDiedError."""
         with self._lock:
             pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
+            started = self._spawn.started
+        if pool is None:
+            return
+        for process in started:
+            if process.is_alive():
+                process.kill()
+        pool.shutdown(wait=True, cancel_futures=True)
 
     def _current(self) -> ProcessPoolExecutor:
         with self._lock:
             if self._pool is None:
+                self._spawn = _TrackedSpawn()
                 self._pool = ProcessPoolExecutor(
                     max_workers=self._size,
-                    mp_context=get_context("spawn"),
+                    mp_context=self._spawn,
                     initializer=_die_with_parent,
                     initargs=(os.getpid(),),
                 )

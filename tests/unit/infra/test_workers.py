@@ -80,10 +80,28 @@ async def test_every_waiting_call_of_a_dead_worker_ends_and_the_pool_goes_on() -
     pool.close()
 
 
+async def test_closing_ends_a_worker_in_the_middle_of_its_call() -> None:
+    pool = WorkerPool()
+    pid = await pool.run(os.getpid)
+    working = asyncio.create_task(pool.run(time.sleep, 60))
+    await asyncio.sleep(0.1)
+    began_s = time.monotonic()
+    pool.close()
+    with pytest.raises(WorkerDiedError):
+        await working
+    assert time.monotonic() - began_s < 5
+    assert not _is_alive(pid)
+
+
 def test_a_worker_dies_with_its_service_however_that_ends(tmp_path) -> None:
     script = tmp_path / "owner.py"
     script.write_text(OWNER)
-    owner = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    owner = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     assert owner.stdout is not None
     worker_pid = int(owner.stdout.readline())
     assert _is_alive(worker_pid)
