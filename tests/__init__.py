@@ -1,1 +1,1 @@
-"""Tests mirror the tree: unit, contracts, integration, e2e, and house for the rules of the house."""
+"""Tests mirror the tree: unit, contracts, integration, e2e, and house for the house rules."""
