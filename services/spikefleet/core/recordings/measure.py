@@ -151,10 +151,11 @@ class _Survey:
 
     def _count(self, codes: NDArray[Any]) -> None:
         uv = codes.astype(np.float32)
+        if self._dtype.kind == "f":
+            np.nan_to_num(uv, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         # Before scaling, so that a large mid-code costs no precision.
-        uv -= uv[:1]
+        uv -= uv[:1].copy()
         uv *= self._gains.astype(np.float32)
-        np.nan_to_num(uv, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         self._crossings.append(count_crossings(uv, self._rate_hz, self._lsb_uv))
 
     def _n_crossings(self) -> int:

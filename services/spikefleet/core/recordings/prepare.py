@@ -34,7 +34,8 @@ from spikefleet.core.recordings.windows import keep_frames, spread_frames
 DEFAULT_LSB_UV = 0.195
 _INT16 = (-32768, 32767)
 _LOOK_WINDOWS, _LOOK_SAMPLES = 20, 2000
-_RANGE_HEADROOM = 1.5
+# One artefact must not cost everything else its resolution: range is judged without the last 0.1 %.
+_RANGE_QUANTILE, _RANGE_HEADROOM = 0.999, 4.0
 _BLOCK_BYTES = 32 << 20
 _NYQUIST_SHARE = 0.98
 
@@ -183,7 +184,7 @@ def _look(
     *,
     filtered: bool,
 ) -> tuple[NDArray[np.float64], float]:
-    """Return (the middle code of each channel, the largest µV) of a sample of the recording."""
+    """Return (the middle code of each channel, the µV nearly all stay below) of a sample."""
     spread = spread_frames(recording.get_num_samples(), _LOOK_SAMPLES, _LOOK_WINDOWS)[
         :_LOOK_WINDOWS
     ]
@@ -192,7 +193,7 @@ def _look(
     middle = np.rint(np.median(sample, axis=0))
     uv = (sample - middle) * gains if filtered else sample * gains + offsets
     finite = np.abs(uv[np.isfinite(uv)])
-    return middle, float(finite.max()) if finite.size else 0.0
+    return middle, float(np.quantile(finite, _RANGE_QUANTILE)) if finite.size else 0.0
 
 
 def _coded(recording: BaseRecording, coding: _Coding) -> BaseRecording:

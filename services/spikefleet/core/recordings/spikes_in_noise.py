@@ -1,7 +1,7 @@
 """How many threshold crossings a stretch of signal has, and how many plain noise would have.
 
 Works per channel on band-passed µV. The threshold is a robust multiple of the channel's own noise
-in the same stretch, so a louder second half is not mistaken for spikes.
+in the same quarter of the stretch, so noise that grows is not mistaken for spikes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ THRESHOLD_SIGMA = 6.0
 _MAD_TO_SIGMA = 1.4826
 _NYQUIST_SHARE = 0.9
 _EDGE_S = 0.005
+_PARTS = 4
 # A spike of less than this many counts is not told from the rounding of the converter.
 _QUANTISATION_COUNTS = 2.5
 # Real noise is Gaussian only nearly, and its sigma is estimated: allow this many times the theory.
@@ -61,8 +62,21 @@ def count_crossings(
     edge = min(round(_EDGE_S * sampling_rate_hz), filtered.shape[1] // 4)
     filtered = filtered[:, edge : filtered.shape[1] - edge]
     filtered -= np.median(filtered, axis=1, keepdims=True)
-    noise_uv = np.median(np.abs(filtered), axis=1).astype(np.float64) * _MAD_TO_SIGMA
     moving = np.ptp(by_channel, axis=1) > 0
+    parts = [_count_part(part, moving, lsb_uv) for part in np.array_split(filtered, _PARTS, axis=1)]
+    noise_uv = np.median([part.noise_uv for part in parts], axis=0)
+    return Crossings(
+        noise_uv=noise_uv,
+        negative=np.sum([part.negative for part in parts], axis=0),
+        positive=np.sum([part.positive for part in parts], axis=0),
+        channel_seconds=float(moving.sum() * filtered.shape[1] / sampling_rate_hz),
+    )
+
+
+def _count_part(
+    filtered: NDArray[np.float32], moving: NDArray[np.bool_], lsb_uv: NDArray[np.float64]
+) -> Crossings:
+    noise_uv = np.median(np.abs(filtered), axis=1).astype(np.float64) * _MAD_TO_SIGMA
     noise_uv[~moving] = 0.0
     threshold = np.maximum(THRESHOLD_SIGMA * noise_uv, _QUANTISATION_COUNTS * lsb_uv)
     threshold[~moving] = np.inf
@@ -71,7 +85,7 @@ def count_crossings(
         noise_uv=noise_uv,
         negative=_onsets(filtered < -column),
         positive=_onsets(filtered > column),
-        channel_seconds=float(moving.sum() * filtered.shape[1] / sampling_rate_hz),
+        channel_seconds=0.0,
     )
 
 

@@ -1,0 +1,85 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.support.recordings import make_recording
+
+from spikefleet.core.failures.errors import InputCorruptError, InvalidConfigurationError
+from spikefleet.core.recordings.open import list_streams, open_recording
+
+REAL_HEADERS = Path("../shared/data/recordings/spikeglx")
+
+
+def pair_with_samples(meta, folder, n_frames=2000):
+    """Put a real header beside synthetic samples; returns (the .bin, samples x saved channels)."""
+    fields = dict(line.split("=", 1) for line in meta.read_text().splitlines() if "=" in line)
+    n_saved = int(fields["nSavedChans"])
+    size_bytes = n_frames * n_saved * 2
+    text = meta.read_text().replace(
+        f"fileSizeBytes={fields['fileSizeBytes']}", f"fileSizeBytes={size_bytes}"
+    )
+    (folder / meta.name).write_text(text)
+    samples = np.random.default_rng(1).integers(-500, 500, (n_frames, n_saved), dtype="<i2")
+    binary = (folder / meta.name).with_suffix(".bin")
+    samples.tofile(binary)
+    return binary, samples
+
+
+@pytest.mark.skipif(not REAL_HEADERS.exists(), reason=f"{REAL_HEADERS} is not here")
+@pytest.mark.parametrize("name", ["Noise_g0_t0.imec0.ap.meta", "NP2_4_shanks.imec0.ap.meta"])
+def test_real_headers_open_bit_exact_with_their_probe(tmp_path, name):
+    binary, samples = pair_with_samples(REAL_HEADERS / name, tmp_path)
+    recording = open_recording(binary)
+    n_signals = recording.get_num_channels()
+    assert n_signals == 384
+    assert np.array_equal(recording.get_traces(), samples[:, :n_signals])
+    assert len(np.unique(recording.get_channel_locations(), axis=0)) == n_signals
+    assert (recording.get_channel_gains() > 0.1).all()
+
+
+def test_a_file_opens_as_its_folder_does(tmp_path):
+    folder = make_recording(tmp_path, "spikeglx").path
+    by_file = open_recording(next(folder.glob("*.bin")))
+    assert np.array_equal(by_file.get_traces(), open_recording(folder).get_traces())
+
+
+def test_the_sync_channel_is_left_out(tmp_path):
+    recording = open_recording(make_recording(tmp_path, "spikeglx", channels=5).path)
+    assert [str(name) for name in recording.channel_ids] == [f"imec0.ap#AP{i}" for i in range(5)]
+
+
+def test_two_triggers_of_one_probe_are_two_streams(tmp_path):
+    folder = make_recording(tmp_path, "spikeglx").path
+    for file in list(folder.iterdir()):
+        text = file.name.replace("_t0", "_t1")
+        shutil.copyfile(file, folder / text)
+        if file.suffix == ".meta":
+            (folder / text).write_text(file.read_text().replace("_t0", "_t1"))
+    streams = [entry.stream for entry in list_streams(folder).streams]
+    assert streams == ["recording_g0_t0.imec0.ap", "recording_g0_t1.imec0.ap"]
+    assert open_recording(folder, streams[1]).get_num_channels() == 8
+
+
+def test_lfp_streams_are_named_but_refused(tmp_path):
+    folder = make_recording(tmp_path, "spikeglx").path
+    for file in list(folder.iterdir()):
+        name = file.name.replace(".ap.", ".lf.")
+        shutil.copyfile(file, folder / name)
+        if file.suffix == ".meta":
+            (folder / name).write_text(file.read_text().replace(".ap.bin", ".lf.bin"))
+    description = list_streams(folder)
+    assert [entry.stream for entry in description.streams] == ["imec0.ap"]
+    assert description.other_streams == ("imec0.lf",)
+    with pytest.raises(InvalidConfigurationError, match=r"\.ap"):
+        open_recording(folder, "imec0.lf")
+
+
+def test_whole_frames_short_of_the_header_are_truncated(tmp_path):
+    folder = make_recording(tmp_path, "spikeglx", channels=5).path
+    binary = next(folder.glob("*.bin"))
+    with binary.open("r+b") as file:
+        file.truncate(binary.stat().st_size - 12 * 100)
+    with pytest.raises(InputCorruptError) as caught:
+        open_recording(folder)
+    assert caught.value.reason == "truncated"
