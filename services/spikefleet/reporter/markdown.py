@@ -35,6 +35,9 @@ def format_markdown(record: Mapping[str, Any]) -> str:
     lines = [f"# {record['rec_name']}", "", f"**{verdict['label']}.** {verdict['sentence']}", ""]
     if verdict["next_step"]:
         lines += [f"Next step: {verdict['next_step']}", ""]
+    if record.get("changed_params"):
+        changed = format_value(record["changed_params"])
+        lines += [f"Not the parameters that were asked for: a retry changed {changed}.", ""]
     for title, body in (
         ("Curation outcome", _curation(record)),
         ("Overview", _overview(record)),

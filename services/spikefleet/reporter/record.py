@@ -81,6 +81,7 @@ def build_record(
         "events": [_event(e) for e in _list(source.get("events"))],
         "config": config,
         "config_diff": _mapping(source.get("config_diff")) or diff_config(config, defaults),
+        "changed_params": _changed_params(run),
         "timings_s": _mapping(_last_sort(attempts).get("timings_s")),
         "versions": _mapping(_last_sort(attempts).get("versions"))
         or _mapping(material.sort.get("versions")),
@@ -257,6 +258,12 @@ def _quality(units: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
 def _last_sort(attempts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     sorts = [a for a in attempts if a["stage"] == "sort"]
     return sorts[-1] if sorts else {}
+
+
+def _changed_params(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters a retry changed in a way that can change spikes; empty when none did."""
+    result = _mapping(run.get("result"))
+    return _mapping(result.get("params")) if result.get("result_affecting") else {}
 
 
 def _percent(ratio: Any) -> float | None:

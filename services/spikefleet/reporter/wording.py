@@ -107,7 +107,11 @@ def describe_event(event: Mapping[str, Any]) -> str:
         for key in ("stage", "number", "action", "reason", "message")
         if body.get(key) not in (None, "", {})
     ]
-    rule = body.get("rule_id") or body.get("rule")
+    if body.get("changes"):
+        details.append(f"changed: {format_value(body['changes'])}")
+    if body.get("result_affecting"):
+        details.append("spikes can differ by this")
+    rule = body.get("rule_id")
     if rule:
         details.append(f"rule {rule}")
     return " ".join(words) + (f": {', '.join(details)}" if details else "")

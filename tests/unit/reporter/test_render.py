@@ -112,3 +112,16 @@ def test_markdown_has_its_sections_in_order(store, tmp_path):
         "Decisions",
         "Recording files",
     ]
+
+
+def test_parameters_that_a_retry_changed_are_stamped_on_the_report(store, tmp_path):
+    record = make_run_record()
+    record["run"]["result"] = {
+        "result_affecting": True,
+        "params": {"sorter_params": {"batch_size": 30_000}},
+    }
+    write_report(store, make_task(record), tmp_path)
+    for file in ("report.html", "report.md"):
+        text = (tmp_path / file).read_text()
+        assert "Not the parameters that were asked for" in text
+        assert "batch_size 30 000" in text
