@@ -1,0 +1,67 @@
+"""Every guard there is, held to the one contract."""
+
+from pathlib import Path
+
+import pytest
+from tests.contracts.guard import GuardContract
+
+from spikefleet.core.guards.base import Guard
+from spikefleet.core.guards.disk import DiskUsageWatchdog
+from spikefleet.core.guards.host_memory import HostMemoryWatchdog, MemoryReader
+from spikefleet.core.guards.log_inactivity import LogInactivityWatchdog
+
+
+class TestHostMemoryWatchdog(GuardContract):
+    @pytest.fixture(autouse=True)
+    def place(self, tmp_path: Path) -> None:
+        self.root = tmp_path / "cgroup"
+        self.root.mkdir()
+        self.membership = tmp_path / "membership"
+        self.membership.write_text("0::/\n")
+
+    def guard(self, used_bytes: int) -> Guard:
+        (self.root / "memory.current").write_text(f"{used_bytes}\n")
+        (self.root / "memory.max").write_text("1000000\n")
+        return HostMemoryWatchdog(MemoryReader(self.root, self.membership))
+
+    def calm(self) -> Guard:
+        return self.guard(100_000)
+
+    def in_trouble(self) -> Guard:
+        return self.guard(950_000)
+
+    def blind(self) -> Guard:
+        reader = MemoryReader(self.root / "nowhere", self.membership / "nowhere")
+        return HostMemoryWatchdog(reader)
+
+
+class TestDiskUsageWatchdog(GuardContract):
+    @pytest.fixture(autouse=True)
+    def place(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+
+    def calm(self) -> Guard:
+        return DiskUsageWatchdog(self.folder, warn_free_gb=0, abort_free_gb=0)
+
+    def in_trouble(self) -> Guard:
+        return DiskUsageWatchdog(self.folder, warn_free_gb=2e9, abort_free_gb=1e9)
+
+    def blind(self) -> Guard:
+        too_long = self.folder / ("x" * 300)
+        return DiskUsageWatchdog(too_long, warn_free_gb=2e9, abort_free_gb=1e9)
+
+
+class TestLogInactivityWatchdog(GuardContract):
+    @pytest.fixture(autouse=True)
+    def place(self, tmp_path: Path) -> None:
+        self.log = tmp_path / "child.log"
+        self.log.write_text("started\n")
+
+    def calm(self) -> Guard:
+        return LogInactivityWatchdog([self.log], timeout_s=600)
+
+    def in_trouble(self) -> Guard:
+        return LogInactivityWatchdog([self.log], timeout_s=600)
+
+    def blind(self) -> Guard:
+        return LogInactivityWatchdog([self.log.parent / "nowhere.log"], timeout_s=600)
