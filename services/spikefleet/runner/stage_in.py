@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -86,7 +87,7 @@ def _bring(entry: InputFile, target: Path, artifacts: ArtifactStore) -> None:
             artifacts.fetch(entry.source, target)
             return
         source = artifacts.local_path(entry.source)
-    target.symlink_to(source.resolve(strict=True))
+    target.symlink_to(os.path.realpath(source, strict=True))
 
 
 def _check(entry: InputFile, target: Path) -> None:

@@ -1,0 +1,94 @@
+"""Bringing a recording in."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.support.attempts import make_spec
+
+from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
+from spikefleet.core.failures.errors import (
+    InputCorruptError,
+    InputMissingError,
+    StorageUnavailableError,
+)
+from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.runner.stage_in import stage_in
+
+DATA = b"0123456789"
+DIGEST = hashlib.sha256(DATA).hexdigest()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalArtifacts:
+    store = LocalArtifacts(tmp_path / "artifacts")
+    store.put_bytes("recordings/r/files/a/b.dat", DATA)
+    return store
+
+
+def order(tmp_path: Path, *inputs: InputFile) -> AttemptSpec:
+    return replace(make_spec(tmp_path), inputs=inputs)
+
+
+def entry(source: str, path: str = "a/b.dat", **changes: object) -> InputFile:
+    return replace(InputFile(path, source, len(DATA), DIGEST), **changes)  # type: ignore[arg-type]
+
+
+def test_stored_files_are_linked_under_their_own_paths(
+    tmp_path: Path, store: LocalArtifacts
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    spec = order(tmp_path, entry("recordings/r/files/a/b.dat"))
+    stage_in(spec, folder, store)
+    stage_in(spec, folder, store)
+    staged = folder.inputs / "a" / "b.dat"
+    assert staged.read_bytes() == DATA
+    assert staged.is_symlink()
+
+
+def test_a_file_in_place_is_linked_and_not_read(tmp_path: Path, store: LocalArtifacts) -> None:
+    source = tmp_path / "rig" / "b.dat"
+    source.parent.mkdir()
+    source.write_bytes(bytes(reversed(DATA)))
+    folder = RunFolder(tmp_path / "run")
+    stage_in(order(tmp_path, entry(str(source), in_place=True)), folder, store)
+    assert (folder.inputs / "a" / "b.dat").resolve() == source
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(DATA[:-1], "truncated"), (DATA + b"x", "size_mismatch"), (DATA[::-1], "digest_mismatch")],
+)
+def test_other_bytes_are_refused_by_reason(
+    tmp_path: Path, store: LocalArtifacts, data: bytes, reason: str
+) -> None:
+    store.put_bytes("recordings/r/files/other.dat", data)
+    spec = order(tmp_path, entry("recordings/r/files/other.dat"))
+    with pytest.raises(InputCorruptError) as caught:
+        stage_in(spec, RunFolder(tmp_path / "run"), store)
+    assert caught.value.evidence["reason"] == reason
+
+
+@pytest.mark.parametrize("source", ["recordings/r/files/none", "/nowhere/at/all.dat"])
+def test_what_is_not_there_is_missing(tmp_path: Path, store: LocalArtifacts, source: str) -> None:
+    with pytest.raises(InputMissingError, match="is not there"):
+        stage_in(order(tmp_path, entry(source)), RunFolder(tmp_path / "run"), store)
+
+
+@pytest.mark.parametrize("path", ["../b.dat", "/b.dat", "a/../../b.dat", ""])
+def test_a_path_that_leaves_the_recording_is_refused(
+    tmp_path: Path, store: LocalArtifacts, path: str
+) -> None:
+    spec = order(tmp_path, entry("recordings/r/files/a/b.dat", path))
+    with pytest.raises(InputCorruptError, match="not a path inside"):
+        stage_in(spec, RunFolder(tmp_path / "run"), store)
+
+
+def test_a_source_that_cannot_be_read_is_the_stores_trouble(
+    tmp_path: Path, store: LocalArtifacts
+) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(StorageUnavailableError):
+        stage_in(order(tmp_path, entry(str(loop))), RunFolder(tmp_path / "run"), store)
