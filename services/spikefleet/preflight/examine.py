@@ -46,6 +46,8 @@ from spikefleet.preflight.task import (
 
 # Importing a module of checks registers them; order of findings is order of registration.
 CHECK_MODULES = (checks_recording, checks_host)
+# Present wherever the driver of a CUDA device is loaded.
+_GPU_DEVICE = Path("/dev/nvidiactl")
 
 
 def describe_recording(places: PreflightPlaces, recording: Recording) -> Description:
@@ -217,7 +219,9 @@ def _estimate(facts: Facts, config: Mapping[str, Any]) -> ResourceEstimate | Non
         channel_count=facts.channel_count,
         sampling_rate_hz=facts.sampling_rate_hz,
         kept_s=facts.kept_s,
-        on_gpu=facts.backend.uses_gpu and str(params.get("torch_device", "auto")) != "cpu",
+        on_gpu=facts.backend.uses_gpu
+        and str(params.get("torch_device", "auto")) != "cpu"
+        and _GPU_DEVICE.exists(),
     )
 
 

@@ -15,11 +15,13 @@ from statistics import fmean, median, pstdev
 from typing import Any
 
 from spikefleet.core.attempts import Stage
+from spikefleet.core.failures.codes import FAILURES
 from spikefleet.reporter.task import RenderTask
 from spikefleet.reporter.verdict import make_verdict
 
 RECORD_VERSION = 1
 QUALITY_METRICS = ("snr", "std_norm", "amplitude_uv", "firing_rate_hz", "isi_percent")
+_CLASS_NAMES = {str(row.code): row.class_name for row in FAILURES}
 _STEPS = ("parent.start", "parent.stage_in", "load", "sort", "analyze")
 _RUN_FIELDS = (
     "run_id",
@@ -60,7 +62,7 @@ def build_record(
     """Return the record. ``defaults`` is the resolved configuration nothing was changed in."""
     source = task.record
     run = _mapping(source.get("run"))
-    failure = _mapping(run.get("failure"))
+    failure = run["failure"] = _failure(run)
     # A report is no part of itself: the attempt that makes it has not ended yet.
     attempts = [
         _attempt(a) for a in _list(source.get("attempts")) if a.get("stage") != Stage.REPORT
@@ -116,7 +118,7 @@ def _known_fields(
         "status": str(run.get("status") or run.get("state") or "unknown"),
         "wall_time_s": _span_s(attempts),
         "n_curated_units": sum(bool(u.get("passed")) for u in units) if units else None,
-        "error_class": failure.get("class_name") or failure.get("code"),
+        "error_class": failure.get("class_name"),
         "error_message": message[:500] or None,
         "retries_used": max(0, sorts - 1),
         "log_path": f"{task.sort_prefix}/logs" if task.sort_prefix else None,
@@ -258,6 +260,14 @@ def _quality(units: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
 def _last_sort(attempts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     sorts = [a for a in attempts if a["stage"] == "sort"]
     return sorts[-1] if sorts else {}
+
+
+def _failure(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The run's failure with the class name that its code has in the table."""
+    failure = _mapping(run.get("failure"))
+    if failure:
+        failure.setdefault("class_name", _CLASS_NAMES.get(str(failure.get("code"))))
+    return failure
 
 
 def _changed_params(run: Mapping[str, Any]) -> dict[str, Any]:

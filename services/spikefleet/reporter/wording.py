@@ -28,6 +28,8 @@ def format_number(value: Any) -> str:
         return f"{int(value):,}".replace(",", " ")
     if abs(value) >= 1000:
         return f"{value:,.0f}".replace(",", " ")
+    if 0.999 < abs(value) < 1:  # nearly all is not all
+        return f"{value:.6g}"
     return f"{value:.3g}" if abs(value) >= 1e-4 else f"{value:.1e}"
 
 
@@ -103,7 +105,7 @@ def describe_event(event: Mapping[str, Any]) -> str:
     if event.get("to_state"):
         words.append(f"→ {event['to_state']}")
     details = [
-        format_value(body[key])
+        format_value(body[key]).rstrip(".")
         for key in ("stage", "number", "action", "reason", "message")
         if body.get(key) not in (None, "", {})
     ]

@@ -50,7 +50,7 @@ def test_fields_of_earlier_pipelines_are_kept():
 
 def test_failure_is_named_in_the_known_fields_too():
     record = build(make_unsortable_record())
-    assert record["error_class"] == "insufficient_activity"
+    assert record["error_class"] == "InsufficientActivityError"
     assert record["error_message"].startswith("The signal is silent")
     assert record["n_curated_units"] is None
     assert record["verdict"]["label"] == "Unsortable"
