@@ -7,7 +7,7 @@ import pytest
 from tests.support.recordings import make_recording
 from tests.support.service import Service
 
-SORTER = "tridesclous2"  # the fastest of the shipped sorters on small recordings
+SORTER = "mountainsort5"  # the fastest of the shipped sorters on small recordings
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.policy.decide import apply_changes
 from spikefleet.core.runs import Attempt, Run
 from spikefleet.core.submissions import Recording
-from spikefleet.infra.stores.artifacts import attempt_prefix, recording_prefix
+from spikefleet.infra.stores.artifacts import attempt_prefix
 from spikefleet.infra.stores.recordings import RecordingStore
 
 
@@ -62,13 +62,11 @@ class SortSpecs:
 
 def input_files(recording: Recording) -> tuple[InputFile, ...]:
     """Where each file of the recording is now: beside the rig's copy, or in the store."""
-    prefix = f"{recording_prefix(recording.recording_id)}/files"
+    folder = recording.location if recording.in_place else f"{recording.location}/files"
     return tuple(
         InputFile(
             path=file.path,
-            source=f"{recording.location}/{file.path}"
-            if recording.in_place
-            else (f"{prefix}/{file.path}"),
+            source=f"{folder}/{file.path}",
             size_bytes=file.size_bytes,
             sha256=file.sha256,
             in_place=recording.in_place,

@@ -34,7 +34,7 @@ from spikefleet.deploy.settings import Settings, base_environment
 from spikefleet.infra.launchers.base import Phase
 from spikefleet.infra.launchers.process import ProcessLauncher
 from spikefleet.infra.logs import configure_logging
-from spikefleet.infra.metrics import Metrics
+from spikefleet.infra.metrics import Measured, Metrics
 from spikefleet.infra.rpc.server import Registration, RpcServer, ServerOptions
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.infra.stores.database import Database, utc_now
@@ -104,6 +104,9 @@ class EmbeddedService:
             ServerOptions(meter=self.metrics, reflection=settings.reflection),
         )
         self.metrics.collect_from(store_gauges(self._stores.runs))
+        self.metrics.collect_from(
+            lambda: [Measured(telemetry.UPLOADS_OPEN, self._stores.uploads.open_count())]
+        )
 
     def stop_attempts(self) -> None:
         """End every running sort and wait for its outcome; the next start tries them again."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.database import Clock, Database, utc_now
@@ -19,7 +20,7 @@ class RecordingNotFoundError(KeyError):
 
 
 class RecordingStore:
-    """Remembers recordings. Nothing here changes or removes one."""
+    """Remembers recordings. Their bytes never change; where the same bytes lie may."""
 
     def __init__(self, database: Database, clock: Clock = utc_now) -> None:
         self._database = database
@@ -28,8 +29,9 @@ class RecordingStore:
     def add(self, recording: Recording) -> Recording:
         """Store a recording; return the stored one.
 
-        The same digest under the same name is the recording that is already there. One that was
-        missing when it was registered is always new: nobody knows what it would have been.
+        The same digest under the same name is the recording that is already there; where it lay
+        in place, the new location replaces the old, whose files may be gone. One that was missing
+        when it was registered is always new: nobody knows what it would have been.
         """
         name = str(recording.name)
         with self._database.write() as connection:
@@ -42,7 +44,7 @@ class RecordingStore:
                     )
                 ).scalar_one_or_none()
                 if found is not None:
-                    return Recording.from_json(found)
+                    return _at_its_newest(connection, Recording.from_json(found), recording)
             connection.execute(
                 RECORDING.insert().values(
                     recording_id=recording.recording_id,
@@ -86,3 +88,16 @@ class RecordingStore:
         with self._database.read() as connection:
             document = connection.execute(query).scalar_one_or_none()
         return None if document is None else Recording.from_json(document)
+
+
+def _at_its_newest(connection: Connection, known: Recording, seen: Recording) -> Recording:
+    """Let a recording registered in place follow its files; one in the store stays there."""
+    if not known.in_place or known.location == seen.location:
+        return known
+    moved = replace(known, location=seen.location, in_place=seen.in_place, entry=seen.entry)
+    connection.execute(
+        RECORDING.update()
+        .where(RECORDING.c.recording_id == known.recording_id)
+        .values(document=moved.to_json())
+    )
+    return moved

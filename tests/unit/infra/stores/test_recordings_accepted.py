@@ -77,3 +77,15 @@ def test_an_unknown_recording_is_named(store: RecordingStore) -> None:
         with pytest.raises(RecordingNotFoundError, match="rec-absent"):
             call("rec-absent")
     assert store.find_by_digest("0" * 64) is None
+
+
+def test_a_recording_registered_again_elsewhere_is_read_from_there(store: RecordingStore) -> None:
+    first = replace(RECORDING, in_place=True, location="/rig/old")
+    known = store.add(first)
+    moved = store.add(replace(first, recording_id="rec-other", location="/rig/new"))
+    assert (moved.recording_id, moved.location) == (known.recording_id, "/rig/new")
+    uploaded = store.add(
+        replace(first, recording_id="rec-third", location="recordings/rec-third", in_place=False)
+    )
+    assert (uploaded.recording_id, uploaded.in_place) == (known.recording_id, False)
+    assert store.add(first) == store.get(known.recording_id) == uploaded
