@@ -53,19 +53,20 @@ class FormatFamily:
 
 
 def pick_stream(description: RecordingDescription, stream: str, path: Path) -> str:
-    """Return the stream id to open; "" means the only one, or the first.
+    """Return the stream id to open; "" means the only one and is refused where there are more.
 
     Raises:
         InvalidConfigurationError: the recording has no such stream; the message lists the known.
     """
     known = [entry.stream for entry in description.streams]
-    if not stream and known:
+    if not stream and len(known) == 1:
         return known[0]
     if stream in known or stream in description.other_streams:
         return stream
     listed = ", ".join(known) or "none"
+    said = f"has no stream {stream!r}; it has" if stream else f"has {len(known)} streams"
     raise InvalidConfigurationError(
-        f"{path.name} has no stream {stream!r}; it has: {listed}. Name one of these.",
+        f"{path.name} {said}: {listed}. Name one of these.",
         field="streams",
         value=stream,
         known=list(known),
