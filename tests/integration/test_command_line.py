@@ -1,0 +1,170 @@
+"""The command line on a real service: a recording that ends before any sorter starts."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.support.service import Service
+
+from spikefleet.cli.main import cli
+from spikefleet.core.recordings.simulation import Condition, SimulationRequest, simulate
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    started = Service(tmp_path_factory.mktemp("service")).start()
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording that holds digital zeros."""
+    path = tmp_path_factory.mktemp("rig") / "silent"
+    return simulate(
+        SimulationRequest(
+            "binary", path, n_channels=4, duration_s=5.0, n_units=0, condition=Condition.SILENT
+        )
+    ).path
+
+
+def _ask(service: Service, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, [*arguments, "--address", service.address])
+
+
+def _document(result: Result) -> Any:
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def run_id(service: Service, silent: Path) -> str:
+    """The run of the silent recording, ended."""
+    done = _ask(service, "submit", str(silent), "--watch", "--output", "json")
+    assert done.exit_code == 0, done.output
+    batch, *updates = [json.loads(line) for line in done.stdout.splitlines()]
+    (run,) = batch["runs"]
+    assert updates[-1]["run"]["status"] == "unsortable"
+    return str(run["run_id"])
+
+
+def test_an_unsortable_recording_is_done_and_says_why(service: Service, run_id: str) -> None:
+    done = _ask(service, "status", run_id)
+    assert done.exit_code == 0
+    assert "skipped (unsortable)" in done.stdout
+    assert "Next: " in done.stdout
+    assert "biological.skip" in done.stdout
+
+
+def test_a_program_reads_attempts_and_history_of_a_run(service: Service, run_id: str) -> None:
+    document = _document(_ask(service, "status", run_id, "--output", "json"))
+    assert [attempt["stage"] for attempt in document["attempts"]] == ["preflight", "report"]
+    assert "decision.skip" in [event["kind"] for event in document["events"]]
+
+
+def test_the_same_submission_twice_is_one_run(service: Service, run_id: str, silent: Path) -> None:
+    again = _document(_ask(service, "submit", str(silent), "--output", "json"))
+    assert again["existing_run_ids"] == [run_id]
+
+
+def test_a_run_is_listed_by_its_state(service: Service, run_id: str) -> None:
+    skipped = _document(_ask(service, "list", "--state", "skipped", "--output", "json"))
+    running = _document(_ask(service, "list", "--state", "running", "--output", "json"))
+    assert run_id in [run["run_id"] for run in skipped["runs"]]
+    assert run_id not in [run["run_id"] for run in running["runs"]]
+
+
+def test_watching_an_ended_run_ends_at_once(service: Service, run_id: str) -> None:
+    done = _ask(service, "watch", run_id)
+    assert done.exit_code == 0
+    assert "unsortable: " in done.stdout
+
+
+def test_the_report_of_an_unsortable_run_comes_to_the_rig(
+    service: Service, run_id: str, tmp_path: Path
+) -> None:
+    done = _ask(service, "report", run_id, str(tmp_path), "--open-path")
+    assert done.exit_code == 0, done.output
+    assert Path(done.stdout.strip()).read_text(encoding="utf-8").startswith("<!")
+
+
+def test_fetching_twice_copies_once(service: Service, run_id: str, tmp_path: Path) -> None:
+    first = _document(_ask(service, "fetch", run_id, str(tmp_path), "--output", "json"))
+    second = _document(_ask(service, "fetch", run_id, str(tmp_path), "--output", "json"))
+    assert first["files"]
+    assert all(file["new"] for file in first["files"])
+    assert not any(file["new"] for file in second["files"])
+
+
+def test_a_missing_recording_fails_the_command_by_name(service: Service, tmp_path: Path) -> None:
+    done = _ask(service, "submit", str(tmp_path / "gone.nwb"), "--watch")
+    assert done.exit_code == 1
+    assert "input_error: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["status", "run-of-nobody"], "RUN_NOT_FOUND"),
+        (["report", "run-of-nobody"], "REPORT_NOT_FOUND"),
+    ],
+)
+def test_asking_for_a_run_nobody_knows_is_wrong_usage(
+    service: Service, arguments: list[str], code: str
+) -> None:
+    done = _ask(service, *arguments, "--output", "json")
+    assert done.exit_code == 2
+    assert _document(done)["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--sorter", "kilosort5"), ("--set", "snr_mim=5"), ("--stream", "well099")],
+)
+def test_a_wrong_choice_is_refused_before_anything_starts(
+    service: Service, silent: Path, option: str, value: str
+) -> None:
+    done = _ask(service, "submit", str(silent), option, value)
+    assert done.exit_code == 2
+    assert value.partition("=")[0] in done.stderr
+    assert "Next: " in done.stderr
+
+
+def test_no_lane_is_on_hold_and_releasing_one_lets_nothing_go(service: Service) -> None:
+    assert _document(_ask(service, "holds", "--output", "json")) == {"holds": []}
+    released = _document(_ask(service, "release", "kilosort4", "--output", "json"))
+    assert released["released_run_count"] == 0
+
+
+def test_a_watch_goes_on_when_the_service_is_killed_and_comes_back(
+    tmp_path: Path, silent: Path
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    service = Service(tmp_path / "data", "--address", address).start()
+    try:
+        submitted = _ask(service, "submit", str(silent), "--output", "json")
+        service.kill()
+        (run,) = _document(submitted)["runs"]
+        command = [sys.executable, "-m", "spikefleet.cli.main", "watch", run["run_id"]]
+        watch = subprocess.Popen(
+            [*command, "--address", address],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        time.sleep(2.0)  # it meets a closed port, more than once
+        assert watch.poll() is None
+        service.start()
+        shown, _ = watch.communicate(timeout=60)
+    finally:
+        service.close()
+    assert watch.returncode == 0
+    assert "unsortable: " in shown
