@@ -24,7 +24,7 @@ def connected(address: str | None) -> Iterator[SortingClient]:
 def transfers(output: Output) -> Iterator[OnTransfer]:
     """A bar per file on stderr while bytes move; nothing where a program reads."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         DownloadColumn(),
         TransferSpeedColumn(),

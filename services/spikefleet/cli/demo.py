@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from spikefleet.cli.options import needs_extra
 from spikefleet.cli.printing import console
 from spikefleet.core.backends.catalogue import BACKENDS
 
@@ -32,7 +33,8 @@ def demo(context: click.Context, sorter: str, folder: Path) -> None:
 
     Starts a service of its own and stops it again. Ends 1 if anything failed.
     """
-    # Late: starts an embedded service, with the science stack.
-    from spikefleet.deploy.demo import run_demo  # noqa: PLC0415
+    with needs_extra("embedded"):
+        # Late: starts an embedded service, with the science stack.
+        from spikefleet.deploy.demo import run_demo  # noqa: PLC0415
 
-    context.exit(run_demo(sorter, folder, console()))
+    context.exit(run_demo(sorter, folder, console(markup=True)))

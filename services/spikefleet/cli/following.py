@@ -110,10 +110,10 @@ class _Bars:
 
     def __init__(self, where: Console) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[said]}", style="cyan"),
+            TextColumn("{task.fields[said]}", style="cyan", markup=False),
             TimeElapsedColumn(),
             console=where,
         )

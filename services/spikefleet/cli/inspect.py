@@ -6,8 +6,6 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import click
 from rich.progress import Progress
 from rich.text import Text
 
-from spikefleet.cli.options import output_option
+from spikefleet.cli.options import needs_extra, output_option
 from spikefleet.cli.printing import Output, bytes_text, console, duration_text, table
 
 # Named here as well as in the simulator: help must not load numpy. A test compares the two.
@@ -33,25 +31,12 @@ CONDITIONS = (
 )
 
 
-@contextmanager
-def _science() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("spikefleet"):
-            raise
-        raise click.UsageError(
-            f"this command opens recordings itself and {error.name} is not installed; "
-            "get it with: pip install 'spikefleet[science]'"
-        ) from error
-
-
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @output_option
 def inspect(path: Path, output: str) -> None:
     """List the streams of the recording at PATH, from its header only."""
-    with _science():
+    with needs_extra("science"):
         # Late: SpikeInterface takes a second to import; submit and watch must not pay it.
         from spikefleet.core.recordings.open import list_streams  # noqa: PLC0415
     found = list_streams(path)
@@ -112,7 +97,7 @@ def simulate(path: Path, file_format: str, output: str, **parameters: Any) -> No
 
     The known spikes lie beside it as NAME.truth.npz.
     """
-    with _science():
+    with needs_extra("science"):
         # Late: numpy and SpikeInterface, as above.
         from spikefleet.core.recordings import simulation  # noqa: PLC0415
     request = simulation.SimulationRequest(format=file_format, path=path, **parameters)

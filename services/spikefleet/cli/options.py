@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -77,3 +78,17 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             overrides[name.strip()] = text
     return overrides
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Around a late import: a rig that lacks the extra is told how to get it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("spikefleet"):
+            raise
+        raise click.UsageError(
+            f"this command needs more than a rig's installation ({error.name} is missing); "
+            f"get it with: pip install 'spikefleet[{extra}]'"
+        ) from error

@@ -34,11 +34,14 @@ STATE_STYLES = {
 }
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console on the current stream; wide enough for a table where there is no terminal."""
+def console(*, stderr: bool = False, markup: bool = False) -> Console:
+    """A console on the current stream; wide enough for a table where there is no terminal.
+
+    Without ``markup`` brackets are printed as they are: paths and messages are full of them.
+    """
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else WIDTH_WITHOUT_TERMINAL
-    return Console(stderr=stderr, width=width, highlight=False)
+    return Console(stderr=stderr, width=width, highlight=False, markup=markup)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from spikefleet.cli.options import settings_from
+from spikefleet.cli.options import needs_extra, settings_from
 
 
 @click.command()
@@ -35,9 +35,10 @@ def serve(context: click.Context, /, **arguments: Any) -> None:
     running sorts go on and the next start adopts them, unless they are to be stopped.
     """
     settings = settings_from(**arguments)
-    # Late: the whole service with its science stack; the other commands must stay quick.
-    from spikefleet.deploy.embedded import serve as serve_until_stopped  # noqa: PLC0415
-    from spikefleet.deploy.service_file import DataFolderBusyError  # noqa: PLC0415
+    with needs_extra("embedded"):
+        # Late: the whole service with its science stack; the other commands must stay quick.
+        from spikefleet.deploy.embedded import serve as serve_until_stopped  # noqa: PLC0415
+        from spikefleet.deploy.service_file import DataFolderBusyError  # noqa: PLC0415
 
     try:
         context.exit(serve_until_stopped(settings))

@@ -1,9 +1,11 @@
 """Options shared by the commands."""
 
+from importlib import import_module
+
 import click
 import pytest
 
-from spikefleet.cli.options import parse_overrides, settings_from
+from spikefleet.cli.options import needs_extra, parse_overrides, settings_from
 
 
 def test_values_that_are_json_are_taken_as_such() -> None:
@@ -34,3 +36,14 @@ def test_a_bad_setting_is_wrong_usage_and_names_it() -> None:
 
 def test_an_option_that_was_not_given_leaves_the_default() -> None:
     assert settings_from(address=None).address == settings_from().address
+
+
+def test_a_rig_without_an_extra_is_told_how_to_get_it() -> None:
+    told = r"pip install 'spikefleet\[science\]'"
+    with pytest.raises(click.UsageError, match=told), needs_extra("science"):
+        import_module("a_library_that_is_not_here")
+
+
+def test_a_missing_module_of_our_own_is_no_matter_of_installation() -> None:
+    with pytest.raises(ModuleNotFoundError), needs_extra("science"):
+        import_module("spikefleet.no_such_module")

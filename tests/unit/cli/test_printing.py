@@ -7,6 +7,7 @@ from rich.console import Console
 from tests.support.runs import CREATED, make_run, make_view
 
 from spikefleet.cli.printing import (
+    Output,
     attempts_table,
     bytes_text,
     decisions_table,
@@ -24,7 +25,7 @@ FAILURE = Failure(FailureCode.INSUFFICIENT_ACTIVITY, "Only 3 threshold crossings
 
 
 def _seen(renderable: object) -> str:
-    screen = Console(width=160, record=True, file=None, quiet=False, force_terminal=False)
+    screen = Console(width=160, markup=False)
     with screen.capture() as capture:
         screen.print(renderable)
     return capture.get()
@@ -100,3 +101,16 @@ def test_only_decisions_are_listed_with_rule_and_reason() -> None:
     seen = _seen(made)
     for text in ("skip", "biology", "Too quiet."):
         assert text in seen
+
+
+def test_brackets_in_a_sentence_are_printed_as_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Output("text").emit({}, "pip install 'spikefleet[kilosort4]'")
+    assert "spikefleet[kilosort4]" in capsys.readouterr().out
+
+
+def test_a_long_path_is_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "/data/" + "session/" * 40 + "recording.nwb"
+    Output("text").emit({}, path)
+    assert capsys.readouterr().out.strip() == path
