@@ -1,7 +1,6 @@
-"""The rooms that take recordings in, on real stores in a folder, with a preflight that knows names."""
+"""The rooms that take recordings in, on real stores, with a preflight that knows names."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from spikefleet.api.v1 import controller_pb2_grpc, preflight_pb2, preflight_pb2_grpc
@@ -68,7 +67,7 @@ class Facility:
             meter=self.metrics,
             part_size_bytes=self.part_size_bytes,
         )
-        requests = Requests(self.runs, self.recordings, lambda: datetime.now(UTC))
+        requests = Requests(self.runs, self.recordings)
         return [
             registration(parts),
             Registration(

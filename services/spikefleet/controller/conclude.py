@@ -35,6 +35,8 @@ from spikefleet.infra.stores.run_records import AttemptEnd, RunChanges
 from spikefleet.infra.stores.runs import RunStore
 
 _REPORT_TRIES = 2
+ATTEMPTS_BEFORE = "attempts_before"
+FRESH_SORT = "fresh_sort"
 _RETRIES = frozenset({Action.RETRY_SAME, Action.RETRY_SCALED, Action.RETRY_ELSEWHERE})
 
 
@@ -101,6 +103,7 @@ class Conclusions:
                 "attempt": attempt.number,
                 "rule_id": decision.rule_id,
                 "reason": decision.reason,
+                "params": dict(attempt.params),
                 "failure": failure.to_json(),
                 "changes": dict(decision.changes),
                 "result_affecting": decision.result_affecting,
@@ -113,8 +116,8 @@ class Conclusions:
         )
         self.runs.finish_attempt(run, attempt, end)
 
-    def cancelled(self, run: Run, attempt: Attempt | None) -> None:
-        """Record that a person gave the run up."""
+    def cancelled(self, run: Run, attempt: Attempt | None, outcome: Any = None) -> None:
+        """Record that a person gave the run up, and what its attempt had left by then."""
         changes = RunChanges(status=RunStatus.CANCELLED)
         if attempt is None:
             self.runs.move_run(
@@ -125,20 +128,21 @@ class Conclusions:
                 attempt_state=AttemptState.CANCELLED,
                 run_to=RunState.CANCELLED,
                 kind="run.cancelled",
+                body={"stage": str(attempt.stage), "attempt": attempt.number},
+                outcome=outcome or {},
                 changes=changes,
             )
             self.runs.finish_attempt(run, attempt, end)
         self.counts.run_ended(run, RunStatus.CANCELLED, self.clock())
 
     def _decide(self, run: Run, attempt: Attempt, failure: Failure) -> Decision:
-        since = str(run.result.get("retried_at", ""))
         history = tuple(
             PastAttempt(str(past.stage), past.failure.code, dict(past.params))
             for past in self.runs.attempts_of(run.run_id)
             if past.failure is not None
             and past.stage is attempt.stage
             and past.attempt_id != attempt.attempt_id
-            and past.created_at.isoformat() >= since
+            and past.number > spent_before(run, attempt.stage)
         )
         context = DecisionContext(
             stage=str(attempt.stage),
@@ -157,6 +161,7 @@ class Conclusions:
             result["result_affecting"] = decision.result_affecting
             return RunChanges(
                 failure=failure,
+                clear_status=True,
                 result=result,
                 not_before=self.clock() + timedelta(seconds=decision.delay_s),
             )
@@ -192,7 +197,11 @@ class Conclusions:
             body={"attempt": attempt.number},
             outcome=result.outcome,
             changes=RunChanges(
-                stage=STAGES[STAGES.index(stage) + 1], result=merged, clear_failure=True
+                stage=STAGES[STAGES.index(stage) + 1],
+                result=merged,
+                drop_result=(FRESH_SORT,) if stage is Stage.SORT else (),
+                clear_failure=True,
+                clear_status=True,
             ),
         )
         self.runs.finish_attempt(run, attempt, end)
@@ -200,7 +209,10 @@ class Conclusions:
     def _report_ended(self, run: Run, attempt: Attempt, result: StageResult) -> None:
         """End the run as it was going to end, with or without a report."""
         failed = result.failure is not None
-        if failed and attempt.number < _REPORT_TRIES:
+        tries = attempt.number - spent_before(run, Stage.REPORT)
+        again = failed and tries < _REPORT_TRIES
+        self.counts.attempt_ended(run, attempt, result.failure, "retry_same" if again else "end")
+        if again:
             self.runs.finish_attempt(
                 run,
                 attempt,
@@ -208,6 +220,7 @@ class Conclusions:
                     attempt_state=AttemptState.FAILED,
                     run_to=RunState.QUEUED,
                     kind="report.failed",
+                    body={"attempt": attempt.number, "tries": _REPORT_TRIES},
                     failure=result.failure,
                 ),
             )
@@ -235,6 +248,12 @@ class Conclusions:
         names = {"sort": "sort_prefix", "curate": "curation_prefix", "report": "report_prefix"}
         document = {key: current[name] for key, name in names.items() if current.get(name)}
         self.artifacts.swap_pointer(pointer_key(run.run_id), document)
+
+
+def spent_before(run: Run, stage: Stage) -> int:
+    """How many attempts of ``stage`` a person wrote off by asking for the run again."""
+    written_off = run.result.get(ATTEMPTS_BEFORE, {})
+    return int(written_off.get(str(stage), 0))
 
 
 def _next_state(decision: Decision) -> RunState:

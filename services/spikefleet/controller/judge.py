@@ -16,7 +16,11 @@ from spikefleet.core.attempts import AttemptOutcome
 from spikefleet.core.failures.codes import FailureCode, row_for_exit
 from spikefleet.core.failures.errors import Failure
 from spikefleet.infra.launchers.base import Observation, Phase
-from spikefleet.infra.stores.artifacts import ArtifactDamagedError, ArtifactMissingError
+from spikefleet.infra.stores.artifacts import (
+    ArtifactDamagedError,
+    ArtifactMissingError,
+    ArtifactStore,
+)
 
 _SIGKILL_EXIT = 137
 
@@ -57,6 +61,23 @@ def judge(observation: Observation, *, attempt_id: str, verify: Callable[[], obj
     if told is not None:
         return Verdict(_agreeing(told, observation), outcome, "termination_message")
     return Verdict(_from_exit(observation, missing), outcome, "exit")
+
+
+def with_stored_outcome(
+    observation: Observation, artifacts: ArtifactStore, prefix: str
+) -> Observation:
+    """Add the outcome stored with a published result, when the attempt could not leave its own.
+
+    A runner taken away between its upload and its last word has still sorted.
+    """
+    code = observation.exit_code
+    if observation.outcome is not None or (code is not None and row_for_exit(code) is not None):
+        return observation
+    try:
+        document: Any = json.loads(artifacts.get_bytes(f"{prefix}/outcome.json"))
+    except (ArtifactMissingError, ValueError):
+        return observation
+    return replace(observation, outcome=document) if isinstance(document, dict) else observation
 
 
 def _outcome(observation: Observation, attempt_id: str) -> AttemptOutcome | None:

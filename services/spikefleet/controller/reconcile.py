@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from spikefleet.controller.conclude import Conclusions
-from spikefleet.controller.judge import judge
+from spikefleet.controller.heartbeats import newer_progress
+from spikefleet.controller.judge import judge, with_stored_outcome
+from spikefleet.controller.orphans import Orphans
+from spikefleet.controller.sort_reuse import SortReuse
 from spikefleet.controller.sort_spec import SortSpecs
 from spikefleet.controller.stage_calls import StageCalls
 from spikefleet.core.attempts import AttemptState, Stage
@@ -23,12 +26,10 @@ from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.launchers.base import Launcher, NoSlotError, Observation, Phase
 from spikefleet.infra.stores.artifacts import ArtifactStore, attempt_prefix, verify_prefix
-from spikefleet.infra.stores.run_records import RunChanges, StaleRunError
+from spikefleet.infra.stores.run_records import StaleRunError
 from spikefleet.infra.stores.runs import RunStore
 
 log = logging.getLogger(__name__)
-
-_STOP_GRACE_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class Reconciler:
 
     def __init__(self, parts: ReconcileParts) -> None:
         self._parts = parts
-        self._stop_asked: set[str] = set()
+        self._reuse = SortReuse(parts.runs, parts.artifacts)
+        self._orphans = Orphans(parts.runs, parts.launcher, parts.clock)
+        self._missed: set[str] = set()
 
     def step(self) -> bool:
         """Make one round. Returns True when something moved, so that the next round comes soon."""
@@ -61,7 +64,7 @@ class Reconciler:
         moved = False
         for run in parts.runs.active_runs():
             moved |= self._guarded(run, live.get(run.run_id), seen)
-        self._sweep({attempt.name for attempt in parts.runs.live_attempts()}, seen)
+        self._orphans.sweep({attempt.name for attempt in parts.runs.live_attempts()}, seen)
         parts.on_round()
         return moved
 
@@ -99,42 +102,23 @@ class Reconciler:
 
     def _begin(self, run: Run) -> bool:
         """Start the next stage: reuse a finished sort, wait for one, or intend an attempt."""
-        runs, launcher = self._parts.runs, self._parts.launcher
+        runs, reuse = self._parts.runs, self._reuse
         if run.stage is Stage.SORT:
-            if runs.is_held(run.backend):
-                runs.move_run(run, RunState.HELD, kind="run.held", body={"lane": run.backend})
+            if reuse.take_over(run):
                 return True
-            if self._reuse_sort(run):
+            hold = next((hold for hold in runs.holds() if hold.lane == run.backend), None)
+            if hold is not None:
+                body = {"lane": hold.lane, "reason": hold.reason, "since_run": hold.run_id}
+                runs.move_run(run, RunState.HELD, kind="run.held", body=body)
                 return True
-            free = launcher.free_slots()
-            wants_gpu = self._parts.specs.wants_gpu(run)
-            if (free.gpu if wants_gpu else free.cpu) < 1:
+            if reuse.is_under_way(run) or not self._has_slot(run):
                 return False
         started, attempt = runs.intend_attempt(run, run.stage, run.result.get("params", {}))
         return self._follow(started, attempt, {})
 
-    def _reuse_sort(self, run: Run) -> bool:
-        """Take over a finished sort of the same bytes and parameters; wait for one under way."""
-        runs = self._parts.runs
-        if run.result.get("fresh_sort"):
-            return False
-        source = runs.find_sorted(run.sort_digest)
-        if source is None or source.run_id == run.run_id:
-            return runs.sorting_now(run.sort_digest, run.run_id)
-        if source.result.get("result_affecting"):
-            return False  # its spikes are those of changed parameters, not of this configuration
-        kept = ("sort_prefix", "n_units_sorted", "n_spikes", "duration_s", "versions")
-        result = {key: source.result[key] for key in kept if key in source.result}
-        runs.move_run(
-            run,
-            RunState.QUEUED,
-            kind="sort.reused",
-            body={"from_run": source.run_id, "sort_prefix": result["sort_prefix"]},
-            changes=RunChanges(
-                stage=Stage.CURATE, result={**result, "sort_reused_from": source.run_id}
-            ),
-        )
-        return True
+    def _has_slot(self, run: Run) -> bool:
+        free = self._parts.launcher.free_slots()
+        return (free.gpu if self._parts.specs.wants_gpu(run) else free.cpu) > 0
 
     def _follow(self, run: Run, attempt: Attempt | None, seen: Mapping[str, Observation]) -> bool:
         if attempt is None:
@@ -148,22 +132,43 @@ class Reconciler:
         if result is None:
             return self._mark_running(attempt)
         self._parts.conclusions.stage_ended(run, attempt, result)
+        self._parts.calls.forget(attempt.attempt_id)
         return True
 
     def _follow_sort(self, run: Run, attempt: Attempt, observation: Observation | None) -> bool:
         if observation is None:
-            return self._launch(run, attempt)
+            if attempt.state is AttemptState.INTENDED:
+                return self._launch(run, attempt)
+            return self._miss(run, attempt)
+        self._missed.discard(attempt.name)
         if observation.phase in (Phase.PENDING, Phase.RUNNING):
+            progress = newer_progress(run, attempt, observation.heartbeat)
+            if progress is not None:
+                self._parts.runs.set_progress(run.run_id, progress)
             return self._mark_running(attempt)
+        self._judge(run, attempt, observation)
+        self._orphans.drop(attempt.name)
+        return True
+
+    def _miss(self, run: Run, attempt: Attempt) -> bool:
+        """An attempt that was seen running is not there: lost once two looks have missed it."""
+        if attempt.name not in self._missed:
+            self._missed.add(attempt.name)
+            return False
+        self._missed.discard(attempt.name)
+        reason = "the launcher no longer knows the attempt"
+        self._judge(run, attempt, Observation(attempt.name, Phase.GONE, reason=reason))
+        return True
+
+    def _judge(self, run: Run, attempt: Attempt, observation: Observation) -> None:
         prefix = attempt_prefix(run.run_id, Stage.SORT, attempt.number)
+        artifacts = self._parts.artifacts
         verdict = judge(
-            observation,
+            with_stored_outcome(observation, artifacts, prefix),
             attempt_id=attempt.attempt_id,
-            verify=lambda: verify_prefix(self._parts.artifacts, prefix),
+            verify=lambda: verify_prefix(artifacts, prefix),
         )
         self._parts.conclusions.sort_ended(run, attempt, verdict)
-        self._parts.launcher.forget(attempt.name)
-        return True
 
     def _launch(self, run: Run, attempt: Attempt) -> bool:
         """Start the attempt; its name is deterministic, so starting twice starts once."""
@@ -172,6 +177,8 @@ class Reconciler:
         except NoSlotError:
             return False
         except OSError as error:
+            if attempt.name in self._parts.launcher.observe():
+                return self._mark_running(attempt)  # it runs; only its bookkeeping failed
             failure = Failure(
                 FailureCode.NEVER_STARTED,
                 "The attempt's process could not be started.",
@@ -180,6 +187,7 @@ class Reconciler:
                 evidence={"reason": str(error)},
             )
             self._parts.conclusions.attempt_failed(run, attempt, failure)
+            self._orphans.drop(attempt.name)
             return True
         return self._mark_running(attempt)
 
@@ -196,30 +204,15 @@ class Reconciler:
             return True
         observation = seen.get(attempt.name)
         if observation is not None and observation.phase in (Phase.PENDING, Phase.RUNNING):
-            if attempt.name not in self._stop_asked:
-                self._stop_asked.add(attempt.name)
-                self._parts.launcher.stop(attempt.name, grace_s=_STOP_GRACE_S)
+            self._orphans.stop(attempt.name)
             return False
-        if self._parts.calls.running(attempt.attempt_id):
+        if not self._parts.calls.give_up(attempt.attempt_id):
             return False
-        self._stop_asked.discard(attempt.name)
-        self._parts.conclusions.cancelled(run, attempt)
-        self._parts.launcher.forget(attempt.name)
+        outcome = observation.outcome if observation is not None else None
+        self._parts.conclusions.cancelled(run, attempt, outcome)
+        if observation is not None:
+            self._orphans.drop(attempt.name)
         return True
-
-    def _sweep(self, live_names: set[str], seen: Mapping[str, Observation]) -> None:
-        """Stop and drop what the launcher still knows but the records have ended."""
-        for name, observation in seen.items():
-            if name in live_names:
-                continue
-            if observation.phase in (Phase.PENDING, Phase.RUNNING):
-                if name not in self._stop_asked:
-                    self._stop_asked.add(name)
-                    log.warning("attempt.orphaned", extra={"attempt_name": name})
-                    self._parts.launcher.stop(name, grace_s=_STOP_GRACE_S)
-            else:
-                self._stop_asked.discard(name)
-                self._parts.launcher.forget(name)
 
 
 class ReconcileLoop:

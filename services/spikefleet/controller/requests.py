@@ -5,11 +5,11 @@ The reconcile loop finds what was written here and acts on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from spikefleet.controller.conclude import ATTEMPTS_BEFORE, FRESH_SORT
 from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.config import SortingConfig, config_digest, sort_digest
@@ -22,7 +22,19 @@ from spikefleet.infra.stores.runs import RunStore
 
 _PRODUCED = {
     Stage.PREFLIGHT: ("preflight",),
-    Stage.SORT: ("sort_prefix", "n_units_sorted", "n_spikes", "sort_reused_from", "params"),
+    Stage.SORT: (
+        "sort_prefix",
+        "sort_reused_from",
+        "sort_wall_s",
+        "n_units_sorted",
+        "n_spikes",
+        "duration_s",
+        "versions",
+        "timings_s",
+        "peaks",
+        "params",
+        "result_affecting",
+    ),
     Stage.CURATE: ("curation_prefix", "n_units_curated"),
     Stage.REPORT: ("report_prefix", "report_html", "ending"),
 }
@@ -45,7 +57,6 @@ class Requests:
 
     runs: RunStore
     recordings: RecordingStore
-    clock: Callable[[], datetime]
 
     def create_batch(self, wish: BatchWish) -> BatchRecord:
         """Make the batch; a run of the same recording, stream and configuration is not made again.
@@ -87,19 +98,30 @@ class Requests:
             raise IllegalMoveError(
                 f"run {run_id} is {run.state}; cancel it first, or wait until it has ended"
             )
-        start = stage or self._failed_stage(run)
+        start = stage or self._stopped_at(run)
+        _check_start(run, start)
         redone = STAGES[STAGES.index(start) :]
+        attempts = self.runs.attempts_of(run.run_id)
+        before = {
+            str(entry): max((a.number for a in attempts if a.stage is entry), default=0)
+            for entry in redone
+        }
+        result: dict[str, Any] = {
+            ATTEMPTS_BEFORE: {**run.result.get(ATTEMPTS_BEFORE, {}), **before},
+            FRESH_SORT: Stage.SORT in redone and (stage is Stage.SORT or _has_sort(run)),
+        }
+        only_report = start is Stage.REPORT
+        if only_report:
+            result["ending"] = _ending(run)
         return self.runs.move_run(
             run,
             RunState.QUEUED,
             kind="run.retried",
-            body={"stage": str(start)},
+            body={"stage": str(start), "attempts_before": before, "fresh": result[FRESH_SORT]},
             changes=RunChanges(
                 stage=start,
-                result={
-                    "retried_at": self.clock().isoformat(),
-                    "fresh_sort": Stage.SORT in redone,
-                },
+                failure=run.failure if only_report else None,
+                result=result,
                 drop_result=tuple(name for entry in redone for name in _PRODUCED[entry]),
                 clear_failure=True,
                 clear_status=True,
@@ -107,12 +129,40 @@ class Requests:
             ),
         )
 
-    def _failed_stage(self, run: Run) -> Stage:
-        """The stage of the last failed attempt before the report; the sort when none failed."""
-        for attempt in reversed(self.runs.attempts_of(run.run_id)):
-            if attempt.failure is not None and attempt.stage is not Stage.REPORT:
-                return attempt.stage
+    def _stopped_at(self, run: Run) -> Stage:
+        """The stage that failed or was left; of a run that was sorted, the sort."""
+        if run.stage is not Stage.REPORT:
+            return run.stage
+        if run.state is RunState.CANCELLED and _ending(run)["state"] == RunState.SUCCEEDED:
+            return Stage.REPORT
+        if run.failure is not None:
+            for attempt in reversed(self.runs.attempts_of(run.run_id)):
+                if attempt.failure is not None and attempt.stage is not Stage.REPORT:
+                    return attempt.stage
         return Stage.SORT if run.result.get("preflight") else Stage.PREFLIGHT
+
+
+def _has_sort(run: Run) -> bool:
+    return bool(run.result.get("sort_prefix"))
+
+
+def _ending(run: Run) -> dict[str, str]:
+    """How the run was going to end, or has ended."""
+    known = run.result.get("ending")
+    return dict(known) if known else {"state": str(run.state), "status": str(run.status)}
+
+
+def _check_start(run: Run, start: Stage) -> None:
+    """Raise IllegalMoveError when the run has nothing yet that ``start`` could work on."""
+    if start is Stage.CURATE and not _has_sort(run):
+        raise IllegalMoveError(
+            f"run {run.run_id} has no finished sort to curate; retry it from the sort"
+        )
+    if start is Stage.REPORT and not run.is_terminal:
+        raise IllegalMoveError(
+            f"run {run.run_id} is {run.state} and has nothing to report yet; "
+            f"retry it from {run.stage}"
+        )
 
 
 def new_run(recording: Recording, stream: str, config: SortingConfig) -> NewRun:

@@ -18,6 +18,7 @@ from spikefleet.api.v1 import (
     runner_pb2_grpc,
 )
 from spikefleet.controller.requests import BatchWish, Requests, summarise
+from spikefleet.core.attempts import AttemptState
 from spikefleet.core.runs import Run, RunState
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.server import Registration
@@ -27,6 +28,7 @@ from spikefleet.infra.stores.runs import RunStore
 _DEFAULT_PAGE = 50
 _LARGEST_PAGE = 500
 _WATCH_POLL_S = 0.5
+_LIVE = frozenset({AttemptState.INTENDED, AttemptState.RUNNING})
 _SETTLED = frozenset({RunState.HELD})
 
 
@@ -189,11 +191,14 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
     async def ReportProgress(  # noqa: N802
         self, request: runner_pb2.ReportProgressRequest, context: Any
     ) -> runner_pb2.ReportProgressResponse:
-        """Keep the last word of a running attempt."""
+        """Keep the last word of a running attempt; one that the records have ended shall stop."""
 
         def keep() -> bool:
-            self._runs.set_progress(request.run_id, convert.from_progress(request.progress))
-            return self._runs.get_run(request.run_id).cancel_requested
+            attempt = self._runs.get_attempt(request.attempt_id)
+            if attempt.state not in _LIVE:
+                return True
+            self._runs.set_progress(attempt.run_id, convert.from_progress(request.progress))
+            return self._runs.get_run(attempt.run_id).cancel_requested
 
         return runner_pb2.ReportProgressResponse(stop_requested=await asyncio.to_thread(keep))
 

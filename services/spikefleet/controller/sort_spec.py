@@ -57,7 +57,14 @@ class SortSpecs:
             deadline_s=self.limits.deadline_s,
             gpu=self.wants_gpu(run),
             cpus=self.limits.cpus_per_attempt,
+            duration_s=_duration_s(run),
         )
+
+
+def _duration_s(run: Run) -> float:
+    """The stream's length as preflight measured it; 0 when it could not."""
+    stream = run.result.get("preflight", {}).get("stream") or {}
+    return float(stream.get("duration_s") or 0.0)
 
 
 def input_files(recording: Recording) -> tuple[InputFile, ...]:

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import Attempt, Run
 
@@ -45,7 +46,8 @@ class StageCalls:
     def poll(self, run: Run, attempt: Attempt) -> StageResult | None:
         """Return the result once there is one; start the call when there is none running.
 
-        Raises what the call raised; the attempt can then be polled again, which repeats the call.
+        The result stays until ``forget``, so that recording it can fail and be tried again. A call
+        that raised is a failure like any other: it must not be made again for ever.
         """
         future = self._futures.get(attempt.attempt_id)
         if future is None:
@@ -54,14 +56,31 @@ class StageCalls:
             future.add_done_callback(lambda _: self._wake())
         if not future.done():
             return None
-        del self._futures[attempt.attempt_id]
-        return future.result()
+        error = future.exception()
+        return future.result() if error is None else StageResult(failure=_broken(attempt, error))
 
-    def running(self, attempt_id: str) -> bool:
-        """True while the call of this attempt is in flight."""
+    def forget(self, attempt_id: str) -> None:
+        """Drop the result of an attempt whose end is on record."""
+        self._futures.pop(attempt_id, None)
+
+    def give_up(self, attempt_id: str) -> bool:
+        """Drop a call that has not begun. False while it is in flight: ask again later."""
         future = self._futures.get(attempt_id)
-        return future is not None and not future.done()
+        if future is not None and not future.cancel() and not future.done():
+            return False
+        self.forget(attempt_id)
+        return True
 
     def close(self) -> None:
         """Stop taking calls; those in flight are made again after the next start."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _broken(attempt: Attempt, error: BaseException) -> Failure:
+    return Failure(
+        FailureCode.UNCLASSIFIED,
+        f"The call of stage {attempt.stage} broke: {type(error).__name__}: {error}",
+        stage=str(attempt.stage),
+        rule_id="stage.call_broke",
+        evidence={"exception_type": type(error).__name__},
+    )

@@ -176,7 +176,7 @@ class EmbeddedService:
             controller,
             meter=self.metrics,
         )
-        requests = Requests(stores.runs, stores.recordings, utc_now)
+        requests = Requests(stores.runs, stores.recordings)
         return [
             ingest_door.registration(ingest),
             preflight_door.registration(

@@ -109,6 +109,13 @@ class RunReader:
         with self._database.read() as connection:
             return read_attempt(connection, attempt_id)
 
+    def find_attempt(self, name: str) -> Attempt | None:
+        """Return the attempt that was given this name; None when there never was one."""
+        query = select(ATTEMPT).where(ATTEMPT.c.name == name)
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else make_attempt(row)
+
     def events(self, run_id: str = "", after_seq: int = 0, limit: int = 10_000) -> list[RunEvent]:
         """Return events after ``after_seq`` in order; of every run when ``run_id`` is empty."""
         query = select(EVENT).where(EVENT.c.seq > after_seq).order_by(EVENT.c.seq).limit(limit)
@@ -124,10 +131,14 @@ class RunReader:
 
     def find_sorted(self, sort_digest: str) -> Run | None:
         """Return the oldest run with this sort digest whose sort is complete."""
+        return next(iter(self.sorted_runs(sort_digest)), None)
+
+    def sorted_runs(self, sort_digest: str) -> list[Run]:
+        """Return every run with this sort digest whose sort is complete, oldest first."""
         query = select(RUN).where(RUN.c.sort_digest == sort_digest).order_by(RUN.c.serial)
         with self._database.read() as connection:
             runs = [make_run(row) for row in connection.execute(query)]
-        return next((run for run in runs if run.result.get(SORT_PREFIX)), None)
+        return [run for run in runs if run.result.get(SORT_PREFIX)]
 
     def sorting_now(self, sort_digest: str, excluding_run_id: str) -> bool:
         """Say whether an older run is still on its way to this very sort.

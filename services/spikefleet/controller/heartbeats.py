@@ -1,0 +1,40 @@
+"""Progress as the attempt's folder tells it, for when its reports do not arrive.
+
+A runner that outlived its service reports to the old address; its heartbeat is still there to be
+read. The folder is asked only when reports have been silent for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from spikefleet.core.runs import Attempt, Run
+
+_SILENCE = timedelta(seconds=5)
+
+
+def newer_progress(
+    run: Run, attempt: Attempt, heartbeat: Mapping[str, object] | None
+) -> dict[str, Any] | None:
+    """Return the heartbeat as a progress document when it is newer than what is stored.
+
+    None when the reports are fresh enough, or the heartbeat is damaged or another attempt's.
+    """
+    if not heartbeat or heartbeat.get("attempt_id") != attempt.attempt_id:
+        return None
+    at, said = heartbeat.get("at"), heartbeat.get("progress")
+    if not isinstance(at, int | float) or not isinstance(said, Mapping):
+        return None
+    written = datetime.fromtimestamp(at, UTC)
+    stored = run.progress.get("updated_at")
+    if stored and written - datetime.fromisoformat(str(stored)) < _SILENCE:
+        return None
+    return {
+        "step": str(said.get("step") or ""),
+        "fraction": said.get("fraction"),
+        "spike_count": said.get("spikes"),
+        "memory_bytes": said.get("memory_bytes"),
+        "updated_at": written.isoformat(),
+    }
