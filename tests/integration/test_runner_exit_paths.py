@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,19 @@ def test_a_child_that_goes_on_talking_is_left_alone_until_the_deadline(tmp_path:
     assert_failed(outcome, FailureCode.SORTER_TIMEOUT, tmp_path)
     assert outcome.failure is not None
     assert outcome.failure.rule_id == "parent.deadline"
+
+
+def test_a_running_attempt_serves_its_numbers(tmp_path: Path) -> None:
+    attempt = start(tmp_path, "chatter", execution={"host_ram_poll_interval_s": 0.1})
+    attempt.child_pid()
+    wait_for(lambda: (read_json(attempt.folder.heartbeat) or {}).get("readings"))
+    port = (read_json(attempt.folder.started) or {})["metrics_port"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    assert 'spikefleet_attempt_elapsed_seconds{backend="lupin",run_id="run"}' in text
+    assert 'guard="host_memory",run_id="run",signal="used_ratio"' in text
+    attempt.process.send_signal(signal.SIGINT)
+    assert_failed(attempt.finish(10), FailureCode.ATTEMPT_INTERRUPTED, tmp_path)
 
 
 def test_memory_beyond_the_declared_limit_stops_the_sorter(tmp_path: Path) -> None:

@@ -66,10 +66,15 @@ class Reporter:
         self._step = ""
         self._warnings: dict[str, int] = {}
         self._trip_told = False
+        self._guards: GuardLoop | None = None
+        self._spikes: int | None = None
 
     def tell(self, progress: AttemptProgress, guards: GuardLoop | None = None) -> bool:
         """Tell where the attempt is, if it is time. True when asked to stop."""
         now_s = time.monotonic()
+        guards = self._guards = guards or self._guards  # their last word outlives the child
+        spikes = self._spikes = self._spikes if progress.spikes is None else progress.spikes
+        progress = replace(progress, spikes=spikes)
         is_urgent = progress.step != self._step or (guards is not None and guards.trip is not None)
         if now_s < self._due_s and not is_urgent:
             return False

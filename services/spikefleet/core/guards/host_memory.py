@@ -2,8 +2,8 @@
 
 The reader prefers the memory cgroup (v2, then v1) because a container's kernel kills by it; page
 cache that can be dropped is no memory in use, so the working set leaves inactive file pages out.
-Without a cgroup limit it falls back to the attempt's own process tree against its declared limit,
-and last to the whole node. The watchdog decides; it never kills.
+A declared limit tighter than the cgroup's binds the attempt's own process tree; without any limit
+the whole node counts. The watchdog decides; it never kills.
 """
 
 from __future__ import annotations
@@ -90,14 +90,22 @@ class MemoryReader:
     tree_pid: int = 0
 
     def read(self) -> MemorySample | None:
-        """Return the tightest limit's sample, or None when nothing can be read."""
+        """Return the fullest limit's sample, or None when nothing can be read.
+
+        The declared limit counts beside a cgroup's only while it is the smaller one.
+        """
         try:
             node = psutil.virtual_memory()
         except (OSError, psutil.Error):
             return self._tightest(float("inf"))
-        found = self._tightest(float(node.total)) or self._tree()
+        cgroup = self._tightest(float(node.total))
+        is_declared_tighter = cgroup is None or self.declared_limit_bytes < cgroup.limit_bytes
+        tree = self._tree() if is_declared_tighter else None
+        found = [sample for sample in (cgroup, tree) if sample is not None]
+        if found:
+            return max(found, key=lambda sample: sample.used_ratio)
         used = float(node.total - node.available)
-        return found or MemorySample("node", used, float(node.total), self.oom_kills())
+        return MemorySample("node", used, float(node.total), self.oom_kills())
 
     def oom_kills(self) -> int | None:
         """Kernel kills counted by our own cgroup; None when it does not count."""
@@ -148,19 +156,23 @@ class MemoryReader:
         try:
             root = psutil.Process(self.tree_pid or os.getpid())
             for process in [root, *root.children(recursive=True)]:
-                used += _resident_bytes(process)
+                used += _own_bytes(process)
         except psutil.Error:
             return None
         limit = float(self.declared_limit_bytes)
         return MemorySample("process_tree", float(used), limit, self.oom_kills())
 
 
-def _resident_bytes(process: psutil.Process) -> int:
-    """Resident memory of one process; 0 when it ended meanwhile."""
+def _own_bytes(process: psutil.Process) -> int:
+    """Resident memory of one process without mapped files, which the kernel can drop at will.
+
+    0 when it ended meanwhile.
+    """
     try:
-        return int(process.memory_info().rss)
+        memory = process.memory_info()
     except psutil.Error:
         return 0
+    return int(memory.rss - getattr(memory, "shared", 0))
 
 
 def _read_folder(folder: Path, oom_kills: int | None) -> MemorySample | None:

@@ -99,6 +99,15 @@ def test_without_a_cgroup_the_declared_limit_binds_the_process_tree(root: Path) 
     assert sample.working_set_bytes > 1 << 20
 
 
+def test_a_declared_limit_tighter_than_the_cgroups_binds_the_process_tree(root: Path) -> None:
+    write_v2(root, current=1 << 20, limit=8 << 30)
+    tight = reader(root, "0::/\n", declared_limit_bytes=1 << 30).read()
+    loose = reader(root, "0::/\n", declared_limit_bytes=9 << 30).read()
+    assert tight is not None
+    assert loose is not None
+    assert (tight.source, loose.source) == ("process_tree", "cgroup2")
+
+
 def test_one_bad_sample_does_not_trip_and_two_of_three_do(root: Path) -> None:
     watchdog = HostMemoryWatchdog(reader(root, "0::/\n"))
     trips = []
