@@ -17,14 +17,15 @@ ROOMS = {
     "client": "spikefleet.client.sorting",
 }
 _PROBE = """
-import json, resource, sys, time
-start = time.perf_counter()
+import sys, time
+start, cpu = time.perf_counter(), time.process_time()
 import {module}
-seconds = time.perf_counter() - start
+seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+import json
 heavy = [name for name in ("torch", "kilosort", "sklearn", "matplotlib", "spikeinterface")
          if name in sys.modules]
-rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({{"seconds": seconds, "heavy": heavy, "rss_mb": rss}}))
+rss = next(int(line.split()[1]) for line in open("/proc/self/status") if "VmHWM" in line) // 1024
+print(json.dumps({{"seconds": seconds, "cpu_s": cpu, "heavy": heavy, "rss_mb": rss}}))
 """
 
 
@@ -50,4 +51,5 @@ def measure(samples: int = 5) -> dict[str, dict]:
 if __name__ == "__main__":
     for room, row in measure().items():
         heavy = ", ".join(row["heavy"]) or "none"
-        print(f"{room:12s} {row['seconds']:.3f} s  {row['rss_mb']:.0f} MB  heavy modules: {heavy}")
+        times = f"{row['seconds']:.3f} s, {row['cpu_s']:.3f} CPU s"
+        print(f"{room:12s} {times}, {row['rss_mb']} MB, heavy modules: {heavy}")

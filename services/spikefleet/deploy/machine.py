@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from dataclasses import dataclass
 
-import pynvml
-
 from spikefleet.infra.launchers.base import Slots
+
+_ASK_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -25,21 +27,19 @@ class Machine:
 
 
 def look_at_machine() -> Machine:
-    """Count cores by affinity and GPUs by NVML; no driver means no GPU."""
+    """Count cores by affinity and GPUs by the driver's own tool; no driver means no GPU."""
     return Machine(len(os.sched_getaffinity(0)), _gpu_uuids())
 
 
 def _gpu_uuids() -> tuple[str, ...]:
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
         return ()
+    command = [tool, "--query-gpu=uuid", "--format=csv,noheader"]
     try:
-        handles = [
-            pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())
-        ]
-        return tuple(str(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles)
-    except pynvml.NVMLError:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=_ASK_TIMEOUT_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
         return ()
-    finally:
-        pynvml.nvmlShutdown()
+    return tuple(line.strip() for line in answer.stdout.splitlines() if line.startswith("GPU-"))

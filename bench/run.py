@@ -1,0 +1,61 @@
+"""Run the measurements and keep what they say: ``python -m bench.run [name ...]``.
+
+Results go to ``bench/results/<name>.json`` and to the screen; docs/performance.md quotes them with
+the machine they were taken on. A bound that is not held makes the exit code 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench import control_plane_import, runner_overhead
+
+RESULTS = Path(__file__).parent / "results"
+IMPORT_LIMIT_S = 0.4
+
+
+def _imports() -> tuple[dict[str, Any], bool]:
+    rooms = control_plane_import.measure()
+    held = all(row["seconds"] <= IMPORT_LIMIT_S and not row["heavy"] for row in rooms.values())
+    return rooms, held
+
+
+def _runner() -> tuple[dict[str, Any], bool]:
+    result = runner_overhead.measure()
+    return result, bool(result["within"] and result["spikes_equal"])
+
+
+BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
+    "control_plane_import": _imports,
+    "runner_overhead": _runner,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the named measurements, or all of them; return 1 when a bound is not held."""
+    RESULTS.mkdir(exist_ok=True)
+    machine = {
+        "python": platform.python_version(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "load": [round(value, 1) for value in os.getloadavg()],
+    }
+    all_held = True
+    for name in names or list(BENCHES):
+        result, held = BENCHES[name]()
+        all_held &= held
+        document = {"machine": machine, "held": held, "result": result}
+        text = json.dumps(document, indent=1)
+        (RESULTS / f"{name}.json").write_text(text + "\n")
+        print(f"{name}: {'held' if held else 'NOT HELD'}\n{text}")
+    return 0 if all_held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
