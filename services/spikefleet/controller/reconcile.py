@@ -55,6 +55,7 @@ class Reconciler:
         self._reuse = SortReuse(parts.runs, parts.artifacts)
         self._orphans = Orphans(parts.runs, parts.launcher, parts.clock)
         self._missed: set[str] = set()
+        self._refused: set[bool] = set()  # kinds of slot (is it a GPU?) refused in this round
 
     def step(self) -> bool:
         """Make one round. Returns True when something moved, so that the next round comes soon."""
@@ -62,6 +63,7 @@ class Reconciler:
         seen = parts.launcher.observe()
         live = {attempt.run_id: attempt for attempt in parts.runs.live_attempts()}
         moved = False
+        self._refused.clear()
         for run in parts.runs.active_runs():
             moved |= self._guarded(run, live.get(run.run_id), seen)
         self._orphans.sweep({attempt.name for attempt in parts.runs.live_attempts()}, seen)
@@ -117,8 +119,15 @@ class Reconciler:
         return self._follow(started, attempt, {})
 
     def _has_slot(self, run: Run) -> bool:
+        """Say whether a slot is free; one freed amid a round waits for the oldest in the next."""
+        wants_gpu = self._parts.specs.wants_gpu(run)
+        if wants_gpu in self._refused:
+            return False
         free = self._parts.launcher.free_slots()
-        return (free.gpu if self._parts.specs.wants_gpu(run) else free.cpu) > 0
+        if (free.gpu if wants_gpu else free.cpu) > 0:
+            return True
+        self._refused.add(wants_gpu)
+        return False
 
     def _follow(self, run: Run, attempt: Attempt | None, seen: Mapping[str, Observation]) -> bool:
         if attempt is None:
