@@ -1,6 +1,7 @@
 """The command line on a real service: a recording that ends before any sorter starts."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -142,7 +143,7 @@ def test_no_lane_is_on_hold_and_releasing_one_lets_nothing_go(service: Service) 
     assert released["released_run_count"] == 0
 
 
-def test_a_watch_goes_on_when_the_service_is_killed_and_comes_back(
+def test_a_watch_outlives_a_killed_service_and_can_be_left_without_harm(
     tmp_path: Path, silent: Path
 ) -> None:
     with socket.socket() as probe:
@@ -153,18 +154,25 @@ def test_a_watch_goes_on_when_the_service_is_killed_and_comes_back(
         submitted = _ask(service, "submit", str(silent), "--output", "json")
         service.kill()
         (run,) = _document(submitted)["runs"]
-        command = [sys.executable, "-m", "spikefleet.cli.main", "watch", run["run_id"]]
-        watch = subprocess.Popen(
-            [*command, "--address", address],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        time.sleep(2.0)  # it meets a closed port, more than once
+        watch, left = _watch(run["run_id"], address), _watch(run["run_id"], address)
+        time.sleep(2.0)  # they meet a closed port, more than once
         assert watch.poll() is None
+        left.send_signal(signal.SIGINT)
         service.start()
         shown, _ = watch.communicate(timeout=60)
+        told, _ = left.communicate(timeout=60)
     finally:
         service.close()
     assert watch.returncode == 0
     assert "unsortable: " in shown
+    assert left.returncode == 130
+    assert "the runs go on" in told
+
+
+def _watch(run_id: str, address: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "spikefleet.cli.main", "watch", run_id, "--address", address],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

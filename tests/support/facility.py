@@ -1,4 +1,4 @@
-"""The rooms that take recordings in, on real stores, with a preflight that knows names."""
+"""The rooms that take recordings in, on real stores in a folder; preflight goes by file names."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
@@ -21,7 +22,7 @@ from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import RunUpdate, RunView, event_json
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import RunStatus
-from spikefleet.core.runs import Run
+from spikefleet.core.runs import Run, RunState
 from spikefleet.infra.rpc.errors import ServiceError
 
 _POLL_S = 0.2  # how long a Ctrl-C may go unnoticed
@@ -40,11 +41,16 @@ def follow(client: SortingClient, run_ids: Sequence[str], output: Output) -> lis
     Raises ServiceError and ServiceUnreachable of the first watch that gave up.
     """
     ended: dict[str, RunView] = {}
-    with closing(_screen(output)) as screen:
-        for update in _updates(client, run_ids):
-            screen.show(update)
-            if update.run.is_settled:
-                ended[update.run.run_id] = update.run
+    try:
+        with closing(_screen(output)) as screen:
+            for update in _updates(client, run_ids):
+                screen.show(update)
+                if update.run.is_settled:
+                    ended[update.run.run_id] = update.run
+    except KeyboardInterrupt:
+        again = " ".join(run_id for run_id in run_ids if run_id not in ended)
+        output.say(f"Left; the runs go on. Follow again with: spikefleet watch {again}")
+        raise click.exceptions.Exit(ExitCode.LEFT) from None
     return [ended[run_id] for run_id in run_ids]
 
 
@@ -178,6 +184,9 @@ def what_it_says(run: Run) -> str:
     """Stage, step, spikes, memory and time left, as far as they are known."""
     if run.is_terminal:
         return _ending(run)
+    if run.state is RunState.HELD:
+        why = "" if run.failure is None else f" {run.failure.message}"
+        return f"held:{why} See `spikefleet holds`."
     told = run.progress
     parts = [f"{run.state} {run.stage}"]
     if told.get("step"):
@@ -203,9 +212,9 @@ def _ending(run: Run) -> str:
 
 
 def exit_code(runs: Sequence[RunView]) -> ExitCode:
-    """Done when every run succeeded or is unsortable: that is a scientific outcome, no error."""
-    fine = all(
-        not run.is_terminal or run.has_succeeded or run.status == RunStatus.UNSORTABLE
-        for run in runs
-    )
+    """Done when every run succeeded or is unsortable: that is a scientific outcome, no error.
+
+    A run that is held waits for an operator: a script must not take it for done.
+    """
+    fine = all(run.has_succeeded or run.status == RunStatus.UNSORTABLE for run in runs)
     return ExitCode.DONE if fine else ExitCode.RUN_FAILED

@@ -23,6 +23,8 @@ from spikefleet.cli.printing import click_line, console
 from spikefleet.cli.results import fetch, report
 from spikefleet.cli.serve import serve
 from spikefleet.cli.submit import submit
+from spikefleet.client.downloads import DamagedCopyError
+from spikefleet.client.uploads import SourceChangedError
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
@@ -66,12 +68,11 @@ class CommandTable(click.Group):
         except click.UsageError as error:
             if not ctx.meta[_JSON]:
                 raise
-            document = {
-                "code": "usage",
-                "message": error.format_message(),
-                "next_step": _help(error),
-            }
-            _explain(ctx, document, ExitCode.USAGE)
+            _explain(ctx, _error("usage", error.format_message(), _help(error)), ExitCode.USAGE)
+        except BrokenPipeError:
+            raise  # the reader has left (`| head`); click knows what to do
+        except (SourceChangedError, DamagedCopyError, OSError) as error:
+            _explain(ctx, _error(type(error).__name__, str(error)), ExitCode.RUN_FAILED)
 
 
 def _asks_for_json(args: Sequence[str]) -> bool:

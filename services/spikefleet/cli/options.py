@@ -23,6 +23,7 @@ class ExitCode(IntEnum):
     RUN_FAILED = 1
     USAGE = 2
     UNREACHABLE = 3
+    LEFT = 130  # a person left a watch with Ctrl-C, the shell's own number for it
 
 
 def output_option(command: _Command) -> _Command:

@@ -51,9 +51,12 @@ def test_an_end_with_a_failure_tells_its_sentence() -> None:
         (RunState.SKIPPED, RunStatus.INPUT_ERROR, ExitCode.RUN_FAILED),
         (RunState.FAILED, RunStatus.FAILED, ExitCode.RUN_FAILED),
         (RunState.CANCELLED, RunStatus.CANCELLED, ExitCode.RUN_FAILED),
+        (RunState.HELD, None, ExitCode.RUN_FAILED),
     ],
 )
-def test_an_end_has_one_exit_code(state: RunState, status: RunStatus, code: ExitCode) -> None:
+def test_an_end_has_one_exit_code(
+    state: RunState, status: RunStatus | None, code: ExitCode
+) -> None:
     assert exit_code([make_view(state=state, status=status)]) is code
 
 
@@ -75,3 +78,9 @@ def test_a_bar_moves_forward_through_the_stages_and_fills_at_the_end() -> None:
     fractions = [run_fraction(run) for run in way]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
+
+
+def test_a_held_run_tells_why_and_where_to_look() -> None:
+    failure = Failure(FailureCode.MODEL_LOADING, "The model cannot be loaded.")
+    text = what_it_says(make_run(state=RunState.HELD, failure=failure))
+    assert text == "held: The model cannot be loaded. See `spikefleet holds`."
