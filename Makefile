@@ -18,10 +18,10 @@ TORCH := torch==2.13.0
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help venv demo serve test check bench protos clean
+.PHONY: help venv demo serve test test-slow check bench protos clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 venv: $(READY) ## Make .venv with everything installed (done again only when its inputs change)
 
@@ -60,6 +60,9 @@ check: $(READY) ## Format, lint, protos, storeys, types: everything that needs n
 test: $(READY) ## Run every test (ARGS="tests/unit -k name" for some)
 	@scripts/install-debian test
 	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(READY) ## Run the accuracy bars on the larger recordings (about 10 minutes)
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 bench: $(READY) ## Measure the runner's overhead and the control plane's import time
 	$(BIN)/python -m bench.run $(ARGS)

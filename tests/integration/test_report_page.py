@@ -80,7 +80,6 @@ def reports(tmp_path_factory):
     return root
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["good", "bad"])
 def test_page_loads_without_a_console_message_and_can_be_drawn(reports, tmp_path, name):
     picture = tmp_path / "page.png"
@@ -90,7 +89,6 @@ def test_page_loads_without_a_console_message_and_can_be_drawn(reports, tmp_path
     assert picture.stat().st_size > 40_000
 
 
-@pytest.mark.slow
 def test_console_messages_would_be_seen(reports, tmp_path):
     page = tmp_path / "broken.html"
     text = (reports / "bad" / "report.html").read_text()
@@ -99,7 +97,6 @@ def test_console_messages_would_be_seen(reports, tmp_path):
     assert any("Content Security Policy" in line for line in console_lines(log))
 
 
-@pytest.mark.slow
 def test_units_sort_and_rejected_ones_hide(reports, tmp_path):
     page = tmp_path / "clicked.html"
     page.write_text((reports / "good" / "report.html").read_text().replace("</body>", CLICK))
