@@ -166,6 +166,17 @@ class AttemptContract(DatabaseFixtures):
         )
         assert store.find_sorted(digest) == done
         assert store.find_sorted(digest_document("other")) is None
+        assert store.sorted_runs(digest) == [done]
+        assert store.sorted_runs(digest_document("other")) == []
+
+    def test_an_attempt_is_found_by_its_name_after_its_end_too(self, store: RunStore) -> None:
+        run, attempt = store.intend_attempt(seed(store), Stage.SORT)
+        assert store.find_attempt(attempt.name) == attempt
+        store.finish_attempt(run, attempt, fail(AttemptState.FAILED, RunState.QUEUED))
+        found = store.find_attempt(attempt.name)
+        assert found is not None
+        assert found.state is AttemptState.FAILED
+        assert store.find_attempt("s-of-nobody-sort-1") is None
 
     def test_only_the_younger_of_two_waits_for_the_same_sort(self, store: RunStore) -> None:
         older, younger = seed(store, "a"), seed(store, "b")

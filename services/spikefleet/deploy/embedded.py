@@ -1,7 +1,7 @@
 """Every room in one process on one machine: SQLite, a local folder, child processes.
 
 Chooses the adapters and wires the rooms; the rooms talk to each other over the same gRPC as they
-would in a cluster. Ends in order: no new calls, streams told, the loop stopped; running sorts go on
+would in a cluster. Ends in order: the loop stopped, no new calls, streams told; running sorts go on
 unless the settings say otherwise, and the next start adopts them.
 """
 
@@ -216,8 +216,10 @@ async def _serve(settings: Settings) -> int:
             "service.ready",
             extra={"address": service.address, "metrics_port": metrics_port},
         )
-        await service.server.serve_until(stop)
+        await stop.wait()
+        # First, so that calls cut short by our own leaving are not put down as failures.
         await asyncio.to_thread(service.loop.stop)
+        await service.server.serve_until(stop)
         if settings.stop_attempts_on_exit:
             await asyncio.to_thread(service.stop_attempts)
         log.info("service.stopped")

@@ -1,15 +1,17 @@
 """The evidence ladder: harder evidence wins, and success needs a complete manifest."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from spikefleet.controller.judge import judge
+from spikefleet.controller.judge import judge, with_stored_outcome
 from spikefleet.core.attempts import AttemptOutcome
 from spikefleet.core.failures.codes import FAILURES, FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.infra.launchers.base import Observation, Phase
 from spikefleet.infra.stores.artifacts import ArtifactDamagedError, ArtifactMissingError
+from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 
 ATTEMPT = "attempt-1"
 
@@ -118,3 +120,28 @@ def test_an_exit_code_of_nobody_is_unclassified_with_the_code_as_evidence():
     found = verdict(ended(3)).failure
     assert found is not None
     assert (found.code, found.evidence["exit_code"]) == (FailureCode.UNCLASSIFIED, 3)
+
+
+def test_an_attempt_taken_away_after_its_upload_is_known_by_the_stored_outcome(
+    tmp_path: Path,
+) -> None:
+    store = LocalArtifacts(tmp_path)
+    gone = ended(None, signal=9)
+    assert with_stored_outcome(gone, store, "p") == gone
+    store.put_bytes("p/outcome.json", json.dumps(outcome()).encode())
+    assert code_of(with_stored_outcome(gone, store, "p"), complete) is None
+    assert code_of(with_stored_outcome(gone, store, "p"), absent) is FailureCode.LOST
+
+
+def test_a_stored_outcome_does_not_outrank_what_the_attempt_said(tmp_path: Path) -> None:
+    store = LocalArtifacts(tmp_path)
+    store.put_bytes("p/outcome.json", json.dumps(outcome()).encode())
+    for own in (ended(113), ended(107, outcome=outcome(107))):
+        assert with_stored_outcome(own, store, "p") == own
+
+
+@pytest.mark.parametrize("stored", [b"", b"{", b"[]", b"\xff"])
+def test_a_damaged_stored_outcome_is_no_evidence(tmp_path: Path, stored: bytes) -> None:
+    store = LocalArtifacts(tmp_path)
+    store.put_bytes("p/outcome.json", stored)
+    assert code_of(with_stored_outcome(ended(None, signal=9), store, "p")) is FailureCode.LOST

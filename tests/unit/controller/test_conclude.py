@@ -1,0 +1,158 @@
+"""What is written when a stage ends: next state, budgets, reasons, pointer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from spikefleet.controller.conclude import Conclusions, spent_before
+from spikefleet.controller.outcome_counts import OutcomeCounts
+from spikefleet.controller.stage_calls import StageResult
+from spikefleet.core.attempts import Stage
+from spikefleet.core.failures.codes import FailureCode, RunStatus
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.policy.decide import Policy
+from spikefleet.core.runs import Attempt, Run, RunState
+from spikefleet.infra.metrics import Metrics
+from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.database import Database
+from spikefleet.infra.stores.runs import NewBatch, NewRun, RunChanges, RunStore
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+IDENTITY = "0123456789abcdef"
+RUN_ID = f"run-{IDENTITY}"
+
+
+@dataclass
+class Room:
+    """One run in a real store, and the conclusions drawn about it."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.database = Database(f"sqlite:///{self.folder / 'runs.db'}")
+        self.database.migrate()
+        self.runs = RunStore(self.database, lambda: NOW)
+        self.artifacts = LocalArtifacts(self.folder / "artifacts")
+        self.conclusions = Conclusions(
+            self.runs,
+            self.artifacts,
+            OutcomeCounts(Metrics(), lambda: NOW),
+            policy=lambda run: Policy(),
+            clock=lambda: NOW,
+        )
+        new = NewRun("rec-1", "a/b/c", "w0", "kilosort4", {}, "c", "s", IDENTITY)
+        self.runs.create_batch(NewBatch("", "", "", (new,)))
+
+    @property
+    def run(self) -> Run:
+        return self.runs.get_run(RUN_ID)
+
+    def begin(self, stage: Stage) -> tuple[Run, Attempt]:
+        run = self.run
+        if run.state is RunState.WAITING:
+            run = self.runs.move_run(run, RunState.QUEUED, kind="run.due")
+        return self.runs.intend_attempt(run, stage)
+
+    def fail(self, code: FailureCode, stage: Stage = Stage.SORT) -> Run:
+        run, attempt = self.begin(stage)
+        result = StageResult(failure=Failure(code, "It broke.", rule_id="r"))
+        self.conclusions.stage_ended(run, attempt, result)
+        return self.run
+
+    def succeed(self, stage: Stage, **result: str) -> Run:
+        run, attempt = self.begin(stage)
+        self.conclusions.stage_ended(run, attempt, StageResult(result, pointer="p"))
+        return self.run
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    made = Room(tmp_path)
+    yield made
+    made.database.close()
+
+
+def test_a_retry_is_due_after_the_decisions_delay(room: Room) -> None:
+    run = room.fail(FailureCode.LOST)
+    assert run.state is RunState.WAITING
+    assert run.not_before == NOW + timedelta(seconds=2)
+    run = room.fail(FailureCode.LOST)
+    assert run.not_before == NOW + timedelta(seconds=4)
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "status"),
+    [
+        (FailureCode.INSUFFICIENT_ACTIVITY, RunState.SKIPPED, RunStatus.UNSORTABLE),
+        (FailureCode.INPUT_MISSING, RunState.SKIPPED, RunStatus.INPUT_ERROR),
+        (FailureCode.INVALID_CONFIGURATION, RunState.FAILED, RunStatus.FAILED),
+    ],
+)
+def test_an_end_is_written_down_and_taken_after_the_report(
+    room: Room, code: FailureCode, state: RunState, status: RunStatus
+) -> None:
+    run = room.fail(code)
+    assert (run.state, run.stage, run.status) == (RunState.QUEUED, Stage.REPORT, None)
+    run = room.succeed(Stage.REPORT, report_prefix="p")
+    assert (run.state, run.status) == (state, status)
+    assert run.failure is not None
+    assert run.failure.code is code
+
+
+def test_a_sort_that_times_out_twice_is_given_up(room: Room) -> None:
+    assert room.fail(FailureCode.SORTER_TIMEOUT).state is RunState.WAITING
+    room.fail(FailureCode.DEADLINE)
+    run = room.succeed(Stage.REPORT)
+    assert (run.state, run.status) == (RunState.SKIPPED, RunStatus.SORTER_TIMEOUT)
+
+
+def test_a_store_that_stays_away_holds_the_lane_once_its_budget_is_spent(room: Room) -> None:
+    for _ in range(5):
+        assert room.fail(FailureCode.STORAGE_UNAVAILABLE).state is RunState.WAITING
+    run = room.fail(FailureCode.STORAGE_UNAVAILABLE)
+    assert (run.state, run.status) == (RunState.HELD, RunStatus.ENVIRONMENT)
+    (hold,) = room.runs.holds()
+    assert hold.reason.startswith("It broke. Check the store")
+
+
+def test_attempts_written_off_by_a_person_spend_nothing(room: Room) -> None:
+    room.fail(FailureCode.SORTER_CRASH)
+    run = room.runs.move_run(
+        room.run,
+        RunState.QUEUED,
+        kind="run.retried",
+        changes=RunChanges(result={"attempts_before": {"sort": 1}}),
+    )
+    assert (spent_before(run, Stage.SORT), spent_before(run, Stage.REPORT)) == (1, 0)
+    assert room.fail(FailureCode.SORTER_CRASH).state is RunState.WAITING
+    assert room.fail(FailureCode.SORTER_CRASH).stage is Stage.REPORT
+
+
+def test_failures_of_another_stage_spend_nothing(room: Room) -> None:
+    room.fail(FailureCode.UNCLASSIFIED, Stage.PREFLIGHT)
+    assert room.fail(FailureCode.UNCLASSIFIED, Stage.SORT).state is RunState.WAITING
+
+
+def test_success_clears_what_an_earlier_failure_said(room: Room) -> None:
+    room.fail(FailureCode.HDF5_PLUGIN_MISSING, Stage.PREFLIGHT)
+    assert room.run.status is RunStatus.ENVIRONMENT
+    room.runs.release_hold("kilosort4")
+    run = room.succeed(Stage.PREFLIGHT)
+    assert (run.status, run.failure, run.stage) == (None, None, Stage.SORT)
+
+
+def test_a_reused_sort_is_pointed_at_by_the_run_that_reuses_it(room: Room) -> None:
+    changes = RunChanges(result={"sort_prefix": "runs/other/attempts/sort-1"})
+    room.runs.move_run(room.run, RunState.QUEUED, kind="sort.reused", changes=changes)
+    room.succeed(Stage.CURATE, curation_prefix="mine")
+    stored = room.artifacts.get_bytes(f"runs/{RUN_ID}/current.json").decode()
+    assert '"sort": "runs/other/attempts/sort-1"' in stored
+    assert '"curate": "mine"' in stored
+
+
+def test_a_run_without_a_word_about_its_end_has_failed(room: Room) -> None:
+    run = room.succeed(Stage.REPORT)
+    assert (run.state, run.status) == (RunState.FAILED, RunStatus.FAILED)

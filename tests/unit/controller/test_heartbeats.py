@@ -1,0 +1,49 @@
+"""A heartbeat is believed when it is this attempt's and newer than what was reported."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.support.runs import make_run
+
+from spikefleet.controller.heartbeats import newer_progress
+from spikefleet.core.attempts import AttemptState, Stage
+from spikefleet.core.runs import Attempt
+from spikefleet.infra.rpc.convert import to_progress
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+ATTEMPT = Attempt("attempt-1", "run-1", Stage.SORT, 1, "s", AttemptState.RUNNING, {}, NOW)
+SAID = {"step": "detect", "fraction": 0.4, "spikes": None, "elapsed_s": 9.0, "memory_bytes": 7.0}
+
+
+def heartbeat(**changes: Any) -> dict[str, Any]:
+    return {"attempt_id": "attempt-1", "at": NOW.timestamp(), "progress": SAID, **changes}
+
+
+def test_a_first_word_is_kept_under_the_names_the_wire_knows() -> None:
+    found = newer_progress(make_run(), ATTEMPT, heartbeat())
+    assert found is not None
+    message = to_progress(found)
+    assert (message.step, message.fraction, message.spike_count) == ("detect", 0.4, -1)
+    assert message.update_time.ToDatetime(UTC) == NOW
+
+
+@pytest.mark.parametrize(("age_s", "is_kept"), [(-60, False), (0, False), (4, False), (6, True)])
+def test_reports_that_still_arrive_are_not_overwritten(age_s: float, is_kept: bool) -> None:
+    stored = (NOW - timedelta(seconds=age_s)).isoformat()
+    run = make_run(progress={"step": "load", "updated_at": stored})
+    assert (newer_progress(run, ATTEMPT, heartbeat()) is not None) is is_kept
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        None,
+        {},
+        heartbeat(attempt_id="attempt-2"),
+        heartbeat(at=None),
+        heartbeat(progress="detect"),
+    ],
+)
+def test_a_damaged_or_foreign_heartbeat_says_nothing(broken: dict[str, Any] | None) -> None:
+    assert newer_progress(make_run(), ATTEMPT, broken) is None

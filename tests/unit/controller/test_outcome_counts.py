@@ -1,0 +1,53 @@
+"""Outcomes as series: every end is counted once, with its cause and what was decided."""
+
+from pathlib import Path
+
+from tests.support.controlled import Controlled, answering
+
+from spikefleet.controller.outcome_counts import store_gauges
+from spikefleet.controller.stage_calls import StageResult
+from spikefleet.core.attempts import Stage
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import Failure
+
+PLUGIN_MISSING = StageResult(failure=Failure(FailureCode.HDF5_PLUGIN_MISSING, "No plugin."))
+
+
+def lines(text: str, name: str) -> set[str]:
+    return {line for line in text.splitlines() if line.startswith(name)}
+
+
+def test_every_end_of_an_attempt_and_of_a_run_is_counted(tmp_path: Path) -> None:
+    controlled = Controlled(tmp_path, "die,succeed")
+    controlled.finish(controlled.submit())
+    text = controlled.metrics.render()
+    expected = {
+        ("none", "next", "preflight"),
+        ("lost", "retry_same", "sort"),
+        ("none", "next", "sort"),
+        ("none", "next", "curate"),
+        ("none", "end", "report"),
+    }
+    assert lines(text, "spikefleet_attempts_ended_total") == {
+        f'spikefleet_attempts_ended_total{{backend="kilosort4",code="{code}",'
+        f'decision="{decision}",stage="{stage}"}} 1.0'
+        for code, decision, stage in expected
+    }
+    assert lines(text, "spikefleet_runs_ended_total") == {
+        'spikefleet_runs_ended_total{backend="kilosort4",status="success"} 1.0'
+    }
+    assert 'spikefleet_queue_wait_seconds_count{backend="kilosort4"} 1.0' in text
+    assert 'spikefleet_stage_duration_seconds_count{backend="kilosort4",stage="sort"} 2.0' in text
+    assert 'spikefleet_run_duration_seconds_count{backend="kilosort4",status="success"} 1.0' in text
+    controlled.close()
+
+
+def test_runs_by_state_and_held_lanes_are_read_from_the_store(tmp_path: Path) -> None:
+    controlled = Controlled(tmp_path, call=answering({(Stage.PREFLIGHT, 1): PLUGIN_MISSING}))
+    controlled.finish(controlled.submit())
+    controlled.metrics.collect_from(store_gauges(controlled.runs))
+    text = controlled.metrics.render()
+    assert 'spikefleet_runs{state="held"} 1.0' in text
+    assert 'spikefleet_runs{state="queued"} 0.0' in text
+    assert 'spikefleet_lanes_held{lane="kilosort4"} 1.0' in text
+    controlled.close()

@@ -1,0 +1,74 @@
+"""What an attempt is given: its inputs, its resolved configuration, its limits."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.support.controlled import Controlled
+
+from spikefleet.controller.sort_spec import SortLimits, SortSpecs, input_files
+from spikefleet.core.attempts import AttemptSpec, AttemptState, Stage
+from spikefleet.core.runs import Attempt, Run
+
+
+@pytest.fixture
+def controlled(tmp_path: Path) -> Iterator[Controlled]:
+    made = Controlled(tmp_path)
+    yield made
+    made.close()
+
+
+def spec_of(controlled: Controlled, limits: SortLimits, **params: object) -> AttemptSpec:
+    run = controlled.runs.get_run(controlled.submit(n_jobs=4))
+    return spec_of_run(controlled, run, limits, **params)
+
+
+def spec_of_run(
+    controlled: Controlled, run: Run, limits: SortLimits, **params: object
+) -> AttemptSpec:
+    now = datetime.now(UTC)
+    state = AttemptState.INTENDED
+    attempt = Attempt("attempt-1", run.run_id, Stage.SORT, 2, "s-1-sort-2", state, params, now)
+    specs = SortSpecs(controlled.recordings, "file:///store", "127.0.0.1:1", limits)
+    return specs.spec(run, attempt)
+
+
+def test_the_spec_says_who_it_is_and_where_its_result_goes(controlled: Controlled) -> None:
+    spec = spec_of(controlled, SortLimits())
+    assert (spec.name, spec.attempt_id, spec.number) == ("s-1-sort-2", "attempt-1", 2)
+    assert spec.artifacts_prefix == f"runs/{spec.run_id}/attempts/sort-2"
+    assert AttemptSpec.from_json(spec.to_json()) == spec
+
+
+def test_parameters_changed_by_retries_are_laid_over_the_runs_own(controlled: Controlled) -> None:
+    changed = {"sorter_params": {"batch_size": 30000}, "n_jobs": 2, "memory_limit_bytes": 5}
+    spec = spec_of(controlled, SortLimits(memory_limit_bytes=3), **changed)
+    assert spec.config["sorter"]["sorter_params"]["batch_size"] == 30000
+    assert spec.config["execution"]["n_jobs"] == 2
+    assert spec.memory_limit_bytes == 5
+    assert spec_of(controlled, SortLimits(memory_limit_bytes=3)).memory_limit_bytes == 3
+
+
+def test_a_gpu_is_given_only_where_there_is_one(controlled: Controlled) -> None:
+    assert spec_of(controlled, SortLimits(gpus=0)).gpu is False
+    assert spec_of(controlled, SortLimits(gpus=1)).gpu is True
+
+
+def test_the_length_is_the_one_preflight_measured(controlled: Controlled) -> None:
+    run = controlled.runs.get_run(controlled.submit())
+    assert spec_of_run(controlled, run, SortLimits()).duration_s == 0.0
+    for stream, expected in (({"duration_s": 60.0}, 60.0), (None, 0.0)):
+        known = replace(run, result={"preflight": {"stream": stream}})
+        assert spec_of_run(controlled, known, SortLimits()).duration_s == expected
+
+
+def test_inputs_lie_beside_the_rigs_copy_or_in_the_store(controlled: Controlled) -> None:
+    recording = controlled.recordings.get(controlled.recording("a"))
+    (in_place,) = input_files(recording)
+    stored = replace(recording, in_place=False, location="recordings/rec-a")
+    (uploaded,) = input_files(stored)
+    assert (in_place.source, in_place.in_place) == (f"{recording.location}/recording.bin", True)
+    assert uploaded.source == "recordings/rec-a/files/recording.bin"
+    assert uploaded.sha256 == recording.files[0].sha256
