@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 import sysconfig
+import tempfile
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,18 @@ def _plugin(name: str) -> str:
 def generate() -> None:
     """Write the stubs and their ``.pyi`` for every proto; raise on any error."""
     protos = sorted((ROOT / "protos").rglob("*.proto"))
-    for stale in (OUT / "spikefleet" / "api").rglob("*_pb2*"):
-        stale.unlink()
+    # Made aside and swapped in file by file: a process that imports meanwhile finds whole files.
+    with tempfile.TemporaryDirectory(dir=OUT) as aside:
+        _run_protoc(Path(aside), protos)
+        fresh = {path.relative_to(aside): path for path in Path(aside).rglob("*_pb2*")}
+        for name, path in fresh.items():
+            path.replace(OUT / name)
+        for path in (OUT / "spikefleet" / "api").rglob("*_pb2*"):
+            if path.relative_to(OUT) not in fresh and "__pycache__" not in path.parts:
+                path.unlink()
+
+
+def _run_protoc(out: Path, protos: list[Path]) -> None:
     arguments = [
         "protoc",
         *(
@@ -42,10 +53,10 @@ def generate() -> None:
         ),
         f"--proto_path={ROOT / 'protos'}",
         f"--proto_path={files('grpc_tools') / '_proto'}",
-        f"--python_out={OUT}",
-        f"--grpc_python_out={OUT}",
-        f"--mypy_out=quiet:{OUT}",
-        f"--mypy_grpc_out=quiet:{OUT}",
+        f"--python_out={out}",
+        f"--grpc_python_out={out}",
+        f"--mypy_out=quiet:{out}",
+        f"--mypy_grpc_out=quiet:{out}",
         *map(str, protos),
     ]
     if protoc.main(arguments) != 0:

@@ -6,6 +6,7 @@ Each sample is a fresh interpreter; the fastest of several is the cost, the rest
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -31,6 +32,8 @@ print(json.dumps({{"seconds": seconds, "cpu_s": cpu, "heavy": heavy, "rss_mb": r
 
 def measure(samples: int = 5) -> dict[str, dict]:
     """Return seconds, resident memory and heavy modules of each room's import."""
+    # Bytecode is cached on any real machine; the first sample may still have to write it.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     results = {}
     for room, module in ROOMS.items():
         found = [
@@ -40,6 +43,7 @@ def measure(samples: int = 5) -> dict[str, dict]:
                     check=True,
                     capture_output=True,
                     text=True,
+                    env=environment,
                 ).stdout
             )
             for _ in range(samples)
