@@ -1,0 +1,48 @@
+"""Settings come from arguments, then the environment, then defaults; a typo is an error."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from spikefleet.deploy.settings import DEFAULT_ADDRESS, Settings, load_settings
+
+
+def test_defaults_hold_without_an_environment():
+    settings = load_settings({})
+    assert settings.address == DEFAULT_ADDRESS
+    assert settings.resolved_database_url.startswith("sqlite:///")
+    assert settings.resolved_database_url.endswith("spikefleet.db")
+
+
+def test_the_environment_is_read_under_its_prefix():
+    settings = load_settings({"SPIKEFLEET_CPU_SLOTS": "3", "HOME": "/nowhere"})
+    assert settings.cpu_slots == 3
+
+
+def test_an_argument_wins_over_the_environment_and_none_means_not_given(tmp_path: Path):
+    environment = {"SPIKEFLEET_CPU_SLOTS": "3", "SPIKEFLEET_METRICS_PORT": "9100"}
+    settings = load_settings(environment, cpu_slots=5, metrics_port=None, data_dir=tmp_path)
+    assert (settings.cpu_slots, settings.metrics_port) == (5, 9100)
+
+
+def test_an_unknown_variable_is_an_error_that_lists_the_known():
+    with pytest.raises(ValueError, match=r"SPIKEFLEET_CPU_SLOT is not .*SPIKEFLEET_CPU_SLOTS"):
+        load_settings({"SPIKEFLEET_CPU_SLOT": "3"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("cpu_slots", -1), ("metrics_port", 70000), ("log_format", "xml")]
+)
+def test_a_value_out_of_range_is_refused(name, value):
+    with pytest.raises(ValidationError, match=name):
+        load_settings({}, **{name: value})
+
+
+def test_another_database_is_only_another_url():
+    url = "postgresql://lab@db/spikefleet"
+    assert load_settings({}, database_url=url).resolved_database_url == url
+
+
+def test_every_setting_says_what_it_is():
+    assert all(field.description for field in Settings.model_fields.values())
