@@ -81,6 +81,7 @@ class Controlled:
     memory_limit_bytes: int = 0
     clock: SkippingClock = field(default_factory=SkippingClock)
     errors: int = 0
+    rounds: int = 0
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
@@ -123,7 +124,7 @@ class Controlled:
                 conclusions=conclusions,
                 clock=self.clock,
                 on_error=self._count_error,
-                on_round=lambda: None,
+                on_round=self._count_round,
             )
         )
 
@@ -212,6 +213,9 @@ class Controlled:
 
     def _count_error(self) -> None:
         self.errors += 1
+
+    def _count_round(self) -> None:
+        self.rounds += 1
 
 
 def check_history(controlled: Controlled, run_id: str) -> None:

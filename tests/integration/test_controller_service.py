@@ -1,0 +1,148 @@
+"""The controller behind its doors: real gRPC, a real loop, real processes."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.support.attempts import wait_for
+from tests.support.controlled import Controlled, answering
+from tests.support.serving import serving
+
+from spikefleet.client.rooms import BatchTask, ControllerRoom, RunReports
+from spikefleet.client.sorting import SortingClient
+from spikefleet.controller.reconcile import ReconcileLoop
+from spikefleet.controller.servicer import registrations
+from spikefleet.controller.stage_calls import StageResult
+from spikefleet.core.attempts import Stage
+from spikefleet.core.config import resolve
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import RunState
+from spikefleet.infra.rpc.errors import ServiceError
+
+PLUGIN_MISSING = StageResult(failure=Failure(FailureCode.HDF5_PLUGIN_MISSING, "No plugin."))
+
+
+@dataclass
+class Service:
+    """A controller that is served and goes round by itself."""
+
+    controlled: Controlled
+    client: SortingClient
+    address: str
+
+    def submit(self, *names: str) -> list[str]:
+        runs = tuple((self.controlled.recording(name), "") for name in names)
+        config = resolve("kilosort4", {}).to_document()
+        room = ControllerRoom(self.address)
+        answer = room.create_batch(BatchTask(runs=runs, config=config))
+        room.close()
+        return [run.run_id for run in answer.runs]
+
+    def await_state(self, run_id: str, state: RunState) -> None:
+        wait_for(lambda: self.client.get(run_id).state is state)
+
+
+@pytest.fixture
+def service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]:
+    plan, answers = getattr(request, "param", ("succeed", {}))
+    controlled = Controlled(tmp_path, plan, answering(answers))
+    loop = ReconcileLoop(controlled.reconciler, interval_s=0.05)
+
+    def doors(_address: str):  # type: ignore[no-untyped-def]
+        return registrations(controlled.runs, controlled.requests, loop.wake)
+
+    with serving(doors) as served, SortingClient(served.address) as client:
+        loop.start()
+        yield Service(controlled, client, served.address)
+        loop.stop()
+    controlled.close()
+
+
+def test_a_run_is_watched_from_its_first_event_to_its_end(service: Service) -> None:
+    (run_id,) = service.submit("a")
+    updates = list(service.client.watch(run_id))
+    kinds = [event.kind for update in updates for event in update.events]
+    assert (kinds[0], kinds[-1]) == ("run.created", "run.ended")
+    assert updates[-1].run.state is RunState.SUCCEEDED
+    seqs = [event.seq for update in updates for event in update.events]
+    assert seqs == sorted(set(seqs))
+    assert [event.kind for event in service.client.events(run_id)] == kinds
+
+
+@pytest.mark.parametrize("service", [("wait", {})], indirect=True)
+def test_a_running_sort_reports_and_learns_that_it_is_to_stop(service: Service) -> None:
+    (run_id,) = service.submit("a")
+    wait_for(service.controlled.runs.live_attempts)
+    wait_for(lambda: service.controlled.attempts(run_id)[-1] == "sort-1 running")
+    attempt = service.controlled.runs.live_attempts()[0]
+    reports = RunReports(service.address)
+    said = {"step": "load", "fraction": 0.2, "updated_at": "2099-01-01T00:00:00+00:00"}
+    assert reports.progress(attempt.attempt_id, run_id, said) is False
+    assert service.client.get(run_id).progress["step"] == "load"
+    service.client.cancel(run_id, "enough")
+    service.await_state(run_id, RunState.CANCELLED)
+    assert reports.progress(attempt.attempt_id, run_id, {"step": "late"}) is True
+    assert service.client.get(run_id).progress.get("step") != "late"
+    assert reports.progress("attempt-of-nobody", run_id, said) is False
+    reports.close()
+
+
+@pytest.mark.parametrize(
+    "service", [("succeed", {(Stage.PREFLIGHT, 1): PLUGIN_MISSING})], indirect=True
+)
+def test_a_hold_is_listed_with_its_reason_and_released(service: Service) -> None:
+    (run_id,) = service.submit("a")
+    service.await_state(run_id, RunState.HELD)
+    (hold,) = service.client.holds()
+    assert (hold.lane, hold.held_run_count) == ("kilosort4", 1)
+    assert "No plugin." in hold.reason
+    assert service.client.release("kilosort4") == 1
+    service.await_state(run_id, RunState.SUCCEEDED)
+    assert service.client.holds() == ()
+
+
+def test_a_sorted_run_is_redone_when_asked_and_refused_while_it_goes(service: Service) -> None:
+    (run_id,) = service.submit("a")
+    service.await_state(run_id, RunState.SUCCEEDED)
+    service.client.retry(run_id, Stage.CURATE)
+    wait_for(lambda: "curate-2 succeeded" in service.controlled.attempts(run_id))
+    service.await_state(run_id, RunState.SUCCEEDED)
+    service.controlled.plan = "wait"
+    service.client.retry(run_id, Stage.SORT)
+    with pytest.raises(ServiceError, match="cancel it first"):
+        service.client.retry(run_id)
+    service.client.cancel(run_id)
+    service.await_state(run_id, RunState.CANCELLED)
+
+
+def test_a_batch_is_summed_up(service: Service) -> None:
+    run_ids = service.submit("a", "b")
+    for run_id in run_ids:
+        service.await_state(run_id, RunState.SUCCEEDED)
+    batch_id = service.client.get(run_ids[0]).run.batch_id
+    assert service.client.get_batch(batch_id).summary == "2 sorted"
+
+
+def test_the_loop_rests_when_nothing_moves_wakes_when_told_and_survives_an_error(
+    tmp_path: Path,
+) -> None:
+    controlled = Controlled(tmp_path)
+    attempts = tmp_path / "attempts"
+    attempts.rmdir()  # nothing can be observed: every round fails
+    loop = ReconcileLoop(controlled.reconciler, interval_s=30.0)
+    before = threading.active_count()
+    loop.start()
+    time.sleep(0.2)
+    assert controlled.rounds == 0
+    attempts.mkdir()
+    loop.wake()
+    wait_for(lambda: controlled.rounds == 1)
+    time.sleep(0.2)
+    assert controlled.rounds == 1
+    loop.stop()
+    assert threading.active_count() == before
+    controlled.close()
