@@ -242,3 +242,23 @@ def test_more_sorts_than_slots_wait_their_turn(make: Make) -> None:
     assert [start["name"] for start in controlled.starts()] == [
         f"s-{run_id.removeprefix('run-')}-sort-1" for run_id in run_ids
     ]
+
+
+def test_a_run_the_controller_trips_over_is_looked_at_ever_less_and_harms_no_other(
+    make: Make,
+) -> None:
+    controlled = make()
+    troubled, calm = controlled.submit("a"), controlled.submit("b")
+    blocked = controlled.folder / "artifacts" / "runs" / troubled
+    blocked.parent.mkdir(parents=True)
+    blocked.write_text("a file where a folder must be")
+    controlled.drive(lambda: controlled.runs.get_run(calm).is_terminal)
+    rounds, errors = controlled.rounds, controlled.errors
+    for _ in range(50):
+        controlled.step()
+    assert controlled.runs.get_run(calm).state is RunState.SUCCEEDED
+    assert controlled.errors - errors <= 2
+    assert controlled.rounds == rounds + 50
+    blocked.unlink()
+    controlled.clock.skip(60)
+    assert controlled.finish(troubled).is_terminal

@@ -140,6 +140,7 @@ def _from_exit(observation: Observation, missing: str) -> Failure:
             signal=observation.signal,
             exit_code=code,
             reason=observation.reason,
+            last_progress=_last_progress(observation),
         )
     return _outside(
         FailureCode.UNCLASSIFIED,
@@ -148,6 +149,12 @@ def _from_exit(observation: Observation, missing: str) -> Failure:
         exit_code=code,
         reason=observation.reason,
     )
+
+
+def _last_progress(observation: Observation) -> dict[str, Any] | None:
+    """Where the attempt was when its heart last beat: all that is left of one that vanished."""
+    said = (observation.heartbeat or {}).get("progress")
+    return dict(said) if isinstance(said, Mapping) else None
 
 
 def _outside(code: FailureCode, message: str, rule_id: str, **evidence: Any) -> Failure:

@@ -20,12 +20,14 @@ from spikefleet.controller.orphans import Orphans
 from spikefleet.controller.sort_reuse import SortReuse
 from spikefleet.controller.sort_spec import SortSpecs
 from spikefleet.controller.stage_calls import StageCalls
+from spikefleet.controller.troubles import Troubles
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.launchers.base import Launcher, NoSlotError, Observation, Phase
 from spikefleet.infra.stores.artifacts import ArtifactStore, attempt_prefix, verify_prefix
+from spikefleet.infra.stores.recordings import RecordingNotFoundError
 from spikefleet.infra.stores.run_records import StaleRunError
 from spikefleet.infra.stores.runs import RunStore
 
@@ -54,6 +56,7 @@ class Reconciler:
         self._parts = parts
         self._reuse = SortReuse(parts.runs, parts.artifacts)
         self._orphans = Orphans(parts.runs, parts.launcher, parts.clock)
+        self._troubles = Troubles(parts.clock)
         self._missed: set[str] = set()
         self._refused: set[bool] = set()  # kinds of slot (is it a GPU?) refused in this round
 
@@ -71,15 +74,20 @@ class Reconciler:
         return moved
 
     def _guarded(self, run: Run, attempt: Attempt | None, seen: Mapping[str, Observation]) -> bool:
-        """One run's trouble stays its own: it is logged, counted and tried again next round."""
+        """One run's trouble stays its own: it is logged, counted and tried again after a while."""
+        if not self._troubles.is_due(run.run_id):
+            return False
         try:
-            return self._advance(run, attempt, seen)
+            moved = self._advance(run, attempt, seen)
         except StaleRunError:
             return True
         except Exception:
             self._parts.on_error()
+            self._troubles.failed(run.run_id)
             log.exception("reconcile.run_failed", extra={"run_id": run.run_id})
             return False
+        self._troubles.passed(run.run_id)
+        return moved
 
     def _advance(self, run: Run, attempt: Attempt | None, seen: Mapping[str, Observation]) -> bool:
         if run.cancel_requested:
@@ -188,17 +196,22 @@ class Reconciler:
         except OSError as error:
             if attempt.name in self._parts.launcher.observe():
                 return self._mark_running(attempt)  # it runs; only its bookkeeping failed
-            failure = Failure(
-                FailureCode.NEVER_STARTED,
-                "The attempt's process could not be started.",
-                stage=str(Stage.SORT),
-                rule_id="launcher.start",
-                evidence={"reason": str(error)},
-            )
-            self._parts.conclusions.attempt_failed(run, attempt, failure)
-            self._orphans.drop(attempt.name)
-            return True
+            return self._never_started(run, attempt, error)
+        except RecordingNotFoundError as error:
+            return self._never_started(run, attempt, error)
         return self._mark_running(attempt)
+
+    def _never_started(self, run: Run, attempt: Attempt, error: Exception) -> bool:
+        failure = Failure(
+            FailureCode.NEVER_STARTED,
+            "The attempt's process could not be started.",
+            stage=str(Stage.SORT),
+            rule_id="launcher.start",
+            evidence={"reason": str(error)},
+        )
+        self._parts.conclusions.attempt_failed(run, attempt, failure)
+        self._orphans.drop(attempt.name)
+        return True
 
     def _mark_running(self, attempt: Attempt) -> bool:
         if attempt.state is not AttemptState.INTENDED:

@@ -95,6 +95,14 @@ def test_a_killed_or_vanished_attempt_without_outcome_is_lost():
     assert code_of(ended(None, phase=Phase.GONE)) is FailureCode.LOST
 
 
+def test_a_lost_attempt_tells_where_it_was_last():
+    heartbeat = {"progress": {"step": "detect", "fraction": 0.4}}
+    found = verdict(ended(None, signal=9, heartbeat=heartbeat)).failure
+    assert found is not None
+    assert found.evidence["last_progress"] == {"step": "detect", "fraction": 0.4}
+    assert "last_progress" not in verdict(ended(None, signal=9, heartbeat={})).failure.evidence
+
+
 def test_another_attempts_outcome_is_no_evidence():
     assert code_of(ended(0, outcome=outcome(attempt_id="attempt-2")), complete) is (
         FailureCode.INCOMPLETE
