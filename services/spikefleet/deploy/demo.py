@@ -136,6 +136,7 @@ def _sort(
 def _follow(client: SortingClient, run_id: str, bars: Progress) -> RunView:
     """Show the run's stages and the sorter's own steps until it has ended."""
     task = bars.add_task("waiting for a slot", total=1.0)
+    said = ""
     for update in client.watch(run_id):
         run = update.run.run
         begin, end = _STAGE_SHARE.get(str(run.stage), (0.95, 1.0))
@@ -143,6 +144,9 @@ def _follow(client: SortingClient, run_id: str, bars: Progress) -> RunView:
         step = str(update.run.progress.get("step", "")) if run.stage == "sort" else ""
         label = f"{run.stage}: {step}" if step else str(run.stage)
         bars.update(task, completed=begin + (end - begin) * share, description=label[:34])
+        if label != said and not bars.console.is_terminal:  # a log has no bars to look at
+            bars.console.print(f"  {label}")
+        said = label
     ended = client.get(run_id)
     bars.update(task, completed=1.0, description=f"run {ended.state}")
     return ended
