@@ -25,6 +25,7 @@ class SortRequest:
 
     ``recording`` is prepared: one segment, int16 or float32, gain and offset set, located probe.
     ``params`` are the sorter's own parameters (user's over defaults). ``folder`` is empty scratch.
+    ``n_jobs`` workers share chunked work; ``threads`` is what one library may use (0: ``n_jobs``).
     """
 
     recording: BaseRecording
@@ -33,6 +34,7 @@ class SortRequest:
     device: str = "cpu"
     n_jobs: int = 1
     seed: int = 1
+    threads: int = 0
 
 
 class SorterBackend(Protocol):

@@ -92,7 +92,7 @@ class Kilosort4:
                 data_dtype=dtype,
                 device=pick_device(request.device),
                 save_extra_vars=False,
-                torch_thread_lim=request.n_jobs,
+                torch_thread_lim=request.threads or request.n_jobs,
                 **{key: params[key] for key in ARGUMENTS},
             )
         except ValueError as error:
@@ -102,7 +102,7 @@ class Kilosort4:
                     "although there are spikes elsewhere in the recording.",
                     sorter=self.name,
                     parameter="batch_size",
-                    threshold_crossings=activity.events,
+                    threshold_crossings=activity.n_crossings,
                     cause=str(error).splitlines()[0][:300],
                 ) from error
             raise

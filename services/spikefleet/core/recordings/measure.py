@@ -18,19 +18,21 @@ from spikefleet.core.recordings.measurements import SignalMeasurements
 from spikefleet.core.recordings.rails import ChannelExtremes
 from spikefleet.core.recordings.spikes_in_noise import (
     Crossings,
+    CrossingTally,
     count_crossings,
     gaussian_rate_hz,
-    largest_count_of_noise,
+    tally,
 )
 from spikefleet.core.recordings.verdict import signal_failure
 from spikefleet.core.recordings.windows import Frames, spread_frames
 
-__all__ = ["SignalMeasurements", "measure_signal", "signal_failure"]
+__all__ = ["SignalMeasurements", "measure_signal", "search_for_spikes", "signal_failure"]
 
 WINDOW_S = 1.0
 N_WINDOWS = 20
 # Before "no spikes" is believed, up to this many windows are looked at.
 _SECOND_LOOK_WINDOWS = 300
+_GOLDEN = (5**0.5 - 1) / 2
 _SAMPLES_AT_ONCE = 12_000_000
 _VOLTS_NOISE_UV = 0.05
 _COARSE_NOISE_UV = 500.0
@@ -55,6 +57,21 @@ def measure_signal(
     if first is None and survey.seems_spikeless():
         survey.look_longer(survey.windows(_SECOND_LOOK_WINDOWS))
     return survey.summarise(finite_fraction, first)
+
+
+def search_for_spikes(recording: BaseRecording) -> CrossingTally:
+    """Look until there is more than noise gives, at the windows ``measure_signal`` looks at.
+
+    Whatever that lets pass is found here too; a recording with spikes usually costs one window.
+
+    Raises:
+        InputCorruptError: the traces cannot be read.
+    """
+    survey = _Survey(recording, WINDOW_S)
+    survey.look_until_spikes(survey.windows(N_WINDOWS))
+    if survey.seems_spikeless():
+        survey.look_longer(survey.windows(_SECOND_LOOK_WINDOWS))
+    return survey.tally()
 
 
 class _Survey:
@@ -98,9 +115,23 @@ class _Survey:
             if not self.seems_spikeless():
                 return
 
+    def look_until_spikes(self, n_windows: int) -> None:
+        """Count crossings in windows, each far from those before, until there are too many."""
+        windows = spread_frames(self.n_samples, self.window, n_windows)
+        for index in sorted(range(len(windows)), key=lambda index: index * _GOLDEN % 1.0):
+            frames = windows[index]
+            self._count(self._read(frames))
+            self._measured += frames[1] - frames[0]
+            if not self.seems_spikeless():
+                return
+
     def seems_spikeless(self) -> bool:
         """Say whether what was counted so far is no more than noise gives."""
-        return self._n_crossings() <= self._n_crossings_noise()
+        return self.tally().noise_explains_it
+
+    def tally(self) -> CrossingTally:
+        """Add up what was counted so far."""
+        return tally(self._crossings, self._rate_hz)
 
     def summarise(
         self, finite_fraction: float, first: tuple[float, str] | None
@@ -110,7 +141,8 @@ class _Survey:
         noise_uv = np.median([entry.noise_uv for entry in self._crossings], axis=0)
         moving = noise_uv[noise_uv > 0]
         median_noise_uv = float(np.median(moving)) if moving.size else 0.0
-        seconds = sum(entry.channel_seconds for entry in self._crossings)
+        counted = self.tally()
+        seconds = counted.channel_seconds
         negative = sum(int(entry.negative.sum()) for entry in self._crossings)
         low_uv = seen.low * self._gains + self._offsets
         high_uv = seen.high * self._gains + self._offsets
@@ -134,8 +166,8 @@ class _Survey:
             range_uv=(float(low_uv.min()), float(high_uv.max())),
             median_peak_to_peak_uv=float(np.median(high_uv - low_uv)),
             channel_seconds=seconds,
-            n_crossings=self._n_crossings(),
-            n_crossings_noise=self._n_crossings_noise(),
+            n_crossings=counted.n_crossings,
+            n_crossings_noise=counted.n_crossings_noise,
             negative_crossings_hz=negative / seconds if seconds else 0.0,
             gaussian_crossings_hz=gaussian_rate_hz(self._rate_hz),
             scale=self._scale(noise_uv, median_noise_uv),
@@ -157,13 +189,6 @@ class _Survey:
         uv -= uv[:1].copy()
         uv *= self._gains.astype(np.float32)
         self._crossings.append(count_crossings(uv, self._rate_hz, self._lsb_uv))
-
-    def _n_crossings(self) -> int:
-        return sum(int(entry.negative.sum() + entry.positive.sum()) for entry in self._crossings)
-
-    def _n_crossings_noise(self) -> int:
-        seconds = sum(entry.channel_seconds for entry in self._crossings)
-        return largest_count_of_noise(2 * gaussian_rate_hz(self._rate_hz) * seconds)
 
     def _scale(self, noise_uv: NDArray[np.float64], median_noise_uv: float) -> str:
         if median_noise_uv == 0.0:

@@ -7,6 +7,7 @@ in the same quarter of the stretch, so noise that grows is not mistaken for spik
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,32 @@ class Crossings:
     negative: NDArray[np.int64]
     positive: NDArray[np.int64]
     channel_seconds: float
+
+
+@dataclass(frozen=True)
+class CrossingTally:
+    """Crossings of both polarities over several stretches, beside the most that noise alone may
+    show there."""
+
+    n_crossings: int
+    n_crossings_noise: int
+    channel_seconds: float
+
+    @property
+    def noise_explains_it(self) -> bool:
+        """Whether the stretches hold no more than noise gives: the one meaning of "no spikes"."""
+        return self.n_crossings <= self.n_crossings_noise
+
+
+def tally(stretches: Iterable[Crossings], sampling_rate_hz: float) -> CrossingTally:
+    """Add up what the stretches of one recording held."""
+    entries = list(stretches)
+    seconds = sum(entry.channel_seconds for entry in entries)
+    return CrossingTally(
+        n_crossings=sum(int(entry.negative.sum() + entry.positive.sum()) for entry in entries),
+        n_crossings_noise=largest_count_of_noise(2 * gaussian_rate_hz(sampling_rate_hz) * seconds),
+        channel_seconds=seconds,
+    )
 
 
 def usable_band_hz(sampling_rate_hz: float) -> tuple[float, float]:

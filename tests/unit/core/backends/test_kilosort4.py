@@ -29,6 +29,8 @@ def make_recording(traces: np.ndarray) -> BaseRecording:
     probe = generate_multi_columns_probe(num_columns=1, num_contact_per_column=n_channels)
     probe.set_device_channel_indices(np.arange(n_channels))
     recording.set_probe(probe)
+    recording.set_channel_gains(1.0)
+    recording.set_channel_offsets(0.0)
     return recording
 
 
