@@ -31,7 +31,8 @@ class ProgressRule:
 class LadderStep:
     """One parameter change a backend offers for a cause.
 
-    ``result_neutral`` steps cannot change spikes; the others need opt-in and are stamped.
+    ``result_neutral`` steps cannot change spikes; the others need opt-in and are stamped. A batch
+    size is the largest the step allows: the policy never raises the one an attempt ran with.
     """
 
     cause: str
@@ -76,26 +77,9 @@ _KILOSORT4 = (
     _rule(r"Saving to phy", "save", 0.98),
 )
 
-# Batches of Kilosort are seconds of recording: half the batch halves what a GPU holds at once.
+# How much smaller batches get when memory ran out is the policy's matter.
 _KILOSORT4_LADDER = (
     LadderStep("gpu_out_of_memory", {"clear_cache": True}, result_neutral=True),
-    LadderStep(
-        "gpu_out_of_memory", {"clear_cache": True, "batch_size": 30000}, result_neutral=False
-    ),
-    LadderStep(
-        "gpu_out_of_memory",
-        {
-            "clear_cache": True,
-            "batch_size": 30000,
-            "cluster_downsampling": 40,
-            "max_cluster_subset": 12500,
-        },
-        result_neutral=False,
-    ),
-    LadderStep("gpu_memory_watchdog", {"clear_cache": True}, result_neutral=True),
-    LadderStep(
-        "gpu_memory_watchdog", {"clear_cache": True, "batch_size": 30000}, result_neutral=False
-    ),
     # Templates are learnt from every 25th batch: shorter batches look at more moments.
     LadderStep("parameter_sensitive", {"batch_size": 15000}, result_neutral=False),
     LadderStep(

@@ -85,6 +85,34 @@ def smaller_batches(context: DecisionContext, policy: Policy) -> dict[str, Any] 
     return merged(context, sorter_params=steps)
 
 
+def ladder_changes(
+    context: DecisionContext, cause: FailureCode
+) -> list[tuple[LadderStep, dict[str, Any]]]:
+    """Return the backend's steps for ``cause``, each with the sorter parameters it sets.
+
+    A step never makes batches larger than they are. Steps that would leave the run's own
+    configuration as it is are left out, so that no retry repeats the failed attempt.
+    """
+    sorter = context.config.get("sorter", {})
+    own = sorter.get("sorter_params") or {}
+    knob = BATCH_KNOBS.get(str(sorter.get("sorter_name", "")))
+    steps = []
+    for step in context.ladder:
+        changes = dict(step.changes)
+        if step.cause != cause:
+            continue
+        if knob is not None and knob.name in changes:
+            used = int(own.get(knob.name) or knob.default)
+            if used <= changes[knob.name]:
+                del changes[knob.name]
+            else:
+                now = int(context.sorter_params.get(knob.name) or knob.default)
+                changes[knob.name] = min(changes[knob.name], now)
+        if any(own.get(name) != value for name, value in changes.items()):
+            steps.append((step, changes))
+    return steps
+
+
 def more_memory(context: DecisionContext, policy: Policy) -> dict[str, Any] | None:
     """Return changes with a higher memory limit, else with half the workers, else None."""
     limit = int(context.params.get("memory_limit_bytes") or context.memory_limit_bytes)

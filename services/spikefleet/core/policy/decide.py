@@ -20,6 +20,7 @@ from spikefleet.core.policy.changes import (
     affects_result,
     apply_changes,
     elsewhere,
+    ladder_changes,
     merged,
     more_memory,
     more_scratch,
@@ -127,18 +128,18 @@ def _gpu_fault(code: FailureCode, retry: int, policy: Policy, context: DecisionC
 
 
 def _ladder(code: FailureCode, retry: int, policy: Policy, context: DecisionContext) -> _Step:
-    steps = [step for step in context.ladder if step.cause == code]
+    steps = ladder_changes(context, code)
     if retry >= len(steps):
         return _Step(Action.FAIL, obstacle=_NOTHING_LEFT)
-    step = steps[retry]
-    told = ", ".join(f"{name}={value}" for name, value in step.changes.items())
+    step, changes = steps[retry]
+    told = ", ".join(f"{name}={value}" for name, value in changes.items())
     if not step.result_neutral and not policy.allow_result_affecting:
         return _Step(
             Action.FAIL,
             obstacle=f"the next step ({told}) can change spikes and was not allowed; "
             "resubmit with it to take it",
         )
-    return _Step(Action.RETRY_SCALED, merged(context, sorter_params=step.changes), f"with {told}")
+    return _Step(Action.RETRY_SCALED, merged(context, sorter_params=changes), f"with {told}")
 
 
 _ANSWERS: Mapping[str, _Answer] = {

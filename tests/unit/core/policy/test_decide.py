@@ -195,6 +195,29 @@ def test_a_step_that_can_change_spikes_is_stamped_when_allowed():
     assert decisions[0].result_affecting
 
 
+def test_a_step_never_makes_a_users_smaller_batch_larger():
+    config = preset("kilosort4").override(sorter_params={"batch_size": 10_000}).to_document()
+    policy = Policy(allow_result_affecting=True)
+    first = answer(F.PARAMETER_SENSITIVE, policy=policy, config=config, ladder=LADDER)
+    assert first.changes["sorter_params"] == {"Th_single_ch": 5}
+    over = answer(
+        F.PARAMETER_SENSITIVE,
+        policy=policy,
+        config=config,
+        ladder=LADDER,
+        history=[F.PARAMETER_SENSITIVE],
+        params=first.changes,
+    )
+    assert over.action is Action.FAIL
+
+
+def test_a_step_keeps_the_batch_that_memory_allowed():
+    policy = Policy(allow_result_affecting=True, oom_retry_max=3)
+    decisions = play([*[F.GPU_OUT_OF_MEMORY] * 3, F.PARAMETER_SENSITIVE], policy)
+    smallest = decisions[-2].changes["sorter_params"]["batch_size"]
+    assert decisions[-1].changes["sorter_params"]["batch_size"] <= smallest
+
+
 def test_retry_elsewhere_avoids_every_node_it_failed_on():
     first = answer(F.IO_STALL, node="b")
     again = answer(F.SORTER_TIMEOUT, node="a", params=first.changes)
