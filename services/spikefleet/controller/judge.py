@@ -23,6 +23,7 @@ from spikefleet.infra.stores.artifacts import (
 )
 
 _SIGKILL_EXIT = 137
+_LOG_LINES = 50
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,7 @@ def _from_exit(observation: Observation, missing: str) -> Failure:
             exit_code=code,
             reason=observation.reason,
             last_progress=_last_progress(observation),
+            log_tail=observation.log_tail.splitlines()[-_LOG_LINES:],
         )
     return _outside(
         FailureCode.UNCLASSIFIED,
@@ -148,6 +150,7 @@ def _from_exit(observation: Observation, missing: str) -> Failure:
         "outside.unknown_exit",
         exit_code=code,
         reason=observation.reason,
+        log_tail=observation.log_tail.splitlines()[-_LOG_LINES:],
     )
 
 
@@ -158,5 +161,5 @@ def _last_progress(observation: Observation) -> dict[str, Any] | None:
 
 
 def _outside(code: FailureCode, message: str, rule_id: str, **evidence: Any) -> Failure:
-    kept = {key: value for key, value in evidence.items() if value not in (None, "")}
+    kept = {key: value for key, value in evidence.items() if value not in (None, "", [])}
     return Failure(code, message, stage="sort", rule_id=rule_id, evidence=kept)

@@ -103,6 +103,12 @@ def test_a_lost_attempt_tells_where_it_was_last():
     assert "last_progress" not in verdict(ended(None, signal=9, heartbeat={})).failure.evidence
 
 
+def test_a_lost_attempt_keeps_the_end_of_its_log_as_evidence():
+    found = verdict(ended(-9, signal=9, log_tail="step one\nstep two\n")).failure
+    assert found is not None
+    assert found.evidence["log_tail"] == ["step one", "step two"]
+
+
 def test_another_attempts_outcome_is_no_evidence():
     assert code_of(ended(0, outcome=outcome(attempt_id="attempt-2")), complete) is (
         FailureCode.INCOMPLETE

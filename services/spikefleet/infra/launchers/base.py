@@ -32,7 +32,8 @@ class Observation:
     """One attempt as the launcher sees it. ``outcome`` is the parsed outcome.json, when readable.
 
     ``exit_code`` is None when nobody could collect it; ``signal`` is set when a signal killed the
-    runner's parent; ``oom_killed`` when the kernel or kubelet says so.
+    runner's parent; ``oom_killed`` when the kernel or kubelet says so. ``log_tail`` is the end of
+    the sorter's log where nothing else was left.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Observation:
     oom_killed: bool = False
     reason: str = ""
     termination_message: str = ""
+    log_tail: str = ""
     outcome: Mapping[str, object] | None = None
     heartbeat: Mapping[str, object] | None = None
 

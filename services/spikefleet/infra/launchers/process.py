@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import RLock
 
 from spikefleet.core.attempts import AttemptSpec, read_json, write_json
+from spikefleet.core.failures.classify import read_log_tail
 from spikefleet.core.guards.host_memory import MemoryReader
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.launchers.attempt_folders import (
@@ -32,6 +33,7 @@ from spikefleet.infra.launchers.base import NoSlotError, Observation, Phase, Slo
 
 _log = logging.getLogger(__name__)
 
+_LOG_TAIL_BYTES = 4096
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -269,6 +271,7 @@ def _ended(folder: AttemptFolder) -> Observation:
         oom_killed=bool(collected.get("oom_killed")),
         reason="" if is_known else "the runner's parent is gone and left no outcome",
         termination_message=folder.termination_message(),
+        log_tail="" if outcome else read_log_tail(folder.run.child_log, _LOG_TAIL_BYTES),
         outcome=outcome,
         heartbeat=read_json(folder.run.heartbeat),
     )
