@@ -113,7 +113,8 @@ def test_a_missing_recording_fails_the_command_by_name(service: Service, tmp_pat
     ("arguments", "code"),
     [
         (["status", "run-of-nobody"], "RUN_NOT_FOUND"),
-        (["report", "run-of-nobody"], "REPORT_NOT_FOUND"),
+        (["report", "run-of-nobody"], "RUN_NOT_FOUND"),
+        (["fetch", "run-of-nobody"], "RUN_NOT_FOUND"),
     ],
 )
 def test_asking_for_a_run_nobody_knows_is_wrong_usage(

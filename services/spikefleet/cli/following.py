@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from spikefleet.cli.options import ExitCode
 from spikefleet.cli.printing import Output, bytes_text, console, duration_text
@@ -26,6 +27,7 @@ from spikefleet.core.runs import Run, RunState
 from spikefleet.infra.rpc.errors import ServiceError
 
 _POLL_S = 0.2  # how long a Ctrl-C may go unnoticed
+_WIDE_TERMINAL = 110  # columns from which on everything has room
 # Where each stage lies on the bar of a run; the sort takes nearly all of the time.
 _STAGE_SHARES = {
     Stage.PREFLIGHT: (0.0, 0.05),
@@ -93,7 +95,7 @@ def _screen(output: Output) -> _Screen:
     if output.is_json:
         return _JsonLines(output)
     where = console()
-    return _Bars(where) if where.is_terminal else _PlainLines(where)
+    return Bars(where) if where.is_terminal else _PlainLines(where)
 
 
 class _JsonLines:
@@ -111,17 +113,26 @@ class _JsonLines:
         """Nothing to put away."""
 
 
-class _Bars:
+class Bars:
     """A bar for every run, on a terminal."""
 
     def __init__(self, where: Console) -> None:
+        is_wide = where.width >= _WIDE_TERMINAL
+        self._title_width = 36 if is_wide else 24
+        # Only the last column gives way on a narrow terminal; bar, percent and time always show.
         self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[said]}", style="cyan", markup=False),
-            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=24 if is_wide else 10),
+            TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True)),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
+            TextColumn(
+                "{task.fields[said]}",
+                style="cyan",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+            ),
             console=where,
+            expand=True,
         )
         self._tasks: dict[str, TaskID] = {}
         self._progress.start()
@@ -130,7 +141,7 @@ class _Bars:
         """Move the run's bar."""
         run = update.run.run
         if run.run_id not in self._tasks:
-            task = self._progress.add_task(_title(run), total=1.0, said="")
+            task = self._progress.add_task(title_of(run, self._title_width), total=1.0, said="")
             self._tasks[run.run_id] = task
         self._progress.update(
             self._tasks[run.run_id], completed=run_fraction(run), said=what_it_says(run)
@@ -138,7 +149,7 @@ class _Bars:
         for event in update.events:
             if event.kind.startswith("decision."):
                 self._progress.console.print(
-                    f"{_title(run)}: {event.kind.removeprefix('decision.')} – "
+                    f"{title_of(run)}: {event.kind.removeprefix('decision.')} – "
                     f"{event.body.get('reason', '')}"
                 )
 
@@ -160,15 +171,21 @@ class _PlainLines:
         now = (run.state, run.stage, run.progress.get("step"), int(run_fraction(run) * 10))
         if self._said.get(run.run_id) != now:
             self._said[run.run_id] = now
-            self._where.print(f"{_title(run)}: {what_it_says(run)}", soft_wrap=True)
+            self._where.print(f"{title_of(run)}: {what_it_says(run)}", soft_wrap=True)
 
     def close(self) -> None:
         """Nothing to put away."""
 
 
-def _title(run: Run) -> str:
+def title_of(run: Run, width: int | None = None) -> str:
+    """Recording and stream in at most ``width`` characters; the stream tells siblings apart."""
     name = run.recording_name.rpartition("/")[2] or run.run_id
-    return f"{name} {run.stream}".strip()
+    title = f"{name} {run.stream}".strip()
+    if width is None or len(title) <= width:
+        return title
+    name_width = max(6, width - len(run.stream) - 1) if run.stream else width
+    short = name if len(name) <= name_width else f"{name[: name_width - 1]}…"
+    return f"{short} {run.stream}".strip()
 
 
 def run_fraction(run: Run) -> float:
@@ -176,30 +193,35 @@ def run_fraction(run: Run) -> float:
     if run.is_terminal:
         return 1.0
     begin, end = _STAGE_SHARES[run.stage]
-    within = max(0.0, min(1.0, float(run.progress.get("fraction") or 0.0)))
+    within = max(0.0, min(1.0, float(_progress(run).get("fraction") or 0.0)))
     return begin + (end - begin) * within
 
 
 def what_it_says(run: Run) -> str:
-    """Stage, step, spikes, memory and time left, as far as they are known."""
+    """Stage, step, time left, spikes and memory, as far as they are known; vital things first."""
     if run.is_terminal:
         return _ending(run)
     if run.state is RunState.HELD:
         why = "" if run.failure is None else f" {run.failure.message}"
         return f"held:{why} See `spikefleet holds`."
-    told = run.progress
-    parts = [f"{run.state} {run.stage}"]
+    told = _progress(run)
+    parts = [str(run.stage) if run.state is RunState.RUNNING else f"{run.state} for {run.stage}"]
     if told.get("step"):
         parts.append(str(told["step"]))
     if told.get("fraction") is not None:
         parts.append(f"{float(told['fraction']):.0%}")
+    if told.get("eta_s") is not None:
+        parts.append(f"{duration_text(float(told['eta_s']))} left")
     if told.get("spike_count"):
         parts.append(f"{int(told['spike_count']):,} spikes")
     if told.get("memory_bytes"):
         parts.append(bytes_text(told["memory_bytes"]))
-    if told.get("eta_s") is not None:
-        parts.append(f"{duration_text(float(told['eta_s']))} left")
     return ", ".join(parts)
+
+
+def _progress(run: Run) -> Mapping[str, Any]:
+    """What the running attempt says; between two attempts the last one's words mean nothing."""
+    return run.progress if run.state is RunState.RUNNING else {}
 
 
 def _ending(run: Run) -> str:

@@ -12,14 +12,13 @@ from importlib.metadata import version
 from typing import Any
 
 import click
-from rich.text import Text
 
 from spikefleet.cli.demo import demo
 from spikefleet.cli.doctor import doctor
 from spikefleet.cli.inspect import inspect, simulate
 from spikefleet.cli.jobs import COMMANDS
 from spikefleet.cli.options import ExitCode
-from spikefleet.cli.printing import click_line, console
+from spikefleet.cli.printing import click_line, console, with_next_step
 from spikefleet.cli.results import fetch, report
 from spikefleet.cli.serve import serve
 from spikefleet.cli.submit import submit
@@ -71,8 +70,10 @@ class CommandTable(click.Group):
             _explain(ctx, _error("usage", error.format_message(), _help(error)), ExitCode.USAGE)
         except BrokenPipeError:
             raise  # the reader has left (`| head`); click knows what to do
-        except (SourceChangedError, DamagedCopyError, OSError) as error:
+        except (SourceChangedError, DamagedCopyError) as error:
             _explain(ctx, _error(type(error).__name__, str(error)), ExitCode.RUN_FAILED)
+        except OSError as error:
+            _explain(ctx, _of_system(error), ExitCode.RUN_FAILED)
 
 
 def _asks_for_json(args: Sequence[str]) -> bool:
@@ -95,6 +96,17 @@ def _of_service(error: ServiceError) -> dict[str, Any]:
     }
 
 
+def _of_system(error: OSError) -> dict[str, Any]:
+    """The machine's refusal in words; its own sentences (a port that is taken) pass as they are."""
+    if error.strerror is None or error.filename is None:
+        return _error(type(error).__name__, str(error))
+    return _error(
+        type(error).__name__,
+        f"{error.filename}: {error.strerror}.",
+        "Check the path, its permissions and the room on the disk, then run the command again.",
+    )
+
+
 def _help(error: click.UsageError) -> str:
     path = error.ctx.command_path if error.ctx else "spikefleet"
     return f"See `{path} --help`."
@@ -105,9 +117,7 @@ def _explain(ctx: click.Context, error: dict[str, Any], code: ExitCode) -> None:
     if ctx.meta[_JSON]:
         click_line(json.dumps({"error": {**error, "exit_code": int(code)}}, default=str))
     else:
-        text = Text.assemble((f"{error['message']}", "bold red"))
-        if error.get("next_step"):
-            text.append(f"\nNext: {error['next_step']}", style="default")
+        text = with_next_step(str(error["message"]), str(error["next_step"]), "bold red")
         console(stderr=True).print(text, soft_wrap=True)
     ctx.exit(int(code))
 

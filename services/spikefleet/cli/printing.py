@@ -105,8 +105,12 @@ def bytes_text(size_bytes: float | None) -> str:
 
 
 def age_text(moment: datetime) -> str:
-    """How long ago, roughly."""
-    return f"{duration_text(max(0.0, (datetime.now(UTC) - moment).total_seconds()))} ago"
+    """How long ago, in the one unit that matters: ``3 min ago``."""
+    age_s = max(0.0, (datetime.now(UTC) - moment).total_seconds())
+    for size_s, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if age_s >= size_s:
+            return f"{age_s // size_s:.0f} {unit} ago"
+    return f"{age_s:.0f} s ago"
 
 
 def state_text(run: Run) -> Text:
@@ -197,6 +201,12 @@ def failure_lines(failure: Failure | None) -> Text:
     """The sentence and the next step, for a person."""
     if failure is None:
         return Text("")
-    return Text.assemble(
-        (f"{failure.message}\n", "bold"), ("Next: ", "cyan"), failure.row.next_step
-    )
+    return with_next_step(failure.message, failure.row.next_step)
+
+
+def with_next_step(message: str, next_step: str, style: str = "bold") -> Text:
+    """The sentence, and below it what to do next unless the sentence ends with just that."""
+    text = Text(message, style=style)
+    if next_step and not message.rstrip().endswith(next_step):
+        text = Text.assemble(text, "\n", ("Next: ", "cyan"), next_step)
+    return text

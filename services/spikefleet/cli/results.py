@@ -22,6 +22,7 @@ def fetch(run_id: str, folder: Path | None, address: str | None, output: str) ->
     target, out = folder or Path(run_id), Output(output)
     with connected(address) as client, transfers(out) as progress:
         files = client.fetch(run_id, target, progress)
+        run = None if files else client.get(run_id).run
     size_bytes = sum(file.size_bytes for file in files)
     document = {
         "run_id": run_id,
@@ -35,6 +36,9 @@ def fetch(run_id: str, folder: Path | None, address: str | None, output: str) ->
     kept = sum(not file.is_new for file in files)
     already = f", {kept} were there already" if kept else ""
     sentence = f"{len(files)} files, {bytes_text(size_bytes)} in {target}{already}"
+    if run is not None:
+        sentence = f"{run_id} has no files yet: it is {run.state}"
+        sentence += "" if run.is_terminal else f". Wait with: spikefleet watch {run_id}"
     out.emit(document, sentence)
 
 

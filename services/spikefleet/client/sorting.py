@@ -294,16 +294,25 @@ class SortingClient:
     ) -> tuple[FetchedFile, ...]:
         """Copy a run's files below ``folder``, each verified; files already there are kept.
 
-        ``within`` is an artifact prefix: only the files below it are copied.
+        ``within`` is an artifact prefix: only the files below it are copied. A run that has made
+        nothing yet gives no files.
         """
         downloader = Downloader(self._channel, self.address, self._patience())
-        return tuple(downloader.fetch(run_id, Path(folder), progress, within))
+        files = tuple(downloader.fetch(run_id, Path(folder), progress, within))
+        if not files:
+            self.get(run_id)  # the artifacts know keys, not runs: a mistyped id is an error
+        return files
 
     def report(self, run_id: str) -> ReportView:
         """Return a run's report."""
         request = reporter_pb2.GetReportRequest(run_id=run_id)
-        with answering(self.address):
-            answer = self._reporter.GetReport(request)
+        try:
+            with answering(self.address):
+                answer = self._reporter.GetReport(request)
+        except ServiceError as error:
+            if error.reason == "REPORT_NOT_FOUND":
+                self.get(run_id)  # a mistyped id is told as one, not as a report to wait for
+            raise
         return ReportView(convert.from_struct(answer.report), answer.html_key)
 
     def holds(self) -> tuple[HoldView, ...]:

@@ -113,7 +113,13 @@ class Metrics:
         """
         if self._server is not None:
             raise RuntimeError("these metrics are served already")
-        server, _ = prometheus_client.start_http_server(port, address, self._registry)
+        try:
+            server, _ = prometheus_client.start_http_server(port, address, self._registry)
+        except OSError as error:
+            raise OSError(
+                f"/metrics cannot be served at {address}:{port} ({error.strerror}); name another "
+                "port, or 0 for a free one"
+            ) from error
         self._server = server
         return int(server.server_port)
 

@@ -1,10 +1,16 @@
 """What a watched run says of itself, and what its end means to a shell."""
 
+import io
+import re
+
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 from tests.support.runs import make_run, make_view
 
-from spikefleet.cli.following import exit_code, run_fraction, what_it_says
+from spikefleet.cli.following import Bars, exit_code, run_fraction, title_of, what_it_says
 from spikefleet.cli.options import ExitCode
+from spikefleet.client.views import RunUpdate
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
@@ -20,12 +26,40 @@ def test_a_running_sort_tells_step_spikes_memory_and_time_left() -> None:
         "eta_s": 95.0,
     }
     assert what_it_says(make_run(progress=progress)) == (
-        "running sort, template learning, 50%, 12,345 spikes, 2.0 GB, 1 min 35 s left"
+        "sort, template learning, 50%, 1 min 35 s left, 12,345 spikes, 2.0 GB"
     )
 
 
 def test_what_is_unknown_is_left_out() -> None:
-    assert what_it_says(make_run(progress={})) == "running sort"
+    assert what_it_says(make_run(progress={})) == "sort"
+
+
+def test_a_run_that_waits_for_its_next_stage_does_not_repeat_the_last_ones_progress() -> None:
+    progress = {"step": "upload", "fraction": 1.0, "spike_count": 9}
+    run = make_run(state=RunState.QUEUED, stage=Stage.CURATE, progress=progress)
+    assert what_it_says(run) == "queued for curate"
+    assert run_fraction(run) == pytest.approx(0.9)
+
+
+def test_a_short_title_keeps_the_stream() -> None:
+    run = make_run(recording_name="p/s/a-very-long-name-of-a-plate.raw.h5", stream="well003")
+    assert title_of(run, 20) == "a-very-long… well003"
+    assert title_of(run) == "a-very-long-name-of-a-plate.raw.h5 well003"
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_bar_percent_and_time_show_on_every_terminal(columns: int) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=columns, force_terminal=True, color_system=None)
+    progress = {"step": "template learning", "fraction": 0.5, "spike_count": 12345, "eta_s": 95.0}
+    run = make_view(recording_name="p/s/a-very-long-name-of-a-plate.raw.h5", progress=progress)
+    bars = Bars(console)
+    bars.show(RunUpdate(run, ()))
+    bars.close()
+    seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    last = [line for line in re.split(r"[\r\n]+", seen) if line.strip()][-1]
+    assert re.search(r"[━╸] +48 % 0:00:0\d sort, template learning", last), last
+    assert cell_len(last) <= columns
 
 
 def test_a_success_tells_how_many_units_were_kept() -> None:

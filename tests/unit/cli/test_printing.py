@@ -1,6 +1,6 @@
 """How answers look to people."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.console import Console
@@ -8,6 +8,7 @@ from tests.support.runs import CREATED, make_run, make_view
 
 from spikefleet.cli.printing import (
     Output,
+    age_text,
     attempts_table,
     bytes_text,
     decisions_table,
@@ -15,6 +16,7 @@ from spikefleet.cli.printing import (
     failure_lines,
     runs_table,
     state_text,
+    with_next_step,
 )
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
@@ -114,3 +116,16 @@ def test_a_long_path_is_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
     path = "/data/" + "session/" * 40 + "recording.nwb"
     Output("text").emit({}, path)
     assert capsys.readouterr().out.strip() == path
+
+
+@pytest.mark.parametrize(
+    ("age_s", "text"), [(3, "3 s ago"), (139, "2 min ago"), (7300, "2 h ago"), (200000, "2 d ago")]
+)
+def test_an_age_is_one_number(age_s: float, text: str) -> None:
+    assert age_text(datetime.now(UTC) - timedelta(seconds=age_s)) == text
+
+
+def test_a_sentence_that_ends_with_the_next_step_does_not_get_it_twice() -> None:
+    step = "Check the path and the mount, then submit again."
+    assert with_next_step(f"Nothing was found. {step}", step).plain == f"Nothing was found. {step}"
+    assert with_next_step("Nothing was found.", step).plain.endswith(f"\nNext: {step}")

@@ -63,3 +63,9 @@ def test_a_series_is_written_with_its_own_labels_and_kind_only() -> None:
         metrics.set(telemetry.RECONCILE_ERRORS, 1)
     with pytest.raises(TypeError, match="not a histogram"):
         metrics.observe(telemetry.UPLOADS_OPEN, 1)
+
+
+def test_a_taken_port_is_named_with_what_to_do() -> None:
+    first, second = Metrics(), Metrics()
+    with first.serving(0) as port, pytest.raises(OSError, match=f"{port}.*name another port"):
+        second.serve(port)

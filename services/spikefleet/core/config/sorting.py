@@ -131,7 +131,7 @@ def invalid_value(error: ValidationError) -> InvalidConfigurationError:
     field, (_, value) = next(iter(found.items()))
     told = "; ".join(sentence for sentence, _ in list(found.values())[:5])
     return InvalidConfigurationError(
-        f"The configuration is not valid: {told}. Correct the named field and submit again.",
+        f"The configuration is not valid: {told}.",
         field=field,
         value=value,
         fields=list(found),

@@ -107,7 +107,7 @@ def read_run(connection: Connection, run_id: str) -> Run:
     """Return one run. Raises RunNotFoundError."""
     row = connection.execute(select(RUN).where(RUN.c.run_id == run_id)).one_or_none()
     if row is None:
-        raise RunNotFoundError(f"no run {run_id!r}; list the runs to find its id")
+        raise RunNotFoundError(f"There is no run {run_id!r}.")
     return make_run(row)
 
 

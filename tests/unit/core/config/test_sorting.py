@@ -103,12 +103,11 @@ def test_sorter_parameters_merge_and_none_clears_them():
         ({"disk_abort_free_gb": 9}, "execution.disk_abort_free_gb", "must not be above"),
     ],
 )
-def test_a_bad_value_is_refused_naming_the_field_and_the_next_step(changes, field, told):
+def test_a_bad_value_is_refused_naming_the_field(changes, field, told):
     with pytest.raises(InvalidConfigurationError) as caught:
         preset("kilosort4").override(**changes)
     assert caught.value.evidence["field"] == field
     assert told in caught.value.message
-    assert caught.value.message.endswith("Correct the named field and submit again.")
 
 
 def test_two_bad_values_are_both_named():
