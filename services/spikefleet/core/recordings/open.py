@@ -90,15 +90,28 @@ def _find_family(path: Path) -> tuple[FormatFamily, Path]:
             for family in FAMILIES:
                 if family.recognises(candidate):
                     return family, candidate
+    several = _containers(path)
+    if len(several) > 1:
+        listed = ", ".join(file.name for file in several[:5])
+        raise corrupt(
+            path,
+            "several_recordings",
+            f"the folder holds {len(several)} recordings ({listed}); submit them by name.",
+        )
     known = ", ".join(family.known_as for family in FAMILIES)
     raise corrupt(path, "unknown_format", f"this is none of the formats known here: {known}.")
 
 
 def _candidates(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    containers = [file for file in sorted(path.glob("*")) if file.suffix in _HDF5_SUFFIXES]
+    containers = _containers(path)
     return [path, *containers] if len(containers) == 1 else [path]
+
+
+def _containers(path: Path) -> list[Path]:
+    """The HDF5 files directly in a folder; none for a file."""
+    if not path.is_dir():
+        return []
+    return [file for file in sorted(path.glob("*")) if file.suffix in _HDF5_SUFFIXES]
 
 
 def _require_content(path: Path) -> None:

@@ -96,6 +96,15 @@ def test_a_folder_that_holds_one_hdf5_file_stands_for_it(tmp_path):
     assert list_streams(tmp_path / "day").format == "maxwell"
 
 
+def test_a_folder_of_several_hdf5_files_asks_for_one_by_name(tmp_path):
+    for name in ("a", "b"):
+        make_recording(tmp_path, "maxwell", name=name)
+    with pytest.raises(InputCorruptError) as caught:
+        list_streams(tmp_path)
+    assert caught.value.evidence["reason"] == "several_recordings"
+    assert "a.raw.h5, b.raw.h5" in caught.value.message
+
+
 def test_a_lone_spikeglx_bin_asks_for_its_header(tmp_path):
     folder = make_recording(tmp_path, "spikeglx").path
     next(folder.glob("*.meta")).unlink()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from probeinterface import Probe
 
+from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.recordings.simulation import binary, maxwell, nwb, spikeglx
 from spikefleet.core.recordings.simulation.request import (
     Condition,
@@ -29,10 +30,20 @@ _WELL_SEED_STEP = 1000
 def simulate(request: SimulationRequest, progress: Progress | None = None) -> SimulatedRecording:
     """Write the recording asked for, and its truth beside it.
 
-    The same request writes the same samples. Memory stays at one block of the signal. Whatever is
-    at the path is replaced. ``progress`` gets the fraction done.
+    The same request writes the same samples. Memory stays at one block of the signal. An earlier
+    simulation at the path is replaced. ``progress`` gets the fraction done.
+
+    Raises:
+        InvalidConfigurationError: something else is at the path; it is left alone.
     """
     path = _target(request)
+    truth_path = path.with_name(f"{_stem(path)}.truth.npz")
+    if path.exists() and not truth_path.is_file():
+        # A recording without its truth beside it is somebody's measurement.
+        raise InvalidConfigurationError(
+            f"There is something at {path} that was not simulated; it stays. Choose another path.",
+            field="path",
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         shutil.rmtree(path)
@@ -52,7 +63,6 @@ def simulate(request: SimulationRequest, progress: Progress | None = None) -> Si
     if request.condition in (Condition.TRUNCATED, Condition.EMPTY):
         for file in damaged:
             _damage(file, request.condition)
-    truth_path = path.with_name(f"{_stem(path)}.truth.npz")
     save_truth(truth_path, truths)
     return SimulatedRecording((path,), truth_path)
 

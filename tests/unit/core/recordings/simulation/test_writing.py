@@ -128,3 +128,25 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
     size_kib = next(made.path.glob("*.raw")).stat().st_size / 1024
     assert grown_kib < size_kib / 2
+
+
+@pytest.mark.parametrize("format", ["binary", "maxwell"])
+def test_what_was_not_simulated_is_never_replaced(tmp_path, format):
+    theirs = tmp_path / ("session" if format == "binary" else "session.raw.h5")
+    if format == "binary":
+        theirs.mkdir()
+        (theirs / "measured.dat").write_bytes(b"a day of work")
+    else:
+        theirs.write_bytes(b"a day of work")
+    request = SimulationRequest(format, theirs, n_channels=4, duration_s=1.0)
+    with pytest.raises(InvalidConfigurationError, match="was not simulated"):
+        simulate(request)
+    assert [path.name for path in tmp_path.iterdir()] == [theirs.name]
+    kept = theirs / "measured.dat" if theirs.is_dir() else theirs
+    assert kept.read_bytes() == b"a day of work"
+
+
+def test_an_earlier_simulation_is_replaced(tmp_path):
+    for seed in (1, 2):
+        simulate(SimulationRequest("nwb", tmp_path / "a", n_channels=4, duration_s=1.0, seed=seed))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nwb", "a.truth.npz"]
