@@ -13,8 +13,17 @@ from pathlib import Path
 import numpy as np
 from spikeinterface.core import BaseRecording
 
-from spikefleet.core.failures.errors import InputMissingError
-from spikefleet.core.recordings import maxwell, nwb, spikeglx, spikeinterface_folder
+from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
+from spikefleet.core.recordings import (
+    biocam,
+    maxwell,
+    mcs,
+    nwb,
+    openephys,
+    raw_binary,
+    spikeglx,
+    spikeinterface_folder,
+)
 from spikefleet.core.recordings.description import (
     FormatFamily,
     RecordingDescription,
@@ -39,8 +48,12 @@ FAMILIES: tuple[FormatFamily, ...] = (
     nwb.FAMILY,
     spikeinterface_folder.FAMILY,
     spikeglx.FAMILY,
+    openephys.FAMILY,
+    biocam.FAMILY,
+    mcs.FAMILY,
+    raw_binary.FAMILY,
 )
-_HDF5_SUFFIXES = (".h5", ".hdf5", ".nwb")
+_HDF5_SUFFIXES = (".h5", ".hdf5", ".nwb", ".brw")
 
 
 def list_streams(path: Path) -> RecordingDescription:
@@ -84,27 +97,39 @@ def _find_family(path: Path) -> tuple[FormatFamily, Path]:
         raise InputMissingError(
             f"There is no file or folder at {path}. Check the path and the mount.", path=str(path)
         )
-    for candidate in _candidates(path):
-        with reading(candidate):
-            _require_content(candidate)
-            for family in FAMILIES:
-                if family.recognises(candidate):
-                    return family, candidate
-    several = _containers(path)
-    if len(several) > 1:
-        listed = ", ".join(file.name for file in several[:5])
+    found: list[tuple[FormatFamily, Path]] = []
+    for candidate in [path, *_containers(path)]:
+        found.extend(_recognise(candidate, required=not found))
+    if len({located for _, located in found}) > 1 and not any(at == path for _, at in found):
+        listed = ", ".join(located.name for _, located in found[:5])
         raise corrupt(
             path,
             "several_recordings",
-            f"the folder holds {len(several)} recordings ({listed}); submit them by name.",
+            f"the folder holds {len(found)} recordings ({listed}); submit them by name.",
         )
+    if len(found) > 1:
+        listed = ", ".join(f"{family.format} ({located.name})" for family, located in found)
+        raise corrupt(
+            path,
+            "two_candidates",
+            f"it can be read in {len(found)} ways: {listed}; submit the one that is meant.",
+        )
+    if found:
+        return found[0]
     known = ", ".join(family.known_as for family in FAMILIES)
     raise corrupt(path, "unknown_format", f"this is none of the formats known here: {known}.")
 
 
-def _candidates(path: Path) -> list[Path]:
-    containers = _containers(path)
-    return [path, *containers] if len(containers) == 1 else [path]
+def _recognise(candidate: Path, *, required: bool) -> list[tuple[FormatFamily, Path]]:
+    """Return each family that claims a file or folder; a broken one counts only if required."""
+    try:
+        with reading(candidate):
+            _require_content(candidate)
+            return [(family, candidate) for family in FAMILIES if family.recognises(candidate)]
+    except (InputCorruptError, InputMissingError):
+        if required:
+            raise
+        return []
 
 
 def _containers(path: Path) -> list[Path]:
@@ -125,10 +150,13 @@ def _require_content(path: Path) -> None:
         raise corrupt(path, "unreadable", "the name says HDF5, the content does not.")
     if path.suffix in _HDF5_SUFFIXES:
         open_hdf5(path).close()
-    if path.suffix == ".bin" and not path.with_suffix(".meta").is_file():
+    if path.suffix in (".bin", ".raw") and not any(
+        path.with_suffix(suffix).is_file() for suffix in (".meta", ".json")
+    ):
         raise InputMissingError(
-            f"{path.name} has no .meta beside it. Copy the pair, not the .bin alone.",
-            path=str(path.with_suffix(".meta")),
+            f"{path.name} has no header beside it: SpikeGLX's .meta, or a .json that says what the "
+            "samples are. Copy the pair, not the samples alone.",
+            path=str(path.with_suffix(".meta" if path.suffix == ".bin" else ".json")),
         )
 
 
@@ -142,7 +170,9 @@ def _require_sortable(recording: BaseRecording, path: Path) -> None:
         raise corrupt(path, "empty", "the recording holds no samples.")
     if not recording.has_probe():
         raise corrupt(
-            path, "no_geometry", "it does not say where its channels lie; save it with its probe."
+            path,
+            "no_geometry",
+            "it does not say where its channels lie; put a probe.json (probeinterface) beside it.",
         )
     if not recording.has_scaleable_traces():
         log.info("recording.gain_assumed", extra={"path": str(path)})

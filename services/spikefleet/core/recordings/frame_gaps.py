@@ -1,0 +1,76 @@
+"""Frames an acquisition numbered but did not store, and channel names it gave twice.
+
+Gaps are reported, never filled: the samples stay as stored, side by side, and the recording is
+annotated with where frames are missing and how many. Numbers that run backwards are refused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from spikeinterface.core import BaseRecording
+
+from spikefleet.core.recordings.edge import corrupt
+
+_ENTRIES_AT_ONCE = 1 << 20
+_LISTED_GAPS = 1000
+
+
+def find_frame_gaps(numbers: Any, path: Path, *, frames_per_entry: int = 1) -> list[list[int]]:
+    """Return ``[frame, missing frames]`` for each place where frame numbers jump.
+
+    ``numbers`` is an array or memory map (1D) of the number of each entry's first frame; it is read
+    in pieces, and not at all beyond its ends when those say that nothing is missing.
+
+    Raises:
+        InputCorruptError: ``clock``: the numbers run backwards or repeat.
+    """
+    n_entries = len(numbers)
+    if n_entries < 2:
+        return []
+    span = int(numbers[-1]) - int(numbers[0])
+    if span == (n_entries - 1) * frames_per_entry:
+        return []
+    gaps: list[list[int]] = []
+    for start in range(0, n_entries - 1, _ENTRIES_AT_ONCE):
+        piece = np.asarray(numbers[start : start + _ENTRIES_AT_ONCE + 1]).astype(np.int64)
+        missing = np.diff(piece) - frames_per_entry
+        for index in np.flatnonzero(missing):
+            frame = (start + int(index) + 1) * frames_per_entry
+            gaps.append([frame, require_forward(int(missing[index]), frame, path)])
+    return gaps
+
+
+def require_forward(missing: int, frame: int, path: Path) -> int:
+    """Return ``missing`` frames before ``frame``; refuse a clock that runs backwards there."""
+    if missing < 0:
+        raise corrupt(path, "clock", f"its clock runs backwards at frame {frame}.")
+    return missing
+
+
+def note_frame_gaps(recording: BaseRecording, gaps: Sequence[Sequence[int]]) -> None:
+    """Annotate "dropped_frames" (their number) and "frame_gaps" (the first thousand places)."""
+    recording.annotate(
+        dropped_frames=sum(missing for _, missing in gaps),
+        frame_gaps=[[int(frame), int(missing)] for frame, missing in gaps[:_LISTED_GAPS]],
+    )
+
+
+def require_unique_ids(names: Sequence[str] | NDArray[Any], path: Path) -> None:
+    """Refuse a header that names two channels alike.
+
+    Raises:
+        InputCorruptError: ``duplicate_channels``.
+    """
+    repeated = [name for name, count in Counter(str(name) for name in names).items() if count > 1]
+    if repeated:
+        raise corrupt(
+            path,
+            "duplicate_channels",
+            f"its header names {len(repeated)} channels twice ({', '.join(repeated[:5])}).",
+        )

@@ -1,0 +1,243 @@
+"""Open Ephys recordings: the binary layout (0.6 and later) and the older ``.continuous`` files.
+
+A stream is one continuous stream of one recording folder. Streams too slow for spikes, LFP bands
+and NI-DAQ boards are named but refused; ADC, AUX and sync channels are left out of their stream.
+The probe comes from ``settings.xml`` (Neuropixels), else from a ``probe.json`` beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import probeinterface
+from spikeinterface.core import BaseRecording, BinaryRecordingExtractor
+from spikeinterface.extractors.neuropixels_utils import get_neuropixels_sample_shifts_from_probe
+
+from spikefleet.core.failures.errors import InputMissingError, InvalidConfigurationError
+from spikefleet.core.recordings.description import (
+    FormatFamily,
+    RecordingDescription,
+    StreamDescription,
+)
+from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.frame_gaps import (
+    find_frame_gaps,
+    note_frame_gaps,
+    require_unique_ids,
+)
+from spikefleet.core.recordings.probe_sidecar import place_channels
+
+FORMAT = "openephys"
+STRUCTURE_FILE_NAME = "structure.oebin"
+_SAMPLE_BYTES = 2
+_LEAST_SPIKE_RATE_HZ = 5000.0
+_NOT_NEURAL = ("ADC", "AUX", "SYNC")
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """One entry of a ``structure.oebin``: its folder, name, rate and channels."""
+
+    recording: Path
+    stream: str
+    folder_name: str
+    sampling_rate_hz: float
+    channels: tuple[dict[str, Any], ...]
+
+    @property
+    def folder(self) -> Path:
+        return self.recording / "continuous" / self.folder_name
+
+    @property
+    def samples(self) -> Path:
+        return self.folder / "continuous.dat"
+
+    @property
+    def neural(self) -> list[int]:
+        """Columns of ``continuous.dat`` that hold electrodes."""
+        names = [str(channel["channel_name"]).upper() for channel in self.channels]
+        return [
+            column
+            for column, name in enumerate(names)
+            if not any(word in name for word in _NOT_NEURAL)
+        ]
+
+    @property
+    def sortable(self) -> bool:
+        slow = self.sampling_rate_hz < _LEAST_SPIKE_RATE_HZ or self.folder_name.endswith("LFP")
+        return bool(self.neural) and not slow and "NI-DAQ" not in self.folder_name
+
+
+def recognises(path: Path) -> bool:
+    """Say whether ``path`` is a ``structure.oebin`` or a folder with one at any depth."""
+    return any(_is_structure(file) for file in _structure_files(path))
+
+
+def describe(path: Path) -> RecordingDescription:
+    """List the streams with electrodes; byte counts are checked against the channel counts."""
+    streams = _read_streams(path)
+    sortable = [entry for entry in streams if entry.sortable]
+    if not sortable:
+        raise corrupt(path, "empty", "no continuous stream with electrodes is here.")
+    return RecordingDescription(
+        FORMAT,
+        tuple(
+            StreamDescription(
+                entry.stream,
+                len(entry.neural),
+                entry.sampling_rate_hz,
+                _count_frames(entry) / entry.sampling_rate_hz,
+                "int16",
+            )
+            for entry in sortable
+        ),
+        tuple(entry.stream for entry in streams if not entry.sortable),
+    )
+
+
+def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:
+    """Open one stream's electrode channels.
+
+    Raises:
+        InvalidConfigurationError: the stream cannot hold spikes.
+        InputMissingError: the samples or their numbers are not there.
+        InputCorruptError: bytes, numbers and header disagree.
+    """
+    del hdf5_plugin_path
+    entry = next(known for known in _read_streams(path) if known.stream == stream)
+    if not entry.sortable:
+        raise InvalidConfigurationError(
+            f"Stream {stream!r} holds no band that can be sorted (LFP, ADC or NI-DAQ).",
+            field="streams",
+            value=stream,
+        )
+    n_frames = _count_frames(entry)
+    numbers = _frame_numbers(entry, n_frames)
+    names = [str(channel["channel_name"]) for channel in entry.channels]
+    require_unique_ids(names, entry.recording / STRUCTURE_FILE_NAME)
+    with reading(entry.samples):
+        recording = BinaryRecordingExtractor(
+            file_paths=[entry.samples],
+            sampling_frequency=entry.sampling_rate_hz,
+            dtype="int16",
+            num_channels=len(names),
+            channel_ids=names,
+            gain_to_uV=np.array([_gain_to_uv(channel) for channel in entry.channels]),
+            offset_to_uV=np.zeros(len(names)),
+            is_filtered=False,
+        )
+        if len(entry.neural) != len(names):
+            recording = recording.select_channels([names[column] for column in entry.neural])
+    note_frame_gaps(recording, find_frame_gaps(numbers, entry.samples))
+    _place_neuropixels(recording, entry)
+    return place_channels(recording, path if path.is_dir() else path.parent)
+
+
+def _structure_files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(path.rglob(STRUCTURE_FILE_NAME))
+    return [path] if path.name == STRUCTURE_FILE_NAME else []
+
+
+def _is_structure(file: Path) -> bool:
+    with file.open("rb") as content:
+        return b'"continuous"' in content.read(4096)
+
+
+def _read_streams(path: Path) -> list[_Stream]:
+    """Return all continuous streams; their folders' paths tell several recordings apart."""
+    files = _structure_files(path)
+    found: list[_Stream] = []
+    for file in files:
+        with reading(file):
+            entries = json.loads(file.read_text(encoding="utf-8"))["continuous"]
+            prefix = f"{file.parent.relative_to(path).as_posix()}/" if len(files) > 1 else ""
+            for entry in entries:
+                name = str(entry["folder_name"]).rstrip("/")
+                found.append(
+                    _Stream(
+                        recording=file.parent,
+                        stream=prefix + name,
+                        folder_name=name,
+                        sampling_rate_hz=float(entry["sample_rate"]),
+                        channels=tuple(entry["channels"]),
+                    )
+                )
+    repeated = [name for name, n in Counter(entry.stream for entry in found).items() if n > 1]
+    if repeated:
+        raise corrupt(path, "unreadable", f"stream {repeated[0]!r} is listed more than once.")
+    return found
+
+
+def _count_frames(entry: _Stream) -> int:
+    with reading(entry.samples):
+        size_bytes = entry.samples.stat().st_size
+    frame_bytes = len(entry.channels) * _SAMPLE_BYTES
+    if size_bytes == 0:
+        raise corrupt(entry.samples, "empty", "the file has no bytes.")
+    if size_bytes % frame_bytes:
+        raise corrupt(
+            entry.samples,
+            "truncated",
+            f"it has {size_bytes} bytes, which its {len(entry.channels)} channels do not divide.",
+        )
+    return size_bytes // frame_bytes
+
+
+def _frame_numbers(entry: _Stream, n_frames: int) -> Any:
+    """Map the number of every frame; versions before 0.6 keep them in ``timestamps.npy``."""
+    file = entry.folder / "sample_numbers.npy"
+    if not file.is_file():
+        file = entry.folder / "timestamps.npy"
+    if not file.is_file():
+        raise InputMissingError(
+            f"{entry.folder.name} has no sample_numbers.npy. Copy the whole recording folder.",
+            path=str(entry.folder / "sample_numbers.npy"),
+        )
+    with reading(file):
+        numbers = np.load(file, mmap_mode="r")
+    if len(numbers) != n_frames:
+        raise corrupt(
+            entry.samples,
+            "truncated",
+            f"it has {n_frames} frames where {file.name} numbers {len(numbers)}.",
+        )
+    if not np.issubdtype(numbers.dtype, np.integer):
+        raise InputMissingError(
+            f"{entry.folder.name} has times but no sample_numbers.npy. Copy the whole folder.",
+            path=str(entry.folder / "sample_numbers.npy"),
+        )
+    return numbers
+
+
+def _gain_to_uv(channel: dict[str, Any]) -> float:
+    """Return µV per code; a channel without units is in µV, as the format's manual says."""
+    per_unit_uv = {"v": 1e6, "mv": 1e3}.get(str(channel.get("units", "")).lower(), 1.0)
+    return float(channel["bit_volts"]) * per_unit_uv
+
+
+def _place_neuropixels(recording: BaseRecording, entry: _Stream) -> None:
+    """Set the probe that ``settings.xml`` of this experiment describes, if it describes one."""
+    experiment = entry.recording.parent.name.removeprefix("experiment")
+    name = "settings.xml" if experiment in ("", "1") else f"settings_{experiment}.xml"
+    settings = entry.recording.parents[1] / name
+    if not settings.is_file():
+        return
+    with reading(settings):
+        if not probeinterface.has_neuropixels_probes(settings, stream_name=entry.folder_name):
+            return
+        probe = probeinterface.read_openephys_neuropixels(settings, stream_name=entry.folder_name)
+        recording.set_probe(probe)
+        shifts = get_neuropixels_sample_shifts_from_probe(probe)
+        if shifts is not None:
+            recording.set_property("inter_sample_shift", shifts)
+
+
+FAMILY = FormatFamily(
+    FORMAT, "Open Ephys binary (structure.oebin)", recognises, describe, open_stream
+)
