@@ -90,7 +90,7 @@ def check_rate(facts: Facts) -> Finding | None:
         "sample_rate_out_of_window",
         f"The sampling rate of {rate_hz:g} Hz is outside {low_hz:g} to {high_hz:g} Hz.",
         "Check the rate in the recording's metadata; if it is right, check the units with care.",
-        FailureCategory.ENVIRONMENT,
+        FailureCategory.INPUT,
     )
 
 
@@ -206,3 +206,16 @@ def check_dropped_frames(facts: Facts) -> Finding | None:
 def _some(channels: tuple[str, ...]) -> str:
     listed = ", ".join(channels[:8])
     return f"channels {listed}" + ("" if len(channels) <= 8 else " and others")
+
+
+@check("settings_without_effect")
+def check_settings(facts: Facts) -> Finding | None:
+    """Somebody changed a setting and would wait in vain for what it promises."""
+    if not facts.pending_changes:
+        return None
+    return warn(
+        "settings_without_effect",
+        f"{', '.join(facts.pending_changes)} changed, which has no effect yet.",
+        "Leave these settings out; docs/configuration.md marks what is not in effect.",
+        FailureCategory.INPUT,
+    )

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
+from spikefleet.core.config.pending import pending_changes
 from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.failures.errors import (
     Failure,
@@ -65,7 +66,8 @@ def examine_stream(places: PreflightPlaces, task: ExamineTask) -> Examination:
     """Run every check on one stream and return findings, estimate, measurements and verdict."""
     execution = task.config.get("execution") or {}
     backend = _backend(task.config)
-    facts, stream = _read(places, task, Facts(backend=backend, execution=execution))
+    known = Facts(backend, execution=execution, pending_changes=pending_changes(task.config))
+    facts, stream = _read(places, task, known)
     facts = replace(facts, host=_read_host(places))
     findings = run_checks(facts, strict=bool(execution.get("preflight_strict", False)))
     return Examination(

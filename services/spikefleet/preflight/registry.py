@@ -16,6 +16,7 @@ from spikefleet.core.failures.codes import FailureCategory
 from spikefleet.core.failures.errors import (
     EnvironmentSortFailure,
     Failure,
+    InvalidConfigurationError,
     ResourceSortFailure,
     SpikeSortingClassifiedError,
 )
@@ -55,7 +56,8 @@ class Facts:
     """Everything checks may look at.
 
     ``read_error`` is what opening or measuring raised, ``verdict`` what the signal proves.
-    ``kept_s`` is the length left by the configured windows.
+    ``kept_s`` is the length left by the configured windows, ``pending_changes`` the settings that
+    were changed although they have no effect yet.
     """
 
     backend: BackendInfo
@@ -67,8 +69,13 @@ class Facts:
     kept_s: float | None = None
     sampling_rate_hz: float | None = None
     channel_count: int | None = None
+    pending_changes: tuple[str, ...] = ()
 
 
+_STRICT_ERRORS: Mapping[FailureCategory, type[SpikeSortingClassifiedError]] = {
+    FailureCategory.RESOURCE: ResourceSortFailure,
+    FailureCategory.ENVIRONMENT: EnvironmentSortFailure,
+}
 Check = Callable[[Facts], Finding | None]
 _CHECKS: dict[str, Check] = {}
 
@@ -123,10 +130,7 @@ def fail(code: str, error: SpikeSortingClassifiedError) -> Finding:
 def _as_failing(finding: Finding) -> Finding:
     if finding.level is FindingLevel.FAIL:
         return finding
-    cls: type[SpikeSortingClassifiedError] = (
-        ResourceSortFailure
-        if finding.category is FailureCategory.RESOURCE
-        else EnvironmentSortFailure
-    )
+    # What one recording or submission brought with it must not hold the lane of all others.
+    cls = _STRICT_ERRORS.get(finding.category, InvalidConfigurationError)
     error = cls(f"{finding.message} Warnings are failures here.", finding=finding.code)
     return replace(finding, level=FindingLevel.FAIL, error=error)

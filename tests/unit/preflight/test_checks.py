@@ -209,6 +209,20 @@ def test_strict_turns_warnings_into_failures_of_their_category():
     assert failure.evidence["finding"] == "low_disk_inter"
 
 
+def test_strictness_about_one_recording_holds_no_lane():
+    facts = replace(HEALTHY, sampling_rate_hz=1_000.0)
+    failure = decide(run_checks(facts, strict=True))
+    assert failure is not None
+    assert failure.code is FailureCode.INVALID_CONFIGURATION
+
+
+def test_a_setting_without_effect_is_told():
+    facts = replace(HEALTHY, pending_changes=("execution.canary_first_n_s",))
+    (finding,) = run_checks(facts)
+    assert finding.code == "settings_without_effect"
+    assert "execution.canary_first_n_s" in finding.message
+
+
 def test_code_is_registered_once():
     with pytest.raises(ValueError, match="low_ram"):
         check("low_ram")(lambda _facts: None)

@@ -14,11 +14,12 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from spikefleet.core.config.names import RENAMED
+from spikefleet.core.config.pending import MARK, described
 from spikefleet.core.config.presets import CPU_PRESETS, PRESETS
 from spikefleet.core.config.schema import json_schema
 from spikefleet.core.config.sorting import SortingConfig
 
-_HEAD = """# Configuration
+_HEAD = f"""# Configuration
 
 A run's configuration is a preset with overrides. The service resolves it, validates it, keeps the
 complete document with the run and publishes [its JSON Schema](schema/sorting-config.schema.json).
@@ -27,6 +28,9 @@ This page is rendered from the models; do not edit it by hand.
 An override names a field by its short name (`snr_min`), by group and field (`curation.snr_min`) or
 one of the sorter's own parameters (`sorter_params.batch_size`). An unknown name is an error that
 names the nearest one. Curation, compilation and figures can be changed without sorting again.
+
+Fields marked *{MARK}* are accepted and recorded with the run; preflight warns when one was changed.
+The sorters `kilosort2` and `rt_sort`, and thus the presets that name them, are refused today.
 """
 
 
@@ -53,7 +57,7 @@ def render_configuration() -> str:
         for field, entry in kind.model_fields.items():
             other = flat.get(f"{group}.{field}", field)
             also = f" (also `{other}`)" if other != field else ""
-            meaning = _cell(entry.description or "")
+            meaning = _cell(described(group, field, entry.description or ""))
             lines.append(f"| `{field}`{also} | {_default(entry)} | {meaning} |")
     return "\n".join(lines) + "\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from spikefleet.core.config.pending import described
 from spikefleet.core.config.sorting import SortingConfig
 
 SCHEMA_ID = "sorting-config.schema.json"
@@ -12,5 +13,9 @@ SCHEMA_ID = "sorting-config.schema.json"
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of the nested configuration document."""
     schema = SortingConfig.model_json_schema()
+    for group, info in SortingConfig.model_fields.items():
+        kind: Any = info.annotation
+        for field, entry in schema["$defs"][kind.__name__]["properties"].items():
+            entry["description"] = described(group, field, entry["description"])
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID}
     return {**head, **schema}

@@ -1,0 +1,27 @@
+from spikefleet.core.config import SortingConfig, json_schema, preset
+from spikefleet.core.config.names import dotted_names
+from spikefleet.core.config.pending import MARK, PENDING_FIELDS, PENDING_GROUPS, pending_changes
+
+
+def test_every_pending_name_is_a_field():
+    assert set(dotted_names(SortingConfig)) >= PENDING_FIELDS
+    assert set(SortingConfig.model_fields) >= PENDING_GROUPS
+
+
+def test_only_changed_fields_without_effect_are_named():
+    config = preset("kilosort4").override(snr_min=6.0, compile_to_mat=True, gpu_abort_pct=90)
+    assert pending_changes(config.model_dump(mode="json")) == (
+        "compilation.compile_to_mat",
+        "execution.gpu_abort_pct",
+    )
+
+
+def test_no_preset_of_a_sorter_here_changes_one():
+    for name in ("kilosort4", "lupin", "mountainsort5"):
+        assert pending_changes(preset(name).model_dump(mode="json")) == ()
+
+
+def test_the_schema_marks_them():
+    fields = json_schema()["$defs"]["ExecutionConfig"]["properties"]
+    assert fields["io_stall_s"]["description"].startswith(MARK)
+    assert not fields["host_ram_watchdog"]["description"].startswith(MARK)
