@@ -1,6 +1,7 @@
 """A real server on the loopback: errors, deadlines, health, reflection, and a drain in order."""
 
 import asyncio
+import gc
 import logging
 import threading
 import time
@@ -172,6 +173,17 @@ def test_health_and_reflection_name_the_services(server) -> None:
         (answer,) = stub.ServerReflectionInfo(iter([ask]))
         names = {entry.name for entry in answer.list_services_response.service}
     assert {SERVICE, "grpc.health.v1.Health"} <= names
+
+
+def test_a_stream_its_caller_leaves_is_no_error_in_the_log(server, caplog) -> None:
+    ask = reflection_pb2.ServerReflectionRequest(list_services="")
+    for _ in range(5):
+        with grpc.insecure_channel(server.address) as channel:
+            asked = iter(lambda: ask, None)
+            next(reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(asked))
+    time.sleep(0.5)
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 def test_every_call_is_counted_by_what_it_answered_streams_too(scripted) -> None:

@@ -266,6 +266,8 @@ class _Draining(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # looked at, or asyncio logs the end of a left stream as an error
 
 
 async def _awaited(work: Awaitable[Any]) -> Any:
