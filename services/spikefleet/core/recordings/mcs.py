@@ -1,0 +1,259 @@
+"""Multi Channel Systems ``.h5`` as MCS DataManager exports it. One stream is one analog stream.
+
+Positions come from the electrode labels and the pitch in the array's name ("60MEA200/30iR"), else
+from a ``probe.json``, else there are none. Reference electrodes are left out. µV are
+(code - ADZero) x ConversionFactor x 10^Exponent, per channel; units other than volts are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from probeinterface import Probe
+from spikeinterface.core import BaseRecording
+
+from spikefleet.core.recordings.description import (
+    FormatFamily,
+    RecordingDescription,
+    StreamDescription,
+)
+from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.frame_gaps import (
+    note_frame_gaps,
+    require_forward,
+    require_unique_ids,
+)
+from spikefleet.core.recordings.hdf5 import (
+    add_plugin_path,
+    is_hdf5,
+    open_hdf5,
+    require_filters,
+)
+from spikefleet.core.recordings.hdf5_layouts import RowsSegment
+from spikefleet.core.recordings.probe_sidecar import place_channels
+
+FORMAT = "mcs"
+_ROOT = "Data"
+_REFERENCE = "ref"
+# MCS counts its columns without the letters I and Q.
+_COLUMN_LETTERS = "ABCDEFGHJKLMNOPR"
+_PITCH = re.compile(r"MEA\s*(\d+)\s*/", re.IGNORECASE)
+_REQUIRED = ("ChannelID", "ADZero", "Unit", "Exponent", "Tick", "ConversionFactor")
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """One analog stream's samples and the channels in it, in the file's order."""
+
+    dataset: str
+    rows: NDArray[np.int64]
+    channel_ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    sampling_rate_hz: float
+    gains_to_uv: NDArray[np.float64]
+    offsets_to_uv: NDArray[np.float64]
+    positions_um: NDArray[np.float64] | None
+    frame_gaps: tuple[tuple[int, int], ...]
+
+
+def recognises(path: Path) -> bool:
+    """Say whether an HDF5 file holds an MCS recording with analog streams."""
+    if not is_hdf5(path):
+        return False
+    with open_hdf5(path) as file:
+        return any("AnalogStream" in group for group in _recordings(file).values())
+
+
+def describe(path: Path) -> RecordingDescription:
+    """List the electrode streams; auxiliary and digital ones are other streams."""
+    with open_hdf5(path) as file, reading(path):
+        streams, others = [], []
+        for name, group in _streams(file).items():
+            if not _is_electrodes(group):
+                others.append(name)
+                continue
+            found = _read_stream(file, name, path)
+            data = file[found.dataset]
+            streams.append(
+                StreamDescription(
+                    name,
+                    len(found.channel_ids),
+                    found.sampling_rate_hz,
+                    data.shape[1] / found.sampling_rate_hz,
+                    str(data.dtype),
+                )
+            )
+    if not streams:
+        raise corrupt(path, "empty", "no analog stream of this file holds electrode data.")
+    return RecordingDescription(FORMAT, tuple(streams), tuple(others))
+
+
+def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:
+    """Open one analog stream; a ``probe.json`` beside the file places channels it does not."""
+    return place_channels(McsRecording(str(path), stream, hdf5_plugin_path), path)
+
+
+class McsRecording(BaseRecording):  # type: ignore[misc]
+    """One analog stream, read lazily.
+
+    Channel ids are the file's ChannelID as text; property "electrode_label" holds the labels;
+    annotation "frame_gaps" lists (frame, missing frames) between the file's blocks.
+    """
+
+    def __init__(self, file_path: str, stream: str, hdf5_plugin_path: str | None = None) -> None:
+        path = Path(file_path)
+        add_plugin_path(hdf5_plugin_path)
+        file = open_hdf5(path)
+        with reading(path):
+            found = _read_stream(file, stream, path)
+            data = file[found.dataset]
+            require_filters(data, path, hdf5_plugin_path)
+            super().__init__(
+                sampling_frequency=found.sampling_rate_hz,
+                channel_ids=list(found.channel_ids),
+                dtype=data.dtype,
+            )
+            self.add_recording_segment(RowsSegment(data, found.rows, found.sampling_rate_hz, path))
+        self.set_channel_gains(found.gains_to_uv)
+        self.set_channel_offsets(found.offsets_to_uv)
+        self.set_property("electrode_label", np.array(found.labels))
+        if found.positions_um is not None:
+            self.set_probe(_make_probe(found.positions_um))
+        note_frame_gaps(self, found.frame_gaps)
+        self._kwargs = {
+            "file_path": str(path.absolute()),
+            "stream": stream,
+            "hdf5_plugin_path": hdf5_plugin_path,
+        }
+
+
+def _recordings(file: Any) -> dict[str, Any]:
+    root = file.get(_ROOT, {})
+    return {name: root[name] for name in root if name.startswith("Recording_")}
+
+
+def _streams(file: Any) -> dict[str, Any]:
+    """Return stream id -> group; streams of later recordings carry the recording's name."""
+    found = {}
+    for recording, group in _recordings(file).items():
+        prefix = "" if recording == "Recording_0" else f"{recording}/"
+        for name, stream in group.get("AnalogStream", {}).items():
+            found[f"{prefix}{name}"] = stream
+    return found
+
+
+def _is_electrodes(group: Any) -> bool:
+    kind = group.attrs.get("DataSubType", "Electrode")
+    text = kind.decode() if isinstance(kind, bytes) else str(kind)
+    return text.strip().lower() == "electrode"
+
+
+def _read_stream(file: Any, stream: str, path: Path) -> _Stream:
+    group = _streams(file)[stream]
+    data, table = group["ChannelData"], group["InfoChannel"][:]
+    missing = [name for name in _REQUIRED if name not in (table.dtype.names or ())]
+    if missing:
+        raise corrupt(path, "unreadable", f"InfoChannel lacks {', '.join(missing)}.")
+    if data.ndim != 2 or data.shape[0] != table.size:
+        raise corrupt(
+            path, "unreadable", f"{table.size} channels are listed, data of {data.shape} stored."
+        )
+    if data.shape[1] == 0:
+        raise corrupt(path, "empty", f"{stream} holds no samples.")
+    kept = np.array([_REFERENCE not in _text(label).lower() for label in _labels(table)])
+    rows = table["RowIndex"] if "RowIndex" in table.dtype.names else np.arange(table.size)
+    table, rows = table[kept], rows[kept].astype(np.int64)
+    _check_table(table, rows, data.shape[0], path)
+    tick_us = float(table["Tick"][0])
+    factor_uv = table["ConversionFactor"] * 10.0 ** (table["Exponent"].astype(np.float64) + 6)
+    labels = tuple(_text(label) for label in _labels(table))
+    return _Stream(
+        dataset=data.name,
+        rows=rows,
+        channel_ids=tuple(str(channel) for channel in table["ChannelID"]),
+        labels=labels,
+        sampling_rate_hz=1e6 / tick_us,
+        gains_to_uv=factor_uv,
+        offsets_to_uv=-table["ADZero"].astype(np.float64) * factor_uv,
+        positions_um=_positions_um(labels, _pitch_um(file)),
+        frame_gaps=_frame_gaps(group, data.shape[1], tick_us, path),
+    )
+
+
+def _check_table(table: Any, rows: NDArray[np.int64], n_rows: int, path: Path) -> None:
+    if table.size == 0:
+        raise corrupt(path, "empty", "the stream has no channel but references.")
+    require_unique_ids(table["ChannelID"], path)
+    if np.unique(rows).size != rows.size or rows.min() < 0 or rows.max() >= n_rows:
+        raise corrupt(path, "unreadable", "RowIndex does not fit the stored rows.")
+    units = sorted({_text(unit) for unit in table["Unit"]})
+    if units != ["V"]:
+        raise corrupt(path, "units", f"samples are in {', '.join(units)}, not in volts.")
+    if np.unique(table["Tick"]).size != 1 or not table["Tick"][0] > 0:
+        raise corrupt(path, "unreadable", "its channels do not share one sampling interval.")
+
+
+def _frame_gaps(
+    group: Any, n_samples: int, tick_us: float, path: Path
+) -> tuple[tuple[int, int], ...]:
+    """Return (frame, missing frames) at the joins of blocks (time in µs, first, last index)."""
+    if "ChannelDataTimeStamps" not in group:
+        return ()
+    blocks = group["ChannelDataTimeStamps"][:].reshape(-1, 3)
+    stated = int((blocks[:, 2] - blocks[:, 1] + 1).sum())
+    if stated != n_samples:
+        reason = "truncated" if stated > n_samples else "unreadable"
+        raise corrupt(path, reason, f"the header counts {stated} frames, {n_samples} are stored.")
+    ends_us = blocks[:-1, 0] + (blocks[:-1, 2] - blocks[:-1, 1] + 1) * tick_us
+    missing = np.rint((blocks[1:, 0] - ends_us) / tick_us).astype(np.int64)
+    return tuple(
+        (int(first), require_forward(int(count), int(first), path))
+        for first, count in zip(blocks[1:, 1], missing, strict=True)
+        if count
+    )
+
+
+def _labels(table: Any) -> Any:
+    return table["Label"] if "Label" in table.dtype.names else np.full(table.size, b"")
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _pitch_um(file: Any) -> float | None:
+    name = file[_ROOT].attrs.get("MeaName", file.attrs.get("MeaName", ""))
+    found = _PITCH.search(_text(name))
+    return float(found.group(1)) if found else None
+
+
+def _positions_um(labels: tuple[str, ...], pitch_um: float | None) -> NDArray[np.float64] | None:
+    places = [_place(label) for label in labels]
+    if pitch_um is None or None in places or len(set(places)) != len(places):
+        return None
+    return np.array(places, dtype=np.float64) * pitch_um
+
+
+def _place(label: str) -> tuple[int, int] | None:
+    """Return (column, row) of a label such as "47" or "G12", counted from 0."""
+    if re.fullmatch(r"[1-9][1-9]", label):
+        return int(label[0]) - 1, int(label[1]) - 1
+    lettered = re.fullmatch(rf"([{_COLUMN_LETTERS}])([1-9]\d?)", label.upper())
+    if lettered:
+        return _COLUMN_LETTERS.index(lettered.group(1)), int(lettered.group(2)) - 1
+    return None
+
+
+def _make_probe(positions_um: NDArray[np.float64]) -> Probe:
+    probe = Probe(ndim=2, si_units="um", manufacturer="Multi Channel Systems")
+    probe.set_contacts(positions=positions_um, shapes="circle", shape_params={"radius": 15.0})
+    probe.set_device_channel_indices(np.arange(len(positions_um)))
+    return probe
+
+
+FAMILY = FormatFamily(FORMAT, "Multi Channel Systems .h5", recognises, describe, open_stream)
