@@ -1,4 +1,4 @@
-"""Writers of small Intan recordings (RHD 2.0 and RHS 3.0), bit for bit as the software's manual says.
+"""Writers of small Intan recordings (RHD 2.0 and RHS 3.0), bit for bit as the manual says.
 
 Each has, besides the amplifier, one ADC and one digital channel; RHD also one auxiliary input, RHS
 also DC and stimulation data.

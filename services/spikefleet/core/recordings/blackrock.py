@@ -1,0 +1,301 @@
+"""Blackrock ``.ns1`` to ``.ns6`` files of specification 2.2, 2.3 and 3.0.
+
+A stream is one continuous block of a 30 kHz file ("ns5", or "ns5/block1" where the recorder paused
+or resynchronised); slower files and analog inputs are named but refused. Specification 2.1 is
+refused because its files do not hold their own gain. Header types are neo's; samples are mapped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from neo.rawio.blackrockrawio import (
+    NSX_BASIC_HEADER_TYPES,
+    NSX_DATA_HEADER_TYPES,
+    NSX_EXT_HEADER_TYPES,
+)
+from numpy.typing import NDArray
+from spikeinterface.core import BaseRecording
+
+from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.recordings.description import (
+    FormatFamily,
+    RecordingDescription,
+    StreamDescription,
+)
+from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.frame_gaps import note_frame_gaps, require_unique_ids
+from spikefleet.core.recordings.probe_sidecar import place_channels
+from spikefleet.core.recordings.record_files import RecordFilesRecording, RecordLayout, map_field
+
+FORMAT = "blackrock"
+_MAGIC = (b"NEURALCD", b"BRSMPGRP", b"NEURALSG")
+_CLOCK_HZ = 30_000
+_SAMPLE_BYTES = 2
+_NANOSECONDS = 1_000_000_000
+_STAMPS_AT_ONCE = 1 << 20
+_UV_PER_UNIT = {"uv": 1.0, "mv": 1e3, "v": 1e6}
+
+
+@dataclass(frozen=True)
+class _File:
+    """One ``.nsX`` header."""
+
+    path: Path
+    spec: str
+    header_bytes: int
+    sampling_rate_hz: float
+    stamps_per_s: int
+    channels: NDArray[Any]
+
+    @property
+    def stream(self) -> str:
+        return self.path.suffix[1:].lower()
+
+    @property
+    def neural(self) -> NDArray[np.int64]:
+        """Columns measured in µV; analog inputs are in mV."""
+        return np.flatnonzero([_text(unit).lower() == "uv" for unit in self.channels["units"]])
+
+    @property
+    def sortable(self) -> bool:
+        return self.sampling_rate_hz == _CLOCK_HZ and self.neural.size > 0
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Where one uninterrupted stretch lies in its file."""
+
+    first_byte: int
+    n_frames: int
+    stamped_packets: bool = False
+
+
+def recognises(path: Path) -> bool:
+    """Say whether ``path`` is an ``.nsX`` file, or a folder holding the files of one recording."""
+    return bool(_nsx_files(path))
+
+
+def describe(path: Path) -> RecordingDescription:
+    """List the blocks of the 30 kHz files; their lengths are checked against the bytes."""
+    files = _read_files(path)
+    streams = [
+        StreamDescription(
+            name,
+            int(file.neural.size),
+            file.sampling_rate_hz,
+            block.n_frames / file.sampling_rate_hz,
+            "int16",
+        )
+        for name, file, block in _streams(files)
+    ]
+    others = [file.stream for file in files if not file.sortable]
+    others += [
+        f"{file.stream}/analog"
+        for file in files
+        if file.sortable and file.neural.size < len(file.channels)
+    ]
+    if not streams:
+        raise corrupt(path, "empty", "no 30 kHz file with electrode channels is here.")
+    return RecordingDescription(FORMAT, tuple(streams), tuple(others))
+
+
+def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:
+    """Open the electrode channels of one block, named by their electrode numbers.
+
+    Raises:
+        InvalidConfigurationError: the stream is a slow file or the analog inputs.
+        InputCorruptError: bytes and header disagree.
+    """
+    del hdf5_plugin_path
+    for name, file, block in _streams(_read_files(path)):
+        if name == stream:
+            return _open_block(file, block)
+    raise InvalidConfigurationError(
+        f"Stream {stream!r} is sampled too slowly or holds analog inputs; name a 30 kHz stream.",
+        field="streams",
+        value=stream,
+    )
+
+
+def _open_block(file: _File, block: _Block) -> BaseRecording:
+    names = [str(number) for number in file.channels["electrode_id"]]
+    require_unique_ids(names, file.path)
+    layout = _layout(file, block)
+    with reading(file.path):
+        recording = RecordFilesRecording([str(file.path)], layout, file.sampling_rate_hz, names)
+        gains, offsets = _scale(file.channels)
+        recording.set_channel_gains(gains)
+        recording.set_channel_offsets(offsets)
+        labels = [_text(label) for label in file.channels["electrode_label"]]
+        recording.set_property("channel_name", labels)
+        if not np.isfinite(gains).all() or not (gains > 0).all():
+            raise corrupt(file.path, "unreadable", "its header gives channels without a gain.")
+        if file.neural.size < len(names):
+            recording = recording.select_channels([names[column] for column in file.neural])
+    gaps = _find_packet_gaps(file, layout) if block.stamped_packets else []
+    note_frame_gaps(recording, gaps)
+    return place_channels(recording, file.path)
+
+
+def _nsx_files(path: Path) -> list[Path]:
+    """Return the ``.nsX`` file, or those of a folder when they all have one stem."""
+    candidates = sorted(path.glob("*.[nN][sS][1-6]")) if path.is_dir() else [path]
+    found = [file for file in candidates if _magic(file) in _MAGIC]
+    return found if len({file.stem for file in found}) == 1 else []
+
+
+def _magic(file: Path) -> bytes:
+    with file.open("rb") as content:
+        return content.read(8)
+
+
+def _read_files(path: Path) -> list[_File]:
+    return [_read_file(file) for file in _nsx_files(path)]
+
+
+def _read_file(path: Path) -> _File:
+    if _magic(path) == b"NEURALSG":
+        raise corrupt(
+            path,
+            "unsupported_version",
+            "specification 2.1 does not store its gain; convert it to 2.3 with the vendor's tool.",
+        )
+    with reading(path):
+        major, minor = np.fromfile(path, dtype="u1", count=2, offset=8)
+        spec = f"{major}.{minor}"
+        if spec not in NSX_BASIC_HEADER_TYPES or spec == "2.1":
+            raise corrupt(path, "unsupported_version", f"specification {spec} is not known here.")
+        basic_type = np.dtype(NSX_BASIC_HEADER_TYPES[spec])
+        basic = np.fromfile(path, dtype=basic_type, count=1)[0]
+        n_channels = int(basic["channel_count"])
+        channels = np.fromfile(
+            path, dtype=NSX_EXT_HEADER_TYPES[spec], count=n_channels, offset=basic_type.itemsize
+        )
+        if len(channels) < n_channels:
+            raise corrupt(path, "truncated", "it ends inside its header.")
+        return _File(
+            path=path,
+            spec=spec,
+            header_bytes=int(basic["bytes_in_headers"]),
+            sampling_rate_hz=_CLOCK_HZ / int(basic["period"]),
+            stamps_per_s=int(basic["timestamp_resolution"]),
+            channels=channels,
+        )
+
+
+def _streams(files: list[_File]) -> list[tuple[str, _File, _Block]]:
+    found: list[tuple[str, _File, _Block]] = []
+    for file in files:
+        if not file.sortable:
+            continue
+        blocks = _read_blocks(file)
+        for number, block in enumerate(blocks):
+            name = file.stream if len(blocks) == 1 else f"{file.stream}/block{number}"
+            found.append((name, file, block))
+    return found
+
+
+def _read_blocks(file: _File) -> list[_Block]:
+    """Return the blocks that hold samples, in file order.
+
+    Raises:
+        InputCorruptError: ``truncated`` when a block is longer than the file, ``empty``.
+    """
+    size_bytes = file.path.stat().st_size
+    packets = _read_packets(file, size_bytes)
+    if packets is not None:
+        return [packets]
+    header = np.dtype(NSX_DATA_HEADER_TYPES[file.spec])
+    frame_bytes = len(file.channels) * _SAMPLE_BYTES
+    blocks: list[_Block] = []
+    at_byte = file.header_bytes
+    while at_byte < size_bytes:
+        if at_byte + header.itemsize > size_bytes:
+            raise corrupt(file.path, "truncated", f"it ends inside block {len(blocks)}'s header.")
+        with reading(file.path):
+            entry = np.fromfile(file.path, dtype=header, count=1, offset=at_byte)[0]
+        if entry["header_flag"] != 1:
+            raise corrupt(file.path, "unreadable", f"no block of data starts at byte {at_byte}.")
+        n_frames = int(entry["nb_data_points"])
+        first_byte = at_byte + header.itemsize
+        at_byte = first_byte + n_frames * frame_bytes
+        if at_byte > size_bytes:
+            raise corrupt(
+                file.path,
+                "truncated",
+                f"block {len(blocks)} has {n_frames} frames, the file only "
+                f"{(size_bytes - first_byte) // frame_bytes} of them.",
+            )
+        if n_frames:
+            blocks.append(_Block(first_byte, n_frames))
+    if not blocks:
+        raise corrupt(file.path, "empty", "it holds no samples.")
+    return blocks
+
+
+def _read_packets(file: _File, size_bytes: int) -> _Block | None:
+    """Return the whole file as one block when every frame has a time stamp of its own (PTP)."""
+    if file.spec != "3.0" or file.stamps_per_s != _NANOSECONDS or size_bytes <= file.header_bytes:
+        return None
+    packet = np.dtype(NSX_DATA_HEADER_TYPES["3.0-ptp"](len(file.channels)))
+    with reading(file.path):
+        first = np.fromfile(file.path, dtype=packet, count=1, offset=file.header_bytes)
+    if len(first) == 0 or first[0]["num_data_points"] != 1:
+        return None
+    n_frames, rest = divmod(size_bytes - file.header_bytes, packet.itemsize)
+    if rest:
+        raise corrupt(file.path, "truncated", "it ends inside a frame.")
+    return _Block(file.header_bytes, n_frames, stamped_packets=True)
+
+
+def _layout(file: _File, block: _Block) -> RecordLayout:
+    n_channels = len(file.channels)
+    packet = np.dtype(NSX_DATA_HEADER_TYPES["3.0-ptp"](n_channels))
+    return RecordLayout(
+        header_bytes=block.first_byte,
+        record_bytes=packet.itemsize if block.stamped_packets else n_channels * _SAMPLE_BYTES,
+        samples_at_bytes=packet.itemsize - n_channels * _SAMPLE_BYTES
+        if block.stamped_packets
+        else 0,
+        n_records=block.n_frames,
+        frames_per_record=1,
+        channels_per_file=n_channels,
+        dtype="<i2",
+    )
+
+
+def _find_packet_gaps(file: _File, layout: RecordLayout) -> list[list[int]]:
+    """Return where nanosecond stamps leave out frames; read in pieces."""
+    stamps = map_field(file.path, layout, dtype="<u8", at_bytes=1)
+    per_frame = file.stamps_per_s / file.sampling_rate_hz
+    gaps: list[list[int]] = []
+    for start in range(0, len(stamps) - 1, _STAMPS_AT_ONCE):
+        piece = stamps[start : start + _STAMPS_AT_ONCE + 1].astype(np.int64)
+        missing = np.rint(np.diff(piece) / per_frame).astype(np.int64) - 1
+        if (missing < 0).any():
+            frame = start + int(np.argmax(missing < 0)) + 1
+            raise corrupt(file.path, "clock", f"its clock runs backwards at frame {frame}.")
+        places = np.flatnonzero(missing)
+        gaps += [[start + int(place) + 1, int(missing[place])] for place in places]
+    return gaps
+
+
+def _scale(channels: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return gains and offsets to µV from the analog and digital ranges."""
+    low, high = channels["min_digital_val"].astype(float), channels["max_digital_val"].astype(float)
+    bottom, top = channels["min_analog_val"].astype(float), channels["max_analog_val"].astype(float)
+    per_unit = np.array([_UV_PER_UNIT.get(_text(unit).lower(), 1.0) for unit in channels["units"]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gains = (top - bottom) / (high - low)
+    return gains * per_unit, (bottom - low * gains) * per_unit
+
+
+def _text(value: bytes) -> str:
+    return value.partition(b"\x00")[0].decode("latin-1").strip()
+
+
+FAMILY = FormatFamily(FORMAT, "Blackrock .ns1-.ns6", recognises, describe, open_stream)
