@@ -19,6 +19,7 @@ from spikefleet.cli.printing import (
     attempts_table,
     decisions_table,
     failure_lines,
+    findings_lines,
     runs_table,
     state_text,
     table,
@@ -77,6 +78,7 @@ def status(run_id: str, address: str | None, output: str) -> None:
     lines = [head, *([Text(counts)] if counts else [])]
     if run.failure is not None:
         lines.append(failure_lines(run.failure))
+    lines += findings_lines(run)
     tables = [attempts_table(view.attempts), decisions_table(events)]
     shown = [made for made in tables if made.row_count]
     document = {**view.to_json(), "events": [event_json(event) for event in events]}

@@ -21,6 +21,7 @@ from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
 
 WIDTH_WITHOUT_TERMINAL = 120
+_NARROW, _WIDE = 100, 140  # terminal columns
 
 STATE_STYLES = {
     RunState.QUEUED: "dim",
@@ -126,7 +127,8 @@ def progress_text(run: Run) -> str:
     if run.is_terminal:
         units = run.result.get("n_units_curated", run.result.get("n_units_sorted"))
         return "" if units is None else f"{int(units)} units"
-    fraction = run.progress.get("fraction")
+    # Between two attempts the last one's progress means nothing.
+    fraction = run.progress.get("fraction") if run.state is RunState.RUNNING else None
     percent = "" if fraction is None else f" {float(fraction):.0%}"
     return f"{run.stage}{percent}"
 
@@ -144,20 +146,43 @@ def table(*columns: str, title: str = "") -> Table:
     return made
 
 
-def runs_table(runs: Iterable[RunView]) -> Table:
-    """Runs, one a line."""
-    made = table("run", "recording", "stream", "sorter", "state", "progress", "updated")
+def runs_table(runs: Iterable[RunView], width: int | None = None) -> Table:
+    """Runs, one a line; a narrower terminal gets fewer columns rather than broken words.
+
+    ``width`` is the terminal's when not given.
+    """
+    room = width or console().width
+    columns = ["run", "recording", "sorter", "state", "progress", "updated"]
+    if room < _NARROW:
+        columns = ["run", "recording", "state", "progress"]
+    elif room >= _WIDE:
+        columns.insert(2, "stream")
+    made = table(*columns)
+    for column in made.columns:
+        column.no_wrap = column.header not in ("recording", "stream")
     for run in (view.run for view in runs):
-        made.add_row(
-            run.run_id,
-            run.recording_name,
-            run.stream or "–",
-            run.backend,
-            state_text(run),
-            progress_text(run),
-            age_text(run.updated_at),
-        )
+        name = run.recording_name.rpartition("/")[2]
+        cells: dict[str, str | Text] = {
+            "run": run.run_id,
+            "recording": run.recording_name if "stream" in columns else f"{name} {run.stream}",
+            "stream": run.stream or "–",
+            "sorter": run.backend,
+            "state": state_text(run),
+            "progress": progress_text(run),
+            "updated": age_text(run.updated_at),
+        }
+        made.add_row(*(cells[column] for column in columns))
     return made
+
+
+def findings_lines(run: Run) -> list[Text]:
+    """What preflight noticed without ending the run, a line each."""
+    found = run.result.get("preflight", {}).get("findings") or ()
+    return [
+        Text(f"Noticed: {finding['message']} {finding['remediation']}", style="yellow")
+        for finding in found
+        if finding.get("level") == "warn"
+    ]
 
 
 def attempts_table(attempts: Sequence[Attempt]) -> Table:

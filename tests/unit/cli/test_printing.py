@@ -14,6 +14,7 @@ from spikefleet.cli.printing import (
     decisions_table,
     duration_text,
     failure_lines,
+    findings_lines,
     runs_table,
     state_text,
     with_next_step,
@@ -129,3 +130,25 @@ def test_a_sentence_that_ends_with_the_next_step_does_not_get_it_twice() -> None
     step = "Check the path and the mount, then submit again."
     assert with_next_step(f"Nothing was found. {step}", step).plain == f"Nothing was found. {step}"
     assert with_next_step("Nothing was found.", step).plain.endswith(f"\nNext: {step}")
+
+
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_no_word_of_a_state_is_broken_on_any_terminal(width: int) -> None:
+    run = make_view(
+        recording_name="default/plate/a-long-name-of-a-culture.raw.h5",
+        backend="spykingcircus2",
+        state=RunState.SKIPPED,
+        status=RunStatus.UNSORTABLE,
+    )
+    screen = Console(width=width, markup=False)
+    with screen.capture() as capture:
+        screen.print(runs_table([run], width))
+    assert "skipped (unsortable)" in capture.get()
+    assert "well000" in capture.get()
+    assert max(len(line.rstrip()) for line in capture.get().splitlines()) <= width
+
+
+def test_what_preflight_noticed_is_told_with_its_remedy() -> None:
+    finding = {"level": "warn", "message": "Short.", "remediation": "Record longer."}
+    run = make_run(result={"preflight": {"findings": [finding]}})
+    assert [line.plain for line in findings_lines(run)] == ["Noticed: Short. Record longer."]
