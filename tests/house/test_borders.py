@@ -12,6 +12,7 @@ READ_THE_ENVIRONMENT = {"deploy/settings.py"}
 SWITCHBOARDS = {
     "__init__.py": "the notebook's verbs start a service; `import spikefleet` stays light",
     "core/backends/base.py": "imports the one sorter that was asked for",
+    "cli/archive.py": "reads and writes recordings; the other commands need no numpy",
     "cli/demo.py": "starts an embedded service, with the whole science stack",
     "cli/inspect.py": "opens recordings; the other commands need no numpy",
     "cli/serve.py": "starts an embedded service",

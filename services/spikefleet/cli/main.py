@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from spikefleet.cli.archive import archive, verify
 from spikefleet.cli.demo import demo
 from spikefleet.cli.doctor import doctor
 from spikefleet.cli.inspect import inspect, simulate
@@ -131,7 +132,19 @@ def cli() -> None:
     """
 
 
-for _command in (serve, submit, *COMMANDS, fetch, report, inspect, simulate, doctor, demo):
+for _command in (
+    serve,
+    submit,
+    *COMMANDS,
+    fetch,
+    report,
+    inspect,
+    simulate,
+    doctor,
+    demo,
+    archive,
+    verify,
+):
     cli.add_command(_command)
 
 

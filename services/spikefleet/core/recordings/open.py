@@ -24,6 +24,7 @@ from spikefleet.core.recordings import (
     spikeglx,
     spikeinterface_folder,
 )
+from spikefleet.core.recordings.archive import reading as archive_reading
 from spikefleet.core.recordings.description import (
     FormatFamily,
     RecordingDescription,
@@ -52,6 +53,7 @@ FAMILIES: tuple[FormatFamily, ...] = (
     biocam.FAMILY,
     mcs.FAMILY,
     raw_binary.FAMILY,
+    archive_reading.FAMILY,
 )
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".nwb", ".brw")
 
@@ -97,6 +99,9 @@ def _find_family(path: Path) -> tuple[FormatFamily, Path]:
         raise InputMissingError(
             f"There is no file or folder at {path}. Check the path and the mount.", path=str(path)
         )
+    path = archive_reading.kept_entry(path) or path
+    if archive_reading.recognises(path):
+        return archive_reading.FAMILY, path  # what it keeps inside must not be a second candidate
     found: list[tuple[FormatFamily, Path]] = []
     for candidate in [path, *_containers(path)]:
         found.extend(_recognise(candidate, required=not found))

@@ -1,0 +1,199 @@
+"""``archive.json``: what an archive holds, and the digests that prove it.
+
+Written last: a folder without it is no archive. It carries a digest of itself, so that a changed
+gain in it is noticed as surely as a changed sample. Plain data; touches no signal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from spikefleet.core.failures.errors import InputMissingError
+from spikefleet.core.recordings.description import RecordingDescription, StreamDescription
+from spikefleet.core.recordings.edge import corrupt
+from spikefleet.core.submissions import ManifestFile, digest_document
+
+NAME = "archive.json"
+FORMAT = "spikefleet-archive"
+VERSION = 1
+# Folders of an archive: encoded streams, and files kept byte for byte.
+STREAMS = "streams"
+FILES = "files"
+TRACES = "traces_seg0"
+LEFTOVER = "leftover_seg0"
+
+
+@dataclass(frozen=True)
+class ArchivedArray:
+    """A samples x channels array in chunks, each chunk stored channel by channel.
+
+    ``samples_sha256`` is over all samples in order of time (frame by frame, little endian): what
+    ``sha256sum`` says of the same samples in a flat file. The last chunk of a row or column is
+    padded to full size; the padding is not part of the digest.
+    """
+
+    path: str
+    n_frames: int
+    n_channels: int
+    dtype: str
+    chunk_frames: int
+    chunk_channels: int
+    codec: Mapping[str, Any]
+    samples_sha256: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the samples, uncompressed."""
+        return self.n_frames * self.n_channels * int(self.dtype[2:])
+
+
+@dataclass(frozen=True)
+class ArchivedStream:
+    """One sortable stream: its array and everything a sorter must know about it.
+
+    ``leftover`` holds the columns of the source file that are no channels (synchronisation lines):
+    with ``traces`` they make up every byte of ``source``.
+    """
+
+    stream: str
+    folder: str
+    source: str
+    sampling_rate_hz: float
+    channel_ids: tuple[str, ...]
+    gains_to_uv: tuple[float, ...]
+    offsets_to_uv: tuple[float, ...]
+    probe: Mapping[str, Any]
+    traces: ArchivedArray
+    leftover: ArchivedArray | None = None
+
+    @property
+    def arrays(self) -> tuple[ArchivedArray, ...]:
+        """The traces and, where there is one, the leftover."""
+        return (self.traces,) if self.leftover is None else (self.traces, self.leftover)
+
+
+@dataclass(frozen=True)
+class ArchiveManifest:
+    """Everything an archive promises.
+
+    ``entry`` is the file to open of a recording kept as it is ("" for the folder); ``streams`` is
+    empty then. ``sources`` are the recording's files as they were, ``objects`` what is stored.
+    """
+
+    entry: str
+    description: RecordingDescription
+    sources: tuple[ManifestFile, ...]
+    folders: tuple[str, ...]
+    streams: tuple[ArchivedStream, ...]
+    objects: tuple[ManifestFile, ...]
+    written_by: Mapping[str, str]
+
+    @property
+    def kept(self) -> bool:
+        """True when the source files were copied whole instead of being encoded."""
+        return not self.streams
+
+    @property
+    def source_bytes(self) -> int:
+        """Bytes of the recording before."""
+        return sum(file.size_bytes for file in self.sources)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of everything stored, the manifest apart."""
+        return sum(file.size_bytes for file in self.objects)
+
+    @property
+    def ratio(self) -> float:
+        """How many times smaller the archive is than its source."""
+        return self.source_bytes / max(self.stored_bytes, 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary with its digest; ``from_json`` reads it back."""
+        document = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        # Through text once, so that tuples and NumPy-free numbers digest as they will be read.
+        document = json.loads(json.dumps(document))
+        return {**document, "digest": digest_document(document)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> ArchiveManifest:
+        """Read what ``to_json`` wrote. Raises LookupError, TypeError or ValueError otherwise."""
+        description = document["description"]
+        return cls(
+            entry=document["entry"],
+            description=RecordingDescription(
+                description["format"],
+                tuple(StreamDescription(**entry) for entry in description["streams"]),
+                tuple(description["other_streams"]),
+            ),
+            sources=tuple(ManifestFile(**entry) for entry in document["sources"]),
+            folders=tuple(document["folders"]),
+            streams=tuple(_stream(entry) for entry in document["streams"]),
+            objects=tuple(ManifestFile(**entry) for entry in document["objects"]),
+            written_by=document["written_by"],
+        )
+
+
+def is_archive(path: Path) -> bool:
+    """Say whether a folder holds an archive, by its manifest's first words."""
+    file = path / NAME
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return FORMAT.encode() in opened.read(256)
+
+
+def read_manifest(path: Path) -> ArchiveManifest:
+    """Return ``load_manifest``'s answer, remembered until the file changes."""
+    file = path / NAME
+    found = file.stat() if file.is_file() else None
+    return _remembered(path, found.st_size if found else 0, found.st_mtime_ns if found else 0)
+
+
+@lru_cache(maxsize=4)
+def _remembered(path: Path, size_bytes: int, changed_ns: int) -> ArchiveManifest:
+    del size_bytes, changed_ns
+    return load_manifest(path)
+
+
+def load_manifest(path: Path) -> ArchiveManifest:
+    """Read an archive's manifest and check it against its own digest.
+
+    Raises:
+        InputMissingError: there is none: the archive was never finished, or this is no archive.
+        InputCorruptError: it has been changed or damaged (``digest_mismatch``, ``unreadable``).
+    """
+    file = path / NAME
+    if not file.is_file():
+        raise InputMissingError(
+            f"{path} has no {NAME}: it is no finished archive. Archive the recording again.",
+            path=str(file),
+        )
+    try:
+        document = json.loads(file.read_bytes())
+        claimed = document.pop("digest")
+        if document["format"] != FORMAT or document["version"] != VERSION:
+            raise corrupt(
+                file, "unknown_format", f"archive version {document['version']} is not known here."
+            )
+        if digest_document(document) != claimed:
+            raise corrupt(file, "digest_mismatch", "it does not match its own digest.")
+        return ArchiveManifest.from_json(document)
+    except (LookupError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise corrupt(
+            file, "unreadable", f"it cannot be read ({type(error).__name__}: {str(error)[:200]})."
+        ) from error
+
+
+def _stream(document: Mapping[str, Any]) -> ArchivedStream:
+    values = dict(document)
+    for name in ("channel_ids", "gains_to_uv", "offsets_to_uv"):
+        values[name] = tuple(values[name])
+    values["traces"] = ArchivedArray(**values["traces"])
+    values["leftover"] = ArchivedArray(**values["leftover"]) if values["leftover"] else None
+    return ArchivedStream(**values)

@@ -1,0 +1,53 @@
+"""archive and verify on the command line: what is said, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from tests.support.archives import neural_like, save_folder
+
+from spikefleet.cli.main import cli
+
+
+def _run(*arguments):
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def recording(tmp_path):
+    return save_folder(neural_like(2_000, 3), tmp_path / "rec")
+
+
+def test_an_archive_is_written_verified_and_inspected(recording, tmp_path):
+    done = _run("archive", recording, tmp_path / "out", "--output", "json")
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["ratio"] > 1
+    assert document["streams"]["traces"]["codec"]["id"] == "pcodec"
+    verified = _run("verify", tmp_path / "out", "--output", "json")
+    assert verified.exit_code == 0
+    assert json.loads(verified.stdout)["whole"] is True
+    assert "archive" in _run("inspect", tmp_path / "out").stdout
+
+
+def test_people_read_a_sentence(recording, tmp_path):
+    assert "ratio" in _run("archive", recording, tmp_path / "out").stdout
+    assert "is whole" in _run("verify", tmp_path / "out").stdout
+
+
+def test_a_damaged_archive_ends_in_exit_code_1_and_names_the_object(recording, tmp_path):
+    _run("archive", recording, tmp_path / "out")
+    (tmp_path / "out/streams/0/traces_seg0/1.0").unlink()
+    done = _run("verify", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "traces_seg0/1.0" in done.stdout
+    assert "Do not delete the source" in done.stdout
+
+
+def test_an_existing_target_is_refused(recording, tmp_path):
+    (tmp_path / "out").mkdir()
+    done = _run("archive", recording, tmp_path / "out")
+    assert done.exit_code == 1
+    assert "already there" in done.stderr

@@ -1,0 +1,63 @@
+"""The manifest reads back what was written and notices any change to itself."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.support.archives import archive_folder, neural_like, save_folder
+
+from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
+from spikefleet.core.recordings.archive.manifest import (
+    NAME,
+    ArchiveManifest,
+    is_archive,
+    read_manifest,
+)
+
+
+@pytest.fixture
+def archive(tmp_path):
+    out = tmp_path / "archive"
+    archive_folder(save_folder(neural_like(300, 2), tmp_path / "rec"), out)
+    return out
+
+
+def test_a_manifest_reads_back_as_it_was_written(archive):
+    manifest = read_manifest(archive)
+    assert ArchiveManifest.from_json(manifest.to_json()) == manifest
+    assert not manifest.kept
+    assert manifest.source_bytes > 1200
+    assert manifest.ratio == manifest.source_bytes / manifest.stored_bytes
+
+
+@pytest.mark.parametrize("field", ["gains_to_uv", "channel_ids", "sampling_rate_hz"])
+def test_a_changed_value_is_noticed(archive, field):
+    document = json.loads((archive / NAME).read_text())
+    value = document["streams"][0][field]
+    document["streams"][0][field] = value[::-1] if isinstance(value, list) else value * 2
+    (archive / NAME).write_text(json.dumps(document))
+    with pytest.raises(InputCorruptError, match="own digest") as caught:
+        read_manifest(archive)
+    assert caught.value.evidence["reason"] == "digest_mismatch"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"digest": "x"}', "\x80"])
+def test_a_manifest_that_is_not_one_is_unreadable(archive, text):
+    (archive / NAME).write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputCorruptError) as caught:
+        read_manifest(archive)
+    assert caught.value.evidence["reason"] == "unreadable"
+
+
+def test_a_later_version_is_refused_by_its_number(archive):
+    document = json.loads((archive / NAME).read_text()) | {"version": 99}
+    (archive / NAME).write_text(json.dumps(document))
+    with pytest.raises(InputCorruptError, match="99"):
+        read_manifest(archive)
+
+
+def test_a_folder_without_a_manifest_is_no_archive(tmp_path):
+    assert not is_archive(tmp_path)
+    with pytest.raises(InputMissingError, match="no finished archive"):
+        read_manifest(tmp_path)
