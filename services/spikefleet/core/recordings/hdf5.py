@@ -41,7 +41,13 @@ def open_hdf5(path: Path) -> Any:
     with reading(path):
         if path.stat().st_size == 0:
             raise corrupt(path, "empty", "the file has no bytes.")
-        return h5py.File(path, mode="r", locking=False)
+        try:
+            return h5py.File(path, mode="r", locking=False)
+        except OSError as error:
+            if "locking flag" not in str(error):
+                raise
+        # A foreign reader in this process holds the file open with locking; HDF5 wants the same.
+        return h5py.File(path, mode="r")
 
 
 def add_plugin_path(hdf5_plugin_path: str | None) -> None:
