@@ -7,7 +7,6 @@ itself reads missing chunks as zeros.
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from spikefleet.core.recordings.description import (
     StreamDescription,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.zarr_chunks import require_all_chunks
 
 FORMAT = "spikeinterface"
 STREAM = "traces"
@@ -52,7 +52,8 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
     del stream, hdf5_plugin_path
     with reading(path):
         if _is_zarr(path):
-            _check_chunks(path)
+            for array in sorted(path.glob("traces_seg*")):
+                require_all_chunks(array, path)
             return read_zarr(path)
         _check_raw_files(path)
         return BinaryFolderRecording(path)
@@ -76,29 +77,6 @@ def _check_raw_files(path: Path) -> None:
                 raw,
                 "truncated",
                 f"{size_bytes} bytes do not make whole frames of {frame_bytes} bytes.",
-            )
-
-
-def _check_chunks(path: Path) -> None:
-    for array in sorted(path.glob("traces_seg*")):
-        header = json.loads((array / ".zarray").read_text())
-        if 0 in header["shape"]:
-            raise corrupt(path, "empty", "the array has no samples.")
-        separator = header.get("dimension_separator", ".")
-        counts = [
-            math.ceil(size / chunk)
-            for size, chunk in zip(header["shape"], header["chunks"], strict=True)
-        ]
-        missing = [
-            index
-            for index in np.ndindex(*counts)
-            if not (array / separator.join(map(str, index))).is_file()
-        ]
-        if missing:
-            raise corrupt(
-                path,
-                "truncated",
-                f"{len(missing)} of {math.prod(counts)} chunks of {array.name} are missing.",
             )
 
 
