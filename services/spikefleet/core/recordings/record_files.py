@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from spikeinterface.core import BaseRecording, BaseRecordingSegment
 
-from spikefleet.core.recordings.edge import reading
+from spikefleet.core.recordings.edge import corrupt, reading
 
 
 @dataclass(frozen=True)
 class RecordLayout:
     """Where samples lie in a file: ``n_records`` records, each channels x frames of ``dtype``.
 
-    ``short_records`` lists ``(record, valid frames)`` of records that are not full.
+    ``short_records`` lists ``(record, valid frames)`` of records that are not full. ``inverted``
+    samples were stored with their sign turned round, and are turned back.
     """
 
     header_bytes: int
@@ -33,6 +34,7 @@ class RecordLayout:
     channels_per_file: int
     dtype: str
     short_records: tuple[tuple[int, int], ...] = ()
+    inverted: bool = False
 
     @property
     def n_frames(self) -> int:
@@ -58,6 +60,43 @@ def map_field(
     )
     field: NDArray[Any] = mapped["field"]
     return field
+
+
+def count_records(paths: list[Path], header_bytes: int, record_bytes: int) -> int:
+    """Return the number of records that every one of the files holds.
+
+    Raises:
+        InputCorruptError: ``truncated``: a file ends inside a record, or has fewer than the others;
+            ``empty``: there are none.
+    """
+    sizes = [path.stat().st_size - header_bytes for path in paths]
+    if max(sizes) <= 0:
+        raise corrupt(paths[0], "empty", "it holds no samples.")
+    for path, size_bytes in zip(paths, sizes, strict=True):
+        if size_bytes % record_bytes or size_bytes != max(sizes):
+            raise corrupt(
+                path,
+                "truncated",
+                f"it has {size_bytes / record_bytes:.2f} records of samples where the recording "
+                f"has {max(sizes) // record_bytes}.",
+            )
+    return sizes[0] // record_bytes
+
+
+def require_one_clock(
+    paths: list[Path], layout: RecordLayout, *, dtype: str, at_bytes: int
+) -> NDArray[Any]:
+    """Return the records' time stamps; the files must begin and end at the same ones.
+
+    Raises:
+        InputCorruptError: ``misaligned``.
+    """
+    clock = map_field(paths[0], layout, dtype=dtype, at_bytes=at_bytes)
+    for path in paths[1:]:
+        other = map_field(path, layout, dtype=dtype, at_bytes=at_bytes)
+        if other[0] != clock[0] or other[-1] != clock[-1]:
+            raise corrupt(path, "misaligned", f"its time stamps are not those of {paths[0].name}.")
+    return clock
 
 
 class RecordFilesRecording(BaseRecording):  # type: ignore[misc]
@@ -123,7 +162,11 @@ class _RecordFilesSegment(BaseRecordingSegment):  # type: ignore[misc]
                 ]
                 traces = np.concatenate(columns, axis=1)
         skipped = start_frame - self._first_frame(first)
-        return traces[skipped : skipped + end_frame - start_frame].astype(native, copy=False)
+        traces = traces[skipped : skipped + end_frame - start_frame].astype(native, copy=False)
+        if self._layout.inverted:
+            # The lowest code has no counterpart; it is a rail, and stays one.
+            traces = np.negative(np.maximum(traces, -np.iinfo(native).max))
+        return traces
 
     def _records(self, start_frame: int, end_frame: int) -> tuple[int, int]:
         """Return the records (first, past the last) that hold these frames."""
