@@ -1,55 +1,87 @@
 """Preparing a recording for a sorter: windows, band-pass and one int16 copy on scratch.
 
-Microvolts are applied exactly once: the copy keeps integer codes with their gain, so whoever scales
-it gets µV and whoever does not gets codes. Integer sources of 16 bits keep their own least
-significant bit; others are coded at ``DEFAULT_LSB_UV``, or coarser where their range needs it.
-Values past int16 are clipped, never wrapped. What already fits is not copied.
+Decides what the copy holds and what it is called: a digest of the recording and of all that is done
+to it, so that the same preparation is made once. Microvolts are applied exactly once: the copy
+keeps integer codes with their gain, so whoever scales it gets µV and whoever does not gets codes.
+What already fits is not copied.
 """
 
 from __future__ import annotations
 
-import errno
-import gc
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from probeinterface import Probe, ProbeGroup
-from spikeinterface import preprocessing
-from spikeinterface.core import (
-    BaseRecording,
-    BaseRecordingSegment,
-    BinaryFolderRecording,
-    concatenate_recordings,
-)
+from spikeinterface.core import BaseRecording
 
 from spikefleet.core.config.recording import RecordingConfig
-from spikefleet.core.failures.errors import DiskExhaustionError, InvalidConfigurationError
-from spikefleet.core.recordings.windows import keep_frames, spread_frames
+from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.recordings.band_pass import (
+    Implementation,
+    choose_implementation,
+    design_band_pass,
+)
+from spikefleet.core.recordings.coding import DEFAULT_LSB_UV, choose_coding
+from spikefleet.core.recordings.prepared_copy import (
+    TIMELINE,
+    CopyPlan,
+    Progress,
+    Reference,
+    find_copy,
+    write_copy,
+)
+from spikefleet.core.recordings.timeline import FileSpan, Timeline
+from spikefleet.core.recordings.windows import keep_frames
 
-DEFAULT_LSB_UV = 0.195
-_INT16 = (-32768, 32767)
-_LOOK_WINDOWS, _LOOK_SAMPLES = 20, 2000
-# One artefact must not cost everything else its resolution: range is judged without the last 0.1 %.
-_RANGE_QUANTILE, _RANGE_HEADROOM = 0.999, 4.0
-_BLOCK_BYTES = 32 << 20
-_NYQUIST_SHARE = 0.98
+__all__ = [
+    "DEFAULT_LSB_UV",
+    "TIMELINE",
+    "PrepareOptions",
+    "Prepared",
+    "prepare",
+    "prepare_recording",
+]
 
-Progress = Callable[[float], None]
+# Part of every digest: raised when the same parameters would give other samples.
+_PREPARATION = 1
+_DIGEST_CHARACTERS = 16
 
 
 @dataclass(frozen=True)
-class _Coding:
-    """How samples become int16: ``code = sample * factor + shift``, and back by gain and offset."""
+class PrepareOptions:
+    """What may be said about a preparation beyond the configuration.
 
-    factor: NDArray[np.float64]
-    shift: NDArray[np.float64]
-    gain_to_uv: NDArray[np.float64]
-    offset_to_uv: NDArray[np.float64]
+    ``recording_digest`` names the content; without it, the files' paths, sizes and times do.
+    ``files`` are those a concatenated recording was made of: nothing is filtered across their ends.
+    ``implementation`` is chosen by the recording's size unless given.
+    """
+
+    n_jobs: int = 1
+    progress: Progress | None = None
+    recording_digest: str = ""
+    files: tuple[FileSpan, ...] = ()
+    reference: Reference = "none"
+    implementation: Implementation | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a sorter is given, and the map from its samples to the original ones.
+
+    ``folder`` is the copy's; None when the recording was fit as it was. ``implementation`` is what
+    filtered it, "none" when nothing did; ``reused`` says that the copy was found complete.
+    """
+
+    recording: BaseRecording
+    timeline: Timeline
+    folder: Path | None = None
+    implementation: str = "none"
+    reused: bool = False
+    digest: str = field(default="", repr=False)
 
 
 def prepare(
@@ -60,34 +92,117 @@ def prepare(
     n_jobs: int = 1,
     progress: Progress | None = None,
 ) -> BaseRecording:
-    """Return the recording a sorter is given: one segment, int16, gain and offset to µV.
+    """Return the recording a sorter is given. As ``prepare_recording``, for the recording alone."""
+    options = PrepareOptions(n_jobs=n_jobs, progress=progress)
+    return prepare_recording(recording, config, folder, options).recording
 
-    ``folder`` is created (replaced when there) as a SpikeInterface binary folder, unless the
-    recording is already int16 on disk in that form and nothing has to be done to its samples; then
-    it is returned uncopied. Memory is bounded by ``n_jobs`` blocks. ``progress`` gets the fraction
-    written; with several jobs only 1.0 at the end.
+
+def prepare_recording(
+    recording: BaseRecording,
+    config: RecordingConfig,
+    folder: Path,
+    options: PrepareOptions | None = None,
+) -> Prepared:
+    """Prepare a recording as one segment, int16, with gain and offset to µV.
+
+    The copy is ``folder/prepared-<digest>``, a SpikeInterface binary folder with its
+    ``timeline.json``; a complete one is found again instead of written. A recording that is already
+    int16 on disk in that form, and to whose samples nothing has to be done, is returned uncopied.
+    Memory is bounded by ``n_jobs`` blocks; ``progress`` gets the fraction written.
 
     Raises:
         InvalidConfigurationError: names the field that does not fit this recording.
         DiskExhaustionError: the copy does not fit on the disk.
+        InputCorruptError: samples cannot be read, or are no numbers.
     """
+    options = options or PrepareOptions()
     recording = _with_scaling(recording, config)
     recording = _with_flipped_map(recording, config.mea_y_max)
-    rate_hz = float(recording.sampling_frequency)
-    n_samples = int(recording.get_num_samples())
-    kept = keep_frames(config, n_samples, rate_hz)
-    filtered = config.freq_min is not None or config.freq_max is not None
-    if not filtered and kept == ((0, n_samples),) and _is_plain_int16(recording):
-        return recording
-    coding = _choose_coding(recording, filtered=filtered)
-    prepared = _band_passed(_as_float(recording), config) if filtered else _as_float(recording)
-    parts = [prepared.frame_slice(start_frame=start, end_frame=end) for start, end in kept]
-    prepared = parts[0] if len(parts) == 1 else concatenate_recordings(parts)
-    prepared = _coded(prepared, coding)
-    copy = _write(prepared, folder, n_jobs, progress)
-    if progress is not None:
-        progress(1.0)
-    return copy
+    rate_hz, n_samples = float(recording.sampling_frequency), int(recording.get_num_samples())
+    timeline = Timeline(
+        rate_hz,
+        options.files or (FileSpan("", n_samples),),
+        keep_frames(config, n_samples, rate_hz),
+    )
+    band_pass = design_band_pass(config, rate_hz)
+    is_left_alone = band_pass is None and options.reference == "none"
+    if is_left_alone and timeline.is_identity and _is_plain_int16(recording):
+        return Prepared(recording, timeline)
+    inputs = _describe_inputs(recording, options.recording_digest)
+    steps = _describe_steps(config, timeline, options.reference)
+    text = json.dumps([_PREPARATION, inputs, steps], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    place = folder / f"prepared-{digest}"
+    copy = find_copy(place, digest) if inputs["content"] else None
+    reused = copy is not None
+    implementation = options.implementation or choose_implementation(
+        timeline.n_samples * int(recording.get_num_channels())
+    )
+    if copy is None:
+        coding = choose_coding(recording, filtered=band_pass is not None)
+        plan = CopyPlan(recording, timeline, band_pass, options.reference, coding, implementation)
+        manifest = {
+            "digest": digest,
+            "inputs": inputs,
+            "steps": steps,
+            "filtered_by": implementation if band_pass else "none",
+        }
+        copy = write_copy(plan, place, manifest, options.n_jobs, options.progress)
+    if options.progress is not None:
+        options.progress(1.0)
+    filtered_by = implementation if band_pass else "none"
+    return Prepared(copy, timeline, place, filtered_by, reused, digest)
+
+
+def _describe_inputs(recording: BaseRecording, recording_digest: str) -> dict[str, Any]:
+    """Return what tells one input from another; ``content`` is empty for samples in memory."""
+    content: Any = recording_digest or [
+        [str(path), status.st_size, status.st_mtime_ns]
+        for path in _files_of(recording)
+        for status in (path.stat(),)
+    ]
+    return {
+        "content": content,
+        "n_samples": int(recording.get_num_samples()),
+        "sampling_rate_hz": float(recording.sampling_frequency),
+        "dtype": str(recording.get_dtype()),
+        "channels": [str(channel) for channel in recording.channel_ids],
+        "gain_to_uv": np.asarray(recording.get_channel_gains(), dtype=float).tolist(),
+        "offset_to_uv": np.asarray(recording.get_channel_offsets(), dtype=float).tolist(),
+        "locations_um": np.asarray(recording.get_channel_locations(), dtype=float).tolist()
+        if recording.has_probe()
+        else [],
+    }
+
+
+def _describe_steps(
+    config: RecordingConfig, timeline: Timeline, reference: Reference
+) -> dict[str, Any]:
+    return {
+        "kept": timeline.kept,
+        "files": [file.n_samples for file in timeline.files],
+        "band_hz": [config.freq_min, config.freq_max],
+        "reference": reference,
+    }
+
+
+def _files_of(recording: BaseRecording) -> list[Path]:
+    """Find the files a lazily read recording reads, in what it was made with."""
+    if not recording.check_serializability("json"):
+        return []
+    found: set[Path] = set()
+    waiting: list[Any] = [recording.to_dict(recursive=True)["kwargs"]]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, (list, tuple)):
+            waiting += value
+        elif isinstance(value, (str, Path)) and Path(value).is_absolute():
+            path = Path(value)
+            inside = path.rglob("*") if path.is_dir() else [path]
+            found.update(file for file in inside if file.is_file())
+    return sorted(found)
 
 
 def _with_scaling(recording: BaseRecording, config: RecordingConfig) -> BaseRecording:
@@ -95,7 +210,7 @@ def _with_scaling(recording: BaseRecording, config: RecordingConfig) -> BaseReco
     if config.gain_to_uv is None and config.offset_to_uv is None:
         return recording
     view = recording.select_channels(recording.channel_ids)
-    for field, value, setter in (
+    for name, value, setter in (
         ("gain_to_uv", config.gain_to_uv, view.set_channel_gains),
         ("offset_to_uv", config.offset_to_uv, view.set_channel_offsets),
     ):
@@ -104,10 +219,17 @@ def _with_scaling(recording: BaseRecording, config: RecordingConfig) -> BaseReco
         values = np.atleast_1d(np.asarray(value, dtype=np.float64))
         if values.size not in (1, view.get_num_channels()):
             raise InvalidConfigurationError(
-                f"recording.{field} has {values.size} values for {view.get_num_channels()} "
+                f"recording.{name} has {values.size} values for {view.get_num_channels()} "
                 "channels; give one, or one per channel.",
-                field=f"recording.{field}",
+                field=f"recording.{name}",
                 value=values.size,
+            )
+        if name == "gain_to_uv" and (values == 0.0).any():
+            raise InvalidConfigurationError(
+                "recording.gain_to_uv holds a 0, which would erase its channel. "
+                "Give the µV of one count.",
+                field="recording.gain_to_uv",
+                value=0.0,
             )
         setter(np.broadcast_to(values, view.get_num_channels()).copy())
     return view
@@ -117,6 +239,13 @@ def _with_flipped_map(recording: BaseRecording, mea_y_max: float | None) -> Base
     """Turn the electrode map upside down: y becomes ``mea_y_max`` (-1: the largest y) minus y."""
     if mea_y_max is None:
         return recording
+    if mea_y_max < 0 and mea_y_max != -1:
+        raise InvalidConfigurationError(
+            f"recording.mea_y_max is {mea_y_max:g}; give a height in µm, or -1 for "
+            "each probe's own.",
+            field="recording.mea_y_max",
+            value=mea_y_max,
+        )
     view = recording.select_channels(recording.channel_ids)
     flipped = ProbeGroup()
     for probe in view.get_probegroup().probes:
@@ -135,136 +264,3 @@ def _is_plain_int16(recording: BaseRecording) -> bool:
     if recording.get_dtype() != np.dtype("int16") or not recording.is_binary_compatible():
         return False
     return bool(recording.get_binary_description()["time_axis"] == 0)
-
-
-def _as_float(recording: BaseRecording) -> BaseRecording:
-    if recording.get_dtype() == np.dtype("float32"):
-        return recording
-    return preprocessing.scale(recording, gain=1.0, offset=0.0, dtype="float32")
-
-
-def _band_passed(recording: BaseRecording, config: RecordingConfig) -> BaseRecording:
-    """Filter between freq_min and freq_max; up to the Nyquist frequency where freq_max is above."""
-    nyquist_hz = float(recording.sampling_frequency) / 2
-    low_hz, high_hz = config.freq_min, config.freq_max
-    if low_hz is None or low_hz >= _NYQUIST_SHARE * nyquist_hz:
-        raise InvalidConfigurationError(
-            f"recording.freq_min must be below half the sampling rate ({nyquist_hz:g} Hz), and set "
-            "when freq_max is.",
-            field="recording.freq_min",
-            value=low_hz,
-        )
-    if high_hz is None or high_hz >= _NYQUIST_SHARE * nyquist_hz:
-        return preprocessing.highpass_filter(recording, freq_min=low_hz, dtype="float32")
-    return preprocessing.bandpass_filter(
-        recording, freq_min=low_hz, freq_max=high_hz, dtype="float32"
-    )
-
-
-def _choose_coding(recording: BaseRecording, *, filtered: bool) -> _Coding:
-    n_channels = recording.get_num_channels()
-    gains = np.asarray(recording.get_channel_gains(), dtype=np.float64)
-    offsets = np.asarray(recording.get_channel_offsets(), dtype=np.float64)
-    dtype = np.dtype(recording.get_dtype())
-    middle, largest_uv = _look(recording, gains, offsets, filtered=filtered)
-    if dtype.kind in "iu" and dtype.itemsize <= 2:
-        # A filter takes the mid-code away; without one it is moved into the offset.
-        zero = middle if dtype.kind == "u" and not filtered else np.zeros(n_channels)
-        offsets = np.zeros(n_channels) if filtered else offsets + zero * gains
-        return _Coding(np.ones(n_channels), -zero, gains, offsets)
-    lsb_uv = max(DEFAULT_LSB_UV, largest_uv * _RANGE_HEADROOM / _INT16[1])
-    shift = np.zeros(n_channels) if filtered else offsets / lsb_uv
-    return _Coding(gains / lsb_uv, shift, np.full(n_channels, lsb_uv), np.zeros(n_channels))
-
-
-def _look(
-    recording: BaseRecording,
-    gains: NDArray[np.float64],
-    offsets: NDArray[np.float64],
-    *,
-    filtered: bool,
-) -> tuple[NDArray[np.float64], float]:
-    """Return (the middle code of each channel, the µV nearly all stay below) of a sample."""
-    spread = spread_frames(recording.get_num_samples(), _LOOK_SAMPLES, _LOOK_WINDOWS)[
-        :_LOOK_WINDOWS
-    ]
-    windows = [recording.get_traces(start_frame=start, end_frame=end) for start, end in spread]
-    sample = np.concatenate(windows).astype(np.float64)
-    middle = np.rint(np.median(sample, axis=0))
-    uv = (sample - middle) * gains if filtered else sample * gains + offsets
-    finite = np.abs(uv[np.isfinite(uv)])
-    return middle, float(np.quantile(finite, _RANGE_QUANTILE)) if finite.size else 0.0
-
-
-def _coded(recording: BaseRecording, coding: _Coding) -> BaseRecording:
-    """Return int16 codes of a float recording; rounds to the nearest and clips at the rails."""
-    codes = preprocessing.scale(
-        recording,
-        gain=coding.factor.astype(np.float32),
-        offset=coding.shift.astype(np.float32),
-        dtype="float32",
-    )
-    codes = preprocessing.clip(codes, a_min=float(_INT16[0]), a_max=float(_INT16[1]))
-    codes = preprocessing.astype(codes, dtype="int16", round=True)
-    codes.set_channel_gains(coding.gain_to_uv)
-    codes.set_channel_offsets(coding.offset_to_uv)
-    return codes
-
-
-def _write(
-    recording: BaseRecording, folder: Path, n_jobs: int, progress: Progress | None
-) -> BaseRecording:
-    partial = folder.with_name(f".{folder.name}.partial")
-    for leftover in (partial, folder):
-        shutil.rmtree(leftover, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # SpikeInterface collects garbage after every block; over all that is imported by now this
-    # costs several times the writing itself. What is frozen is not walked.
-    gc.freeze()
-    frame_bytes = 4 * recording.get_num_channels()
-    if progress is not None and n_jobs == 1:
-        watched = _WatchedSegment(
-            recording.segments[0], float(recording.sampling_frequency), progress
-        )
-        recording.segments[0] = watched
-    try:
-        BinaryFolderRecording.write_recording(
-            recording,
-            partial,
-            dtype="int16",
-            n_jobs=n_jobs,
-            chunk_size=max(1, _BLOCK_BYTES // frame_bytes),
-            progress_bar=False,
-        )
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        shutil.rmtree(partial, ignore_errors=True)
-        free_gb = shutil.disk_usage(folder.parent).free / 1e9
-        raise DiskExhaustionError(
-            f"The disk of {folder.parent} filled up while the recording was prepared. "
-            "Free space there or move the scratch folder.",
-            folder=str(folder.parent),
-            free_gb_at_trip=free_gb,
-        ) from error
-    partial.replace(folder)
-    return BinaryFolderRecording(folder)
-
-
-class _WatchedSegment(BaseRecordingSegment):  # type: ignore[misc]
-    """A segment that says how far it has been read."""
-
-    def __init__(self, parent: Any, sampling_rate_hz: float, progress: Progress) -> None:
-        super().__init__(sampling_frequency=sampling_rate_hz)
-        self._parent = parent
-        self._progress = progress
-
-    def get_num_samples(self) -> int:
-        """Return the number of samples per channel."""
-        return int(self._parent.get_num_samples())
-
-    def get_traces(self, start_frame: int, end_frame: int, channel_indices: Any) -> NDArray[Any]:
-        """Return samples x channels of the watched segment."""
-        traces: NDArray[Any] = self._parent.get_traces(start_frame, end_frame, channel_indices)
-        self._progress(end_frame / self.get_num_samples())
-        return traces

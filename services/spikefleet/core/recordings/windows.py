@@ -6,10 +6,21 @@ sorter spikes twice or in an order that no report could translate back.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.failures.errors import InvalidConfigurationError
 
 Frames = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A window as it was asked for: the field that asked, and frames not clipped yet."""
+
+    field: str
+    start: int
+    end: int
 
 
 def keep_frames(
@@ -17,41 +28,54 @@ def keep_frames(
 ) -> tuple[Frames, ...]:
     """Return the [start, end) frames to keep, in order; one window over everything by default.
 
-    ``first_n_mins`` caps the recording first. An end past it is clipped; a start past it is not.
+    ``first_n_mins`` caps the recording first; then comes the window of ``start_time_s`` and
+    ``end_time_s``, then those of ``rec_chunks_s``; ``rec_chunks`` only where none is in seconds.
+    Seconds become frames by rounding. An end past the recording is clipped, a start is not.
 
     Raises:
-        InvalidConfigurationError: a window is empty, lies past the end, overlaps or goes back.
+        InvalidConfigurationError: a window is empty, lies past the end, overlaps or goes back;
+            ``field`` names the one that asked for it.
     """
-    last = n_samples
+    last, last_field = n_samples, ""
     if config.first_n_mins is not None:
-        last = min(last, round(config.first_n_mins * 60 * sampling_rate_hz))
-    wanted: list[tuple[str, int, int]] = []
-    if config.start_time_s is not None or config.end_time_s is not None:
-        end_s = config.end_time_s if config.end_time_s is not None else last / sampling_rate_hz
-        start = round((config.start_time_s or 0.0) * sampling_rate_hz)
-        wanted.append(("start_time_s", start, round(end_s * sampling_rate_hz)))
-    wanted += [
-        ("rec_chunks_s", round(start_s * sampling_rate_hz), round(end_s * sampling_rate_hz))
-        for start_s, end_s in config.rec_chunks_s
-    ]
-    if not wanted:
-        wanted = [("rec_chunks", start, end) for start, end in config.rec_chunks]
-    if not wanted:
-        wanted = [("first_n_mins", 0, last)]
+        capped = round(config.first_n_mins * 60 * sampling_rate_hz)
+        if capped < n_samples:
+            last, last_field = capped, " (first_n_mins)"
     kept: list[Frames] = []
-    for field, start, end in wanted:
-        end = min(end, last)
-        if start >= end:
+    for window in _windows(config, last, sampling_rate_hz):
+        start, end = window.start, min(window.end, last)
+        said = f"the window from {start / sampling_rate_hz:g} s"
+        if start >= last:
+            ends_s = last / sampling_rate_hz
             raise _refusal(
-                field,
-                start,
-                f"the window from {start / sampling_rate_hz:g} s holds no samples; the recording "
-                f"ends at {last / sampling_rate_hz:g} s",
+                window, f"{said} holds no samples; the recording ends at {ends_s:g} s{last_field}"
             )
+        if start >= end:
+            raise _refusal(window, f"{said} is shorter than one sample")
         if kept and start < kept[-1][1]:
-            raise _refusal(field, start, "windows must not overlap and must follow in time")
+            before_s, until_s = (frame / sampling_rate_hz for frame in kept[-1])
+            fault = "overlaps" if end > kept[-1][0] else "comes before"
+            raise _refusal(window, f"{said} {fault} the one from {before_s:g} to {until_s:g} s")
         kept.append((start, end))
     return tuple(kept)
+
+
+def _windows(config: RecordingConfig, last: int, sampling_rate_hz: float) -> list[_Window]:
+    """List the windows asked for, in order of precedence; everything where none was."""
+    wanted: list[_Window] = []
+    if config.start_time_s is not None or config.end_time_s is not None:
+        start = round((config.start_time_s or 0.0) * sampling_rate_hz)
+        end_s = config.end_time_s
+        end = max(last, start) if end_s is None else round(end_s * sampling_rate_hz)
+        field = "end_time_s" if config.start_time_s is None else "start_time_s"
+        wanted.append(_Window(field, start, end))
+    wanted += [
+        _Window("rec_chunks_s", round(first_s * sampling_rate_hz), round(last_s * sampling_rate_hz))
+        for first_s, last_s in config.rec_chunks_s
+    ]
+    if not wanted:
+        wanted = [_Window("rec_chunks", start, end) for start, end in config.rec_chunks]
+    return wanted or [_Window("first_n_mins", 0, last)]
 
 
 def spread_frames(n_samples: int, window: int, n_windows: int) -> tuple[Frames, ...]:
@@ -69,9 +93,9 @@ def spread_frames(n_samples: int, window: int, n_windows: int) -> tuple[Frames, 
     return tuple((round(index * step), round(index * step) + window) for index in range(n_windows))
 
 
-def _refusal(field: str, start: int, text: str) -> InvalidConfigurationError:
+def _refusal(window: _Window, text: str) -> InvalidConfigurationError:
     return InvalidConfigurationError(
-        f"recording.{field}: {text}. Correct the window and submit again.",
-        field=f"recording.{field}",
-        value=start,
+        f"recording.{window.field}: {text}. Correct the window and submit again.",
+        field=f"recording.{window.field}",
+        value=window.start,
     )

@@ -1,12 +1,27 @@
+import os
+import re
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from spikeinterface import preprocessing
 from spikeinterface.core import NumpyRecording, load
 from tests.support.recordings import make_recording
 
+from spikefleet.core.attempts import read_json
 from spikefleet.core.config.recording import RecordingConfig
-from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.failures.errors import InputCorruptError, InvalidConfigurationError
+from spikefleet.core.recordings.concatenate import concatenate
 from spikefleet.core.recordings.open import open_recording
-from spikefleet.core.recordings.prepare import DEFAULT_LSB_UV, prepare
+from spikefleet.core.recordings.prepare import (
+    DEFAULT_LSB_UV,
+    PrepareOptions,
+    prepare,
+    prepare_recording,
+)
+from spikefleet.core.recordings.timeline import Timeline
 
 UNFILTERED = RecordingConfig(freq_min=None, freq_max=None)
 RATE_HZ = 30000.0
@@ -153,8 +168,216 @@ def test_the_copy_opens_again_and_says_how_far_it_is(tmp_path, n_jobs):
     prepared = prepare(
         source, RecordingConfig(), tmp_path / "copy", n_jobs=n_jobs, progress=seen.append
     )
-    assert np.array_equal(load(tmp_path / "copy").get_traces(), prepared.get_traces())
-    assert np.array_equal(open_recording(tmp_path / "copy").get_traces(), prepared.get_traces())
+    (copy,) = (tmp_path / "copy").iterdir()
+    assert np.array_equal(load(copy).get_traces(), prepared.get_traces())
+    assert np.array_equal(open_recording(copy).get_traces(), prepared.get_traces())
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
-    assert [entry.name for entry in tmp_path.iterdir() if "partial" in entry.name] == []
+    assert re.fullmatch("prepared-[0-9a-f]{16}", copy.name)
+
+
+def test_the_same_preparation_is_found_again_and_another_is_not(tmp_path):
+    source = make_recording(tmp_path, "maxwell").path
+    copies = tmp_path / "copies"
+    first = prepare_recording(open_recording(source), RecordingConfig(), copies)
+    again = prepare_recording(open_recording(source), RecordingConfig(), copies)
+    assert (first.reused, again.reused) == (False, True)
+    assert again.folder == first.folder
+    assert np.array_equal(again.recording.get_traces(), first.recording.get_traces())
+    assert list(again.recording.channel_ids) == list(first.recording.channel_ids)
+    others = [
+        prepare_recording(open_recording(source), config, copies, options).folder
+        for config, options in (
+            (RecordingConfig(freq_min=301), None),
+            (RecordingConfig(end_time_s=1.5), None),
+            (RecordingConfig(gain_to_uv=6.3), None),
+            (RecordingConfig(mea_y_max=-1), None),
+            (RecordingConfig(), PrepareOptions(reference="median")),
+            (RecordingConfig(), PrepareOptions(recording_digest="sha256:other")),
+        )
+    ]
+    assert len({first.folder, *others}) == 1 + len(others)
+
+
+def test_a_changed_source_is_prepared_anew(tmp_path):
+    source = make_recording(tmp_path, "binary").path
+    first = prepare_recording(open_recording(source), RecordingConfig(), tmp_path / "copies")
+    (raw,) = source.glob("*.raw")
+    samples = np.fromfile(raw, dtype="int16")
+    samples[::7] += 100
+    samples.tofile(raw)
+    again = prepare_recording(open_recording(source), RecordingConfig(), tmp_path / "copies")
+    assert not again.reused
+    assert again.folder != first.folder
+
+
+@pytest.mark.parametrize("damage", ["cut", "no manifest", "no traces"])
+def test_a_copy_that_is_not_whole_is_written_again(tmp_path, damage):
+    source = make_recording(tmp_path, "binary").path
+    first = prepare_recording(open_recording(source), RecordingConfig(), tmp_path / "copies")
+    expected = first.recording.get_traces().copy()
+    traces, manifest = first.folder / "traces_cached_seg0.raw", first.folder / "prepared.json"
+    if damage == "cut":
+        traces.write_bytes(traces.read_bytes()[:-2])
+    else:
+        (manifest if damage == "no manifest" else traces).unlink()
+    again = prepare_recording(open_recording(source), RecordingConfig(), tmp_path / "copies")
+    assert not again.reused
+    assert np.array_equal(again.recording.get_traces(), expected)
+
+
+def test_samples_in_memory_are_never_taken_for_others(tmp_path):
+    loud, quiet = (in_memory(np.rint(tone(750.0, uv)).astype("int16")) for uv in (400.0, 100.0))
+    before = prepare_recording(loud, RecordingConfig(), tmp_path)
+    after = prepare_recording(quiet, RecordingConfig(), tmp_path)
+    assert before.folder == after.folder
+    assert not after.reused
+    assert microvolts(after.recording).max() < 150.0
+
+
+def test_the_copy_is_spikeinterfaces_own_within_half_a_code(tmp_path):
+    source = open_recording(make_recording(tmp_path, "spikeglx").path)
+    copies = [
+        prepare_recording(
+            source, RecordingConfig(), tmp_path / name, PrepareOptions(implementation=name)
+        )
+        for name in ("compiled", "scipy")
+    ]
+    expected = preprocessing.bandpass_filter(source, dtype="float32").get_traces()
+    for copy in copies:
+        assert np.abs(copy.recording.get_traces() - expected).max() <= 0.5 + 1e-3
+    assert [copy.implementation for copy in copies] == ["compiled", "scipy"]
+
+
+def test_several_workers_write_the_same_copy(tmp_path):
+    rng = np.random.default_rng(0)
+    source = in_memory(rng.integers(-300, 300, (500_000, 32), dtype="int16"))
+    one, four = (
+        prepare_recording(
+            source,
+            RecordingConfig(),
+            tmp_path / str(n_jobs),
+            PrepareOptions(n_jobs=n_jobs, implementation="compiled"),
+        ).recording.get_traces()
+        for n_jobs in (1, 4)
+    )
+    assert np.array_equal(one, four)
+
+
+def test_the_timeline_lies_beside_the_copy_and_finds_the_original(tmp_path):
+    source = open_recording(make_recording(tmp_path, "binary").path)
+    config = RecordingConfig(rec_chunks_s=((0.5, 1.0), (2.0, 3.5)))
+    prepared = prepare_recording(source, config, tmp_path / "copies")
+    timeline = Timeline.from_json(read_json(prepared.folder / "timeline.json"))
+    assert timeline == prepared.timeline
+    rate = int(source.sampling_frequency)
+    assert timeline.to_original_s([0, rate // 2]).tolist() == [0.5, 2.0]
+    assert timeline.n_samples == prepared.recording.get_num_samples()
+
+
+def test_nothing_is_filtered_across_the_end_of_a_file(tmp_path):
+    parts = [in_memory(np.rint(tone(750.0, 100.0) + level).astype("int16")) for level in (0, 9000)]
+    joined = concatenate(["a", "b"], parts)
+    options = PrepareOptions(files=joined.files)
+    together = prepare_recording(joined.recording, RecordingConfig(), tmp_path / "both", options)
+    alone = [
+        prepare(part, RecordingConfig(), tmp_path / name).get_traces()
+        for name, part in zip("ab", parts, strict=True)
+    ]
+    expected = np.concatenate(alone)
+    assert np.array_equal(together.recording.get_traces(), expected)
+    assert together.timeline.seams == (parts[0].get_num_samples(),)
+
+
+@pytest.mark.parametrize("reference", ["median", "average"])
+def test_a_reference_takes_away_what_all_channels_share(tmp_path, reference):
+    shared = tone(750.0, 500.0, n_channels=5)
+    shared[:, 2] += tone(1500.0, 100.0, n_channels=1)[:, 0]
+    source = in_memory(np.rint(shared).astype("int16"))
+    prepared = prepare_recording(
+        source, RecordingConfig(), tmp_path, PrepareOptions(reference=reference)
+    )
+    swings_uv = np.ptp(microvolts(prepared.recording)[3000:-3000], axis=0)
+    assert swings_uv[2] > 150.0
+    assert swings_uv[0] < 60.0
+
+
+@pytest.mark.parametrize("implementation", ["compiled", "scipy"])
+@pytest.mark.parametrize("config", [RecordingConfig(), UNFILTERED])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_no_numbers_leave_no_copy(tmp_path, config, implementation, value):
+    samples = tone(750.0, 100.0).astype("float32")
+    samples[7000, 1] = value
+    options = PrepareOptions(implementation=implementation)
+    with pytest.raises(InputCorruptError) as caught:
+        prepare_recording(in_memory(samples), config, tmp_path / "copies", options)
+    assert caught.value.evidence["reason"] == "non_finite"
+    assert list((tmp_path / "copies").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "field"), [({"gain_to_uv": 0.0}, "gain_to_uv"), ({"mea_y_max": -0.5}, "mea_y_max")]
+)
+def test_a_scale_or_flip_that_destroys_is_refused_by_name(tmp_path, options, field):
+    source = in_memory(np.zeros((100, 2), dtype="int16"))
+    with pytest.raises(InvalidConfigurationError) as caught:
+        prepare(source, RecordingConfig(**options), tmp_path)
+    assert caught.value.field == f"recording.{field}"
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+import numpy as np
+from spikeinterface.core import BaseRecording, BaseRecordingSegment
+from spikefleet.core.config.recording import RecordingConfig
+from spikefleet.core.recordings.prepare import PrepareOptions, prepare_recording
+
+class Segment(BaseRecordingSegment):
+    def __init__(self, n_samples):
+        super().__init__(sampling_frequency=30000.0)
+        self.n_samples = n_samples
+    def get_num_samples(self):
+        return self.n_samples
+    def get_traces(self, start_frame, end_frame, channel_indices):
+        shape = (end_frame - start_frame, 384)
+        return np.random.default_rng(start_frame).integers(-90, 90, shape, dtype="int16")
+
+class Lazy(BaseRecording):
+    def __init__(self, n_samples):
+        super().__init__(30000.0, np.arange(384), "int16")
+        self.add_recording_segment(Segment(n_samples))
+        self.set_channel_gains(1.0)
+        self.set_channel_offsets(0.0)
+
+def megabytes(field):
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(field + ":")[1].split()[0]) / 1024
+
+start = megabytes("VmRSS")
+options = PrepareOptions(implementation=sys.argv[3])
+prepare_recording(Lazy(int(sys.argv[1])), RecordingConfig(), Path(sys.argv[2]), options)
+print(megabytes("VmHWM") - start)
+"""
+
+
+def peak_mb(folder, n_samples, implementation):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", MEASURE, str(n_samples), str(folder), implementation]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(folder)
+    return float(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow_with_the_recording(tmp_path):
+    once = peak_mb(tmp_path / "1x", 50_000, "compiled")
+    eightfold = peak_mb(tmp_path / "8x", 400_000, "compiled")
+    assert eightfold <= 500
+    assert eightfold - once <= 40
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_scipy_stays_within_the_same_memory(tmp_path):
+    assert peak_mb(tmp_path / "1x", 50_000, "scipy") <= 500
