@@ -1,0 +1,213 @@
+"""Several files recorded one after the other, sorted as one, and their results apart again.
+
+Joins only what belongs together: the same channels, in the same places, at the same rate and scale.
+A difference is an error, not a warning: joined, it would give units that move with the file. Files
+are never reordered when they are named one by one; a folder is taken in natural order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from spikeinterface.core import BaseRecording, BaseSorting, concatenate_recordings
+
+from spikefleet.core.failures.errors import (
+    InputCorruptError,
+    InputMissingError,
+    InvalidConfigurationError,
+)
+from spikefleet.core.recordings.open import list_streams, open_recording
+from spikefleet.core.recordings.timeline import FileSpan, Timeline
+
+_LOCATION_TOLERANCE_UM = 1e-3
+
+
+@dataclass(frozen=True)
+class Concatenation:
+    """One recording made of several, and what it was made of, in order.
+
+    ``files`` go into the preparation, which filters none across its ends.
+    """
+
+    recording: BaseRecording
+    files: tuple[FileSpan, ...]
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """The part of a result that belongs to one file.
+
+    ``trains`` are each unit's spikes as frames of the file, every unit present though it be empty.
+    ``n_samples`` is the file's length and ``n_kept`` how many of its frames were sorted, whatever
+    the last spike's time: rates divide by what was sorted.
+    """
+
+    name: str
+    n_samples: int
+    n_kept: int
+    trains: Mapping[object, NDArray[np.int64]]
+
+
+def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Return the sort key under which file 10 follows file 9, whatever the case of the letters."""
+    parts = re.split(r"(\d+)", name.casefold())
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
+
+
+def find_recordings(folder: Path) -> tuple[Path, ...]:
+    """Return the recordings directly in a folder, of one format, in natural order.
+
+    What no reader knows (notes, sidecars) is passed over; a damaged recording is not.
+
+    Raises:
+        InputMissingError: there is none.
+        InputCorruptError: one of them cannot be read.
+        InvalidConfigurationError: they are of several formats.
+    """
+    formats: dict[Path, str] = {}
+    for path in sorted(folder.iterdir(), key=lambda entry: (natural_key(entry.name), entry.name)):
+        if path.name.startswith("."):
+            continue
+        try:
+            formats[path] = list_streams(path).format
+        except InputCorruptError as error:
+            if error.evidence.get("reason") != "unknown_format":
+                raise
+    if not formats:
+        raise InputMissingError(
+            f"{folder} holds no recording of a known format. Check the folder.", path=str(folder)
+        )
+    kinds = sorted(set(formats.values()))
+    if len(kinds) > 1:
+        raise _mismatch(f"{folder.name} holds recordings of several formats: {', '.join(kinds)}")
+    return tuple(formats)
+
+
+def open_concatenated(
+    paths: Sequence[Path], stream: str = "", *, hdf5_plugin_path: str | Path | None = None
+) -> Concatenation:
+    """Open one stream of every file, in the order given, and join them lazily.
+
+    Raises:
+        InvalidConfigurationError: there are none, or they do not belong together.
+        InputMissingError, InputCorruptError, HDF5PluginMissingError: as ``open_recording``.
+    """
+    opened = [open_recording(path, stream, hdf5_plugin_path=hdf5_plugin_path) for path in paths]
+    return concatenate([path.name for path in paths], opened)
+
+
+def concatenate(names: Sequence[str], recordings: Sequence[BaseRecording]) -> Concatenation:
+    """Join recordings of one segment each, in the order given; one alone is returned as it is.
+
+    Raises:
+        InvalidConfigurationError: there are none, or the message says which file differs from the
+            first, in what: channel count, ids, rate, locations, gain, offset or dtype.
+    """
+    if not recordings:
+        raise _mismatch("no recording was given")
+    first = _Likeness.of(recordings[0])
+    for name, recording in zip(names[1:], recordings[1:], strict=True):
+        difference = first.difference(_Likeness.of(recording))
+        if difference:
+            raise _mismatch(f"{name} differs from {names[0]}: {difference}")
+    spans = tuple(
+        FileSpan(name, int(recording.get_num_samples()))
+        for name, recording in zip(names, recordings, strict=True)
+    )
+    whole = recordings[0] if len(recordings) == 1 else concatenate_recordings(list(recordings))
+    return Concatenation(whole, spans)
+
+
+def split_trains(trains: Mapping[object, ArrayLike], timeline: Timeline) -> tuple[FileResult, ...]:
+    """Return the result of each file, in order; those without a spike or a sorted frame too.
+
+    ``trains`` are each unit's sorted samples, in any order; order and repeats are kept.
+
+    Raises:
+        ValueError: a spike lies outside what was sorted.
+    """
+    placed = {unit: timeline.locate(samples) for unit, samples in trains.items()}
+    kept = [0] * len(timeline.files)
+    for index, (start, end) in timeline.pieces():
+        kept[index] += end - start
+    return tuple(
+        FileResult(
+            name=file.name,
+            n_samples=file.n_samples,
+            n_kept=kept[index],
+            trains={unit: frames[where == index] for unit, (where, frames) in placed.items()},
+        )
+        for index, file in enumerate(timeline.files)
+    )
+
+
+def split_sorting(sorting: BaseSorting, timeline: Timeline) -> tuple[FileResult, ...]:
+    """Return the result of each file out of a sorting of the joined recording.
+
+    Raises:
+        ValueError: as ``split_trains``.
+    """
+    trains = {unit: sorting.get_unit_spike_train(unit_id=unit) for unit in sorting.unit_ids}
+    return split_trains(trains, timeline)
+
+
+@dataclass(frozen=True)
+class _Likeness:
+    """What files must have in common to be one recording."""
+
+    channel_ids: tuple[str, ...]
+    sampling_rate_hz: float
+    dtype: str
+    locations_um: NDArray[np.float64]
+    gains: NDArray[np.float64]
+    offsets: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, recording: BaseRecording) -> _Likeness:
+        has_probe = recording.has_probe()
+        locations_um = recording.get_channel_locations() if has_probe else np.zeros((0, 2))
+        return cls(
+            tuple(str(channel) for channel in recording.channel_ids),
+            float(recording.sampling_frequency),
+            str(np.dtype(recording.get_dtype())),
+            np.asarray(locations_um, dtype=np.float64),
+            np.asarray(recording.get_channel_gains(), dtype=np.float64),
+            np.asarray(recording.get_channel_offsets(), dtype=np.float64),
+        )
+
+    def difference(self, other: _Likeness) -> str:
+        """Say what is different, "" when nothing is."""
+        mine, others = self.channel_ids, other.channel_ids
+        if len(mine) != len(others):
+            return f"{len(others)} channels, not {len(mine)}"
+        if self.sampling_rate_hz != other.sampling_rate_hz:
+            return f"{other.sampling_rate_hz:g} Hz, not {self.sampling_rate_hz:g} Hz"
+        if mine != others:
+            odd = next(index for index in range(len(mine)) if mine[index] != others[index])
+            return f"channel {odd} is {others[odd]!r}, not {mine[odd]!r}"
+        if self.dtype != other.dtype:
+            return f"samples are {other.dtype}, not {self.dtype}"
+        if self.locations_um.shape != other.locations_um.shape or not np.allclose(
+            self.locations_um, other.locations_um, rtol=0, atol=_LOCATION_TOLERANCE_UM
+        ):
+            return "its channels lie in other places"
+        for what, before, after in (
+            ("gain", self.gains, other.gains),
+            ("offset", self.offsets, other.offsets),
+        ):
+            if not np.allclose(before, after, rtol=1e-6, atol=0):
+                return f"its {what} to µV is another"
+        return ""
+
+
+def _mismatch(text: str) -> InvalidConfigurationError:
+    return InvalidConfigurationError(
+        f"{text}. Sort them apart, or submit only files that belong together.",
+        field="recordings",
+        value=None,
+    )

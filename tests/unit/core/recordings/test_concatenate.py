@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_np
+from spikeinterface.core import NumpyRecording, NumpySorting
+from tests.support.recordings import make_recording
+
+from spikefleet.core.failures.errors import (
+    InputCorruptError,
+    InputMissingError,
+    InvalidConfigurationError,
+)
+from spikefleet.core.recordings.concatenate import (
+    concatenate,
+    find_recordings,
+    natural_key,
+    open_concatenated,
+    split_sorting,
+    split_trains,
+)
+from spikefleet.core.recordings.open import open_recording
+from spikefleet.core.recordings.timeline import FileSpan, Timeline
+
+RATE_HZ = 1000.0
+
+
+def recording_of(n_samples, *, n_channels=2, rate_hz=RATE_HZ, gain=1.0, pitch_um=20.0, **options):
+    samples = np.random.default_rng(n_samples).integers(
+        -500, 500, (n_samples, n_channels), dtype="int16"
+    )
+    recording = NumpyRecording(
+        [samples.astype(options.get("dtype", "int16"))],
+        rate_hz,
+        channel_ids=options.get("channel_ids", [f"c{index}" for index in range(n_channels)]),
+    )
+    recording.set_channel_gains(gain)
+    recording.set_channel_offsets(options.get("offset", 0.0))
+    heights_um = pitch_um * np.arange(n_channels)
+    recording.set_dummy_probe_from_locations(np.stack([0 * heights_um, heights_um], axis=1))
+    return recording
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"n_channels": 3}, "3 channels, not 2"),
+        ({"rate_hz": 999.0}, "999 Hz, not 1000 Hz"),
+        ({"channel_ids": ["c0", "c7"]}, "'c7', not 'c1'"),
+        ({"pitch_um": 20.1}, "other places"),
+        ({"gain": 6.3}, "gain"),
+        ({"offset": 1.0}, "offset"),
+        ({"dtype": "int32"}, "int32"),
+    ],
+)
+def test_files_that_do_not_belong_together_are_refused_by_name(options, said):
+    parts = [recording_of(50), recording_of(60), recording_of(70, **options)]
+    with pytest.raises(InvalidConfigurationError, match=said) as caught:
+        concatenate(["a", "b", "odd one"], parts)
+    assert "odd one" in str(caught.value)
+    assert caught.value.field == "recordings"
+
+
+def test_nothing_cannot_be_joined():
+    with pytest.raises(InvalidConfigurationError):
+        concatenate([], [])
+
+
+def test_joined_files_follow_each_other_and_keep_their_scale():
+    parts = [recording_of(50, gain=6.3), recording_of(61, gain=6.3), recording_of(1, gain=6.3)]
+    joined = concatenate(["a", "b", "c"], parts)
+    expected = np.concatenate([part.get_traces() for part in parts])
+    assert np.array_equal(joined.recording.get_traces(), expected)
+    assert joined.files == (FileSpan("a", 50), FileSpan("b", 61), FileSpan("c", 1))
+    assert joined.recording.get_channel_gains() == pytest.approx(6.3)
+    assert np.array_equal(
+        joined.recording.get_channel_locations(), parts[0].get_channel_locations()
+    )
+
+
+@given(
+    st.lists(st.integers(1, 300), min_size=1, max_size=5),
+    st.lists(
+        st_np.arrays(np.int64, st.integers(0, 40), elements=st.integers(0, 10**6)), max_size=4
+    ),
+)
+def test_split_results_put_every_spike_back_into_its_file(lengths, drawn):
+    files = tuple(FileSpan(f"f{index}", length) for index, length in enumerate(lengths))
+    total = sum(lengths)
+    timeline = Timeline(RATE_HZ, files, ((0, total),))
+    trains = {unit: np.sort(samples % total) for unit, samples in enumerate(drawn)}
+    results = split_trains(trains, timeline)
+    assert [(result.n_samples, result.n_kept) for result in results] == [
+        (length, length) for length in lengths
+    ]
+    starts = np.cumsum([0, *lengths[:-1]])
+    for unit, samples in trains.items():
+        again = [result.trains[unit] + start for result, start in zip(results, starts, strict=True)]
+        assert np.array_equal(np.concatenate(again), samples)
+
+
+def test_a_file_without_spikes_at_its_end_keeps_its_length():
+    timeline = Timeline(RATE_HZ, (FileSpan("a", 100), FileSpan("b", 80)), ((20, 180),))
+    sorting = NumpySorting.from_unit_dict({"u": np.array([0, 79, 85]), "v": np.array([3])}, RATE_HZ)
+    first, second = split_sorting(sorting, timeline)
+    assert (first.n_samples, first.n_kept) == (100, 80)
+    assert (second.n_samples, second.n_kept) == (80, 80)
+    assert first.trains["u"].tolist() == [20, 99]
+    assert second.trains["u"].tolist() == [5]
+    assert second.trains["v"].size == 0
+
+
+@given(st.permutations(["rec1.h5", "rec2.h5", "Rec10.h5", "rec10b.h5", "rec100.h5", "x", "2"]))
+def test_natural_order_counts_numbers_as_numbers(names):
+    assert sorted(names, key=natural_key) == [
+        "2", "rec1.h5", "rec2.h5", "Rec10.h5", "rec10b.h5", "rec100.h5", "x",
+    ]  # fmt: skip
+
+
+def folder_of(tmp_path, *numbers):
+    folder = tmp_path / "day"
+    for number in numbers:
+        made = make_recording(
+            folder, "maxwell", seconds=1.0, channels=4, units=1, name=f"run{number}.raw.h5"
+        )
+        assert made.path.is_file()
+    return folder
+
+
+def test_a_folder_is_joined_in_natural_order_past_its_notes(tmp_path):
+    folder = folder_of(tmp_path, 10, 9)
+    (folder / "notes.txt").write_text("slice 3, good one")
+    paths = find_recordings(folder)
+    assert [path.name for path in paths] == ["run9.raw.h5", "run10.raw.h5"]
+    joined = open_concatenated(paths)
+    assert [file.name for file in joined.files] == ["run9.raw.h5", "run10.raw.h5"]
+    single = open_recording(paths[0]).get_traces()
+    assert np.array_equal(joined.recording.get_traces(), np.concatenate([single, single]))
+
+
+def test_a_damaged_member_is_not_passed_over(tmp_path):
+    folder = folder_of(tmp_path, 1)
+    whole = (folder / "run1.raw.h5").read_bytes()
+    (folder / "run2.raw.h5").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputCorruptError):
+        find_recordings(folder)
+
+
+def test_several_formats_in_one_folder_are_refused(tmp_path):
+    folder = folder_of(tmp_path, 1)
+    make_recording(folder, "nwb", seconds=1.0, channels=4, units=1, name="other.nwb")
+    with pytest.raises(InvalidConfigurationError, match="several formats"):
+        find_recordings(folder)
+
+
+def test_a_folder_without_recordings_says_so(tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing here")
+    with pytest.raises(InputMissingError):
+        find_recordings(tmp_path)
