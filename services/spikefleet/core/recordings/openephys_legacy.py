@@ -1,0 +1,178 @@
+"""Open Ephys's older layout: a folder of ``.continuous`` files, one per channel.
+
+A stream is the electrode channels one processor saved in one take ("100", "100/take2"); auxiliary
+and ADC channels are named but refused. Records the acquisition lost are located, not filled with
+zeros. The files never say where the channels lie; a ``probe.json`` in the folder does.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from neo.rawio.openephysrawio import continuous_dtype, read_file_header
+from spikeinterface.core import BaseRecording
+
+from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.recordings.description import (
+    FormatFamily,
+    RecordingDescription,
+    StreamDescription,
+)
+from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.frame_gaps import (
+    find_frame_gaps,
+    note_frame_gaps,
+    require_unique_ids,
+)
+from spikefleet.core.recordings.probe_sidecar import place_channels
+from spikefleet.core.recordings.record_files import (
+    RecordFilesRecording,
+    RecordLayout,
+    count_records,
+    require_one_clock,
+)
+
+FORMAT = "openephys_legacy"
+_MAGIC = b"header.format = 'Open Ephys Data Format'"
+_HEADER_BYTES = 1024
+_FRAMES = 1024
+_RECORD = np.dtype(continuous_dtype)
+_NOT_NEURAL = ("ADC", "AUX")
+
+
+@dataclass(frozen=True)
+class _Channel:
+    """One ``.continuous`` header; ``stream`` comes from the file's name."""
+
+    path: Path
+    stream: str
+    name: str
+    sampling_rate_hz: float
+    gain_to_uv: float
+
+
+def recognises(path: Path) -> bool:
+    """Say whether a folder holds ``.continuous`` files (or ``path`` is one)."""
+    return bool(_continuous_files(path))
+
+
+def describe(path: Path) -> RecordingDescription:
+    """List the streams with electrodes; record counts are checked against the bytes."""
+    streams = _read_streams(path)
+    sortable = {name: channels for name, channels in streams.items() if _is_neural(channels)}
+    if not sortable:
+        raise corrupt(path, "empty", "no electrode channel is here.")
+    return RecordingDescription(
+        FORMAT,
+        tuple(
+            StreamDescription(
+                name,
+                len(channels),
+                channels[0].sampling_rate_hz,
+                _layout(channels).n_frames / channels[0].sampling_rate_hz,
+                "int16",
+            )
+            for name, channels in sortable.items()
+        ),
+        tuple(name for name in streams if name not in sortable),
+    )
+
+
+def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:
+    """Open the electrode channels of one take, named as in their headers ("CH1").
+
+    Raises:
+        InvalidConfigurationError: the stream holds auxiliary or ADC channels.
+        InputCorruptError: a file ends early, or the files disagree.
+    """
+    del hdf5_plugin_path
+    channels = _read_streams(path)[stream]
+    if not _is_neural(channels):
+        raise InvalidConfigurationError(
+            f"Stream {stream!r} holds no electrodes; name another.", field="streams", value=stream
+        )
+    names = [channel.name for channel in channels]
+    require_unique_ids(names, path)
+    if len({channel.sampling_rate_hz for channel in channels}) > 1:
+        raise corrupt(path, "misaligned", f"the channels of {stream} have different rates.")
+    layout = _layout(channels)
+    paths = [channel.path for channel in channels]
+    with reading(path):
+        clock = require_one_clock(paths, layout, dtype="<i8", at_bytes=0)
+        recording = RecordFilesRecording(
+            [str(file) for file in paths], layout, channels[0].sampling_rate_hz, names
+        )
+        recording.set_channel_gains(np.array([channel.gain_to_uv for channel in channels]))
+        recording.set_channel_offsets(np.zeros(len(names)))
+    note_frame_gaps(recording, find_frame_gaps(clock, paths[0], frames_per_entry=_FRAMES))
+    return place_channels(recording, path)
+
+
+def _continuous_files(path: Path) -> list[Path]:
+    found = sorted(path.glob("*.continuous")) if path.is_dir() else [path]
+    return [file for file in found if _is_continuous(file)]
+
+
+def _is_continuous(file: Path) -> bool:
+    with file.open("rb") as content:
+        return content.read(len(_MAGIC)) == _MAGIC
+
+
+def _read_streams(path: Path) -> dict[str, list[_Channel]]:
+    """Return the channels of every stream, in natural order of their names."""
+    streams: dict[str, list[_Channel]] = {}
+    for file in _continuous_files(path):
+        channel = _read_header(file)
+        streams.setdefault(channel.stream, []).append(channel)
+    for channels in streams.values():
+        channels.sort(key=lambda channel: _number(channel.name))
+    return streams
+
+
+def _read_header(file: Path) -> _Channel:
+    with reading(file):
+        header = read_file_header(file)
+        name = str(header["channel"]).strip("'")
+        processor, _, take = file.stem.rpartition(name)
+        stream = processor.strip("_") or file.stem
+        if take.strip("_"):
+            stream += f"/take{take.strip('_')}"
+        kind = next((word for word in _NOT_NEURAL if name.upper().startswith(word)), "")
+        return _Channel(
+            path=file,
+            stream=f"{stream}/{kind.lower()}" if kind else stream,
+            name=name,
+            sampling_rate_hz=float(header["sampleRate"]),
+            gain_to_uv=float(header["bitVolts"]),
+        )
+
+
+def _is_neural(channels: list[_Channel]) -> bool:
+    return not channels[0].name.upper().startswith(_NOT_NEURAL)
+
+
+def _number(name: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(.*?)(\d*)", name)
+    return (match[1], int(match[2] or 0)) if match else (name, 0)
+
+
+def _layout(channels: list[_Channel]) -> RecordLayout:
+    paths = [channel.path for channel in channels]
+    fields = _RECORD.fields or {}
+    return RecordLayout(
+        header_bytes=_HEADER_BYTES,
+        record_bytes=_RECORD.itemsize,
+        samples_at_bytes=int(fields["samples"][1]),
+        n_records=count_records(paths, _HEADER_BYTES, _RECORD.itemsize),
+        frames_per_record=_FRAMES,
+        channels_per_file=1,
+        dtype=">i2",
+    )
+
+
+FAMILY = FormatFamily(
+    FORMAT, "Open Ephys .continuous (older layout)", recognises, describe, open_stream
+)
