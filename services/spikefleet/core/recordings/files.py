@@ -6,6 +6,8 @@ machine with the light client can use it.
 
 from __future__ import annotations
 
+import glob
+import re
 from pathlib import Path
 
 from spikefleet.core.failures.errors import InputMissingError
@@ -13,6 +15,9 @@ from spikefleet.core.failures.errors import InputMissingError
 SPIKEGLX_SUFFIXES = (".bin", ".meta")
 RAW_SUFFIXES = (".raw", ".bin", ".dat")
 _SIDECAR_SUFFIX = ".json"
+PROBE_FILE_NAME = "probe.json"
+_INTAN_HEADERS = ("info.rhd", "info.rhs")
+_OPENEPHYS_HEADER = "structure.oebin"
 
 
 def recording_files(path: Path) -> tuple[Path, tuple[Path, ...], str]:
@@ -20,7 +25,9 @@ def recording_files(path: Path) -> tuple[Path, tuple[Path, ...], str]:
 
     ``files`` are absolute paths below ``root``, sorted; ``entry`` is what a reader opens, relative
     to ``root`` ("" means the folder itself). A folder contributes every file in it, a SpikeGLX
-    or raw file its sidecar, any other file only itself. An empty folder gives no files.
+    or raw file its sidecar, an Intan header its ``.dat`` files, a Blackrock file those of its name,
+    an Open Ephys header its folder and the settings above it, any other file only itself; a
+    ``probe.json`` beside the last four comes along. An empty folder gives no files.
 
     Raises:
         InputMissingError: nothing is at ``path``.
@@ -47,4 +54,30 @@ def recording_files(path: Path) -> tuple[Path, tuple[Path, ...], str]:
             if path.with_suffix(suffix).is_file()
         )
         return path.parent, pair, pair[0].name
-    return path.parent, (path,), path.name
+    if path.name == _OPENEPHYS_HEADER:
+        return _openephys_files(path)
+    return path.parent, _with_companions(path), path.name
+
+
+def _with_companions(path: Path) -> tuple[Path, ...]:
+    """Return a single file with what it cannot be read without, and its ``probe.json``."""
+    found = {path}
+    if path.name in _INTAN_HEADERS:
+        found.update(path.parent.glob("*.dat"))
+    if re.fullmatch(r"\.ns[1-6]", path.suffix.lower()):
+        found.update(path.parent.glob(f"{glob.escape(path.stem)}.[nN][sS][1-6]"))
+    probe = path.parent / PROBE_FILE_NAME
+    if probe.is_file():
+        found.add(probe)
+    return tuple(sorted(found))
+
+
+def _openephys_files(header: Path) -> tuple[Path, tuple[Path, ...], str]:
+    """Return a recording folder's files below its Record Node, whose settings name the probe."""
+    folder = header.parent
+    found = {entry for entry in folder.rglob("*") if entry.is_file()}
+    if not folder.parent.name.startswith("experiment"):
+        return folder, tuple(sorted(found)), header.name
+    node = folder.parents[1]
+    found.update(node.glob("settings*.xml"))
+    return node, tuple(sorted(found)), header.relative_to(node).as_posix()

@@ -14,8 +14,7 @@ import probeinterface
 from spikeinterface.core import BaseRecording
 
 from spikefleet.core.recordings.edge import corrupt, reading
-
-PROBE_FILE_NAME = "probe.json"
+from spikefleet.core.recordings.files import PROBE_FILE_NAME
 
 
 def find_probe_file(path: Path) -> Path | None:

@@ -1,7 +1,9 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from tests.support.formats.openephys import write_recording
 from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.errors import InputMissingError
@@ -30,6 +32,42 @@ def test_a_folder_brings_every_file_in_it(tmp_path):
 def test_a_single_file_brings_only_itself(tmp_path):
     path = make_recording(tmp_path, "maxwell").path
     assert recording_files(path) == (path.parent, (path,), path.name)
+
+
+def test_a_probe_beside_a_file_comes_along(tmp_path):
+    for name in ("day1.rhd", "day2.rhd", "probe.json"):
+        (tmp_path / name).write_text(name)
+    _, files, entry = recording_files(tmp_path / "day1.rhd")
+    assert [file.name for file in files] == ["day1.rhd", "probe.json"]
+    assert entry == "day1.rhd"
+
+
+def test_an_intan_header_brings_its_samples(tmp_path):
+    for name in ("info.rhd", "time.dat", "amp-A-000.dat", "notes.txt"):
+        (tmp_path / name).write_text(name)
+    _, files, entry = recording_files(tmp_path / "info.rhd")
+    assert [file.name for file in files] == ["amp-A-000.dat", "info.rhd", "time.dat"]
+    assert entry == "info.rhd"
+
+
+def test_a_blackrock_file_brings_those_of_its_name(tmp_path):
+    for name in ("day[1].ns2", "day[1].ns5", "day2.ns5"):
+        (tmp_path / name).write_text(name)
+    _, files, entry = recording_files(tmp_path / "day[1].ns5")
+    assert [file.name for file in files] == ["day[1].ns2", "day[1].ns5"]
+    assert entry == "day[1].ns5"
+
+
+def test_an_open_ephys_header_brings_its_settings(tmp_path):
+    node = write_recording(tmp_path, np.zeros((10, 1)), [("CH1", 0.195, "uV")])
+    write_recording(tmp_path, np.zeros((10, 1)), [("CH1", 0.195, "uV")], place="experiment2/other")
+    header = node / "experiment1/recording1/structure.oebin"
+    root, files, entry = recording_files(header)
+    assert root == node
+    assert entry == "experiment1/recording1/structure.oebin"
+    names = {file.relative_to(root).as_posix() for file in files}
+    assert "settings.xml" in names
+    assert not any("experiment2" in name for name in names)
 
 
 def test_an_empty_folder_has_no_files_but_is_there(tmp_path):
