@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from probeinterface import Probe
-from spikeinterface.core import BaseRecording, BaseRecordingSegment
+from spikeinterface.core import BaseRecording
 
 from spikefleet.core.recordings.description import (
     FormatFamily,
@@ -22,12 +22,14 @@ from spikefleet.core.recordings.description import (
     StreamDescription,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.frame_gaps import find_frame_gaps, note_frame_gaps
 from spikefleet.core.recordings.hdf5 import (
     add_plugin_path,
     is_hdf5,
     open_hdf5,
     require_filters,
 )
+from spikefleet.core.recordings.hdf5_layouts import RowsSegment
 
 FORMAT = "maxwell"
 _OLD_VERSION = 20160704
@@ -37,8 +39,11 @@ _ELECTRODE_UM = {"width": 5.45, "height": 9.3}
 
 
 @dataclass(frozen=True)
-class _Well:
-    """Where one take of one well lies in the file, and the rows of it that are routed."""
+class Well:
+    """Where one take of one well lies in the file, and the rows of it that are routed.
+
+    ``frame_numbers`` is the dataset that numbers its frames, None in the layout of 2016.
+    """
 
     dataset: str
     rows: NDArray[np.int64]
@@ -47,7 +52,8 @@ class _Well:
     positions_um: NDArray[np.float64]
     sampling_rate_hz: float
     gain_to_uv: float
-    dropped_frames: int
+    frame_numbers: str | None
+    n_unplaced: int
 
 
 def recognises(path: Path) -> bool:
@@ -61,14 +67,14 @@ def recognises(path: Path) -> bool:
 def describe(path: Path) -> RecordingDescription:
     """List the wells from the header alone; needs no decompression plugin."""
     with open_hdf5(path) as file:
-        takes = _takes(file, path)
+        takes = takes_of(file, path)
         streams, others = [], []
         for well, names in takes.items():
             for index, name in enumerate(names):
                 if index:
                     others.append(f"{well}/{name}")
                     continue
-                header = _read_well(file, well, name, path)
+                header = read_well(file, well, name, path)
                 data = file[header.dataset]
                 streams.append(
                     StreamDescription(
@@ -97,7 +103,8 @@ class MaxwellRecording(BaseRecording):  # type: ignore[misc]
     """One take of one well, routed channels only, read lazily.
 
     Channel ids are the amplifier channel numbers as text; property "electrode" holds the
-    electrode numbers; annotation "dropped_frames" counts frames the system did not store.
+    electrode numbers; annotations "dropped_frames" and "frame_gaps" tell of frames the system did
+    not store, "unplaced_channels" of routed ones that the mapping does not know.
     """
 
     def __init__(self, file_path: str, stream: str, hdf5_plugin_path: str | None = None) -> None:
@@ -105,23 +112,26 @@ class MaxwellRecording(BaseRecording):  # type: ignore[misc]
         add_plugin_path(hdf5_plugin_path)
         file = open_hdf5(path)
         well_id, _, take = stream.partition("/")
-        takes = _takes(file, path)
+        takes = takes_of(file, path)
         with reading(path):
-            well = _read_well(file, well_id, take or takes[well_id][0], path)
+            well = read_well(file, well_id, take or takes[well_id][0], path)
             data = file[well.dataset]
             require_filters(data, path, hdf5_plugin_path)
+            gaps = find_frame_gaps(file[well.frame_numbers], path) if well.frame_numbers else []
             super().__init__(
                 sampling_frequency=well.sampling_rate_hz,
                 channel_ids=[str(channel) for channel in well.channels],
                 dtype=data.dtype,
             )
-            self.add_recording_segment(_MaxwellSegment(data, well, path))
+            self.add_recording_segment(RowsSegment(data, well.rows, well.sampling_rate_hz, path))
         n_channels = well.rows.size
         self.set_channel_gains(np.full(n_channels, well.gain_to_uv))
         self.set_channel_offsets(np.zeros(n_channels))
         self.set_probe(_make_probe(well))
         self.set_property("electrode", well.electrodes)
-        self.annotate(dropped_frames=well.dropped_frames)
+        note_frame_gaps(self, gaps)
+        if well.n_unplaced:
+            self.annotate(unplaced_channels=well.n_unplaced)
         self._kwargs = {
             "file_path": str(path.absolute()),
             "stream": stream,
@@ -129,37 +139,7 @@ class MaxwellRecording(BaseRecording):  # type: ignore[misc]
         }
 
 
-class _MaxwellSegment(BaseRecordingSegment):  # type: ignore[misc]
-    """Reads samples x channels out of MaxWell's channels x samples dataset."""
-
-    def __init__(self, data: Any, well: _Well, path: Path) -> None:
-        super().__init__(sampling_frequency=well.sampling_rate_hz)
-        self._data = data
-        self._rows = well.rows
-        self._path = path
-
-    def get_num_samples(self) -> int:
-        """Return the number of samples per channel."""
-        return int(self._data.shape[1])
-
-    def get_traces(self, start_frame: int, end_frame: int, channel_indices: Any) -> NDArray[Any]:
-        """Return samples x channels, unscaled."""
-        rows = self._rows if channel_indices is None else self._rows[channel_indices]
-        rows = np.atleast_1d(rows)
-        with reading(self._path):
-            if rows.size == 1:
-                block = self._data[int(rows[0]) : int(rows[0]) + 1, start_frame:end_frame]
-            else:
-                # A contiguous read and a slice in memory: HDF5's own row lists are far slower.
-                first, last = int(rows.min()), int(rows.max())
-                block = self._data[first : last + 1, start_frame:end_frame]
-                if not np.array_equal(rows, np.arange(first, last + 1)):
-                    block = block[rows - first]
-        traces: NDArray[Any] = block.T
-        return traces
-
-
-def _make_probe(well: _Well) -> Probe:
+def _make_probe(well: Well) -> Probe:
     probe = Probe(ndim=2, si_units="um", manufacturer="Maxwell Biosystems")
     probe.set_contacts(positions=well.positions_um, shapes="rect", shape_params=_ELECTRODE_UM)
     probe.annotate_contacts(electrode=well.electrodes)
@@ -175,7 +155,7 @@ def _is_old(file: Any, path: Path) -> bool:
     return version == _OLD_VERSION
 
 
-def _takes(file: Any, path: Path) -> dict[str, list[str]]:
+def takes_of(file: Any, path: Path) -> dict[str, list[str]]:
     """Return well id -> names of its takes that hold routed traces, in order."""
     if _is_old(file, path):
         return {"well000": [""]}
@@ -188,11 +168,16 @@ def _takes(file: Any, path: Path) -> dict[str, list[str]]:
     return takes
 
 
-def _read_well(file: Any, well: str, take: str, path: Path) -> _Well:
+def read_well(file: Any, well: str, take: str, path: Path) -> Well:
+    """Read the header of one take of one well; ``take`` is "" in the layout of 2016.
+
+    Raises:
+        InputCorruptError: ``empty``, ``truncated`` (fewer frames than numbered) or ``unreadable``.
+    """
     with reading(path):
         if _is_old(file, path):
             settings, mapping, dataset = file["settings"], file["mapping"][:], "sig"
-            rate_hz, raw_channels, dropped = _OLD_RATE_HZ, None, 0
+            rate_hz, raw_channels, numbers = _OLD_RATE_HZ, None, None
         else:
             group = file[f"wells/{well}/{take}"]
             settings, mapping = group["settings"], group["settings/mapping"][:]
@@ -200,11 +185,17 @@ def _read_well(file: Any, well: str, take: str, path: Path) -> _Well:
             rate_hz = float(settings["sampling"][0])
             routed = group["groups/routed"]
             raw_channels = routed["channels"][:] if "channels" in routed else None
-            dropped = _dropped_frames(routed)
+            numbers = f"{group.name}/groups/routed/frame_nos" if "frame_nos" in routed else None
         first_rows = _first_rows(mapping)
         shape = file[dataset].shape
         if len(shape) != 2 or shape[1] == 0:
             raise corrupt(path, "empty", f"{dataset} holds no samples.")
+        if numbers is not None and file[numbers].shape[0] != shape[1]:
+            raise corrupt(
+                path,
+                "truncated",
+                f"{dataset} has {shape[1]} frames, {file[numbers].shape[0]} are numbered.",
+            )
         if dataset == "sig":
             rows = np.array([channel for channel in first_rows if channel < shape[0]])
             channels = rows
@@ -218,7 +209,7 @@ def _read_well(file: Any, well: str, take: str, path: Path) -> _Well:
                 path, "unreadable", f"{dataset} has {shape[0]} rows that its mapping does not fit."
             )
         entries = mapping[[first_rows[int(channel)] for channel in channels]]
-        return _Well(
+        return Well(
             dataset=dataset,
             rows=rows.astype(np.int64),
             channels=channels.astype(np.int64),
@@ -226,7 +217,8 @@ def _read_well(file: Any, well: str, take: str, path: Path) -> _Well:
             positions_um=np.stack([entries["x"], entries["y"]], axis=1).astype(np.float64),
             sampling_rate_hz=rate_hz,
             gain_to_uv=_gain_to_uv(settings),
-            dropped_frames=dropped,
+            frame_numbers=numbers,
+            n_unplaced=0 if raw_channels is None else int(np.unique(raw_channels).size - rows.size),
         )
 
 
@@ -255,13 +247,6 @@ def _gain_to_uv(settings: Any) -> float:
         return float(settings["lsb"][0]) * 1e6
     gain = float(settings["gain"][0]) if "gain" in settings else _DEFAULT_GAIN
     return 3.3 / (1024 * gain) * 1e6
-
-
-def _dropped_frames(routed: Any) -> int:
-    if "frame_nos" not in routed or routed["frame_nos"].shape[0] < 2:
-        return 0
-    numbers = routed["frame_nos"]
-    return int(numbers[-1]) - int(numbers[0]) + 1 - int(numbers.shape[0])
 
 
 FAMILY = FormatFamily(FORMAT, "MaxWell .raw.h5", recognises, describe, open_stream)

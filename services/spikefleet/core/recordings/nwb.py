@@ -84,7 +84,6 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         gaps = _timestamp_gaps(series, path)
     with reading(path):
         recording = NwbRecordingExtractor(str(path), electrical_series_path=stream)
-        require_unique_ids(recording.channel_ids, path)
         note_frame_gaps(recording, gaps)
     return recording
 
@@ -134,6 +133,8 @@ def _timestamp_gaps(series: Any, path: Path) -> list[list[int]]:
 
 
 def _describe_series(path: Path, name: str) -> StreamDescription:
+    with _series(path, name) as series, reading(path):
+        require_unique_ids(series["electrodes"][:], path)
     with reading(path):
         recording = NwbRecordingExtractor(
             str(path), electrical_series_path=name, load_channel_properties=False

@@ -8,6 +8,7 @@ import pytest
 from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.errors import HDF5PluginMissingError, InputCorruptError
+from spikefleet.core.recordings.hdf5 import add_plugin_path
 from spikefleet.core.recordings.open import list_streams, open_recording
 
 REAL_PLATE = Path("../shared/data/recordings/maxwell/maxtwo_6wells.raw.h5")
@@ -76,6 +77,7 @@ def test_only_routed_channels_are_read(tmp_path):
     path = make_recording(tmp_path, "maxwell").path
     before = open_recording(path)
     after = open_recording(with_mapping(path, lambda mapping: mapping[2:]))
+    assert after.get_annotation("unplaced_channels") == 2
     assert list(after.channel_ids) == list(before.channel_ids)[2:]
     assert np.array_equal(after.get_traces(), before.get_traces()[:, 2:])
 
@@ -134,7 +136,7 @@ def test_a_missing_filter_names_the_plugin_folder(tmp_path):
         creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         creation.set_chunk((8, 100))
         creation.set_filter(401, h5py.h5z.FLAG_OPTIONAL)
-        space = h5py.h5s.create_simple((8, 1000))
+        space = h5py.h5s.create_simple((8, routed["frame_nos"].shape[0]))
         h5py.h5d.create(routed.id, b"raw", h5py.h5t.STD_U16LE, space, creation)
     assert list_streams(path).streams[0].n_channels == 8
     folder = str(tmp_path / "plugins")
@@ -151,3 +153,45 @@ def test_a_real_plate_lists_its_wells_and_asks_for_the_vendors_plugin():
     assert {(entry.n_channels, entry.sampling_rate_hz) for entry in streams} == {(16, 10000.0)}
     with pytest.raises(HDF5PluginMissingError):
         open_recording(REAL_PLATE, "well003").get_traces()
+
+
+def test_a_gap_is_told_with_its_place_and_length(tmp_path):
+    path = make_recording(tmp_path, "maxwell").path
+    with h5py.File(path, "r+") as file:
+        numbers = file["data_store/data0000/groups/routed/frame_nos"]
+        numbers[5000:] = numbers[5000:] + 37
+        numbers[9000:] = numbers[9000:] + 3
+    recording = open_recording(path)
+    assert recording.get_annotation("frame_gaps") == [[5000, 37], [9000, 3]]
+    assert recording.get_annotation("dropped_frames") == 40
+
+
+def test_frame_numbers_that_run_backwards_are_refused(tmp_path):
+    path = make_recording(tmp_path, "maxwell").path
+    with h5py.File(path, "r+") as file:
+        numbers = file["data_store/data0000/groups/routed/frame_nos"]
+        numbers[5000:] = numbers[5000:] - 100
+    with pytest.raises(InputCorruptError) as caught:
+        open_recording(path)
+    assert caught.value.reason == "clock"
+
+
+def test_fewer_samples_than_numbered_frames_are_truncated(tmp_path):
+    path = make_recording(tmp_path, "maxwell").path
+    with h5py.File(path, "r+") as file:
+        routed = file["data_store/data0000/groups/routed"]
+        kept = routed["raw"][:, :-500]
+        del routed["raw"]
+        routed["raw"] = kept
+    with pytest.raises(InputCorruptError) as caught:
+        list_streams(path)
+    assert caught.value.reason == "truncated"
+
+
+def test_plugin_folders_are_listed_as_in_path(tmp_path):
+    folders = [tmp_path / "none", tmp_path / "vendor", tmp_path / "local"]
+    add_plugin_path(os.pathsep.join(str(folder) for folder in folders))
+    searched = [h5py.h5pl.get(index).decode() for index in range(h5py.h5pl.size())]
+    assert searched[:3] == [str(folder) for folder in folders]
+    for _ in folders:
+        h5py.h5pl.remove(0)
