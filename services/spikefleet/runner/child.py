@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 PR_SET_PDEATHSIG = 1
 TRACE_TAIL_LINES = 60
 LEAST_PROGRESS = 0.05
+SECONDS_PER_WORKER = 30.0
 EXIT_UNCLASSIFIED_EXCEPTION = 1
 
 
@@ -93,13 +94,14 @@ def run_steps(folder: RunFolder, steps: Steps) -> None:
     """Load, sort, analyze; leave ``result/`` with ``result.json`` written last."""
     spec = AttemptSpec.from_json(read_json(folder.spec) or {})
     config = SortingConfig.from_document(spec.config)
-    n_jobs = max(1, min(config.execution.n_jobs, spec.cpus))
     seed = config.execution.random_seed
     with steps.step("load"):
         backend = load_backend(spec.backend)
         gc.freeze()  # writers collect garbage once per chunk; imported modules are no garbage
         threadpool_limits(limits=spec.cpus)
         recording = load(folder, spec, config)
+        allowed = max(1, min(config.execution.n_jobs, spec.cpus))
+        n_jobs = paying_workers(allowed, float(recording.get_total_duration()))
     with steps.step("sort"):
         request = SortRequest(
             recording=recording,
@@ -108,6 +110,7 @@ def run_steps(folder: RunFolder, steps: Steps) -> None:
             device="cuda" if spec.gpu else "cpu",
             n_jobs=n_jobs,
             seed=seed,
+            threads=spec.cpus,
         )
         folder.sorter.mkdir(parents=True, exist_ok=True)
         params = backend.resolve(request)
@@ -128,6 +131,14 @@ def run_steps(folder: RunFolder, steps: Steps) -> None:
             "versions": library_versions(backend),
         },
     )
+
+
+def paying_workers(allowed: int, duration_s: float) -> int:
+    """Return how many of the allowed workers a recording is long enough to pay for.
+
+    Measured on 16 channels: a second worker saves nothing on 20 s and four tenths on 120 s.
+    """
+    return max(1, min(allowed, int(duration_s // SECONDS_PER_WORKER)))
 
 
 def load(folder: RunFolder, spec: AttemptSpec, config: SortingConfig) -> BaseRecording:

@@ -20,6 +20,7 @@ from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_jso
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.recordings.simulation import load_truth
 from spikefleet.core.units.accuracy import compare_to_truth
+from spikefleet.runner.child import paying_workers
 
 COMMAND = [sys.executable, "-m", "spikefleet.runner.child"]
 BACKEND = "mountainsort5"
@@ -151,6 +152,15 @@ def test_a_recording_that_was_not_staged_is_a_missing_input(tmp_path: Path) -> N
 def test_an_unknown_parameter_is_an_invalid_configuration(tmp_path: Path) -> None:
     folder = make_attempt(tmp_path, sorter_params={"detect_treshold": 5})
     assert run_child(folder).returncode == 97
+
+
+@pytest.mark.parametrize(
+    ("allowed", "duration_s", "workers"), [(8, 20.0, 1), (8, 70.0, 2), (2, 3600.0, 2), (1, 9e4, 1)]
+)
+def test_a_worker_is_taken_only_where_the_recording_pays_for_it(
+    allowed: int, duration_s: float, workers: int
+) -> None:
+    assert paying_workers(allowed, duration_s) == workers
 
 
 def test_a_child_whose_parent_is_gone_does_not_start(tmp_path: Path) -> None:
