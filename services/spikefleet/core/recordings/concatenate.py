@@ -21,6 +21,7 @@ from spikefleet.core.failures.errors import (
     InputMissingError,
     InvalidConfigurationError,
 )
+from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.recordings.open import list_streams, open_recording
 from spikefleet.core.recordings.timeline import FileSpan, Timeline
 
@@ -62,7 +63,8 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
 def find_recordings(folder: Path) -> tuple[Path, ...]:
     """Return the recordings directly in a folder, of one format, in natural order.
 
-    What no reader knows (notes, sidecars) is passed over; a damaged recording is not.
+    For a folder that is not itself one recording. What no reader knows (notes, videos) is passed
+    over, a damaged recording is not; samples and their header count once.
 
     Raises:
         InputMissingError: there is none.
@@ -70,14 +72,20 @@ def find_recordings(folder: Path) -> tuple[Path, ...]:
         InvalidConfigurationError: they are of several formats.
     """
     formats: dict[Path, str] = {}
+    taken: set[tuple[Path, ...]] = set()
     for path in sorted(folder.iterdir(), key=lambda entry: (natural_key(entry.name), entry.name)):
         if path.name.startswith("."):
             continue
         try:
-            formats[path] = list_streams(path).format
+            kind = list_streams(path).format
         except InputCorruptError as error:
             if error.evidence.get("reason") != "unknown_format":
                 raise
+            continue
+        root, files, entry = recording_files(path)
+        if files not in taken:
+            taken.add(files)
+            formats[root / entry if entry else root] = kind
     if not formats:
         raise InputMissingError(
             f"{folder} holds no recording of a known format. Check the folder.", path=str(folder)

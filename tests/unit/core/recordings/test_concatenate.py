@@ -138,6 +138,21 @@ def test_a_folder_is_joined_in_natural_order_past_its_notes(tmp_path):
     assert np.array_equal(joined.recording.get_traces(), np.concatenate([single, single]))
 
 
+def test_samples_and_their_header_count_once(tmp_path):
+    folder = tmp_path / "day"
+    folder.mkdir()
+    for number in (10, 9):
+        made = make_recording(
+            tmp_path / str(number), "spikeglx", seconds=1.0, channels=4, units=1
+        ).path
+        for file in made.rglob("*.ap.*"):
+            file.rename(folder / f"run{number}_g0_t0.imec0.ap{file.suffix}")
+    assert [path.name for path in find_recordings(folder)] == [
+        "run9_g0_t0.imec0.ap.bin",
+        "run10_g0_t0.imec0.ap.bin",
+    ]
+
+
 def test_a_damaged_member_is_not_passed_over(tmp_path):
     folder = folder_of(tmp_path, 1)
     whole = (folder / "run1.raw.h5").read_bytes()
