@@ -29,14 +29,14 @@ from spikefleet.core.recordings.description import (
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.frame_gaps import note_frame_gaps, require_unique_ids
 from spikefleet.core.recordings.probe_sidecar import place_channels
-from spikefleet.core.recordings.record_files import RecordFilesRecording, RecordLayout, map_field
+from spikefleet.core.recordings.record_files import RecordField, RecordFilesRecording, RecordLayout
 
 FORMAT = "blackrock"
 _MAGIC = (b"NEURALCD", b"BRSMPGRP", b"NEURALSG")
 _CLOCK_HZ = 30_000
 _SAMPLE_BYTES = 2
 _NANOSECONDS = 1_000_000_000
-_STAMPS_AT_ONCE = 1 << 20
+_STAMPS_AT_ONCE = 1 << 16
 _UV_PER_UNIT = {"uv": 1.0, "mv": 1e3, "v": 1e6}
 
 
@@ -270,7 +270,7 @@ def _layout(file: _File, block: _Block) -> RecordLayout:
 
 def _find_packet_gaps(file: _File, layout: RecordLayout) -> list[list[int]]:
     """Return where nanosecond stamps leave out frames; read in pieces."""
-    stamps = map_field(file.path, layout, dtype="<u8", at_bytes=1)
+    stamps = RecordField(file.path, layout, dtype="<u8", at_bytes=1)
     per_frame = file.stamps_per_s / file.sampling_rate_hz
     gaps: list[list[int]] = []
     for start in range(0, len(stamps) - 1, _STAMPS_AT_ONCE):

@@ -17,31 +17,35 @@ from spikeinterface.core import BaseRecording
 
 from spikefleet.core.recordings.edge import corrupt
 
-_ENTRIES_AT_ONCE = 1 << 20
+_ENTRIES_AT_ONCE = 1024
 _LISTED_GAPS = 1000
 
 
 def find_frame_gaps(numbers: Any, path: Path, *, frames_per_entry: int = 1) -> list[list[int]]:
     """Return ``[frame, missing frames]`` for each place where frame numbers jump.
 
-    ``numbers`` is an array or memory map (1D) of the number of each entry's first frame; it is read
-    in pieces, and not at all beyond its ends when those say that nothing is missing.
+    ``numbers`` is an array, map or ``RecordField`` of the number of each entry's first frame.
+    Stretches whose ends say that nothing is missing between them are not read, so an unbroken
+    recording costs two looks, however long.
 
     Raises:
         InputCorruptError: ``clock``: the numbers run backwards or repeat.
     """
-    n_entries = len(numbers)
-    if n_entries < 2:
-        return []
-    span = int(numbers[-1]) - int(numbers[0])
-    if span == (n_entries - 1) * frames_per_entry:
-        return []
     gaps: list[list[int]] = []
-    for start in range(0, n_entries - 1, _ENTRIES_AT_ONCE):
-        piece = np.asarray(numbers[start : start + _ENTRIES_AT_ONCE + 1]).astype(np.int64)
+    stretches = [(0, len(numbers) - 1)] if len(numbers) > 1 else []
+    while stretches:
+        first, last = stretches.pop()
+        span = int(numbers[last]) - int(numbers[first])
+        if span == (last - first) * frames_per_entry:
+            continue
+        if last - first > _ENTRIES_AT_ONCE:
+            middle = (first + last) // 2
+            stretches += [(middle, last), (first, middle)]
+            continue
+        piece = np.asarray(numbers[first : last + 1]).astype(np.int64)
         missing = np.diff(piece) - frames_per_entry
         for index in np.flatnonzero(missing):
-            frame = (start + int(index) + 1) * frames_per_entry
+            frame = (first + int(index) + 1) * frames_per_entry
             gaps.append([frame, require_forward(int(missing[index]), frame, path)])
     return gaps
 

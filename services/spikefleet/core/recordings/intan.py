@@ -33,7 +33,7 @@ from spikefleet.core.recordings.frame_gaps import (
     require_unique_ids,
 )
 from spikefleet.core.recordings.probe_sidecar import place_channels
-from spikefleet.core.recordings.record_files import RecordFilesRecording, RecordLayout, map_field
+from spikefleet.core.recordings.record_files import RecordField, RecordFilesRecording, RecordLayout
 
 FORMAT = "intan"
 STREAM = "amplifier"
@@ -254,19 +254,19 @@ def _record_layout(header: _Header, n_frames: int) -> RecordLayout:
 def _find_gaps(header: _Header, n_frames: int) -> list[list[int]]:
     if header.layout == "attached":
         # The first stamp of each block: the software loses whole blocks, never parts of one.
-        stamps = map_field(header.file, _record_layout(header, n_frames), dtype="<i4", at_bytes=0)
+        stamps = RecordField(header.file, _record_layout(header, n_frames), dtype="<i4", at_bytes=0)
         return find_frame_gaps(stamps, header.file, frames_per_entry=header.block_frames)
     file = header.file.parent / "time.dat"
     if not file.is_file():
         raise InputMissingError(
             f"time.dat is not beside {header.file.name}. Copy the whole folder.", path=str(file)
         )
-    stamps = np.memmap(file, dtype="<i4", mode="r")
-    if len(stamps) != n_frames:
+    times = np.memmap(file, dtype="<i4", mode="r")
+    if len(times) != n_frames:
         raise corrupt(
-            file, "truncated", f"it numbers {len(stamps)} frames where the samples have {n_frames}."
+            file, "truncated", f"it numbers {len(times)} frames where the samples have {n_frames}."
         )
-    return find_frame_gaps(stamps, file)
+    return find_frame_gaps(times, file)
 
 
 FAMILY = FormatFamily(FORMAT, "Intan .rhd or .rhs", recognises, describe, open_stream)

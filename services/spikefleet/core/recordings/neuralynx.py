@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from neo.rawio.neuralynxrawio.nlxheader import NlxHeader
-from numpy.typing import NDArray
 from spikeinterface.core import BaseRecording
 
 from spikefleet.core.failures.errors import InvalidConfigurationError
@@ -28,10 +27,10 @@ from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.frame_gaps import note_frame_gaps, require_unique_ids
 from spikefleet.core.recordings.probe_sidecar import place_channels
 from spikefleet.core.recordings.record_files import (
+    RecordField,
     RecordFilesRecording,
     RecordLayout,
     count_records,
-    map_field,
     require_one_clock,
 )
 
@@ -46,7 +45,7 @@ _LEAST_HIGH_CUT_HZ = 1000.0
 # Old systems wrote a rounded rate; beyond this difference their clock is believed instead.
 _RATE_TOLERANCE = 5e-4
 _CLOCK_RECORDS = 1000
-_RECORDS_AT_ONCE = 1 << 18
+_RECORDS_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -206,7 +205,7 @@ def _clock_rate(channel: _Channel) -> float:
     if layout.n_records < 3:
         return channel.header_rate_hz
     with reading(channel.path):
-        stamps = map_field(channel.path, layout, dtype="<u8", at_bytes=0).astype(np.int64)
+        stamps = RecordField(channel.path, layout, dtype="<u8", at_bytes=0)[:].astype(np.int64)
     record_us = float(np.median(np.diff(stamps)))
     if record_us <= 0:
         return channel.header_rate_hz
@@ -236,8 +235,8 @@ def _plain_layout(
     )
 
 
-def _valid_frames(entry: _Stream, layout: RecordLayout) -> NDArray[Any]:
-    return map_field(entry.paths[0], layout, dtype="<u4", at_bytes=_VALID_AT_BYTES)
+def _valid_frames(entry: _Stream, layout: RecordLayout) -> RecordField:
+    return RecordField(entry.paths[0], layout, dtype="<u4", at_bytes=_VALID_AT_BYTES)
 
 
 def _count_frames(entry: _Stream) -> int:
@@ -256,7 +255,7 @@ def _is_inverted(entry: _Stream, path: Path) -> bool:
 
 
 def _scan(
-    clock: NDArray[Any], valid: NDArray[Any], entry: _Stream
+    clock: RecordField, valid: RecordField, entry: _Stream
 ) -> tuple[tuple[tuple[int, int], ...], list[list[int]]]:
     """Return the records that are not full and the gaps between records, read in pieces.
 

@@ -43,23 +43,54 @@ class RecordLayout:
         return self.n_records * self.frames_per_record - missing
 
 
-def map_field(
-    path: Path, layout: RecordLayout, *, dtype: str, at_bytes: int, shape: tuple[int, ...] = ()
-) -> NDArray[Any]:
-    """Map one field of every record: records x ``shape``."""
-    record = np.dtype(
-        {
-            "names": ["field"],
-            "formats": [(dtype, shape)],
-            "offsets": [at_bytes],
-            "itemsize": layout.record_bytes,
-        }
-    )
-    mapped = np.memmap(
-        path, dtype=record, mode="r", offset=layout.header_bytes, shape=(layout.n_records,)
-    )
-    field: NDArray[Any] = mapped["field"]
-    return field
+class RecordField:
+    """One field of every record, mapped only while it is read: memory does not grow with the file.
+
+    Behaves as an array over records: a number gives one record's value, a slice an array.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        layout: RecordLayout,
+        *,
+        dtype: str,
+        at_bytes: int,
+        shape: tuple[int, ...] = (),
+    ) -> None:
+        self._path = path
+        self._layout = layout
+        self._record = np.dtype(
+            {
+                "names": ["field"],
+                "formats": [(dtype, shape)],
+                "offsets": [at_bytes],
+                "itemsize": layout.record_bytes,
+            }
+        )
+
+    def __len__(self) -> int:
+        return self._layout.n_records
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            first, last, _ = index.indices(len(self))
+            return self._map(first, last)
+        at = index + len(self) if index < 0 else index
+        return self._map(at, at + 1)[0]
+
+    def _map(self, first: int, last: int) -> NDArray[Any]:
+        if last <= first:
+            return np.empty(0, dtype=self._record["field"])
+        mapped = np.memmap(
+            self._path,
+            dtype=self._record,
+            mode="r",
+            offset=self._layout.header_bytes + first * self._layout.record_bytes,
+            shape=(last - first,),
+        )
+        field: NDArray[Any] = mapped["field"]
+        return field
 
 
 def count_records(paths: list[Path], header_bytes: int, record_bytes: int) -> int:
@@ -85,15 +116,15 @@ def count_records(paths: list[Path], header_bytes: int, record_bytes: int) -> in
 
 def require_one_clock(
     paths: list[Path], layout: RecordLayout, *, dtype: str, at_bytes: int
-) -> NDArray[Any]:
+) -> RecordField:
     """Return the records' time stamps; the files must begin and end at the same ones.
 
     Raises:
         InputCorruptError: ``misaligned``.
     """
-    clock = map_field(paths[0], layout, dtype=dtype, at_bytes=at_bytes)
+    clock = RecordField(paths[0], layout, dtype=dtype, at_bytes=at_bytes)
     for path in paths[1:]:
-        other = map_field(path, layout, dtype=dtype, at_bytes=at_bytes)
+        other = RecordField(path, layout, dtype=dtype, at_bytes=at_bytes)
         if other[0] != clock[0] or other[-1] != clock[-1]:
             raise corrupt(path, "misaligned", f"its time stamps are not those of {paths[0].name}.")
     return clock
@@ -131,7 +162,7 @@ class _RecordFilesSegment(BaseRecordingSegment):  # type: ignore[misc]
         self._layout = layout
         shape = (layout.channels_per_file, layout.frames_per_record)
         self._files = [
-            map_field(
+            RecordField(
                 path, layout, dtype=layout.dtype, at_bytes=layout.samples_at_bytes, shape=shape
             )
             for path in paths
