@@ -195,6 +195,8 @@ def check_dropped_frames(facts: Facts) -> Finding | None:
     measured = facts.measured
     if measured is None or measured.dropped_frames <= 0:
         return None
+    if any(doubt.code == "frame_gaps" for doubt in facts.truth):
+        return None  # the same frames, told with their place
     return warn(
         "dropped_frames",
         f"The acquisition dropped {measured.dropped_frames} frames.",

@@ -29,12 +29,13 @@ from spikefleet.core.guards.host_memory import MemoryReader
 from spikefleet.core.recordings.description import StreamDescription
 from spikefleet.core.recordings.measure import measure_signal, signal_failure
 from spikefleet.core.recordings.open import list_streams, open_recording
+from spikefleet.core.recordings.truth_checks import check_truth
 from spikefleet.core.recordings.windows import keep_frames
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.artifacts import ArtifactMissingError
 from spikefleet.infra.stores.artifacts_open import open_artifacts
 from spikefleet.infra.stores.checkout import checked_out
-from spikefleet.preflight import checks_host, checks_recording
+from spikefleet.preflight import checks_host, checks_recording, checks_truth
 from spikefleet.preflight.estimate import ResourceEstimate, estimate_resources
 from spikefleet.preflight.registry import Facts, Finding, HostFacts, decide, run_checks
 from spikefleet.preflight.task import (
@@ -46,7 +47,7 @@ from spikefleet.preflight.task import (
 )
 
 # Importing a module of checks registers them; order of findings is order of registration.
-CHECK_MODULES = (checks_recording, checks_host)
+CHECK_MODULES = (checks_recording, checks_truth, checks_host)
 # Present wherever the driver of a CUDA device is loaded.
 _GPU_DEVICE = Path("/dev/nvidiactl")
 
@@ -109,7 +110,9 @@ def _read(
             kept = keep_frames(group, n_samples, rate_hz)
             kept_s = sum(end - start for start, end in kept) / rate_hz
             if facts.execution.get("preflight", True):
-                measured = measure_signal(_scaled(opened, group))
+                scaled = _scaled(opened, group)
+                facts = replace(facts, truth=check_truth(scaled))
+                measured = measure_signal(scaled)
                 facts = replace(facts, measured=measured, verdict=signal_failure(measured))
             return replace(facts, kept_s=kept_s), stream
     except SpikeSortingClassifiedError as error:
@@ -135,6 +138,7 @@ def _scaled(opened: Any, group: RecordingConfig) -> Any:
             )
         if values:
             setter(values)
+            opened.annotate(gain_assumed=False)
     return opened
 
 

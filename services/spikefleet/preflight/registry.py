@@ -21,6 +21,7 @@ from spikefleet.core.failures.errors import (
     SpikeSortingClassifiedError,
 )
 from spikefleet.core.recordings.measurements import SignalMeasurements
+from spikefleet.core.recordings.truth_findings import TruthFinding
 
 
 class FindingLevel(StrEnum):
@@ -56,6 +57,7 @@ class Facts:
     """Everything checks may look at.
 
     ``read_error`` is what opening or measuring raised, ``verdict`` what the signal proves.
+    ``truth`` are the doubts about what the file says of itself.
     ``kept_s`` is the length left by the configured windows, ``pending_changes`` the settings that
     were changed although they have no effect yet.
     """
@@ -69,6 +71,7 @@ class Facts:
     kept_s: float | None = None
     sampling_rate_hz: float | None = None
     channel_count: int | None = None
+    truth: tuple[TruthFinding, ...] = ()
     pending_changes: tuple[str, ...] = ()
 
 

@@ -69,6 +69,7 @@ def test_modules_of_checks_are_registered():
     assert {m.__name__.rsplit(".", 1)[1] for m in examine.CHECK_MODULES} == {
         "checks_host",
         "checks_recording",
+        "checks_truth",
     }
     assert {"readable", "channels", "finite", "flat", "saturated", "silent"} <= set(check_codes())
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,10 @@ from spikeinterface.core import BaseRecording
 from spikefleet.core.recordings.edge import reading_traces
 from spikefleet.core.recordings.hdf5_layouts import RowsSegment
 from spikefleet.core.recordings.plausibility import channel_count_doubt, type_doubt
+from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
 from spikefleet.core.recordings.windows import Frames, spread_frames
+
+__all__ = ["TruthFinding", "TruthLevel", "check_truth"]
 
 _N_BLOCKS = 3
 _BLOCK_VALUES = 1 << 18
@@ -30,38 +31,6 @@ _SCANNED_VALUES = 1 << 22
 _LISTED = 8
 # SpikeInterface's steps that turn codes into µV; the last leaves the old gain on the result.
 _SCALING_STEPS = ("ScaleTouVRecording", "ScaleToPhysicalUnits", "ScaleRecording")
-
-
-class TruthLevel(StrEnum):
-    """How bad a finding is: good to know, look at it, or do not sort it like this."""
-
-    NOTE = "note"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True)
-class TruthFinding:
-    """One doubt about a recording.
-
-    ``where`` holds the place and the numbers, ready for JSON: frames count from 0, times are in s.
-    """
-
-    code: str
-    level: TruthLevel
-    message: str
-    remediation: str
-    where: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-ready dictionary."""
-        return {
-            "code": self.code,
-            "level": str(self.level),
-            "message": self.message,
-            "remediation": self.remediation,
-            "where": dict(self.where),
-        }
 
 
 def check_truth(

@@ -1,0 +1,53 @@
+"""Checks of what a file says of itself: gaps, scale, type, channel count, places.
+
+``core.recordings.truth_checks`` decides what is doubtful; here each doubt becomes a finding, and
+those that would spoil every result become failures. Samples that are not numbers are left to the
+signal's verdict, which looks at all of them.
+"""
+
+from __future__ import annotations
+
+from spikefleet.core.failures.codes import FailureCategory
+from spikefleet.core.failures.errors import InputCorruptError, InvalidConfigurationError
+from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
+from spikefleet.preflight.registry import Check, Facts, Finding, check, fail, warn
+
+_CODES = (
+    "duplicate_channels",
+    "gain_invalid",
+    "scaled_twice",
+    "frame_gaps",
+    "gain_missing",
+    "scale_doubtful",
+    "wrong_dtype",
+    "wrong_channel_count",
+    "duplicate_positions",
+    "unplaced_channels",
+)
+_SCALE_CODES = ("gain_invalid", "scaled_twice")
+
+
+def _truth_check(code: str) -> Check:
+    def check_doubt(facts: Facts) -> Finding | None:
+        doubt = next((entry for entry in facts.truth if entry.code == code), None)
+        if doubt is None:
+            return None
+        if doubt.level is TruthLevel.FAIL:
+            return fail(code, _error(doubt))
+        return warn(code, doubt.message, doubt.remediation, FailureCategory.INPUT)
+
+    return check_doubt
+
+
+def _error(doubt: TruthFinding) -> InputCorruptError | InvalidConfigurationError:
+    text = f"{doubt.message} {doubt.remediation}"
+    evidence = dict(doubt.where)
+    if doubt.code in _SCALE_CODES:
+        return InvalidConfigurationError(
+            text, field="recording.gain_to_uv", value=None, reason=doubt.code, **evidence
+        )
+    return InputCorruptError(text, reason=doubt.code, **evidence)
+
+
+for _code in _CODES:
+    check(_code)(_truth_check(_code))
