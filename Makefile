@@ -8,6 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 SORTER ?= kilosort4
 ARGS ?=
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -59,7 +60,7 @@ check: $(READY) ## Format, lint, protos, storeys, types: everything that needs n
 
 test: $(READY) ## Run every test (ARGS="tests/unit -k name" for some)
 	@scripts/install-debian test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-slow: $(READY) ## Run the accuracy bars on the larger recordings (about 10 minutes)
 	$(BIN)/python -m pytest -m slow $(ARGS)
