@@ -134,6 +134,8 @@ class McsRecording(BaseRecording):  # type: ignore[misc]
 
 def _recordings(file: Any) -> dict[str, Any]:
     root = file.get(_ROOT, {})
+    if not hasattr(root, "keys"):
+        return {}
     return {name: root[name] for name in root if name.startswith("Recording_")}
 
 
