@@ -29,6 +29,9 @@ _UNREADABLE = (
     struct.error,
 )
 
+# What readers say, and the reason it stands for.
+_REASONS = {"truncated": "truncated", "positions must be unique": "duplicate_positions"}
+
 
 def corrupt(path: Path, reason: str, text: str) -> InputCorruptError:
     """Return the error of a file that is there but cannot be sorted as it is."""
@@ -43,8 +46,8 @@ def reading(path: Path) -> Iterator[None]:
 
     Raises:
         InputMissingError: a file the recording needs is not there.
-        InputCorruptError: anything else a reader could not cope with (``truncated`` or
-            ``unreadable``).
+        InputCorruptError: anything else a reader could not cope with (``truncated``,
+            ``duplicate_positions`` or ``unreadable``).
     """
     try:
         yield
@@ -56,7 +59,8 @@ def reading(path: Path) -> Iterator[None]:
             f"{missing} is not there. Check the path and the mount.", path=str(missing)
         ) from error
     except _UNREADABLE as error:
-        reason = "truncated" if "truncated" in str(error).lower() else "unreadable"
+        text = str(error).lower()
+        reason = next((reason for said, reason in _REASONS.items() if said in text), "unreadable")
         detail = f"the file cannot be read ({type(error).__name__}: {str(error)[:200]})."
         raise corrupt(path, reason, detail) from error
 

@@ -22,6 +22,8 @@ _ABSURD_FRACTION = 0.01
 _TINY, _HUGE = 1e-30, 1e15
 # Another channel count must run this much smoother before it is believed.
 _SMOOTHER = 0.8
+# Multiples more so: a strong tone near half the sampling rate also makes every second frame alike.
+_SMOOTHER_MULTIPLE = 0.7
 _MOST_CHANNELS = 8192
 
 
@@ -73,7 +75,7 @@ def channel_count_doubt(blocks: Sequence[NDArray[Any]], n_values: int) -> Channe
     }
     # A multiple of the true count runs rougher than the count itself, so the smallest step wins.
     best = min(steps, key=lambda count: steps[count])
-    if steps[best] < _SMOOTHER * own:
+    if steps[best] < (_SMOOTHER if best % stated else _SMOOTHER_MULTIPLE) * own:
         return ChannelCountDoubt(stated, best, steps[best] / own)
     return None
 

@@ -195,3 +195,15 @@ def test_plugin_folders_are_listed_as_in_path(tmp_path):
     assert searched[:3] == [str(folder) for folder in folders]
     for _ in folders:
         h5py.h5pl.remove(0)
+
+
+def test_two_channels_on_one_electrode_are_refused(tmp_path):
+    path = make_recording(tmp_path, "maxwell").path
+
+    def stack(mapping):
+        mapping["x"][1], mapping["y"][1] = mapping["x"][0], mapping["y"][0]
+        return mapping
+
+    with pytest.raises(InputCorruptError) as caught:
+        open_recording(with_mapping(path, stack))
+    assert caught.value.reason == "duplicate_positions"

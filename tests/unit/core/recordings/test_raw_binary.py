@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from tests.support.formats.raw_binary import probe_of, smooth_samples, write_raw_binary
+from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
 from spikefleet.core.recordings.files import recording_files
@@ -51,9 +52,7 @@ def test_the_sidecar_or_the_folder_stands_for_the_pair(tmp_path):
     for submitted in (path.with_suffix(".json"), tmp_path):
         assert np.array_equal(open_recording(submitted).get_traces(), SAMPLES)
     root, files, entry = recording_files(path)
-    assert [file.name for file in files] == ["day.dat", "day.json"] or [
-        file.name for file in files
-    ] == ["day.json", "day.dat"]
+    assert sorted(file.name for file in files) == ["day.dat", "day.json"]
     assert (root, entry) == (tmp_path, "day.dat")
 
 
@@ -156,3 +155,11 @@ def test_a_file_two_formats_claim_is_answered_with_both(tmp_path):
     assert error.reason == "two_candidates"
     assert "spikeglx" in error.message
     assert "raw_binary" in error.message
+
+
+def test_a_folder_two_formats_claim_is_answered_with_both(tmp_path):
+    write_raw_binary(tmp_path / "day.raw", SAMPLES)
+    make_recording(tmp_path, "maxwell", seconds=0.5, channels=4, units=2)
+    error = refusal(tmp_path)
+    assert error.reason == "two_candidates"
+    assert "maxwell (recording.raw.h5)" in error.message
