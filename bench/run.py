@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import control_plane_import, runner_overhead
+from bench import archive, control_plane_import, prepare, runner_overhead
 
 RESULTS = Path(__file__).parent / "results"
 IMPORT_LIMIT_S = 0.4
@@ -31,9 +31,16 @@ def _runner() -> tuple[dict[str, Any], bool]:
     return result, bool(result["within"] and result["spikes_equal"])
 
 
+def _prepare() -> tuple[dict[str, Any], bool]:
+    result = prepare.measure()
+    return result, bool(result["within"])
+
+
 BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
     "control_plane_import": _imports,
     "runner_overhead": _runner,
+    "archive": archive.measure,
+    "prepare": _prepare,
 }
 
 

@@ -192,7 +192,7 @@ class _Writing:
         folders = [self._building, *(p for p in self._building.rglob("*") if p.is_dir())]
         for folder in sorted(folders, reverse=True):
             sync(folder)
-        write_object(self._building, NAME, json.dumps(manifest.to_json(), indent=1).encode())
+        write_object(self._building, NAME, json.dumps(manifest.to_json()).encode())
         sync(self._building)
 
     def _advance(self, size_bytes: int) -> None:
@@ -234,9 +234,13 @@ def _declare(group: Any, name: str, grid: ChunkGrid, dtype: np.dtype[Any], codec
 
 def _describe(group: Any, recording: BaseRecording) -> None:
     """Write what SpikeInterface's own Zarr reader expects beside the traces."""
-    group.attrs["sampling_frequency"] = float(recording.sampling_frequency)
-    group.attrs["num_segments"] = 1
-    group.attrs["probegroup"] = _probe_document(recording)
+    group.attrs.put(
+        {
+            "sampling_frequency": float(recording.sampling_frequency),
+            "num_segments": 1,
+            "probegroup": _probe_document(recording),
+        }
+    )
     group.create_dataset("channel_ids", data=recording.get_channel_ids(), compressor=None)
     add_properties_and_annotations(group, recording)
     times = recording.segments[0].get_times_kwargs()

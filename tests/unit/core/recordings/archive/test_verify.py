@@ -17,7 +17,7 @@ from spikefleet.core.recordings.simulation import SimulationRequest, simulate
 from spikefleet.core.submissions import digest_document
 
 CHUNKS = "streams/0/traces_seg0"
-SEEDS = range(6)
+SEEDS = range(4)
 
 
 @pytest.fixture(scope="module")

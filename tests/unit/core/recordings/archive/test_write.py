@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from spikeinterface.core import read_zarr
 from tests.support.archives import archive_folder, archive_source, neural_like, save_folder
+from tests.support.formats.raw_binary import smooth_samples, write_raw_binary
 
 from spikefleet.core.failures.errors import InputCorruptError, InvalidConfigurationError
 from spikefleet.core.recordings.archive.manifest import NAME, read_manifest
@@ -70,6 +71,16 @@ def test_a_probes_synchronisation_column_and_header_are_kept_too(tmp_path):
     assert np.array_equal(
         source.get_property("inter_sample_shift"), opened.get_property("inter_sample_shift")
     )
+
+
+def test_a_raw_file_with_its_sidecar_is_encoded_and_the_sidecar_kept(tmp_path):
+    samples = smooth_samples(3_000, 4)
+    path = write_raw_binary(tmp_path / "take.bin", samples)
+    manifest = archive_folder(path, tmp_path / "out")
+    assert {file.path for file in manifest.sources} == {"take.bin", "take.json"}
+    assert not manifest.kept
+    assert (tmp_path / "out/files/take.json").is_file()
+    assert np.array_equal(open_recording(tmp_path / "out").get_traces(), samples)
 
 
 @pytest.mark.parametrize("file_format", ["maxwell", "nwb"])
