@@ -23,7 +23,7 @@ _INT16 = (-32768, 32767)
 _LOOK_WINDOWS, _LOOK_SAMPLES, _LOOK_VALUES = 20, 2000, 3_000_000
 # One artefact must not cost everything else its resolution: range is judged without the last 0.1 %.
 _RANGE_QUANTILE, _RANGE_HEADROOM = 0.999, 4.0
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 256  # stays in the cache
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,13 @@ class Coding:
             is_finite = True
             for first in range(0, len(samples), _ROWS_AT_ONCE):
                 rows = slice(first, first + _ROWS_AT_ONCE)
-                exact = np.rint(samples[rows] * self.factor + self.shift)
-                is_finite &= bool(np.isfinite(exact).all())
-                codes[rows] = np.clip(np.nan_to_num(exact), *_INT16)
+                exact = samples[rows] * self.factor
+                exact += self.shift
+                if not np.isfinite(exact).all():
+                    is_finite = False
+                    break
+                np.rint(exact, out=exact)
+                codes[rows] = np.clip(exact, *_INT16, out=exact)
         if not is_finite:
             raise InputCorruptError(
                 "The recording holds samples that are not numbers. Export it again from the "

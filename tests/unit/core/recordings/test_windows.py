@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikefleet.core.config import resolve
 from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.recordings.windows import keep_frames, spread_frames
@@ -37,12 +38,60 @@ def test_the_frames_kept_follow_the_windows(options, expected):
         ({"rec_chunks_s": ((4, 6), (5, 7))}, "recording.rec_chunks_s"),
         ({"rec_chunks_s": ((4, 6), (1, 2))}, "recording.rec_chunks_s"),
         ({"first_n_mins": 0.1, "start_time_s": 7}, "recording.start_time_s"),
+        ({"first_n_mins": 1e-6}, "recording.first_n_mins"),
+        ({"end_time_s": 0.0001}, "recording.end_time_s"),
+        ({"start_time_s": 1.0, "end_time_s": 1.0001}, "recording.start_time_s"),
+        ({"end_time_s": 5, "rec_chunks_s": ((4, 6),)}, "recording.rec_chunks_s"),
+        ({"start_time_s": 8, "rec_chunks_s": ((4, 6),)}, "recording.rec_chunks_s"),
+        ({"rec_chunks": ((0, 10), (9, 20))}, "recording.rec_chunks"),
+        ({"rec_chunks": ((30, 40), (10, 20))}, "recording.rec_chunks"),
+        ({"first_n_mins": 0.1, "rec_chunks_s": ((1, 2), (6, 7))}, "recording.rec_chunks_s"),
     ],
 )
 def test_windows_that_hold_nothing_or_overlap_are_refused_by_name(options, field):
     with pytest.raises(InvalidConfigurationError) as caught:
         keep_frames(RecordingConfig(**options), 60_000, 1000.0)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"rec_chunks": [[0, 10]], "start_time_s": 1}, "recording.rec_chunks"),
+        ({"rec_chunks": [[0, 10]], "end_time_s": 1}, "recording.rec_chunks"),
+        ({"rec_chunks": [[0, 10]], "rec_chunks_s": [[1, 2]]}, "recording.rec_chunks"),
+        ({"rec_chunks": [[10, 10]]}, "recording.rec_chunks"),
+        ({"rec_chunks_s": [[2, 1]]}, "recording.rec_chunks_s"),
+        ({"start_time_s": 5, "end_time_s": 5}, "recording.start_time_s"),
+        ({"start_time_s": -1}, "recording.start_time_s"),
+        ({"end_time_s": 0}, "recording.end_time_s"),
+        ({"first_n_mins": 0}, "recording.first_n_mins"),
+        ({"mea_y_max": -2}, "recording.mea_y_max"),
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused_before_any_recording(options, field):
+    with pytest.raises(InvalidConfigurationError) as caught:
+        resolve("kilosort4", options)
+    assert caught.value.field == field
+
+
+@given(
+    st.integers(1, 100_000),
+    st.floats(0.001, 3),
+    st.lists(st.tuples(st.floats(0, 90), st.floats(0, 90)), max_size=4),
+)
+def test_windows_are_kept_in_order_inside_and_apart_or_refused(n_samples, minutes, chunks):
+    windows = tuple((min(pair), max(pair)) for pair in chunks if pair[0] != pair[1])
+    config = RecordingConfig(first_n_mins=minutes, rec_chunks_s=windows)
+    try:
+        kept = keep_frames(config, n_samples, 1000.0)
+    except InvalidConfigurationError:
+        return
+    edges = [frame for window in kept for frame in window]
+    assert edges == sorted(edges)
+    assert all(start < end for start, end in kept)
+    assert 0 <= edges[0] < edges[-1] <= min(n_samples, round(minutes * 60_000))
+    assert len(kept) == max(1, len(windows))
 
 
 @given(st.integers(1, 10**7), st.integers(1, 10**5), st.integers(1, 50))
