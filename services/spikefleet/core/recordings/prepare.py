@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from probeinterface import Probe, ProbeGroup
 from spikeinterface.core import BaseRecording
+from spikeinterface.core.core_tools import SIJsonEncoder
 
 from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.failures.errors import InvalidConfigurationError
@@ -156,13 +157,16 @@ def prepare_recording(
 
 def _describe_inputs(recording: BaseRecording, recording_digest: str) -> dict[str, Any]:
     """Return what tells one input from another; ``content`` is empty for samples in memory."""
+    made_with = _made_with(recording)
     content: Any = recording_digest or [
         [str(path), status.st_size, status.st_mtime_ns]
-        for path in _files_of(recording)
+        for path in _files_of(made_with)
         for status in (path.stat(),)
     ]
     return {
         "content": content,
+        # Wells of a plate may share everything but this; scratch folders differ and do not matter.
+        "opened_with": _without_folders(made_with),
         "n_samples": int(recording.get_num_samples()),
         "sampling_rate_hz": float(recording.sampling_frequency),
         "dtype": str(recording.get_dtype()),
@@ -186,23 +190,39 @@ def _describe_steps(
     }
 
 
-def _files_of(recording: BaseRecording) -> list[Path]:
-    """Find the files a lazily read recording reads, in what it was made with."""
+def _made_with(recording: BaseRecording) -> Any:
+    """Return the arguments a lazily read recording was opened with; None for one in memory."""
     if not recording.check_serializability("json"):
-        return []
+        return None
+    return json.loads(json.dumps(recording.to_dict(recursive=True)["kwargs"], cls=SIJsonEncoder))
+
+
+def _files_of(made_with: Any) -> list[Path]:
+    """Find the files that are read, in what a recording was opened with."""
     found: set[Path] = set()
-    waiting: list[Any] = [recording.to_dict(recursive=True)["kwargs"]]
+    waiting: list[Any] = [made_with]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
             waiting += value.values()
-        elif isinstance(value, (list, tuple)):
+        elif isinstance(value, list):
             waiting += value
-        elif isinstance(value, (str, Path)) and Path(value).is_absolute():
+        elif isinstance(value, str) and Path(value).is_absolute():
             path = Path(value)
             inside = path.rglob("*") if path.is_dir() else [path]
             found.update(file for file in inside if file.is_file())
     return sorted(found)
+
+
+def _without_folders(value: Any) -> Any:
+    """Shorten every absolute path to its last part."""
+    if isinstance(value, dict):
+        return {key: _without_folders(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(entry) for entry in value]
+    if isinstance(value, str) and Path(value).is_absolute():
+        return Path(value).name
+    return value
 
 
 def _with_scaling(recording: BaseRecording, config: RecordingConfig) -> BaseRecording:

@@ -1,13 +1,14 @@
 """The int16 copy on disk: written block by block in bounded memory, named, found again.
 
 A copy is one folder in SpikeInterface's binary layout, with ``timeline.json`` and, last of all,
-``prepared.json``. It appears under its name complete or not at all. What is in it was decided by
-whoever wrote the plan; what it is called, too.
+``prepared.json``. It appears under its name complete or not at all; one process writes it at a
+time. What is in it was decided by whoever wrote the plan; what it is called, too.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -155,6 +156,8 @@ def _write_traces(plan: CopyPlan, path: Path, n_jobs: int, progress: Progress | 
             done += len(codes)
             if progress is not None:
                 progress(done / plan.timeline.n_samples)
+        file.flush()
+        os.fsync(file.fileno())  # a copy that is found again must not have lost a page to a crash
     return size_bytes
 
 

@@ -1,8 +1,4 @@
-import os
 import re
-import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -199,6 +195,27 @@ def test_the_same_preparation_is_found_again_and_another_is_not(tmp_path):
     assert len({first.folder, *others}) == 1 + len(others)
 
 
+@pytest.mark.parametrize("digest", ["", "sha256:one file"])
+def test_wells_that_look_alike_are_not_taken_for_each_other(tmp_path, digest):
+    plate = make_recording(tmp_path, "maxwell", wells=2).path
+    options = PrepareOptions(recording_digest=digest)
+    wells = [
+        prepare_recording(open_recording(plate, well), RecordingConfig(), tmp_path / "c", options)
+        for well in ("well000", "well001")
+    ]
+    assert not wells[1].reused
+    assert wells[0].folder != wells[1].folder
+
+
+def test_a_file_that_moved_is_known_by_its_digest(tmp_path):
+    source = make_recording(tmp_path / "here", "maxwell").path
+    options = PrepareOptions(recording_digest="sha256:one file")
+    copies = tmp_path / "copies"
+    prepare_recording(open_recording(source), RecordingConfig(), copies, options)
+    moved = source.rename(tmp_path / source.name)
+    assert prepare_recording(open_recording(moved), RecordingConfig(), copies, options).reused
+
+
 def test_a_changed_source_is_prepared_anew(tmp_path):
     source = make_recording(tmp_path, "binary").path
     first = prepare_recording(open_recording(source), RecordingConfig(), tmp_path / "copies")
@@ -247,21 +264,6 @@ def test_the_copy_is_spikeinterfaces_own_within_half_a_code(tmp_path):
     for copy in copies:
         assert np.abs(copy.recording.get_traces() - expected).max() <= 0.5 + 1e-3
     assert [copy.implementation for copy in copies] == ["compiled", "scipy"]
-
-
-def test_several_workers_write_the_same_copy(tmp_path):
-    rng = np.random.default_rng(0)
-    source = in_memory(rng.integers(-300, 300, (500_000, 32), dtype="int16"))
-    one, four = (
-        prepare_recording(
-            source,
-            RecordingConfig(),
-            tmp_path / str(n_jobs),
-            PrepareOptions(n_jobs=n_jobs, implementation="compiled"),
-        ).recording.get_traces()
-        for n_jobs in (1, 4)
-    )
-    assert np.array_equal(one, four)
 
 
 def test_the_timeline_lies_beside_the_copy_and_finds_the_original(tmp_path):
@@ -323,61 +325,3 @@ def test_a_scale_or_flip_that_destroys_is_refused_by_name(tmp_path, options, fie
     with pytest.raises(InvalidConfigurationError) as caught:
         prepare(source, RecordingConfig(**options), tmp_path)
     assert caught.value.field == f"recording.{field}"
-
-
-MEASURE = """
-import sys
-from pathlib import Path
-import numpy as np
-from spikeinterface.core import BaseRecording, BaseRecordingSegment
-from spikefleet.core.config.recording import RecordingConfig
-from spikefleet.core.recordings.prepare import PrepareOptions, prepare_recording
-
-class Segment(BaseRecordingSegment):
-    def __init__(self, n_samples):
-        super().__init__(sampling_frequency=30000.0)
-        self.n_samples = n_samples
-    def get_num_samples(self):
-        return self.n_samples
-    def get_traces(self, start_frame, end_frame, channel_indices):
-        shape = (end_frame - start_frame, 384)
-        return np.random.default_rng(start_frame).integers(-90, 90, shape, dtype="int16")
-
-class Lazy(BaseRecording):
-    def __init__(self, n_samples):
-        super().__init__(30000.0, np.arange(384), "int16")
-        self.add_recording_segment(Segment(n_samples))
-        self.set_channel_gains(1.0)
-        self.set_channel_offsets(0.0)
-
-def megabytes(field):
-    status = Path("/proc/self/status").read_text()
-    return int(status.split(field + ":")[1].split()[0]) / 1024
-
-start = megabytes("VmRSS")
-options = PrepareOptions(implementation=sys.argv[3])
-prepare_recording(Lazy(int(sys.argv[1])), RecordingConfig(), Path(sys.argv[2]), options)
-print(megabytes("VmHWM") - start)
-"""
-
-
-def peak_mb(folder, n_samples, implementation):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", MEASURE, str(n_samples), str(folder), implementation]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    shutil.rmtree(folder)
-    return float(done.stdout)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_does_not_grow_with_the_recording(tmp_path):
-    once = peak_mb(tmp_path / "1x", 50_000, "compiled")
-    eightfold = peak_mb(tmp_path / "8x", 400_000, "compiled")
-    assert eightfold <= 500
-    assert eightfold - once <= 40
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_scipy_stays_within_the_same_memory(tmp_path):
-    assert peak_mb(tmp_path / "1x", 50_000, "scipy") <= 500
