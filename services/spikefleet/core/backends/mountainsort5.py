@@ -1,4 +1,10 @@
-"""MountainSort 5 through SpikeInterface's class for it; whitening takes the request's seed."""
+"""MountainSort 5 through SpikeInterface's class for it; whitening takes the request's seed.
+
+Ours, and recorded with the result: clusters are searched in 3 principal components at a time (not
+10), from spikes at least 150 µm apart in the training phase (not 200), beyond 5 deviations (not
+5.5). With the class's defaults units are split, and which ones hangs on the whitening seed: mean
+accuracy 0.83, 0.88, 0.87 over three seeds on 32 channels x 60 s, with ours 0.92 to 0.97 over six.
+"""
 
 from __future__ import annotations
 
@@ -11,5 +17,10 @@ BACKEND = StagedSorter(
     sorter_class=Mountainsort5Sorter,
     libraries=("isosplit6", "mountainsort5", "numpy", "scikit-learn"),
     seed_param="whitening_seed",
+    ours={
+        "npca_per_subdivision": 3,
+        "scheme2_phase1_detect_channel_radius": 150,
+        "detect_threshold": 5.0,
+    },
     job_kwargs_nested=False,
 )
