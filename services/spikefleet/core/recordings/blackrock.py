@@ -7,6 +7,7 @@ refused because its files do not hold their own gain. Header types are neo's; sa
 
 from __future__ import annotations
 
+import glob
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,8 +143,13 @@ def _open_block(file: _File, block: _Block) -> BaseRecording:
 
 
 def _nsx_files(path: Path) -> list[Path]:
-    """Return the ``.nsX`` file, or those of a folder when they all have one stem."""
-    candidates = sorted(path.glob("*.[nN][sS][1-6]")) if path.is_dir() else [path]
+    """Return the files of one recording: those named as ``path``, or all of a folder's."""
+    if path.is_dir():
+        candidates = sorted(path.glob("*.[nN][sS][1-6]"))
+    elif _magic(path) in _MAGIC:
+        candidates = sorted({path, *path.parent.glob(f"{glob.escape(path.stem)}.[nN][sS][1-6]")})
+    else:
+        return []
     found = [file for file in candidates if _magic(file) in _MAGIC]
     return found if len({file.stem for file in found}) == 1 else []
 

@@ -60,6 +60,16 @@ def test_slow_files_and_analog_inputs_are_named_but_refused(tmp_path):
         open_recording(tmp_path, "ns2")
 
 
+def test_any_file_of_a_recording_opens_all_of_it(tmp_path):
+    samples = make_noise(2000, 3)
+    write_nsx(tmp_path / "day1.ns5", [(0, samples)], CHANNELS)
+    slow = write_nsx(tmp_path / "day1.ns2", [(0, make_noise(66, 3))], CHANNELS, period=30)
+    write_nsx(tmp_path / "day2.ns6", [(0, samples)], CHANNELS)
+    write_probe(tmp_path, 3)
+    assert [entry.stream for entry in list_streams(slow).streams] == ["ns5"]
+    assert np.array_equal(open_recording(slow).get_traces(), samples)
+
+
 def test_the_blocks_between_pauses_are_streams(tmp_path):
     first, second = make_noise(300, 3), make_noise(900, 3)
     blocks = [(0, first), (5000, np.empty((0, 3))), (90_000, second)]
