@@ -161,13 +161,15 @@ def test_a_watch_outlives_a_killed_service_and_can_be_left_without_harm(
         left.send_signal(signal.SIGINT)
         service.start()
         shown, _ = watch.communicate(timeout=60)
-        told, _ = left.communicate(timeout=60)
+        told, warned = left.communicate(timeout=60)
     finally:
         service.close()
     assert watch.returncode == 0
     assert "unsortable: " in shown
     assert left.returncode == 130
     assert "the runs go on" in told
+    assert f"No service answers at {address} yet" in warned
+    assert "Traceback" not in warned
 
 
 def _watch(run_id: str, address: str) -> subprocess.Popen[str]:

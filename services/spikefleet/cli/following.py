@@ -59,6 +59,7 @@ def follow(client: SortingClient, run_ids: Sequence[str], output: Output) -> lis
 def _updates(client: SortingClient, run_ids: Sequence[str]) -> Iterator[RunUpdate]:
     """Yield the updates of all runs as they come, until every run has ended."""
     arrived: queue.SimpleQueue[RunUpdate | ServiceError | None] = queue.SimpleQueue()
+    is_left = threading.Event()
 
     def watch(run_id: str) -> None:
         try:
@@ -67,11 +68,24 @@ def _updates(client: SortingClient, run_ids: Sequence[str]) -> Iterator[RunUpdat
             arrived.put(None)
         except ServiceError as error:
             arrived.put(error)
+        except ValueError:
+            # gRPC's word for a connection closed under a watch: another watch gave up first.
+            if not is_left.is_set():
+                raise
 
     wanted = list(dict.fromkeys(run_ids))
     for run_id in wanted:
         threading.Thread(target=watch, args=(run_id,), daemon=True, name=run_id).start()
-    open_watches = len(wanted)
+    try:
+        yield from _received(arrived, len(wanted))
+    finally:
+        is_left.set()
+
+
+def _received(
+    arrived: queue.SimpleQueue[RunUpdate | ServiceError | None], open_watches: int
+) -> Iterator[RunUpdate]:
+    """Yield what the watches put there until each has put its None; raise the first error."""
     while open_watches:
         try:
             item = arrived.get(timeout=_POLL_S)
