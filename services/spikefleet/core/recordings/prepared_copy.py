@@ -131,20 +131,19 @@ def write_copy(
         _write_description(plan, partial)
         write_json(partial / TIMELINE, plan.timeline.to_json())
         write_json(partial / _MANIFEST, {**manifest, "size_bytes": size_bytes})
+        partial.replace(folder)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         if error.errno != errno.ENOSPC:
             raise
+        shutil.rmtree(partial, ignore_errors=True)  # so that what is said to be free is
         raise DiskExhaustionError(
             f"The disk of {folder.parent} filled up while the recording was prepared. "
             "Free space there or move the scratch folder.",
             folder=str(folder.parent),
             free_gb_at_trip=shutil.disk_usage(folder.parent).free / 1e9,
         ) from error
-    except BaseException:
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        raise
-    partial.replace(folder)
     return BinaryFolderRecording(folder)
 
 
