@@ -156,12 +156,12 @@ def test_a_watch_outlives_a_killed_service_and_can_be_left_without_harm(
         service.kill()
         (run,) = _document(submitted)["runs"]
         watch, left = _watch(run["run_id"], address), _watch(run["run_id"], address)
-        time.sleep(2.0)  # they meet a closed port, more than once
+        time.sleep(5.0)  # they meet a closed port, more than once
         assert watch.poll() is None
         left.send_signal(signal.SIGINT)
         service.start()
-        shown, _ = watch.communicate(timeout=60)
-        told, warned = left.communicate(timeout=60)
+        shown, warned = watch.communicate(timeout=60)
+        told, _ = left.communicate(timeout=60)
     finally:
         service.close()
     assert watch.returncode == 0

@@ -24,7 +24,7 @@ from spikefleet.client.views import RunUpdate, RunView, event_json
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.runs import Run, RunState
-from spikefleet.infra.rpc.errors import ServiceError
+from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
 
 _POLL_S = 0.2  # how long a Ctrl-C may go unnoticed
 _WIDE_TERMINAL = 110  # columns from which on everything has room
@@ -44,6 +44,7 @@ def follow(client: SortingClient, run_ids: Sequence[str], output: Output) -> lis
     """
     ended: dict[str, RunView] = {}
     try:
+        _meet(client, run_ids)
         with closing(_screen(output)) as screen:
             for update in _updates(client, run_ids):
                 screen.show(update)
@@ -54,6 +55,19 @@ def follow(client: SortingClient, run_ids: Sequence[str], output: Output) -> lis
         output.say(f"Left; the runs go on. Follow again with: spikefleet watch {again}")
         raise click.exceptions.Exit(ExitCode.LEFT) from None
     return [ended[run_id] for run_id in run_ids]
+
+
+def _meet(client: SortingClient, run_ids: Sequence[str]) -> None:
+    """Ask for each run once. Raises ServiceError for a mistyped id, before anything is drawn.
+
+    A service that is away may come back, so that is only said: watching is patient.
+    """
+    try:
+        for run_id in run_ids:
+            client.get(run_id)
+    except ServiceUnreachable:
+        waiting = f"No service answers at {client.address} yet; trying on. Ctrl-C leaves."
+        console(stderr=True).print(waiting, style="yellow", soft_wrap=True)
 
 
 def _updates(client: SortingClient, run_ids: Sequence[str]) -> Iterator[RunUpdate]:

@@ -17,7 +17,6 @@ from spikefleet.cli.printing import (
     Output,
     age_text,
     attempts_table,
-    console,
     decisions_table,
     failure_lines,
     findings_lines,
@@ -28,7 +27,6 @@ from spikefleet.cli.printing import (
 from spikefleet.client.views import event_json
 from spikefleet.core.attempts import Stage
 from spikefleet.core.runs import RunState
-from spikefleet.infra.rpc.errors import ServiceUnreachable
 
 
 @click.command(name="list")
@@ -100,12 +98,6 @@ def watch(
     A restart of the service only pauses it; leaving with Ctrl-C stops no run.
     """
     with connected(address) as client:
-        try:
-            for run_id in run_ids:
-                client.get(run_id)  # a mistyped id among many is told before anything is drawn
-        except ServiceUnreachable:
-            waiting = f"No service answers at {client.address} yet; trying on. Ctrl-C leaves."
-            console(stderr=True).print(waiting, style="yellow")
         runs = follow(client, run_ids, Output(output))
     context.exit(exit_code(runs))
 

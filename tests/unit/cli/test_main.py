@@ -105,5 +105,5 @@ def test_the_version_is_the_distributions() -> None:
 
 def test_every_verb_of_the_client_is_a_command() -> None:
     verbs = {"submit", "list", "status", "watch", "cancel", "retry", "fetch", "report"}
-    local = {"serve", "inspect", "simulate", "doctor", "demo", "archive"}
+    local = {"serve", "inspect", "simulate", "doctor", "demo", "archive", "verify"}
     assert verbs | local | {"holds", "release"} == set(cli.commands)
