@@ -174,7 +174,7 @@ def new_run(recording: Recording, stream: str, config: SortingConfig) -> NewRun:
     if backend not in BACKENDS:
         known = ", ".join(sorted(BACKENDS))
         raise InvalidConfigurationError(
-            f"This service has no sorter called {backend!r}; choose one of {known}.",
+            f"The sorter {backend!r} is not available here yet; choose one of {known}.",
             field="sorter.sorter_name",
             value=backend,
         )

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from spikefleet.client.sorting import SortingClient
@@ -29,6 +29,7 @@ from spikefleet.core.recordings.simulation import (
     simulate,
 )
 from spikefleet.core.units.accuracy import AccuracyReport, compare_to_truth
+from spikefleet.deploy.run_progress import RunBar, make_bars
 from spikefleet.deploy.service_process import ServiceStartError, running_service
 from spikefleet.infra.rpc.errors import ServiceError
 
@@ -36,7 +37,6 @@ N_CHANNELS = 16
 DURATION_S = 60.0
 N_UNITS = 6
 SEED = 7
-_STAGE_SHARE = {"preflight": (0.0, 0.05), "sort": (0.05, 0.9), "curate": (0.9, 0.95)}
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,7 @@ def run_demo(sorter: str, folder: Path, console: Console) -> int:
         shutil.rmtree(folder / name, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.json").unlink(missing_ok=True)
-    bars = Progress(
-        TextColumn("{task.description:<34}"),
-        BarColumn(bar_width=40),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        console=console,
-    )
+    bars = make_bars(console)
     console.print(f"[bold]spikefleet demo[/] with {sorter}: everything stays in {folder}\n")
     try:
         with bars:
@@ -135,21 +129,10 @@ def _sort(
 
 def _follow(client: SortingClient, run_id: str, bars: Progress) -> RunView:
     """Show the run's stages and the sorter's own steps until it has ended."""
-    task = bars.add_task("waiting for a slot", total=1.0)
-    said = ""
+    bar = RunBar(bars)
     for update in client.watch(run_id):
-        run = update.run.run
-        begin, end = _STAGE_SHARE.get(str(run.stage), (0.95, 1.0))
-        share = float(update.run.progress.get("fraction", 0.0)) if run.stage == "sort" else 0.0
-        step = str(update.run.progress.get("step", "")) if run.stage == "sort" else ""
-        label = f"{run.stage}: {step}" if step else str(run.stage)
-        bars.update(task, completed=begin + (end - begin) * share, description=label[:34])
-        if label != said and not bars.console.is_terminal:  # a log has no bars to look at
-            bars.console.print(f"  {label}")
-        said = label
-    ended = client.get(run_id)
-    bars.update(task, completed=1.0, description=f"run {ended.state}")
-    return ended
+        bar.show(update)
+    return client.get(run_id)
 
 
 def _find(folder: Path, name: str) -> Path:

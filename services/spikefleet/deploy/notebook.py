@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import RunUpdate, RunView
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.runs import RunState
+from spikefleet.deploy.run_progress import RunBar, make_bars
 from spikefleet.deploy.service_process import running_service
 from spikefleet.infra.rpc.errors import ServiceError
 
@@ -64,9 +67,10 @@ def sort_recording(
     """Sort recordings on this machine; return one result per input, in order.
 
     ``sorter`` is a sorter or a preset; ``overrides`` are configuration names (``snr_min=5.0``).
-    A recording of several streams needs ``stream_id``, or ``sort_multistream``. ``on_update`` is
-    called with every update of every run. Raises ServiceError for a configuration that is wrong
-    for all of them; what is wrong with one recording is its result.
+    A recording of several streams needs ``stream_id``, or ``sort_multistream``. ``on_update`` gets
+    every update of every run; without it a bar on stderr tells how far each one is. Raises
+    ServiceError for a configuration that is wrong for all of them; what is wrong with one recording
+    is its result.
     """
     paths = _listed(recording_files)
     streams = () if stream_id is None else (stream_id,)
@@ -161,9 +165,10 @@ def _finish(
     client: SortingClient, run: RunView, path: Path, folder: Path, on_update: OnUpdate | None
 ) -> RecordingResult:
     """Follow one run to its end and fetch what it left."""
-    for update in client.watch(run.run_id):
-        if on_update is not None:
-            on_update(update)
+    name = f"{path.name} {run.run.stream}".strip()
+    with RunBar(make_bars(Console(stderr=True)), name) as bar:
+        for update in client.watch(run.run_id):
+            (on_update or bar.show)(update)
     ended = client.get(run.run_id)
     results = folder / ended.run_id if ended.run.state in _WITH_REPORT else None
     if results is not None:
