@@ -30,10 +30,12 @@ from spikefleet.core.recordings.archive.verify import verify_archive
 from spikefleet.core.recordings.archive.write import write_archive
 from spikefleet.core.recordings.open import list_streams, open_recording
 
-RATE_HZ, N_CHANNELS, DURATION_S = 30_000.0, 64, 12
-REPEATS = 2
+# A signal of DURATION_S, written REPETITIONS times over: a recording of 154 MB.
+RATE_HZ, N_CHANNELS, DURATION_S, REPETITIONS = 30_000.0, 64, 8, 5
+REPEATS = 1
 # µV per bit: Intan, Neuropixels 1.0, MaxOne.
 STEPS_UV = (0.195, 2.34, 6.3)
+SORTERS = ("absent", "imported")
 WRITERS = ("ours", "si_same_codec", "si_default")
 GOALS = {
     "ratio_of_wavpack": 0.97,
@@ -106,18 +108,18 @@ def _cpu_s(writer: str, source: Path, out: Path, sorter: str) -> float:
 
 def _decode(out: Path, size_mb: float) -> dict[str, float]:
     """MB per CPU second of the codec, of reading in seconds, of the whole verification."""
-    recording = open_recording(out / "ours")
+    recording = open_recording(out / "ours.zarr")
     block = sample(recording)
     codec = choose_codec(block)
     payload, room = codec.encode(block), np.empty_like(block)
     readers = {
         "read_ours": recording,
-        "read_ours_with_si": read_zarr(out / "ours/streams/0"),
-        "read_si_same_codec": read_zarr(out / "si_same_codec"),
+        "read_ours_with_si": read_zarr(out / "ours.zarr/streams/0"),
+        "read_si_same_codec": read_zarr(out / "si_same_codec.zarr"),
     }
     found = {"codec": block.nbytes / 1e6 / _best(lambda: codec.decode(payload, out=room))}
     found |= {name: size_mb / _best(partial(_read, reader)) for name, reader in readers.items()}
-    found["verify"] = size_mb / _best(lambda: verify_archive(out / "ours"))
+    found["verify"] = size_mb / _best(lambda: verify_archive(out / "ours.zarr"))
     return {name: round(value) for name, value in found.items()}
 
 
@@ -147,27 +149,28 @@ def _wavpack_ratio(traces: np.ndarray) -> float | None:
         return None
     layout = f"--raw-pcm={int(RATE_HZ)},16s,{N_CHANNELS},le"
     done = subprocess.run(
-        [program, "-q", layout, "-", "-o", "-"], input=traces.tobytes(), capture_output=True
+        [program, "-q", "-y", layout, "-", "-o", "-"], input=traces.tobytes(), capture_output=True
     )
     return traces.nbytes / len(done.stdout)
 
 
 def _case(step_uv: float, folder: Path) -> dict:
-    traces = np.ascontiguousarray(signal(step_uv))
+    once = np.ascontiguousarray(signal(step_uv))
+    traces = np.tile(once, (REPETITIONS, 1))
     size_mb = traces.nbytes / 1e6
     source = save(traces, step_uv, folder / "rec")
     times_s: dict[str, list[float]] = {}
     for repeat in range(REPEATS):
         for writer in WRITERS:
-            for sorter in ("absent", "imported")[: 2 if repeat == 0 else 1]:
-                found = _cpu_s(writer, source, folder / writer, sorter)
+            for sorter in SORTERS if repeat == 0 else SORTERS[:1]:
+                found = _cpu_s(writer, source, folder / f"{writer}.zarr", sorter)
                 times_s.setdefault(f"{writer}, sorter {sorter}", []).append(found)
     per_gb = {name: min(found) / size_mb * 1e3 for name, found in times_s.items()}
-    ratios = {writer: traces.nbytes / _size_bytes(folder / writer) for writer in WRITERS}
+    ratios = {writer: traces.nbytes / _size_bytes(folder / f"{writer}.zarr") for writer in WRITERS}
     block = np.ascontiguousarray(traces[: int(RATE_HZ)].T)
     codec = choose_codec(block)
     alone = _best(lambda: codec.encode(block)) / block.nbytes * 1e9
-    wavpack = _wavpack_ratio(traces)
+    wavpack = _wavpack_ratio(once)
     decode = _decode(folder, size_mb)
     goals = {
         "ratio_of_wavpack": ratios["ours"] / wavpack if wavpack else None,
@@ -195,8 +198,10 @@ def measure() -> tuple[dict, bool]:
     """Measure all signals; True when every goal is met on every one (WavPack's where installed)."""
     cases = {}
     for step_uv in STEPS_UV:
+        print(f"archive: a signal at {step_uv} µV per bit", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as folder:
             cases[f"{step_uv} uV"] = _case(step_uv, Path(folder))
+            print(json.dumps(cases[f"{step_uv} uV"]), file=sys.stderr, flush=True)
     held = all(
         case["goals"][name] is None or case["goals"][name] >= goal
         for case in cases.values()

@@ -141,7 +141,8 @@ class _ArchivedSegment(BaseRecordingSegment):  # type: ignore[misc]
                 block = self._chunk(row, int(group))
                 wanted = np.flatnonzero(groups == group)
                 part = block[:, first - row * height : last - row * height]
-                out[wanted, first - start : last - start] = part[channels[wanted] - group * width]
+                rows = _as_slice(channels[wanted] - group * width)
+                out[_as_slice(wanted), first - start : last - start] = part[rows]
         return out.T
 
     def _chunk(self, row: int, group: int) -> NDArray[Any]:
@@ -157,6 +158,13 @@ class _ArchivedSegment(BaseRecordingSegment):  # type: ignore[misc]
             while len(self._decoded) > max(1, _CACHED_BYTES // block.nbytes):
                 self._decoded.popitem(last=False)
         return block
+
+
+def _as_slice(indices: NDArray[Any]) -> Any:
+    """Return indices without gaps as a slice: NumPy then copies rows instead of gathering them."""
+    first = int(indices[0])
+    run = slice(first, first + indices.size)
+    return run if np.array_equal(indices, np.arange(run.start, run.stop)) else indices
 
 
 def open_described(path: Path, record: ArchivedStream) -> BaseRecording:
