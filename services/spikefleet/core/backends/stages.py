@@ -7,12 +7,18 @@ rules read. This module knows no particular sorter.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from spikeinterface.core import NumpySorting
+from spikeinterface.sortingcomponents.peak_detection.matched_filtering import (
+    MatchedFilteringPeakDetector,
+)
 
 from spikefleet.core.backends.activity import require_activity, require_units
 from spikefleet.core.backends.base import SortRequest
@@ -73,7 +79,8 @@ class StagedSorter:
         )
         params = sorter.set_params_to_folder(request.recording, folder, params, verbose=True)
         sorter.setup_recording(request.recording, folder, verbose=True)
-        sorter._run_from_folder(folder / "sorter_output", params, True)
+        with _seeded_matched_filter(params[self.seed_param]):
+            sorter._run_from_folder(folder / "sorter_output", params, True)
         found = sorter._get_result_from_folder(folder / "sorter_output")
         return require_units(_inside(found, request.recording), self.name, activity)
 
@@ -92,6 +99,21 @@ JOB_KEYS = frozenset(
         "pool_engine",
     }
 )
+
+
+@contextmanager
+def _seeded_matched_filter(seed: int | None) -> Iterator[None]:
+    """Let the matched filter measure its noise at moments drawn from ``seed``.
+
+    No parameter of a sorter reaches them: without this a repeated sort does not repeat.
+    """
+    parameters = inspect.signature(MatchedFilteringPeakDetector.__init__).parameters
+    chunks: dict[str, Any] = parameters["random_chunk_kwargs"].default
+    chunks["seed"] = seed
+    try:
+        yield
+    finally:
+        del chunks["seed"]
 
 
 def _inside(sorting: BaseSorting, recording: BaseRecording) -> NumpySorting:
