@@ -16,7 +16,7 @@ ROOMS = {
     "ingest": "spikefleet.ingest.servicer",
     "reporter": "spikefleet.reporter.servicer",
     "client": "spikefleet.client.sorting",
-    "numpy": "numpy",  # the yardstick: 0.10 s on the machine the bound was written for
+    "numpy": "numpy",  # a yardstick for how fast the machine is: 0.10 s when nothing else runs
 }
 _PROBE = """
 import sys, time
