@@ -6,16 +6,17 @@ and the words of a finding, and lesser oddities become warnings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from spikefleet.core.failures.codes import FailureCategory, FailureCode
+from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import (
     InputCorruptError,
     InsufficientActivityError,
     InvalidConfigurationError,
     NoGoodChannelsError,
 )
-from spikefleet.preflight.registry import Check, Facts, Finding, check, fail, warn
+from spikefleet.core.findings.finding import PreflightFinding, fail, warn
+from spikefleet.preflight.registry import Facts, check
 
 RATE_WINDOW_HZ = (10_000.0, 50_000.0)
 # Below this even an active unit has too few spikes for stable templates and metrics.
@@ -33,12 +34,12 @@ _VERDICT_CODES: Mapping[str, str] = {
     "flat": "flat",
     "silent": "silent",
     "noise_only": "noise_only",
-    "scale": "scale",
+    "scale": "units_suspicious",
 }
 
 
 @check("readable")
-def check_readable(facts: Facts) -> Finding | None:
+def check_readable(facts: Facts) -> PreflightFinding | None:
     """Whatever opening or reading the recording raised; the code says which kind."""
     if facts.read_error is None:
         return None
@@ -46,7 +47,7 @@ def check_readable(facts: Facts) -> Finding | None:
 
 
 @check("channels")
-def check_channels(facts: Facts) -> Finding | None:
+def check_channels(facts: Facts) -> PreflightFinding | None:
     """No channel, or fewer than the backend can work with."""
     count = facts.channel_count
     if count is None or count >= max(1, facts.backend.min_channels):
@@ -69,7 +70,7 @@ def check_channels(facts: Facts) -> Finding | None:
 
 
 @check("sample_rate_out_of_window")
-def check_rate(facts: Facts) -> Finding | None:
+def check_rate(facts: Facts) -> PreflightFinding | None:
     """A rate that spike sorters are not made for, or none at all."""
     rate_hz = facts.sampling_rate_hz
     if rate_hz is None:
@@ -89,13 +90,11 @@ def check_rate(facts: Facts) -> Finding | None:
     return warn(
         "sample_rate_out_of_window",
         f"The sampling rate of {rate_hz:g} Hz is outside {low_hz:g} to {high_hz:g} Hz.",
-        "Check the rate in the recording's metadata; if it is right, check the units with care.",
-        FailureCategory.INPUT,
     )
 
 
 @check("duration_short")
-def check_duration(facts: Facts) -> Finding | None:
+def check_duration(facts: Facts) -> PreflightFinding | None:
     """Shorter than the backend can sort, or short enough that units will be missed."""
     kept_s, shortest_s = facts.kept_s, facts.backend.min_duration_s
     if kept_s is None:
@@ -124,13 +123,11 @@ def check_duration(facts: Facts) -> Finding | None:
     return warn(
         "duration_short",
         f"Only {kept_s:.3g} s of signal: units with few spikes will be missed.",
-        "Record longer if more units are expected.",
-        FailureCategory.BIOLOGICAL,
     )
 
 
-def _verdict_check(code: str) -> Check:
-    def check_verdict(facts: Facts) -> Finding | None:
+def _verdict_check(code: str) -> Callable[[Facts], PreflightFinding | None]:
+    def check_verdict(facts: Facts) -> PreflightFinding | None:
         verdict = facts.verdict
         if verdict is None:
             return None
@@ -142,12 +139,12 @@ def _verdict_check(code: str) -> Check:
     return check_verdict
 
 
-for _code in (*_VERDICT_CODES.values(), "signal"):
+for _code in ("finite", "saturated", "flat", "silent", "noise_only", "signal"):
     check(_code)(_verdict_check(_code))
 
 
 @check("flat_channels")
-def check_flat_channels(facts: Facts) -> Finding | None:
+def check_flat_channels(facts: Facts) -> PreflightFinding | None:
     """Some channels never change, but not so many that nothing is left."""
     measured = facts.measured
     if measured is None or facts.verdict is not None or not measured.flat_channels:
@@ -156,12 +153,11 @@ def check_flat_channels(facts: Facts) -> Finding | None:
         "flat_channels",
         f"{len(measured.flat_channels)} of {measured.n_channels} channels never change.",
         f"Check the connection of {_some(measured.flat_channels)}.",
-        FailureCategory.BIOLOGICAL,
     )
 
 
 @check("saturated_channels")
-def check_saturated_channels(facts: Facts) -> Finding | None:
+def check_saturated_channels(facts: Facts) -> PreflightFinding | None:
     """Some channels sit at the rail, but most do not."""
     measured = facts.measured
     if measured is None or facts.verdict is not None or not measured.saturated_channels:
@@ -171,26 +167,25 @@ def check_saturated_channels(facts: Facts) -> Finding | None:
         f"{len(measured.saturated_channels)} of {measured.n_channels} channels sit at the "
         "amplifier's rail.",
         f"Check the reference and the gain of {_some(measured.saturated_channels)}.",
-        FailureCategory.BIOLOGICAL,
     )
 
 
-@check("scale_coarse")
-def check_scale(facts: Facts) -> Finding | None:
-    """Noise far larger than any tissue's: the gain is probably wrong."""
+@check("units_suspicious")
+def check_units(facts: Facts) -> PreflightFinding | None:
+    """Noise far from any amplifier's: volts fail, what is far too large is only told."""
     measured = facts.measured
-    if measured is None or facts.verdict is not None or measured.scale != "coarse":
+    if facts.verdict is not None:
+        return _verdict_check("units_suspicious")(facts)
+    if measured is None or measured.scale != "coarse":
         return None
     return warn(
-        "scale_coarse",
+        "units_suspicious",
         f"The noise is {measured.median_noise_uv:.3g} µV, which no amplifier's input has.",
-        "Check the gain; set recording.gain_to_uv if the file's own is wrong.",
-        FailureCategory.INPUT,
     )
 
 
 @check("dropped_frames")
-def check_dropped_frames(facts: Facts) -> Finding | None:
+def check_dropped_frames(facts: Facts) -> PreflightFinding | None:
     """The acquisition lost samples; times after a gap are early."""
     measured = facts.measured
     if measured is None or measured.dropped_frames <= 0:
@@ -200,8 +195,6 @@ def check_dropped_frames(facts: Facts) -> Finding | None:
     return warn(
         "dropped_frames",
         f"The acquisition dropped {measured.dropped_frames} frames.",
-        "Align with other signals by their own time stamps, not by sample counts.",
-        FailureCategory.INPUT,
     )
 
 
@@ -211,13 +204,11 @@ def _some(channels: tuple[str, ...]) -> str:
 
 
 @check("settings_without_effect")
-def check_settings(facts: Facts) -> Finding | None:
+def check_settings(facts: Facts) -> PreflightFinding | None:
     """Somebody changed a setting and would wait in vain for what it promises."""
     if not facts.pending_changes:
         return None
     return warn(
         "settings_without_effect",
         f"{', '.join(facts.pending_changes)} changed, which has no effect yet.",
-        "Leave these settings out; docs/configuration.md marks what is not in effect.",
-        FailureCategory.INPUT,
     )

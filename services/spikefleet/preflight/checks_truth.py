@@ -7,10 +7,11 @@ signal's verdict, which looks at all of them.
 
 from __future__ import annotations
 
-from spikefleet.core.failures.codes import FailureCategory
 from spikefleet.core.failures.errors import InputCorruptError, InvalidConfigurationError
+from spikefleet.core.findings.checks import Look
+from spikefleet.core.findings.finding import PreflightFinding, fail, warn
 from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
-from spikefleet.preflight.registry import Check, Facts, Finding, check, fail, warn
+from spikefleet.preflight.registry import Facts, check
 
 _CODES = (
     "duplicate_channels",
@@ -27,14 +28,14 @@ _CODES = (
 _SCALE_CODES = ("gain_invalid", "scaled_twice")
 
 
-def _truth_check(code: str) -> Check:
-    def check_doubt(facts: Facts) -> Finding | None:
+def _truth_check(code: str) -> Look[Facts]:
+    def check_doubt(facts: Facts) -> PreflightFinding | None:
         doubt = next((entry for entry in facts.truth if entry.code == code), None)
         if doubt is None:
             return None
         if doubt.level is TruthLevel.FAIL:
             return fail(code, _error(doubt))
-        return warn(code, doubt.message, doubt.remediation, FailureCategory.INPUT)
+        return warn(code, doubt.message, doubt.remediation)
 
     return check_doubt
 

@@ -25,7 +25,9 @@ from spikefleet.core.failures.errors import (
     InvalidConfigurationError,
     SpikeSortingClassifiedError,
 )
-from spikefleet.core.guards.host_memory import MemoryReader
+from spikefleet.core.findings.checks import decide
+from spikefleet.core.findings.finding import PreflightFinding
+from spikefleet.core.guards.memory_reader import MemoryReader
 from spikefleet.core.recordings.description import StreamDescription
 from spikefleet.core.recordings.measure import measure_signal, signal_failure
 from spikefleet.core.recordings.open import list_streams, open_recording
@@ -37,7 +39,7 @@ from spikefleet.infra.stores.artifacts_open import open_artifacts
 from spikefleet.infra.stores.checkout import checked_out
 from spikefleet.preflight import checks_host, checks_recording, checks_truth
 from spikefleet.preflight.estimate import ResourceEstimate, estimate_resources
-from spikefleet.preflight.registry import Facts, Finding, HostFacts, decide, run_checks
+from spikefleet.preflight.registry import Facts, HostFacts, run_preflight
 from spikefleet.preflight.task import (
     Description,
     Examination,
@@ -70,7 +72,7 @@ def examine_stream(places: PreflightPlaces, task: ExamineTask) -> Examination:
     known = Facts(backend, execution=execution, pending_changes=pending_changes(task.config))
     facts, stream = _read(places, task, known)
     facts = replace(facts, host=_read_host(places))
-    findings = run_checks(facts, strict=bool(execution.get("preflight_strict", False)))
+    findings = run_preflight(facts, strict=bool(execution.get("preflight_strict", False)))
     return Examination(
         findings=tuple(_plain(finding) for finding in findings),
         stream=stream,
@@ -231,7 +233,7 @@ def _estimate(facts: Facts, config: Mapping[str, Any]) -> ResourceEstimate | Non
     )
 
 
-def _plain(finding: Finding) -> FoundFinding:
+def _plain(finding: PreflightFinding) -> FoundFinding:
     return FoundFinding(
         str(finding.level),
         finding.code,

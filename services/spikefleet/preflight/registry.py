@@ -1,46 +1,21 @@
-"""What a check is, how it is registered, and what the findings mean for the run.
+"""What the checks of a recording may look at, and the run of all of them.
 
-A check reads ``Facts`` and returns a Finding or None; it opens nothing and raises nothing. Checks
+A check reads ``Facts`` and returns a finding or None; it opens nothing and raises nothing. Checks
 run in the order of their registration. The first finding that carries a failure decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from spikefleet.core.backends.catalogue import BackendInfo
-from spikefleet.core.failures.codes import FailureCategory
-from spikefleet.core.failures.errors import (
-    EnvironmentSortFailure,
-    Failure,
-    InvalidConfigurationError,
-    ResourceSortFailure,
-    SpikeSortingClassifiedError,
-)
+from spikefleet.core.failures.errors import SpikeSortingClassifiedError
+from spikefleet.core.findings.checks import Checks
+from spikefleet.core.findings.finding import PreflightFinding
 from spikefleet.core.recordings.measurements import SignalMeasurements
 from spikefleet.core.recordings.truth_findings import TruthFinding
-
-
-class FindingLevel(StrEnum):
-    """How bad a finding is."""
-
-    FAIL = "fail"
-    WARN = "warn"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing preflight noticed. ``error`` is the failure it means, set exactly when it fails."""
-
-    level: FindingLevel
-    code: str
-    message: str
-    remediation: str
-    category: FailureCategory
-    error: SpikeSortingClassifiedError | None = None
 
 
 @dataclass(frozen=True)
@@ -75,65 +50,10 @@ class Facts:
     pending_changes: tuple[str, ...] = ()
 
 
-_STRICT_ERRORS: Mapping[FailureCategory, type[SpikeSortingClassifiedError]] = {
-    FailureCategory.RESOURCE: ResourceSortFailure,
-    FailureCategory.ENVIRONMENT: EnvironmentSortFailure,
-}
-Check = Callable[[Facts], Finding | None]
-_CHECKS: dict[str, Check] = {}
+CHECKS: Checks[Facts] = Checks()
+check = CHECKS.check
 
 
-def check(code: str) -> Callable[[Check], Check]:
-    """Register a check under the code of its finding. Raises ValueError for a code taken twice."""
-
-    def register(function: Check) -> Check:
-        if code in _CHECKS:
-            raise ValueError(f"two checks are registered as {code!r}")
-        _CHECKS[code] = function
-        return function
-
-    return register
-
-
-def check_codes() -> tuple[str, ...]:
-    """Codes of all registered checks, in order."""
-    return tuple(_CHECKS)
-
-
-def run_checks(facts: Facts, *, strict: bool = False) -> tuple[Finding, ...]:
+def run_preflight(facts: Facts, *, strict: bool = False) -> tuple[PreflightFinding, ...]:
     """Run every check; worst findings first, otherwise in order. ``strict`` makes warnings fail."""
-    found = [finding for run in _CHECKS.values() if (finding := run(facts)) is not None]
-    if strict:
-        found = [_as_failing(finding) for finding in found]
-    return tuple(sorted(found, key=lambda finding: finding.level is not FindingLevel.FAIL))
-
-
-def decide(findings: Iterable[Finding]) -> Failure | None:
-    """Return the failure of the first failing finding, with ``preflight.<code>`` as its rule."""
-    for finding in findings:
-        if finding.error is not None:
-            return Failure.from_error(
-                finding.error, stage="preflight", rule_id=f"preflight.{finding.code}"
-            )
-    return None
-
-
-def warn(code: str, message: str, remediation: str, category: FailureCategory) -> Finding:
-    """Make a finding that lets the run go on."""
-    return Finding(FindingLevel.WARN, code, message, remediation, category)
-
-
-def fail(code: str, error: SpikeSortingClassifiedError) -> Finding:
-    """Make a finding that ends the run; words and category are the failure's own."""
-    return Finding(
-        FindingLevel.FAIL, code, error.message, error.row.next_step, error.category, error
-    )
-
-
-def _as_failing(finding: Finding) -> Finding:
-    if finding.level is FindingLevel.FAIL:
-        return finding
-    # What one recording or submission brought with it must not hold the lane of all others.
-    cls = _STRICT_ERRORS.get(finding.category, InvalidConfigurationError)
-    error = cls(f"{finding.message} Warnings are failures here.", finding=finding.code)
-    return replace(finding, level=FindingLevel.FAIL, error=error)
+    return CHECKS.run(facts, strict=strict)

@@ -13,16 +13,16 @@ from spikefleet.core.failures.errors import (
     InsufficientActivityError,
     SaturatedSignalError,
 )
+from spikefleet.core.findings.checks import decide
+from spikefleet.core.findings.finding import FindingLevel
 from spikefleet.core.recordings.measurements import SignalMeasurements
 from spikefleet.preflight import examine
 from spikefleet.preflight.registry import (
+    CHECKS,
     Facts,
-    FindingLevel,
     HostFacts,
     check,
-    check_codes,
-    decide,
-    run_checks,
+    run_preflight,
 )
 
 GIB = 1 << 30
@@ -62,7 +62,7 @@ HEALTHY = Facts(
 
 
 def codes(facts: Facts, **options: bool) -> list[tuple[str, str]]:
-    return [(f.code, str(f.level)) for f in run_checks(facts, **options)]
+    return [(f.code, str(f.level)) for f in run_preflight(facts, **options)]
 
 
 def test_modules_of_checks_are_registered():
@@ -71,11 +71,11 @@ def test_modules_of_checks_are_registered():
         "checks_recording",
         "checks_truth",
     }
-    assert {"readable", "channels", "finite", "flat", "saturated", "silent"} <= set(check_codes())
+    assert {"readable", "channels", "finite", "flat", "saturated", "silent"} <= set(CHECKS.codes)
 
 
 def test_healthy_facts_have_no_findings():
-    assert run_checks(HEALTHY) == ()
+    assert run_preflight(HEALTHY) == ()
     assert decide(()) is None
 
 
@@ -89,7 +89,7 @@ def test_healthy_facts_have_no_findings():
     ],
 )
 def test_poor_machine_warns_as_a_resource(host, code):
-    (finding,) = run_checks(replace(HEALTHY, host=host))
+    (finding,) = run_preflight(replace(HEALTHY, host=host))
     assert (finding.code, finding.level) == (code, FindingLevel.WARN)
     assert finding.category is FailureCategory.RESOURCE
 
@@ -116,7 +116,7 @@ def test_rates_outside_the_window_warn(rate_hz):
 
 @pytest.mark.parametrize("rate_hz", [0.0, -1.0, float("nan")])
 def test_rate_that_is_none_is_a_corrupt_input(rate_hz):
-    failure = decide(run_checks(replace(HEALTHY, sampling_rate_hz=rate_hz)))
+    failure = decide(run_preflight(replace(HEALTHY, sampling_rate_hz=rate_hz)))
     assert failure is not None
     assert failure.code is FailureCode.INPUT_CORRUPT
 
@@ -126,21 +126,21 @@ def test_rate_that_is_none_is_a_corrupt_input(rate_hz):
     [(0, FailureCode.NO_GOOD_CHANNELS), (3, FailureCode.INVALID_CONFIGURATION), (4, None)],
 )
 def test_channels_are_counted_against_the_backend(count, code):
-    failure = decide(run_checks(replace(HEALTHY, channel_count=count)))
+    failure = decide(run_preflight(replace(HEALTHY, channel_count=count)))
     assert (failure.code if failure else None) == code
 
 
 def test_short_recording_warns_and_too_short_one_is_unsortable():
     assert codes(replace(HEALTHY, kept_s=9.0)) == [("duration_short", "warn")]
     short = replace(HEALTHY, kept_s=2.0, measured=replace(MEASURED, duration_s=2.0))
-    failure = decide(run_checks(short))
+    failure = decide(run_preflight(short))
     assert failure is not None
     assert failure.code is FailureCode.INSUFFICIENT_ACTIVITY
     assert failure.evidence["reason"] == "too_short"
 
 
 def test_too_short_a_window_of_a_long_recording_is_a_configuration_error():
-    failure = decide(run_checks(replace(HEALTHY, kept_s=2.0)))
+    failure = decide(run_preflight(replace(HEALTHY, kept_s=2.0)))
     assert failure is not None
     assert failure.code is FailureCode.INVALID_CONFIGURATION
 
@@ -155,7 +155,7 @@ def test_too_short_a_window_of_a_long_recording_is_a_configuration_error():
 )
 def test_what_opening_raised_is_a_finding_with_its_own_code(error, code):
     facts = Facts(backend=BACKEND, host=HEALTHY.host, read_error=error)
-    (finding,) = run_checks(facts)
+    (finding,) = run_preflight(facts)
     assert finding.code == code
     failure = decide([finding])
     assert failure is not None
@@ -173,7 +173,7 @@ def test_what_opening_raised_is_a_finding_with_its_own_code(error, code):
     ],
 )
 def test_verdict_of_the_signal_is_one_failing_finding(verdict, code):
-    found = run_checks(replace(HEALTHY, verdict=verdict))
+    found = run_preflight(replace(HEALTHY, verdict=verdict))
     assert [f.code for f in found] == [code]
     failure = decide(found)
     assert failure is not None
@@ -187,7 +187,7 @@ def test_some_bad_channels_only_warn():
     assert codes(replace(HEALTHY, measured=measured)) == [
         ("flat_channels", "warn"),
         ("saturated_channels", "warn"),
-        ("scale_coarse", "warn"),
+        ("units_suspicious", "warn"),
         ("dropped_frames", "warn"),
     ]
 
@@ -203,7 +203,7 @@ def test_worst_findings_come_first():
 
 def test_strict_turns_warnings_into_failures_of_their_category():
     facts = replace(HEALTHY, host=HostFacts(GIB, 100 * GIB, 32 * GIB))
-    findings = run_checks(facts, strict=True)
+    findings = run_preflight(facts, strict=True)
     failure = decide(findings)
     assert failure is not None
     assert failure.code is FailureCode.RESOURCE_OTHER
@@ -212,14 +212,14 @@ def test_strict_turns_warnings_into_failures_of_their_category():
 
 def test_strictness_about_one_recording_holds_no_lane():
     facts = replace(HEALTHY, sampling_rate_hz=1_000.0)
-    failure = decide(run_checks(facts, strict=True))
+    failure = decide(run_preflight(facts, strict=True))
     assert failure is not None
     assert failure.code is FailureCode.INVALID_CONFIGURATION
 
 
 def test_a_setting_without_effect_is_told():
     facts = replace(HEALTHY, pending_changes=("execution.canary_first_n_s",))
-    (finding,) = run_checks(facts)
+    (finding,) = run_preflight(facts)
     assert finding.code == "settings_without_effect"
     assert "execution.canary_first_n_s" in finding.message
 

@@ -7,11 +7,12 @@ from tests.support.recordings import make_recording
 
 from spikefleet.core.backends.catalogue import BackendInfo
 from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.findings.checks import decide
 from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.preflight.examine import examine_stream
-from spikefleet.preflight.registry import Facts, decide, run_checks
+from spikefleet.preflight.registry import Facts, run_preflight
 from spikefleet.preflight.task import ExamineTask, PreflightPlaces
 
 BACKEND = BackendInfo("toy", "Toy", "", "", uses_gpu=False)
@@ -56,7 +57,7 @@ def test_a_configured_gain_settles_the_doubt_about_the_files(tmp_path):
 )
 def test_a_doubt_that_spoils_everything_fails(code, failure):
     doubt = TruthFinding(code, TruthLevel.FAIL, "It is wrong.", "Mend it.", {"frame": 3})
-    decided = decide(run_checks(Facts(BACKEND, truth=(doubt,))))
+    decided = decide(run_preflight(Facts(BACKEND, truth=(doubt,))))
     assert decided.code is failure
     assert decided.rule_id == f"preflight.{code}"
     assert decided.evidence["frame"] == 3
@@ -64,4 +65,4 @@ def test_a_doubt_that_spoils_everything_fails(code, failure):
 
 def test_a_note_is_no_finding():
     doubt = TruthFinding("unsigned", TruthLevel.NOTE, "Unsigned.", "", {})
-    assert run_checks(Facts(BACKEND, truth=(doubt,))) == run_checks(Facts(BACKEND))
+    assert run_preflight(Facts(BACKEND, truth=(doubt,))) == run_preflight(Facts(BACKEND))
