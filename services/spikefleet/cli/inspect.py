@@ -6,16 +6,21 @@ it.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.progress import Progress
-from rich.text import Text
 
-from spikefleet.cli.options import needs_extra, output_option
-from spikefleet.cli.printing import Output, bytes_text, console, duration_text, table
+from spikefleet.cli.inspecting import inspection_lines
+from spikefleet.cli.options import ExitCode, needs_extra, output_option
+from spikefleet.cli.printing import Output, bytes_text, console
+from spikefleet.core.failures.errors import (
+    HDF5PluginMissingError,
+    InputCorruptError,
+    InputMissingError,
+)
 
 # Named here as well as in the simulator: help must not load numpy. A test compares the two.
 FORMATS = ("maxwell", "spikeglx", "nwb", "binary")
@@ -31,34 +36,124 @@ CONDITIONS = (
 )
 
 
+@dataclass(frozen=True)
+class _Pictures:
+    """What to draw, and where to; None for what was not asked for."""
+
+    probe: Path | None
+    trace: Path | None
+    trace_start_s: float | None
+    trace_length_ms: float
+
+
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
+@click.option("--stream", default="", metavar="ID", help="One stream instead of all of them.")
+@click.option(
+    "--every-sample",
+    is_flag=True,
+    help="Read all samples, not a few places: slow, and certain that they can be read.",
+)
+@click.option(
+    "--hdf5-plugin-path", metavar="FOLDER", help="Where a vendor's HDF5 plugin lies, as in PATH."
+)
+@click.option(
+    "--probe-picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.png",
+    help="Draw where the channels lie; of several streams one picture each.",
+)
+@click.option(
+    "--trace-picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.png",
+    help="Draw a strip of raw traces; of several streams one picture each.",
+)
+@click.option(
+    "--trace-start", type=click.FloatRange(min=0), metavar="SECONDS", help="Default: the middle."
+)
+@click.option(
+    "--trace-length",
+    type=click.FloatRange(min=1, max=10_000),
+    default=200.0,
+    show_default=True,
+    metavar="MS",
+)
 @output_option
-def inspect(path: Path, output: str) -> None:
-    """List the streams of the recording at PATH, from its header only."""
+@click.pass_context
+def inspect(context: click.Context, /, path: Path, output: str, **asked: Any) -> None:
+    """Say what the recording at PATH holds and what is doubtful about it.
+
+    Exit code 1 when a stream could not be sorted as it is; the others are described all the same.
+    """
     with needs_extra("science"):
         # Late: SpikeInterface takes a second to import; submit and watch must not pay it.
-        from spikefleet.core.recordings.open import list_streams  # noqa: PLC0415
-    found = list_streams(path)
-    size_bytes = _size_bytes(path)
-    made = table("stream", ">channels", ">rate", ">duration", "samples")
-    for stream in found.streams:
-        made.add_row(
-            stream.stream or "–",
-            str(stream.n_channels),
-            f"{stream.sampling_rate_hz / 1000:g} kHz",
-            duration_text(stream.duration_s),
-            stream.dtype,
+        from spikefleet.core.recordings.inspection import (  # noqa: PLC0415
+            InspectOptions,
+            inspect_recording,
         )
-    head = f"{path}: {found.format}, {bytes_text(size_bytes)}, {_streams(len(found.streams))}"
-    others = ", ".join(found.other_streams)
-    tail = [Text(f"Also inside, sorted only when named: {others}", style="dim")] if others else []
-    document = {"path": str(path), "size_bytes": size_bytes, **asdict(found)}
-    Output(output).emit(document, Text(head, style="bold"), made, *tail)
+    options = InspectOptions(asked["stream"], asked["every_sample"], asked["hdf5_plugin_path"])
+    pictures = _Pictures(
+        asked["probe_picture"],
+        asked["trace_picture"],
+        asked["trace_start"],
+        asked["trace_length"],
+    )
+    hidden = output == "json"
+    with Progress(console=console(stderr=True), transient=True, disable=hidden) as progress:
+        task = progress.add_task("inspecting", total=1.0)
+        found = inspect_recording(
+            path, options, lambda fraction: progress.update(task, completed=fraction)
+        )
+        drawn = [
+            _draw(path, stream, pictures, options, several=len(found.streams) > 1)
+            for stream in found.streams
+        ]
+    document = {"path": str(path), **found.to_json()}
+    for entry, made in zip(document["streams"], drawn, strict=True):
+        entry["pictures"] = made
+    Output(output).emit(document, *inspection_lines(path, found, drawn))
+    if not found.sortable:
+        context.exit(int(ExitCode.RUN_FAILED))
 
 
-def _streams(count: int) -> str:
-    return "1 stream" if count == 1 else f"{count} streams"
+def _draw(
+    path: Path, stream: Any, pictures: _Pictures, options: Any, *, several: bool
+) -> dict[str, str]:
+    """Draw what was asked for of one stream; returns kind -> file, or why there is none."""
+    wanted = {"probe": pictures.probe, "trace": pictures.trace}
+    if not any(wanted.values()):
+        return {}
+    with needs_extra("analysis"):
+        # Late: matplotlib takes a second more.
+        from spikefleet.core.recordings.open import open_unchecked  # noqa: PLC0415
+        from spikefleet.reporter.pictures import probe as probe_picture  # noqa: PLC0415
+        from spikefleet.reporter.pictures import trace as trace_picture  # noqa: PLC0415
+    name = stream.stream.stream
+    made: dict[str, str] = {}
+    for kind, target in wanted.items():
+        if target is None:
+            continue
+        out = _of_stream(target, name) if several else target
+        try:
+            recording = open_unchecked(path, name, hdf5_plugin_path=options.hdf5_plugin_path)
+            title = f"{path.name} {name}"
+            if kind == "probe":
+                probe_picture.draw_probe_picture(recording, title, stream.bad_channels, out)
+            else:
+                start_s, length_s = pictures.trace_start_s, pictures.trace_length_ms / 1e3
+                window = trace_picture.TraceWindow(start_s, length_s)
+                trace_picture.draw_trace_picture(recording, title, stream.bad_channels, out, window)
+            made[kind] = str(out)
+        except (InputCorruptError, InputMissingError, HDF5PluginMissingError) as error:
+            made[f"{kind}_refused"] = error.message
+    return made
+
+
+def _of_stream(target: Path, stream: str) -> Path:
+    """``plate.png`` of stream ``well000/rec0001`` is ``plate-well000_rec0001.png``."""
+    plain = "".join(letter if letter.isalnum() or letter in "-._" else "_" for letter in stream)
+    return target.with_name(f"{target.stem}-{plain}{target.suffix}")
 
 
 def _size_bytes(path: Path) -> int:

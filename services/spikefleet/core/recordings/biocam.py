@@ -22,6 +22,7 @@ from spikefleet.core.recordings.description import (
     FormatFamily,
     RecordingDescription,
     StreamDescription,
+    describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.frame_gaps import require_unique_ids
@@ -73,7 +74,8 @@ def recognises(path: Path) -> bool:
 def describe(path: Path) -> RecordingDescription:
     """List the wells from the header alone."""
     with open_hdf5(path) as file, reading(path):
-        streams = tuple(_describe_well(file, name, path) for name in _well_names(file, path))
+        names = _well_names(file, path)
+        streams = describe_each(names, lambda name: _describe_well(file, name, path), path)
     return RecordingDescription(FORMAT, streams)
 
 

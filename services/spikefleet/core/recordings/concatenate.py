@@ -19,12 +19,14 @@ from spikeinterface.core import BaseRecording, BaseSorting, concatenate_recordin
 from spikefleet.core.failures.errors import (
     InputCorruptError,
     InputMissingError,
-    InvalidConfigurationError,
+    SpikeSortingClassifiedError,
 )
+from spikefleet.core.recordings.description import RecordingDescription, StreamDescription
 from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.recordings.open import list_streams, open_recording
 from spikefleet.core.recordings.timeline import FileSpan, Timeline
 
+RECORDINGS_DIFFER = "recordings_differ"
 _LOCATION_TOLERANCE_UM = 1e-3
 
 
@@ -68,8 +70,8 @@ def find_recordings(folder: Path) -> tuple[Path, ...]:
 
     Raises:
         InputMissingError: there is none.
-        InputCorruptError: one of them cannot be read.
-        InvalidConfigurationError: they are of several formats.
+        InputCorruptError: one of them cannot be read, or they are of several formats
+            (``recordings_differ``).
     """
     formats: dict[Path, str] = {}
     taken: set[tuple[Path, ...]] = set()
@@ -96,25 +98,100 @@ def find_recordings(folder: Path) -> tuple[Path, ...]:
     return tuple(formats)
 
 
-def open_concatenated(
-    paths: Sequence[Path], stream: str = "", *, hdf5_plugin_path: str | Path | None = None
-) -> Concatenation:
-    """Open one stream of every file, in the order given, and join them lazily.
+def members_of(folder: Path) -> tuple[Path, ...]:
+    """Return the recordings in a folder that stands for several; () for one recording.
+
+    A folder that a reader takes as one recording holds several only if each of them has the same
+    streams: runs one after the other, and not the probes of one run.
+    """
+    if not folder.is_dir():
+        return ()
+    try:
+        is_one = bool(list_streams(folder).streams)
+    except SpikeSortingClassifiedError:
+        is_one = False
+    try:
+        found = find_recordings(folder)
+        streams = {frozenset(s.stream for s in list_streams(path).streams) for path in found}
+    except SpikeSortingClassifiedError:
+        if is_one:
+            return ()
+        raise
+    return found if len(found) > 1 and (len(streams) == 1 or not is_one) else ()
+
+
+def describe_concatenated(named: Mapping[str, Path]) -> RecordingDescription:
+    """Return the streams of several recordings joined, from their headers; names in order.
+
+    A stream that cannot be joined is listed with its ``problem``, so that it hides no other.
 
     Raises:
-        InvalidConfigurationError: there are none, or they do not belong together.
-        InputMissingError, InputCorruptError, HDF5PluginMissingError: as ``open_recording``.
+        InputMissingError, InputCorruptError: one of the recordings cannot be described.
     """
-    opened = [open_recording(path, stream, hdf5_plugin_path=hdf5_plugin_path) for path in paths]
-    return concatenate([path.name for path in paths], opened)
+    described = {name: list_streams(path) for name, path in named.items()}
+    streams = dict.fromkeys(s.stream for each in described.values() for s in each.streams)
+    first = next(iter(described.values()))
+    return RecordingDescription(
+        first.format, tuple(_describe_joined(named, described, stream) for stream in streams)
+    )
+
+
+def _describe_joined(
+    named: Mapping[str, Path], described: Mapping[str, RecordingDescription], stream: str
+) -> StreamDescription:
+    problem = _absence(described, stream)
+    if problem:
+        return StreamDescription(stream, 0, 0.0, 0.0, "", problem=problem)
+    try:
+        recording = open_concatenated(named, stream).recording
+    except SpikeSortingClassifiedError as error:
+        return StreamDescription(stream, 0, 0.0, 0.0, "", problem=error.message)
+    return StreamDescription(
+        stream,
+        int(recording.get_num_channels()),
+        float(recording.sampling_frequency),
+        float(recording.get_total_duration()),
+        str(recording.get_dtype()),
+    )
+
+
+def _absence(described: Mapping[str, RecordingDescription], stream: str) -> str:
+    """Say which recording has the stream and which has not; "" when all have it."""
+    has = {
+        name: stream in (*(s.stream for s in each.streams), *each.other_streams)
+        for name, each in described.items()
+    }
+    if all(has.values()):
+        return ""
+    present = next(name for name, there in has.items() if there)
+    absent = next(name for name, there in has.items() if not there)
+    return f"{present} has the stream {stream!r} and {absent} has not."
+
+
+def open_concatenated(
+    named: Mapping[str, Path], stream: str = "", *, hdf5_plugin_path: str | Path | None = None
+) -> Concatenation:
+    """Open one stream of every recording, in the order given, and join them lazily.
+
+    Raises:
+        InputMissingError, HDF5PluginMissingError: as ``open_recording``.
+        InputCorruptError: as ``open_recording``, or they do not belong together
+            (``recordings_differ``).
+        InvalidConfigurationError: one of them has no such stream.
+    """
+    opened = [
+        open_recording(path, stream, hdf5_plugin_path=hdf5_plugin_path) for path in named.values()
+    ]
+    return concatenate(list(named), opened)
 
 
 def concatenate(names: Sequence[str], recordings: Sequence[BaseRecording]) -> Concatenation:
     """Join recordings of one segment each, in the order given; one alone is returned as it is.
 
     Raises:
-        InvalidConfigurationError: there are none, or the message says which file differs from the
-            first, in what: channel count, ids, rate, locations, gain, offset or dtype.
+        InputCorruptError: ``recordings_differ``: there are none, or the message says which file
+            differs from the first, in what: channel count, ids, rate, locations, gain, offset or
+            dtype.
     """
     if not recordings:
         raise _mismatch("no recording was given")
@@ -213,9 +290,8 @@ class _Likeness:
         return ""
 
 
-def _mismatch(text: str) -> InvalidConfigurationError:
-    return InvalidConfigurationError(
+def _mismatch(text: str) -> InputCorruptError:
+    return InputCorruptError(
         f"{text}. Sort them apart, or submit only files that belong together.",
-        field="recordings",
-        value=None,
+        reason=RECORDINGS_DIFFER,
     )

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.failures.errors import (
+    InvalidConfigurationError,
+    SpikeSortingClassifiedError,
+)
+from spikefleet.core.recordings.edge import reading
 
 
 @dataclass(frozen=True)
 class StreamDescription:
     """One independently sortable signal: a MaxTwo well, a probe's action-potential band, a series.
 
-    ``dtype`` is numpy's name of the stored samples ("int16", "uint16", "float32").
+    ``dtype`` is numpy's name of the stored samples ("int16", "uint16", "float32"). ``problem`` says
+    why this stream cannot be opened, "" where nothing is wrong; its numbers are 0 then.
     """
 
     stream: str
@@ -22,6 +27,7 @@ class StreamDescription:
     sampling_rate_hz: float
     duration_s: float
     dtype: str
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,28 @@ class FormatFamily:
     recognises: Callable[[Path], bool]
     describe: Callable[[Path], RecordingDescription]
     open: Callable[[Path, str, str | None], Any]
+
+
+def describe_each(
+    names: Iterable[str], describe_one: Callable[[str], StreamDescription], path: Path
+) -> tuple[StreamDescription, ...]:
+    """Describe each stream on its own, so that a broken one does not hide the others.
+
+    Raises:
+        InputMissingError, InputCorruptError: none can be described; the first one's failure.
+    """
+    found: list[StreamDescription] = []
+    first: SpikeSortingClassifiedError | None = None
+    for name in names:
+        try:
+            with reading(path):
+                found.append(describe_one(name))
+        except SpikeSortingClassifiedError as error:
+            first = first or error
+            found.append(StreamDescription(name, 0, 0.0, 0.0, "", problem=error.message))
+    if first is not None and all(stream.problem for stream in found):
+        raise first
+    return tuple(found)
 
 
 def pick_stream(description: RecordingDescription, stream: str, path: Path) -> str:

@@ -20,6 +20,7 @@ from spikefleet.core.recordings.description import (
     FormatFamily,
     RecordingDescription,
     StreamDescription,
+    describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.frame_gaps import find_frame_gaps, note_frame_gaps
@@ -68,26 +69,23 @@ def describe(path: Path) -> RecordingDescription:
     """List the wells from the header alone; needs no decompression plugin."""
     with open_hdf5(path) as file:
         takes = takes_of(file, path)
-        streams, others = [], []
-        for well, names in takes.items():
-            for index, name in enumerate(names):
-                if index:
-                    others.append(f"{well}/{name}")
-                    continue
-                header = read_well(file, well, name, path)
-                data = file[header.dataset]
-                streams.append(
-                    StreamDescription(
-                        well,
-                        int(header.rows.size),
-                        header.sampling_rate_hz,
-                        data.shape[1] / header.sampling_rate_hz,
-                        str(data.dtype),
-                    )
-                )
+
+        def describe_one(well: str) -> StreamDescription:
+            header = read_well(file, well, takes[well][0], path)
+            data = file[header.dataset]
+            return StreamDescription(
+                well,
+                int(header.rows.size),
+                header.sampling_rate_hz,
+                data.shape[1] / header.sampling_rate_hz,
+                str(data.dtype),
+            )
+
+        streams = describe_each(takes, describe_one, path)
         if not streams:
             raise corrupt(path, "empty", "no well of this file holds a routed recording.")
-        return RecordingDescription(FORMAT, tuple(streams), tuple(others))
+        others = [f"{well}/{name}" for well, names in takes.items() for name in names[1:]]
+        return RecordingDescription(FORMAT, streams, tuple(others))
 
 
 def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> MaxwellRecording:

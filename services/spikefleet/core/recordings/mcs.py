@@ -21,6 +21,7 @@ from spikefleet.core.recordings.description import (
     FormatFamily,
     RecordingDescription,
     StreamDescription,
+    describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.frame_gaps import (
@@ -72,25 +73,13 @@ def recognises(path: Path) -> bool:
 def describe(path: Path) -> RecordingDescription:
     """List the electrode streams; auxiliary and digital ones are other streams."""
     with open_hdf5(path) as file, reading(path):
-        streams, others = [], []
-        for name, group in _streams(file).items():
-            if not _is_electrodes(group):
-                others.append(name)
-                continue
-            found = _read_stream(file, name, path)
-            data = file[found.dataset]
-            streams.append(
-                StreamDescription(
-                    name,
-                    len(found.channel_ids),
-                    found.sampling_rate_hz,
-                    data.shape[1] / found.sampling_rate_hz,
-                    str(data.dtype),
-                )
-            )
+        found = _streams(file)
+        names = [name for name, group in found.items() if _is_electrodes(group)]
+        streams = describe_each(names, lambda name: _describe_stream(file, name, path), path)
     if not streams:
         raise corrupt(path, "empty", "no analog stream of this file holds electrode data.")
-    return RecordingDescription(FORMAT, tuple(streams), tuple(others))
+    others = tuple(name for name in found if name not in names)
+    return RecordingDescription(FORMAT, streams, others)
 
 
 def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:
@@ -153,6 +142,15 @@ def _is_electrodes(group: Any) -> bool:
     kind = group.attrs.get("DataSubType", "Electrode")
     text = kind.decode() if isinstance(kind, bytes) else str(kind)
     return text.strip().lower() == "electrode"
+
+
+def _describe_stream(file: Any, name: str, path: Path) -> StreamDescription:
+    stream = _read_stream(file, name, path)
+    data = file[stream.dataset]
+    duration_s = data.shape[1] / stream.sampling_rate_hz
+    return StreamDescription(
+        name, len(stream.channel_ids), stream.sampling_rate_hz, duration_s, str(data.dtype)
+    )
 
 
 def _read_stream(file: Any, stream: str, path: Path) -> _Stream:

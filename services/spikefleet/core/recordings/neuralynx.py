@@ -22,6 +22,7 @@ from spikefleet.core.recordings.description import (
     FormatFamily,
     RecordingDescription,
     StreamDescription,
+    describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.frame_gaps import note_frame_gaps, require_unique_ids
@@ -89,23 +90,18 @@ def recognises(path: Path) -> bool:
 def describe(path: Path) -> RecordingDescription:
     """List the streams fast enough for spikes; record counts are checked against the bytes."""
     streams = _read_streams(path)
-    sortable = [entry for entry in streams if entry.sortable]
+    sortable = {entry.stream: entry for entry in streams if entry.sortable}
     if not sortable:
         raise corrupt(path, "empty", "no channel here was recorded fast enough for spikes.")
-    return RecordingDescription(
-        FORMAT,
-        tuple(
-            StreamDescription(
-                entry.stream,
-                len(entry.channels),
-                entry.sampling_rate_hz,
-                _count_frames(entry) / entry.sampling_rate_hz,
-                "int16",
-            )
-            for entry in sortable
-        ),
-        tuple(entry.stream for entry in streams if not entry.sortable),
-    )
+
+    def describe_one(name: str) -> StreamDescription:
+        entry = sortable[name]
+        rate_hz = entry.sampling_rate_hz
+        duration_s = _count_frames(entry) / rate_hz
+        return StreamDescription(name, len(entry.channels), rate_hz, duration_s, "int16")
+
+    others = tuple(entry.stream for entry in streams if not entry.sortable)
+    return RecordingDescription(FORMAT, describe_each(sortable, describe_one, path), others)
 
 
 def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:

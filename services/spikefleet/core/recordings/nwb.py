@@ -22,6 +22,7 @@ from spikefleet.core.recordings.description import (
     FormatFamily,
     RecordingDescription,
     StreamDescription,
+    describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.frame_gaps import (
@@ -62,7 +63,7 @@ def describe(path: Path) -> RecordingDescription:
         raise corrupt(path, "empty", "the file holds no ElectricalSeries.")
     return RecordingDescription(
         FORMAT,
-        tuple(_describe_series(path, name) for name in chosen),
+        describe_each(chosen, lambda name: _describe_series(path, name), path),
         tuple(name for name in found if name not in chosen),
     )
 

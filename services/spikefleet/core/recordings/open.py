@@ -42,8 +42,11 @@ __all__ = [
     "FAMILIES",
     "RecordingDescription",
     "StreamDescription",
+    "find_neighbours",
     "list_streams",
     "open_recording",
+    "open_unchecked",
+    "require_sortable",
 ]
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,8 @@ FAMILIES: tuple[FormatFamily, ...] = (
     raw_binary.FAMILY,
     archive_reading.FAMILY,
 )
+# A folder of more entries than this is no recording; its first ones are looked at.
+_NEIGHBOURS_LOOKED_AT = 1000
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".nwb", ".brw")
 
 
@@ -92,13 +97,40 @@ def open_recording(
         InvalidConfigurationError: there is no such stream.
         HDF5PluginMissingError: the traces need a plugin this machine lacks.
     """
+    recording = open_unchecked(path, stream, hdf5_plugin_path=hdf5_plugin_path)
+    require_sortable(recording, Path(path))
+    return recording
+
+
+def open_unchecked(
+    path: Path, stream: str = "", *, hdf5_plugin_path: str | Path | None = None
+) -> BaseRecording:
+    """Open one stream as its reader gives it: perhaps without a probe or gains, or in segments.
+
+    For looking at a recording, not for sorting it. Raises as ``open_recording`` does, but for
+    ``no_geometry``, ``several_segments`` and a recording without samples.
+    """
     family, located = _find_family(Path(path))
     with reading(located):
         chosen = pick_stream(family.describe(located), stream, located)
         plugin_path = str(hdf5_plugin_path) if hdf5_plugin_path else None
-        recording = family.open(located, chosen, plugin_path)
-        _require_sortable(recording, located)
-    return recording
+        return family.open(located, chosen, plugin_path)
+
+
+def find_neighbours(path: Path) -> tuple[str, ...]:
+    """Return "format (name)" of recordings directly in a folder that are not part of the one there.
+
+    A folder stands for one recording; whoever points at it should hear of the others in it.
+    """
+    family, located = _find_family(Path(path))
+    if not located.is_dir() or family is archive_reading.FAMILY:
+        return ()
+    found: list[str] = []
+    for entry in sorted(located.iterdir())[:_NEIGHBOURS_LOOKED_AT]:
+        others = _recognise(entry, required=False)
+        if others and family not in [other for other, _ in others]:
+            found.append(f"{others[0][0].format} ({entry.name})")
+    return tuple(found)
 
 
 def _find_family(path: Path) -> tuple[FormatFamily, Path]:
@@ -173,19 +205,27 @@ def _require_content(path: Path) -> None:
         )
 
 
-def _require_sortable(recording: BaseRecording, path: Path) -> None:
+def require_sortable(recording: BaseRecording, path: Path) -> None:
+    """Refuse what no sorter can work on; note where a gain had to be assumed.
+
+    Raises:
+        InputCorruptError: ``several_segments``, ``empty`` or ``no_geometry``.
+    """
     n_segments = recording.get_num_segments()
     if n_segments != 1:
-        raise corrupt(
-            path, "several_segments", f"it has {n_segments} segments; save one segment per file."
+        raise InputCorruptError(
+            f"{path.name}: it has {n_segments} segments. Save one segment per file.",
+            path=str(path),
+            reason="several_segments",
         )
     if recording.get_num_samples() == 0 or recording.get_num_channels() == 0:
         raise corrupt(path, "empty", "the recording holds no samples.")
     if not recording.has_probe():
-        raise corrupt(
-            path,
-            "no_geometry",
-            "it does not say where its channels lie; put a probe.json (probeinterface) beside it.",
+        raise InputCorruptError(
+            f"{path.name}: it does not say where its channels lie. Put a probe.json "
+            "(probeinterface's format) beside it.",
+            path=str(path),
+            reason="no_geometry",
         )
     if not recording.has_scaleable_traces():
         log.info("recording.gain_assumed", extra={"path": str(path)})

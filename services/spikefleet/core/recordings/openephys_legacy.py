@@ -20,6 +20,7 @@ from spikefleet.core.recordings.description import (
     FormatFamily,
     RecordingDescription,
     StreamDescription,
+    describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.frame_gaps import (
@@ -65,20 +66,15 @@ def describe(path: Path) -> RecordingDescription:
     sortable = {name: channels for name, channels in streams.items() if _is_neural(channels)}
     if not sortable:
         raise corrupt(path, "empty", "no electrode channel is here.")
-    return RecordingDescription(
-        FORMAT,
-        tuple(
-            StreamDescription(
-                name,
-                len(channels),
-                channels[0].sampling_rate_hz,
-                _layout(channels).n_frames / channels[0].sampling_rate_hz,
-                "int16",
-            )
-            for name, channels in sortable.items()
-        ),
-        tuple(name for name in streams if name not in sortable),
-    )
+
+    def describe_one(name: str) -> StreamDescription:
+        channels = sortable[name]
+        rate_hz = channels[0].sampling_rate_hz
+        duration_s = _layout(channels).n_frames / rate_hz
+        return StreamDescription(name, len(channels), rate_hz, duration_s, "int16")
+
+    others = tuple(name for name in streams if name not in sortable)
+    return RecordingDescription(FORMAT, describe_each(sortable, describe_one, path), others)
 
 
 def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:

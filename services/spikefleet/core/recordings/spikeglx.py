@@ -23,6 +23,7 @@ from spikefleet.core.recordings.description import (
     FormatFamily,
     RecordingDescription,
     StreamDescription,
+    describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
 
@@ -55,25 +56,23 @@ def recognises(path: Path) -> bool:
 def describe(path: Path) -> RecordingDescription:
     """List the action-potential streams; byte counts are checked against the headers."""
     headers = _read_headers(path)
-    sortable = [header for header in headers if header.sortable]
-    for header in sortable:
-        _check_bytes(header)
+    sortable = {header.stream: header for header in headers if header.sortable}
     if not sortable:
         raise corrupt(path, "empty", "no action-potential (.ap) stream is here.")
-    return RecordingDescription(
-        FORMAT,
-        tuple(
-            StreamDescription(
-                header.stream,
-                len(_signal_names(header)),
-                header.sampling_rate_hz,
-                header.n_samples / header.sampling_rate_hz,
-                "int16",
-            )
-            for header in sortable
-        ),
-        tuple(header.stream for header in headers if not header.sortable),
-    )
+
+    def describe_one(name: str) -> StreamDescription:
+        header = sortable[name]
+        _check_bytes(header)
+        return StreamDescription(
+            name,
+            len(_signal_names(header)),
+            header.sampling_rate_hz,
+            header.n_samples / header.sampling_rate_hz,
+            "int16",
+        )
+
+    others = tuple(header.stream for header in headers if not header.sortable)
+    return RecordingDescription(FORMAT, describe_each(sortable, describe_one, path), others)
 
 
 def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -34,17 +34,21 @@ _SCALING_STEPS = ("ScaleTouVRecording", "ScaleToPhysicalUnits", "ScaleRecording"
 
 
 def check_truth(
-    recording: BaseRecording, *, every_sample: bool = False
+    recording: BaseRecording,
+    *,
+    every_sample: bool = False,
+    progress: Callable[[float], None] = lambda fraction: None,
 ) -> tuple[TruthFinding, ...]:
     """Check a recording as ``open_recording`` returns it, before any scaling; worst first.
 
-    ``every_sample`` looks for samples that are not numbers in all of a float recording instead of
-    in a few places. Memory is bounded either way.
+    ``every_sample`` reads all samples, which shows that they can be read, and looks for those that
+    are not numbers everywhere instead of in a few places; ``progress`` hears how far that is, from
+    0 to 1. Memory is bounded either way.
 
     Raises:
         InputCorruptError: the traces cannot be read.
     """
-    sample = _Sample(recording, every_sample)
+    sample = _Sample(recording, every_sample, progress)
     found = [finding for check in _CHECKS if (finding := check(sample)) is not None]
     order = (TruthLevel.FAIL, TruthLevel.WARN, TruthLevel.NOTE)
     return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
@@ -53,9 +57,12 @@ def check_truth(
 class _Sample:
     """A recording and a few blocks of its samples, read once."""
 
-    def __init__(self, recording: BaseRecording, every_sample: bool) -> None:
+    def __init__(
+        self, recording: BaseRecording, every_sample: bool, progress: Callable[[float], None]
+    ) -> None:
         self.recording = recording
         self.every_sample = every_sample
+        self.progress = progress
         self.dtype = np.dtype(recording.get_dtype())
         self.rate_hz = float(recording.sampling_frequency)
         self.ids = [str(name) for name in recording.channel_ids]
@@ -70,6 +77,19 @@ class _Sample:
         with reading_traces():
             block: NDArray[Any] = self.recording.get_traces(start_frame=span[0], end_frame=span[1])
         return block
+
+    def walk(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield (first frame, block) of the places looked at, or of everything."""
+        if not self.every_sample:
+            yield from (
+                (span[0], block) for span, block in zip(self.spans, self.blocks, strict=True)
+            )
+            return
+        step = max(1, _SCANNED_VALUES // max(1, len(self.ids)))
+        for start in range(0, self.n_samples, step):
+            stop = min(start + step, self.n_samples)
+            yield start, self.read((start, stop))
+            self.progress(stop / self.n_samples)
 
 
 def _check_frame_gaps(sample: _Sample) -> TruthFinding | None:
@@ -235,24 +255,16 @@ def _check_channel_count(sample: _Sample) -> TruthFinding | None:
 
 
 def _check_finite(sample: _Sample) -> TruthFinding | None:
-    if sample.dtype.kind != "f":
-        return None
-    spans = sample.spans
-    if sample.every_sample:
-        step = max(1, _SCANNED_VALUES // max(1, len(sample.ids)))
-        spans = [
-            (start, min(start + step, sample.n_samples))
-            for start in range(0, sample.n_samples, step)
-        ]
     n_bad, first = 0, None
-    for index, span in enumerate(spans):
-        block = sample.read(span) if sample.every_sample else sample.blocks[index]
+    for start, block in sample.walk():
+        if sample.dtype.kind != "f":
+            continue
         bad = ~np.isfinite(block)
         count = int(bad.sum())
         n_bad += count
         if count and first is None:
             row = int(np.argmax(bad.any(axis=1)))
-            first = (span[0] + row, sample.ids[int(np.argmax(bad[row]))])
+            first = (start + row, sample.ids[int(np.argmax(bad[row]))])
     if first is None:
         return None
     frame, channel = first

@@ -1,0 +1,78 @@
+"""How an inspection reads to a person."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from spikefleet.cli.inspecting import inspection_lines
+from spikefleet.core.failures.errors import Failure, InputCorruptError
+from spikefleet.core.recordings.description import StreamDescription
+from spikefleet.core.recordings.inspection import (
+    ProbeSummary,
+    RecordingInspection,
+    ScaleSummary,
+    StreamInspection,
+)
+from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
+
+
+def _text(found: RecordingInspection, drawn: list[dict[str, str]]) -> str:
+    printed = Console(width=200, record=True)
+    for line in inspection_lines(Path("plate"), found, drawn):
+        printed.print(line)
+    return printed.export_text()
+
+
+def _well(name: str, **known: object) -> StreamInspection:
+    described = StreamDescription(name, 4, 20000.0, 60.0, "uint16")
+    return StreamInspection(described, **known)  # type: ignore[arg-type]
+
+
+def test_a_doubt_that_wells_share_takes_one_row_and_a_broken_well_says_why() -> None:
+    note = TruthFinding("unsigned", TruthLevel.NOTE, "Samples are unsigned.", "Subtract.")
+    gap = TruthFinding("frame_gaps", TruthLevel.WARN, "5 frames are missing.", "Align.")
+    broken = Failure.from_error(InputCorruptError("It ends early.", path="x", reason="truncated"))
+    found = RecordingInspection(
+        "maxwell",
+        1000,
+        1,
+        (
+            _well("well000", findings=(note,)),
+            _well("well001", findings=(note, gap), frame_gaps=((10, 2), (20, 3))),
+            StreamInspection(StreamDescription("well002", 0, 0.0, 0.0, ""), refusal=broken),
+        ),
+        ("well000/rec0001",),
+        ("intan (day.rhd)",),
+    )
+    text = _text(found, [{}, {"trace": "a.png"}, {"probe_refused": "no positions"}])
+    assert text.count("Samples are unsigned.") == 1
+    assert "well000, well001" in text
+    assert "2 at frame 10, 3 at frame 20" in text
+    assert "well002: It ends early." in text
+    assert "Next: " in text
+    assert "intan (day.rhd)" in text
+    assert "drawn: a.png" in text
+    assert "no probe picture: no positions" in text
+
+
+def test_scale_and_probe_are_told_with_their_units() -> None:
+    found = RecordingInspection(
+        "intan",
+        1000,
+        1,
+        (
+            _well(
+                "amplifier",
+                scale=ScaleSummary((0.195, 0.195), (-6389.76, -6389.76), False),
+                probe=ProbeSummary(("imec NP2010",), 4, 2, (0.0, 250.0), (0.0, 705.0)),
+                tables={"stimulation": 3},
+            ),
+        ),
+        (),
+        (),
+    )
+    text = _text(found, [{}])
+    assert "0.195 µV/bit - 6390 µV" in text
+    assert "imec NP2010: 4 contacts, 2 shanks, 250 x 705 µm" in text
+    assert "3 stimulation" in text
+    assert "findings" not in text
