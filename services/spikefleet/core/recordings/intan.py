@@ -2,12 +2,16 @@
 
 The stream is the amplifier; auxiliary, supply, ADC, DC and stimulation channels are named but not
 sorted. Header-attached files store unsigned codes, read as stored, with the offset that belongs to
-them; the other two layouts store signed codes. The header is read by neo, the samples are not.
+them; the other two layouts store signed codes. A folder of timed files (name_YYMMDD_hhmmss.rhd)
+whose clock runs on from one to the next is one recording. The header is read by neo, the samples
+are not.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,12 @@ from neo.rawio.intanrawio import (
     stream_id_to_stream_name_rhd,
     stream_id_to_stream_name_rhs,
 )
-from spikeinterface.core import BaseRecording, BinaryRecordingExtractor, aggregate_channels
+from spikeinterface.core import (
+    BaseRecording,
+    BinaryRecordingExtractor,
+    aggregate_channels,
+    concatenate_recordings,
+)
 
 from spikefleet.core.failures.errors import InputMissingError, InvalidConfigurationError
 from spikefleet.core.recordings.description import (
@@ -41,6 +50,7 @@ HEADER_FILE_NAMES = ("info.rhd", "info.rhs")
 _MAGIC = {b"\x02\x27\x91\xc6": "rhd", b"\xac\x27\x91\xd6": "rhs"}
 _SAMPLE_BYTES = 2
 _STAMP_BYTES = 4
+_TIMED = re.compile(r"(.+)_\d{6}_\d{6}")
 
 
 @dataclass(frozen=True)
@@ -64,15 +74,15 @@ class _Header:
 
 
 def recognises(path: Path) -> bool:
-    """Say whether ``path`` is an Intan file, or a folder with one ``info`` header or one file."""
-    return _header_file(path) is not None
+    """Say whether ``path`` is an Intan file, or a folder with an ``info`` header or such files."""
+    return bool(_header_files(path))
 
 
 def describe(path: Path) -> RecordingDescription:
     """Describe the amplifier stream; the bytes are checked against the header."""
-    header = _read_header(path)
-    n_frames = _count_frames(header)
-    duration_s = n_frames / header.sampling_rate_hz
+    headers = _read_headers(path)
+    header = headers[0]
+    duration_s = sum(map(_count_frames, headers)) / header.sampling_rate_hz
     return RecordingDescription(
         FORMAT,
         (
@@ -90,31 +100,44 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
     Raises:
         InvalidConfigurationError: another stream was named.
         InputMissingError: a file of samples is not there.
-        InputCorruptError: bytes, time stamps and header disagree.
+        InputCorruptError: bytes, time stamps and header disagree; ``several_recordings``: the files
+            of a folder do not continue one another.
     """
     del hdf5_plugin_path
     if stream != STREAM:
         raise InvalidConfigurationError(
             f"Stream {stream!r} holds no spikes; name {STREAM}.", field="streams", value=stream
         )
-    header = _read_header(path)
-    require_unique_ids(header.names, header.file)
-    n_frames = _count_frames(header)
-    with reading(header.file):
-        recording = _open_samples(header, n_frames)
-        n_channels = len(header.names)
-        recording.set_channel_gains(np.full(n_channels, header.gain_to_uv))
-        recording.set_channel_offsets(np.full(n_channels, header.offset_to_uv))
-    note_frame_gaps(recording, _find_gaps(header, n_frames))
-    return place_channels(recording, header.file)
+    headers = _read_headers(path)
+    first = headers[0]
+    require_unique_ids(first.names, first.file)
+    parts, gaps, n_before, clock = [], [], 0, None
+    for header in headers:
+        n_frames = _count_frames(header)
+        with reading(header.file):
+            part = _open_samples(header, n_frames)
+        part.set_channel_gains(np.full(len(header.names), header.gain_to_uv))
+        part.set_channel_offsets(np.full(len(header.names), header.offset_to_uv))
+        parts.append(part)
+        stamps = _stamps(header, n_frames)
+        if clock is not None and int(stamps[0]) != clock:
+            gaps.append([n_before, int(stamps[0]) - clock])
+        inside = find_frame_gaps(
+            stamps, header.file, frames_per_entry=n_frames // max(1, len(stamps))
+        )
+        gaps += [[n_before + frame, missing] for frame, missing in inside]
+        clock = int(stamps[-1]) + n_frames // len(stamps)
+        n_before += n_frames
+    recording = parts[0] if len(parts) == 1 else concatenate_recordings(parts)
+    note_frame_gaps(recording, gaps)
+    return place_channels(recording, first.file)
 
 
-def _header_file(path: Path) -> Path | None:
+def _header_files(path: Path) -> list[Path]:
     if not path.is_dir():
-        return path if _kind(path) else None
+        return [path] if _kind(path) else []
     named = [path / name for name in HEADER_FILE_NAMES if (path / name).is_file()]
-    found = named or [file for file in sorted(path.glob("*.rh[ds]")) if _kind(file)]
-    return found[0] if len(found) == 1 else None
+    return named or [file for file in sorted(path.glob("*.rh[ds]")) if _kind(file)]
 
 
 def _kind(file: Path) -> str:
@@ -122,10 +145,42 @@ def _kind(file: Path) -> str:
         return _MAGIC.get(content.read(4), "")
 
 
-def _read_header(path: Path) -> _Header:
-    file = _header_file(path)
-    if file is None:
+def _read_headers(path: Path) -> list[_Header]:
+    """Return one header, or those of a series of timed files in their order."""
+    headers = [_read_header(file) for file in _header_files(path)]
+    if not headers:
         raise corrupt(path, "unknown_format", "it holds no Intan header.")
+    for earlier, later in pairwise(headers):
+        if not _continues(earlier, later):
+            listed = ", ".join(header.file.name for header in headers[:5])
+            raise corrupt(
+                path,
+                "several_recordings",
+                f"the folder holds {len(headers)} files that are no series, {later.file.name} does "
+                f"not continue {earlier.file.name} ({listed}); submit them by name.",
+            )
+    return headers
+
+
+def _continues(earlier: _Header, later: _Header) -> bool:
+    """Say whether two timed files are of one run: alike, and with a clock that runs on."""
+    names = [_TIMED.fullmatch(header.file.stem) for header in (earlier, later)]
+    if names[0] is None or names[1] is None or names[0][1] != names[1][1]:
+        return False
+    if (earlier.names, earlier.sampling_rate_hz, earlier.gain_to_uv, earlier.file.suffix) != (
+        later.names,
+        later.sampling_rate_hz,
+        later.gain_to_uv,
+        later.file.suffix,
+    ):
+        return False
+    with reading(later.file):
+        before = _stamps(earlier, _count_frames(earlier))
+        after = _stamps(later, _count_frames(later))
+        return bool(int(after[0]) > int(before[-1]))
+
+
+def _read_header(file: Path) -> _Header:
     is_rhd = _kind(file) == "rhd"
     read, names = (
         (read_rhd, stream_id_to_stream_name_rhd)
@@ -251,11 +306,11 @@ def _record_layout(header: _Header, n_frames: int) -> RecordLayout:
     )
 
 
-def _find_gaps(header: _Header, n_frames: int) -> list[list[int]]:
+def _stamps(header: _Header, n_frames: int) -> Any:
+    """Return the number of each frame, or in a file with its header of each block's first."""
     if header.layout == "attached":
-        # The first stamp of each block: the software loses whole blocks, never parts of one.
-        stamps = RecordField(header.file, _record_layout(header, n_frames), dtype="<i4", at_bytes=0)
-        return find_frame_gaps(stamps, header.file, frames_per_entry=header.block_frames)
+        # The software loses whole blocks, never parts of one.
+        return RecordField(header.file, _record_layout(header, n_frames), dtype="<i4", at_bytes=0)
     file = header.file.parent / "time.dat"
     if not file.is_file():
         raise InputMissingError(
@@ -266,7 +321,7 @@ def _find_gaps(header: _Header, n_frames: int) -> list[list[int]]:
         raise corrupt(
             file, "truncated", f"it numbers {len(times)} frames where the samples have {n_frames}."
         )
-    return find_frame_gaps(times, file)
+    return times
 
 
 FAMILY = FormatFamily(FORMAT, "Intan .rhd or .rhs", recognises, describe, open_stream)

@@ -22,6 +22,9 @@ from spikefleet.core.recordings.zarr_chunks import require_all_chunks
 
 FORMAT = "spikeinterface"
 STREAM = "traces"
+_TIME_BYTES = np.dtype("float64").itemsize
+# Written by this project's own tools, so that a copy cut between frames is noticed.
+ANNOTATED_LENGTH = "n_samples"
 
 
 def recognises(path: Path) -> bool:
@@ -56,7 +59,9 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
                 require_all_chunks(array, path)
             return read_zarr(path)
         _check_raw_files(path)
-        return BinaryFolderRecording(path)
+        recording = BinaryFolderRecording(path)
+        _check_length(recording, path)
+        return recording
 
 
 def _is_zarr(path: Path) -> bool:
@@ -77,6 +82,30 @@ def _check_raw_files(path: Path) -> None:
                 raw,
                 "truncated",
                 f"{size_bytes} bytes do not make whole frames of {frame_bytes} bytes.",
+            )
+
+
+def _check_length(recording: BaseRecording, path: Path) -> None:
+    """Compare the frames on disk with what else says how many there are.
+
+    The folder's own header does not; a time vector or an annotation "n_samples" may.
+    """
+    said = recording.get_annotation(ANNOTATED_LENGTH)
+    header = json.loads((path / "binary.json").read_text())["kwargs"]
+    time_files = header.get("file_timestamps_paths") or [
+        f"times_cached_seg{index}.npy" for index in range(recording.get_num_segments())
+    ]
+    for index, name in enumerate(time_files):
+        stored = int(recording.get_num_samples(segment_index=index))
+        expected = [int(said)] if said and len(time_files) == 1 else []
+        times = path / Path(name).name
+        if times.suffix == ".npy" and times.is_file():
+            expected.append(len(np.load(times, mmap_mode="r")))
+        elif times.is_file():
+            expected.append(times.stat().st_size // _TIME_BYTES)
+        if any(count != stored for count in expected):
+            raise corrupt(
+                path, "truncated", f"{stored} frames are stored of {max(expected)} that were saved."
             )
 
 

@@ -142,3 +142,62 @@ def test_a_missing_file_is_named(tmp_path, missing):
 def test_without_a_probe_it_has_no_geometry(tmp_path):
     path = write_attached(tmp_path / "day1.rhd", make_noise(FRAMES, 3, "uint16"), NAMES)
     assert corrupt_reason(path) == "no_geometry"
+
+
+def write_series(folder, stamps, names=("A-0", "A-1"), stem="day"):
+    """Write timed files that begin at ``stamps``, two blocks each; returns all samples."""
+    parts = []
+    for index, first in enumerate(stamps):
+        samples = make_noise(256, len(names), "uint16")
+        write_attached(
+            folder / f"{stem}_251121_1200{index:02d}.rhd",
+            samples,
+            list(names),
+            [first, first + 128],
+        )
+        parts.append(samples)
+    write_probe(folder, len(names))
+    return np.concatenate(parts)
+
+
+def test_timed_files_of_one_run_are_one_recording(tmp_path):
+    samples = write_series(tmp_path, [0, 256, 512])
+    (stream,) = list_streams(tmp_path).streams
+    assert stream.duration_s == pytest.approx(768 / 30_000)
+    recording = open_recording(tmp_path)
+    assert np.array_equal(recording.get_traces(), samples)
+    assert np.array_equal(recording.get_traces(start_frame=200, end_frame=600), samples[200:600])
+    assert recording.get_annotation("dropped_frames") == 0
+
+
+def test_a_file_lost_from_a_series_is_a_gap_with_place_and_length(tmp_path):
+    write_series(tmp_path, [0, 256, 768, 1152])
+    recording = open_recording(tmp_path)
+    assert recording.get_annotation("frame_gaps") == [[512, 256], [768, 128]]
+
+
+@pytest.mark.parametrize("how", ["clock", "name", "channels"])
+def test_files_that_do_not_continue_one_another_are_asked_for_by_name(tmp_path, how):
+    write_series(tmp_path, [0, 0] if how == "clock" else [0])
+    if how == "name":
+        write_series(tmp_path, [256], stem="night")
+    if how == "channels":
+        write_attached(
+            tmp_path / "day_251121_130000.rhd",
+            make_noise(256, 1, "uint16"),
+            ["A-0"],
+            [256, 384],
+        )
+    with pytest.raises(InputCorruptError) as caught:
+        list_streams(tmp_path)
+    assert caught.value.reason == "several_recordings"
+    assert "day_251121_120000.rhd" in caught.value.message
+
+
+def test_a_series_whose_last_file_is_cut_is_truncated(tmp_path):
+    write_series(tmp_path, [0, 256])
+    last = tmp_path / "day_251121_120001.rhd"
+    last.write_bytes(last.read_bytes()[:-7])
+    with pytest.raises(InputCorruptError) as caught:
+        list_streams(tmp_path)
+    assert caught.value.reason == "truncated"

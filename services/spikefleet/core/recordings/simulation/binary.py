@@ -9,6 +9,7 @@ from probeinterface import Probe
 from spikeinterface.core import BaseRecording, BinaryFolderRecording
 
 from spikefleet.core.recordings.simulation.signal import Coding, two_column_probe
+from spikefleet.core.recordings.spikeinterface_folder import ANNOTATED_LENGTH
 
 CODING = Coding(lsb_uv=0.195)
 _BLOCK_S = "1s"
@@ -20,7 +21,8 @@ def make_probe(n_channels: int) -> Probe:
 
 
 def write(recording: BaseRecording, path: Path) -> None:
-    """Write the folder block by block."""
+    """Write the folder block by block, with its length, which the format does not store."""
+    recording.annotate(**{ANNOTATED_LENGTH: int(recording.get_num_samples())})
     with warnings.catch_warnings():
         # A generated signal has no file it came from, and need not be told so.
         warnings.filterwarnings("ignore", message="The extractor is not serializable")
