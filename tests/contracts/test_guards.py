@@ -7,8 +7,9 @@ from tests.contracts.guard import GuardContract
 
 from spikefleet.core.guards.base import Guard
 from spikefleet.core.guards.disk import DiskUsageWatchdog
-from spikefleet.core.guards.host_memory import HostMemoryWatchdog, MemoryReader
+from spikefleet.core.guards.host_memory import HostMemoryWatchdog
 from spikefleet.core.guards.log_inactivity import LogInactivityWatchdog
+from spikefleet.core.guards.memory_reader import MemoryReader
 
 
 class TestHostMemoryWatchdog(GuardContract):

@@ -113,6 +113,18 @@ GUARD_VALUE = Series(
 GUARD_READABLE = Series(
     "spikefleet_guard_readable", _G, "Can each guard see its signal?", (*_ATTEMPT, "guard")
 )
+GUARD_ADVISORY = Series(
+    "spikefleet_guard_advisory",
+    _G,
+    "Which guards can only advise now, and why?",
+    (*_ATTEMPT, "guard", "reason"),
+)
+GUARD_THRESHOLD = Series(
+    "spikefleet_guard_threshold",
+    _G,
+    "At what does each guard warn and stop the sort?",
+    (*_ATTEMPT, "guard", "threshold"),
+)
 GUARD_WARNINGS = Series(
     "spikefleet_guard_warnings_total", _C, "Which guards warn?", ("backend", "guard")
 )

@@ -86,6 +86,14 @@ def load_settings(environ: Mapping[str, str] | None = None, **arguments: Any) ->
     return Settings(**values)
 
 
+def visible_gpus() -> tuple[str, ...]:
+    """The GPUs this process was given, as CUDA or the container runtime names them."""
+    for name in ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"):
+        if name in os.environ:
+            return tuple(part for part in os.environ[name].split(",") if part)
+    return ("all",)
+
+
 def base_environment() -> dict[str, str]:
     """The environment handed to child processes, without our own settings."""
     return {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}

@@ -14,6 +14,7 @@ from types import FrameType
 from spikefleet.core.failures.errors import AttemptInterrupted
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STOP_REQUESTED = "stop_requested"  # the controller's word, not a signal
 
 
 class Interruption:

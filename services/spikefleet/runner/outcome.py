@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 MESSAGE_BYTES = 3584
 _TEXT_LIMIT = 400
+_ROOM_FOR_EVIDENCE = 1024
+_FREE_TEXTS = ("message", "attempt_id", "stage")
 
 
 def exit_code_of(failure: Failure | None) -> int:
@@ -48,6 +50,9 @@ def make_termination_message(outcome: AttemptOutcome) -> bytes:
         "evidence": {},
         "peaks": {},
     }
+    while len(json.dumps(document).encode()) > MESSAGE_BYTES - _ROOM_FOR_EVIDENCE:
+        longest = max(_FREE_TEXTS, key=lambda name: len(json.dumps(document[name])))
+        document[longest] = document[longest][: len(document[longest]) // 2]
     if failure:
         _add_while_it_fits(document, "evidence", failure.evidence)
     _add_while_it_fits(document, "peaks", outcome.peaks)

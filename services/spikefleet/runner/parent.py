@@ -8,6 +8,7 @@ neither the sorter nor the science stack, because it must outlive them; it retri
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 import traceback
@@ -16,20 +17,24 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, read_json, write_json
 from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
 from spikefleet.core.backends.progress import ProgressParser
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
-from spikefleet.core.guards.host_memory import MemoryReader
 from spikefleet.core.guards.loop import GuardLoop
-from spikefleet.core.guards.make import CgroupPlaces, make_guards, make_memory_reader
+from spikefleet.core.guards.make import CgroupPlaces, Watched, make_guards, make_memory_reader
+from spikefleet.core.guards.memory_reader import MemoryReader
+from spikefleet.infra.gpus import make_gpu_reader
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.stores.artifacts import ArtifactStore
+from spikefleet.runner.audit import AuditTrail
 from spikefleet.runner.evidence import judge, read_result
-from spikefleet.runner.interruption import Interruption
+from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
+from spikefleet.runner.lease import RunLease
 from spikefleet.runner.outcome import exit_code_of, write_outcome
 from spikefleet.runner.reporting import AttemptProgress, ProgressSink, Reporter, SilentSink
 from spikefleet.runner.stage_in import stage_in
@@ -44,6 +49,11 @@ from spikefleet.runner.upload import (
 _log = logging.getLogger(__name__)
 
 
+def own_processes() -> list[int]:
+    """Pids of everything the attempt started, whose GPU memory is ours."""
+    return processes.descendants(os.getpid())
+
+
 def child_command(root: Path) -> list[str]:
     """The command line of the child that sorts."""
     return [sys.executable, "-P", "-m", "spikefleet.runner.child", str(root)]
@@ -54,7 +64,8 @@ class ParentOptions:
     """What deployments and tests may choose: the child's command, patience, cgroup places.
 
     ``metrics_address`` is the interface /metrics listens on; ``upload_pauses_s`` are the waits
-    before a refused upload is tried again.
+    before a refused upload is tried again. ``gpu_ids`` are the devices CUDA shows us, ``nvml``
+    stands for the driver's library in tests.
     """
 
     command: Callable[[Path], list[str]] = child_command
@@ -62,6 +73,8 @@ class ParentOptions:
     cgroups: CgroupPlaces = field(default_factory=CgroupPlaces)
     metrics_address: str = "127.0.0.1"
     upload_pauses_s: tuple[float, ...] = (1.0, 5.0)
+    gpu_ids: tuple[str, ...] = ()
+    nvml: Any = None
 
 
 def run_attempt(
@@ -79,6 +92,11 @@ def run_attempt(
     ended = read_json(folder.outcome)
     if ended is not None:
         return AttemptOutcome.from_json(ended).exit_code
+    first = processes.ProcessIdentity.from_json(read_json(folder.started))
+    if first != processes.identify_self() and processes.is_alive(first):
+        # The folder is the first process's; not a file of it may change.
+        _log.error("attempt.runs_already", extra={"folder": str(root), "pid": first and first.pid})
+        return exit_code_of(Failure(FailureCode.CONCURRENT_SORT, "", rule_id="parent.folder"))
     attempt = _Attempt(folder, artifacts, sink or SilentSink(), options or ParentOptions())
     with attempt.interruption.listening(), _LastWord(attempt):
         attempt.outcome = attempt.run()
@@ -98,8 +116,10 @@ class _Attempt:
         self.folder, self.artifacts, self.sink, self.options = folder, artifacts, sink, options
         self.interruption = Interruption()
         self.spec: AttemptSpec | None = None
+        self.lease: RunLease | None = None
         self.stage = "start"
         self.peaks: dict[str, float] = {}
+        self.thresholds: dict[str, float] = {}
         self.timings_s: dict[str, float] = {}
         self.started_s = time.monotonic()
         self.outcome = self.failed(
@@ -119,20 +139,26 @@ class _Attempt:
         try:
             started = {**processes.identify_self().to_json(), "metrics_port": port}
             write_json(self.folder.started, {**started, "attempt_id": spec.attempt_id})
+            self.lease = RunLease(spec, self.artifacts, self.sink)
+            self.lease.hold()
             reporter.tell(AttemptProgress())
             self._enter("stage_in")
             with self.interruption.breaking_in():
                 stage_in(spec, self.folder, self.artifacts)
             self._enter("sort")
+            self.lease.hold()
             memory = make_memory_reader(spec, self.options.cgroups)
             oom_kills_before = memory.oom_kills()
             end = self._supervise(spec, reporter, memory)
+            if end.interrupted == STOP_REQUESTED:
+                self.lease.hold()  # a lost lease is another matter than a run given up
             new_oom_kills = _grown(oom_kills_before, memory.oom_kills())
             failure = judge(spec, self.folder, end, oom_kills=new_oom_kills)
             if failure is not None:
                 return self.failed(failure)
             self._enter("upload")
             reporter.tell(AttemptProgress("upload", 1.0, elapsed_s=self.elapsed_s))
+            self.lease.hold()
             return self._upload(spec)
         finally:
             metrics.close()
@@ -150,6 +176,7 @@ class _Attempt:
             exit_code=exit_code_of(staged),
             failure=staged,
             peaks=self.peaks,
+            thresholds=self.thresholds,
             timings_s=self.timings_s,
             wall_s=self.elapsed_s,
         )
@@ -171,12 +198,21 @@ class _Attempt:
 
     def _supervise(self, spec: AttemptSpec, reporter: Reporter, memory: MemoryReader) -> ChildEnd:
         info = BACKENDS.get(spec.backend) or BackendInfo(spec.backend, "", "", "", uses_gpu=False)
-        guards = GuardLoop(make_guards(spec, self.folder, memory=memory, log_names=info.log_names))
+        audit = AuditTrail(self.folder.watchdog_events)
+        watched = Watched(
+            folder=self.folder,
+            memory=memory,
+            gpu=make_gpu_reader(self.options.gpu_ids, own_processes, self.options.nvml),
+            step=lambda: reporter.step,
+            log_names=info.log_names,
+        )
+        guards = GuardLoop(make_guards(spec, watched), audit.keep)
+        self.thresholds = dict(guards.thresholds)
         timing = self.options.timing
         if spec.deadline_s > 0:
             left_s = max(0.001, spec.deadline_s - self.elapsed_s)
             timing = replace(timing, deadline_s=left_s)
-        supervisor = Supervisor(self.folder, guards, reporter, ProgressParser(info), timing)
+        supervisor = Supervisor(self.folder, guards, reporter, ProgressParser(info), timing, audit)
         try:
             return supervisor.run(self.options.command(self.folder.root), self.interruption)
         finally:
@@ -192,6 +228,7 @@ class _Attempt:
             duration_s=result.duration_s,
             artifacts=result_artifacts(spec),
             peaks=self.peaks,
+            thresholds=self.thresholds,
             timings_s={**self.timings_s, **result.timings_s},
             versions=result.versions,
             wall_s=self.elapsed_s,
@@ -225,7 +262,8 @@ class _LastWord(AbstractContextManager["_LastWord"]):
         if error is not None:
             attempt.outcome = attempt.failed(_failure_of(error))
         outcome, spec = attempt.outcome, attempt.spec
-        if spec is not None and outcome.failure is not None:
+        owns_prefix = attempt.lease is not None and attempt.lease.owns_prefix
+        if spec is not None and outcome.failure is not None and owns_prefix:
             stored = replace(outcome, artifacts={"failure": failure_prefix(spec)})
             if upload_failure(spec, attempt.folder, attempt.artifacts, stored):
                 attempt.outcome = outcome = stored

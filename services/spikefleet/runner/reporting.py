@@ -14,6 +14,7 @@ from typing import Protocol
 from spikefleet.core import telemetry
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, write_json
 from spikefleet.core.guards.loop import GuardLoop
+from spikefleet.core.runs import LeaseAnswer
 from spikefleet.infra.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -43,6 +44,10 @@ class ProgressSink(Protocol):
         """Tell that the attempt has ended."""
         ...
 
+    def take_lease(self, spec: AttemptSpec) -> LeaseAnswer:
+        """Ask for leave to write the run. The one call that may take seconds."""
+        ...
+
 
 class SilentSink:
     """Tells nobody: an attempt without a controller to report to."""
@@ -53,6 +58,10 @@ class SilentSink:
 
     def report_outcome(self, spec: AttemptSpec, outcome: AttemptOutcome) -> None:
         """Nobody listens."""
+
+    def take_lease(self, spec: AttemptSpec) -> LeaseAnswer:
+        """Nobody keeps leases, so the process goes on."""
+        return LeaseAnswer(is_known=False)
 
 
 class Reporter:
@@ -66,8 +75,14 @@ class Reporter:
         self._step = ""
         self._warnings: dict[str, int] = {}
         self._trip_told = False
+        self._advisories: dict[str, str] = {}
         self._guards: GuardLoop | None = None
         self._spikes: int | None = None
+
+    @property
+    def step(self) -> str:
+        """The step the attempt was in when it was last told of."""
+        return self._step
 
     def tell(self, progress: AttemptProgress, guards: GuardLoop | None = None) -> bool:
         """Tell where the attempt is, if it is time. True when asked to stop."""
@@ -94,6 +109,9 @@ class Reporter:
             "progress": asdict(progress),
             "readings": {name: dict(reading.values) for name, reading in readings.items()},
             "warnings": {name: reading.warning for name, reading in readings.items()},
+            "advisories": {
+                name: reading.advisory for name, reading in readings.items() if reading.advisory
+            },
             "peaks": dict(guards.peaks) if guards else {},
         }
         try:
@@ -115,6 +133,11 @@ class Reporter:
 
     def _set_guard_series(self, own: dict[str, str], guards: GuardLoop) -> None:
         metrics, backend = self._metrics, self._spec.backend
+        self._set_advisories(own, guards)
+        for key, value in guards.thresholds.items():
+            name, _, threshold = key.partition(".")
+            labels = {**own, "guard": name, "threshold": threshold}
+            metrics.set(telemetry.GUARD_THRESHOLD, value, **labels)
         for name, reading in guards.readings.items():
             metrics.set(telemetry.GUARD_READABLE, bool(reading.values), **own, guard=name)
             for signal, value in reading.values.items():
@@ -127,3 +150,13 @@ class Reporter:
         if guards.trip is not None and not self._trip_told:
             self._trip_told = True
             metrics.add(telemetry.GUARD_TRIPS, backend=backend, guard=guards.tripped_guard)
+
+    def _set_advisories(self, own: dict[str, str], guards: GuardLoop) -> None:
+        """Say which guards can only advise. Written when that changes, so no scrape misses it."""
+        found = {name: r.advisory for name, r in guards.readings.items() if r.advisory}
+        if found == self._advisories:
+            return
+        self._advisories = found
+        self._metrics.clear(telemetry.GUARD_ADVISORY)
+        for name, reason in found.items():
+            self._metrics.set(telemetry.GUARD_ADVISORY, 1, **own, guard=name, reason=reason)

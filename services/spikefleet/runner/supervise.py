@@ -20,12 +20,19 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.guards.loop import GuardLoop
 from spikefleet.infra.launchers import processes
-from spikefleet.runner.interruption import Interruption
+from spikefleet.runner.audit import AuditTrail
+from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
 from spikefleet.runner.reporting import AttemptProgress, Reporter
+from spikefleet.runner.snapshot import write_snapshot
 
 _log = logging.getLogger(__name__)
 
 _READ_BYTES = 1 << 18
+_SHORTEST_ROUND_S = 0.02
+_KILL_PATIENCE_S = 10.0
+# What fills up meanwhile must not be given the time to: the kernel would have the last word.
+_HURRIED = frozenset({FailureCode.HOST_MEMORY_WATCHDOG, FailureCode.DISK_EXHAUSTION})
+_HURRIED_GRACE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -80,9 +87,10 @@ class Supervisor:
         reporter: Reporter,
         parser: ProgressParser,
         timing: Timing,
+        audit: AuditTrail,
     ) -> None:
         self._folder, self._guards, self._reporter = folder, guards, reporter
-        self._parser, self._timing = parser, timing
+        self._parser, self._timing, self._audit = parser, timing, audit
         self._tail = LogTail(folder.child_log)
         self._progress = AttemptProgress(step="start")
         self._started_s = time.monotonic()
@@ -104,11 +112,15 @@ class Supervisor:
                 start_new_session=True,
             )
         trip: Failure | None = None
+        grace_s = self._timing.grace_s
         try:
             self._write_started(child.pid)
             trip = self._watch(child, interruption)
+            if trip is not None:
+                write_snapshot(self._folder, trip, self._guards, self._members(child.pid))
+                grace_s = min(grace_s, _HURRIED_GRACE_S) if trip.code in _HURRIED else grace_s
         finally:
-            self._end(child)
+            self._end(child, grace_s)
         self._follow_log()
         code = -signal.SIGKILL if child.returncode is None else child.returncode
         return ChildEnd(
@@ -128,7 +140,8 @@ class Supervisor:
         """Look every round until the child ended or has to. Returns why it has to."""
         while True:
             try:
-                child.wait(timeout=self._timing.round_s)
+                due_s = self._guards.next_due_s(time.monotonic())
+                child.wait(timeout=max(_SHORTEST_ROUND_S, min(self._timing.round_s, due_s)))
                 return None
             except subprocess.TimeoutExpired:
                 pass
@@ -136,7 +149,7 @@ class Supervisor:
             self._guards.poll(now_s)
             self._follow_log()
             if self._reporter.tell(self._progress, self._guards):
-                interruption.note("stop_requested")
+                interruption.note(STOP_REQUESTED)
             if interruption.name:
                 return None
             trip = self._guards.trip or self._overdue(now_s)
@@ -164,7 +177,7 @@ class Supervisor:
             elapsed_s=round(time.monotonic() - self._started_s, 3),
         )
 
-    def _end(self, child: subprocess.Popen[bytes]) -> None:
+    def _end(self, child: subprocess.Popen[bytes], grace_s: float) -> None:
         """End the child if it lives, and with it everything it started.
 
         First politely to the whole group (a stopped process is woken to hear it), then by force,
@@ -172,18 +185,24 @@ class Supervisor:
         """
         if child.poll() is None:
             members = self._members(child.pid)
+            self._audit.note("supervisor", "sigterm", pids=members)
             processes.signal_all(members, signal.SIGTERM)
             processes.signal_all(members, signal.SIGCONT)
             try:
-                child.wait(timeout=self._timing.grace_s)
+                child.wait(timeout=grace_s)
             except subprocess.TimeoutExpired:
-                _log.warning("child.ignored_sigterm", extra={"grace_s": self._timing.grace_s})
-        deadline_s = time.monotonic() + 10.0
+                _log.warning("child.ignored_sigterm", extra={"grace_s": grace_s})
+        killed: set[int] = set()
+        deadline_s = time.monotonic() + _KILL_PATIENCE_S
         while members := self._members(child.pid):
+            if fresh := sorted({*members} - killed):
+                killed.update(fresh)
+                self._audit.note("supervisor", "sigkill", pids=fresh)
             processes.signal_all(members, signal.SIGKILL)
             processes.reap(pid for pid in members if pid != child.pid)
             if time.monotonic() > deadline_s:  # uninterruptible sleep: a dead mount
                 _log.error("child.unkillable", extra={"pids": members})
+                self._audit.note("supervisor", "unkillable", pids=members)
                 break
             child.poll()
             time.sleep(0.02)

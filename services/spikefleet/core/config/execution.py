@@ -81,7 +81,8 @@ class ExecutionConfig(ConfigGroup):
         default=85.0, description="Memory use that warns (% of the limit)."
     )
     host_ram_abort_pct: Percent = Field(
-        default=92.0, description="Memory use that stops the sorter (% of the limit)."
+        default=92.0,
+        description="Memory use that stops the sorter (% of the limit); page cache does not count.",
     )
     host_ram_poll_interval_s: Positive = Field(
         default=2.0, description="Time between readings (s)."
@@ -105,7 +106,9 @@ class ExecutionConfig(ConfigGroup):
         default=2.0, description="Free GPU memory below which preflight warns (GiB)."
     )
     sorter_inactivity_timeout: bool = Field(
-        default=True, description="Stop a sorter that writes nothing for too long."
+        default=True,
+        description="Stop a sorter that writes nothing for too long, where it is not known to "
+        "compute in silence.",
     )
     sorter_inactivity_base_s: Positive = Field(
         default=600.0, description="Silence allowed for any recording (s)."
@@ -152,14 +155,17 @@ class ExecutionConfig(ConfigGroup):
         default=True, description="Watch the sorter's reads and writes."
     )
     io_stall_s: Positive = Field(
-        default=300.0, description="Time without a byte read or written that stops the sorter (s)."
+        default=300.0,
+        description="Time without a byte read or written, while something waits for the disk, "
+        "that stops the sorter (s).",
     )
     io_stall_poll_interval_s: Positive = Field(
         default=10.0, description="Time between readings (s)."
     )
     io_stall_mode: Literal["process", "device"] = Field(
         default="process",
-        description="Count the bytes of the sorter's processes or of the whole device.",
+        description="Count the bytes of the sorter's processes or of the scratch folder's device; "
+        "where it has none, the processes' count.",
     )
     io_stall_include_descendants: bool = Field(
         default=True, description="Count the bytes of the sorter's child processes too."
@@ -172,9 +178,13 @@ class ExecutionConfig(ConfigGroup):
         default=True, description="Accepted, no effect: servers and pods do not go to sleep."
     )
     gpu_watchdog: bool = Field(default=True, description="Watch the GPU's memory and temperature.")
-    gpu_warn_pct: Percent = Field(default=85.0, description="GPU memory use that warns (%).")
+    gpu_warn_pct: Percent = Field(
+        default=85.0, description="GPU memory use that warns (%); on a shared GPU only our own."
+    )
     gpu_abort_pct: Percent = Field(
-        default=95.0, description="GPU memory use that stops the sorter (%)."
+        default=95.0,
+        description="GPU memory use that stops the sorter when it stays (%); on a shared GPU only "
+        "our own.",
     )
     gpu_poll_interval_s: Positive = Field(default=2.0, description="Time between readings (s).")
     gpu_warn_temp_c: Positive = Field(default=85.0, description="GPU temperature that warns (°C).")
@@ -182,7 +192,7 @@ class ExecutionConfig(ConfigGroup):
         default=92.0, description="GPU temperature that stops the sorter (°C)."
     )
     gpu_monitor_throttle_reasons: bool = Field(
-        default=True, description="Note why the GPU slows itself down; never stops the sorter."
+        default=True, description="Warn when the GPU slows itself down; never stops the sorter."
     )
     tee_log_policy: Literal["keep", "gzip_on_success", "delete_on_success"] = Field(
         default="delete_on_success",

@@ -1,24 +1,50 @@
-"""Is the scratch disk filling up? Reads the file system's free space; never deletes anything."""
+"""Is the scratch disk filling up? It reads free space and our own share; never deletes anything."""
 
 from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.failures.errors import Failure, JsonValue
+from spikefleet.core.failures.errors import Failure
 from spikefleet.core.guards.base import Reading
+from spikefleet.core.guards.disk_report import (
+    GIB,
+    DiskExhaustionReport,
+    FolderUsage,
+    measure_folder,
+    suggest_actions,
+)
+from spikefleet.core.guards.samples import Latch, SampleWindow
 
-GIB = float(2**30)
-_TOP_CONSUMERS = 10
+# A volume with a size limit is taken away whole, without a signal, by whoever counts its bytes.
+LIMIT_WARN_RATIO = 0.8
+LIMIT_ABORT_RATIO = 0.9
+_FEW_INODES = 0.01
+_HURRY = 20
+_NEEDED, _WINDOW = 2, 3
+
+
+@dataclass(frozen=True)
+class ScratchBudget:
+    """What the attempt was given and was expected to need, in bytes; 0 = nobody said.
+
+    ``limit_bytes`` is the size limit of the volume or container, which statvfs does not show.
+    """
+
+    limit_bytes: int = 0
+    projected_bytes: int = 0
 
 
 class DiskUsageWatchdog:
     """Warns at ``warn_free_gb`` and trips at ``abort_free_gb`` GiB free (0 never trips).
 
-    ``folder`` is the attempt's scratch; while it does not exist its nearest parent is read.
-    Raises ValueError for thresholds that make no sense.
+    Free is the lesser of what the file system has and what the budget's limit leaves us; a limit
+    also warns at 80 % and trips at 90 % of itself. Two of three samples decide; near the marks it
+    looks twenty times as often. ``folder`` is the attempt's scratch; while it does not exist its
+    nearest parent is read. Raises ValueError for thresholds that make no sense.
     """
 
     name = "disk"
@@ -30,33 +56,59 @@ class DiskUsageWatchdog:
         warn_free_gb: float = 5.0,
         abort_free_gb: float = 1.0,
         interval_s: float = 10.0,
+        budget: ScratchBudget | None = None,
     ) -> None:
-        thresholds = (warn_free_gb, abort_free_gb)
-        if any(not math.isfinite(value) or value < 0 for value in thresholds):
-            raise ValueError(f"free space must be a finite number >= 0 GiB, not {thresholds}")
+        marks = (warn_free_gb, abort_free_gb)
+        if any(not math.isfinite(value) or value < 0 for value in marks):
+            raise ValueError(f"free space must be a finite number >= 0 GiB, not {marks}")
         if warn_free_gb <= abort_free_gb and abort_free_gb > 0:
             raise ValueError(f"warn ({warn_free_gb} GiB) must exceed abort ({abort_free_gb} GiB)")
         self.interval_s = interval_s
+        self._calm_interval_s = interval_s
         self._folder = folder
-        self._warn_bytes, self._abort_bytes = warn_free_gb * GIB, abort_free_gb * GIB
-        self._free_at_start: float | None = None
+        self._budget = budget or ScratchBudget()
+        limit = self._budget.limit_bytes
+        self._warn_bytes = max(warn_free_gb * GIB, limit * (1 - LIMIT_WARN_RATIO))
+        self._abort_bytes = max(abort_free_gb * GIB, limit * (1 - LIMIT_ABORT_RATIO))
+        self._trips = abort_free_gb > 0
+        self._low = Latch(-self._warn_bytes, -1.1 * self._warn_bytes)
+        self._empty = SampleWindow(_NEEDED, _WINDOW)
+        self._used_at_start: float | None = None
+        self.thresholds = {"warn_free_bytes": self._warn_bytes}
+        if self._trips:
+            self.thresholds["abort_free_bytes"] = self._abort_bytes
 
     def read(self, now_s: float) -> Reading:
         """Sample free space. An unreadable file system gives a reading without values."""
-        found = _free_and_total_bytes(self._folder)
-        if found is None:
-            return Reading(self.name)
-        free, total = found
-        if self._free_at_start is None:
-            self._free_at_start = free
-        warning = ""
-        if free <= self._warn_bytes:
-            warning = f"only {free / GIB:.1f} GiB are free under {self._folder}"
-        trip = self._trip(free) if self._abort_bytes > 0 and free <= self._abort_bytes else None
-        return Reading(self.name, {"free_bytes": free, "total_bytes": total}, warning, trip)
+        system = _read_file_system(self._folder)
+        if system is None:
+            return Reading(self.name, advisory=f"{self._folder} tells no free space")
+        values = {"total_bytes": system.total_bytes}
+        free, place = system.free_bytes, f"under {self._folder}"
+        if self._budget.limit_bytes > 0:
+            own = float(measure_folder(self._folder).used_bytes)
+            values |= {"own_bytes": own, "limit_bytes": float(self._budget.limit_bytes)}
+            left = max(0.0, self._budget.limit_bytes - own)
+            if left < free:
+                free, place = left, f"of the {self._budget.limit_bytes / GIB:.1f} GiB allowed"
+        values["free_bytes"] = free
+        if self._used_at_start is None:
+            self._used_at_start = system.used_bytes
+        is_near = free <= 2 * self._warn_bytes
+        self.interval_s = self._calm_interval_s / (_HURRY if is_near else 1)
+        warning = f"only {free / GIB:.1f} GiB are left {place}" if self._low.add(-free) else ""
+        if system.free_inodes_ratio is not None:
+            values["free_inodes_ratio"] = system.free_inodes_ratio
+            if system.free_inodes_ratio < _FEW_INODES and not warning:
+                warning = f"fewer than 1 % of the files that fit under {self._folder} are left"
+        is_empty = self._empty.add(self._trips and free <= self._abort_bytes)
+        trip = self._trip(free, system.used_bytes) if is_empty else None
+        return Reading(self.name, values, warning, trip)
 
-    def _trip(self, free_bytes: float) -> Failure:
-        consumed = max(0.0, (self._free_at_start or free_bytes) - free_bytes)
+    def _trip(self, free_bytes: float, used_bytes: float) -> Failure:
+        usage = measure_folder(self._folder)
+        started = used_bytes if self._used_at_start is None else self._used_at_start
+        report = self._report(usage, free_bytes, int(max(0.0, used_bytes - started)))
         return Failure(
             FailureCode.DISK_EXHAUSTION,
             f"Only {free_bytes / GIB:.2f} GiB are left on the scratch disk; the sorter was stopped "
@@ -66,14 +118,47 @@ class DiskUsageWatchdog:
                 "folder": str(self._folder),
                 "free_bytes": int(free_bytes),
                 "abort_free_bytes": int(self._abort_bytes),
-                "consumed_bytes": int(consumed),
-                "top_consumers": _top_consumers(self._folder),
+                "limit_bytes": self._budget.limit_bytes,
+                "consumed_bytes": report.bytes_consumed_during_sort,
+                "top_consumers": [
+                    {"path": path, "size_bytes": size} for path, size in usage.largest
+                ],
+                "report": report.to_json(),
             },
         )
 
+    def _report(
+        self, usage: FolderUsage, free_bytes: float, consumed_bytes: int
+    ) -> DiskExhaustionReport:
+        projected = self._budget.projected_bytes
+        return DiskExhaustionReport(
+            folder=str(self._folder),
+            free_gb_at_trip=free_bytes / GIB,
+            abort_threshold_gb=self._abort_bytes / GIB,
+            projected_need_gb=round(projected / GIB, 3) if projected else None,
+            bytes_consumed_during_sort=consumed_bytes,
+            top_consumers=usage.largest,
+            suggested_actions=suggest_actions(
+                usage,
+                free_bytes=free_bytes,
+                warn_bytes=self._warn_bytes,
+                needed_bytes=projected,
+            ),
+        )
 
-def _free_and_total_bytes(folder: Path) -> tuple[float, float] | None:
-    """Free (for unprivileged users) and total bytes of the file system that holds ``folder``."""
+
+@dataclass(frozen=True)
+class _FileSystem:
+    """Free (for unprivileged users), used and total bytes; the share of inodes still free."""
+
+    free_bytes: float
+    used_bytes: float
+    total_bytes: float
+    free_inodes_ratio: float | None
+
+
+def _read_file_system(folder: Path) -> _FileSystem | None:
+    """Ask the file system that holds ``folder``, or its nearest parent that exists."""
     for place in (folder, *folder.parents):
         try:
             status = os.statvfs(place)
@@ -81,19 +166,11 @@ def _free_and_total_bytes(folder: Path) -> tuple[float, float] | None:
             continue
         except OSError:
             return None
-        return float(status.f_bavail * status.f_frsize), float(status.f_blocks * status.f_frsize)
+        block = status.f_frsize
+        return _FileSystem(
+            free_bytes=float(status.f_bavail * block),
+            used_bytes=float((status.f_blocks - status.f_bfree) * block),
+            total_bytes=float(status.f_blocks * block),
+            free_inodes_ratio=status.f_favail / status.f_files if status.f_files else None,
+        )
     return None
-
-
-def _top_consumers(folder: Path) -> list[JsonValue]:
-    """The largest files below ``folder``, for the operator who must free space."""
-    sizes: list[tuple[int, str]] = []
-    for place, _, names in os.walk(folder):
-        for name in names:
-            path = Path(place, name)
-            try:
-                sizes.append((path.lstat().st_size, str(path.relative_to(folder))))
-            except OSError:  # gone meanwhile
-                continue
-    largest = sorted(sizes, reverse=True)[:_TOP_CONSUMERS]
-    return [{"path": path, "size_bytes": size} for size, path in largest]

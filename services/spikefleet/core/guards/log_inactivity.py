@@ -1,6 +1,7 @@
 """Has the sorter fallen silent? Any change of a watched log is life; long silence is a stall.
 
 A log that vanishes is not life: the clock keeps running, so deleting a log cannot blind the guard.
+Clustering may be silent for hours: there the sorter's CPU time is life as well.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from pathlib import Path
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.guards.base import Reading
+from spikefleet.core.guards.quiet import QuietWork, Surroundings
+
+LONGEST_SILENCE = 12
 
 _Mark = tuple[int, int, int]
 
@@ -33,10 +37,12 @@ def compute_inactivity_timeout_s(
 
 
 class LogInactivityWatchdog:
-    """Trips when none of the watched logs changed for ``timeout_s`` seconds.
+    """Trips when the sort showed no life for ``timeout_s`` seconds.
 
-    ``files`` are watched by name; in ``folder`` every ``*.log`` and every name of ``log_names``
-    counts, wherever it appears. The clock starts at the first reading.
+    Life is any change of a watched log: ``files`` are watched by name; in ``folder`` every
+    ``*.log`` and every name of ``log_names`` counts, wherever it appears. In a step that may be
+    silent, work of the ``surroundings`` is life too, but no sort may be silent for more than
+    ``LONGEST_SILENCE`` times the timeout. The clock starts at the first reading.
     """
 
     name = "log_inactivity"
@@ -49,31 +55,49 @@ class LogInactivityWatchdog:
         folder: Path | None = None,
         log_names: Iterable[str] = (),
         interval_s: float = 5.0,
+        surroundings: Surroundings | None = None,
     ) -> None:
         if not math.isfinite(timeout_s) or timeout_s <= 0:
             raise ValueError(f"an inactivity timeout must be a finite time > 0 s, not {timeout_s}")
         self.interval_s = min(interval_s, timeout_s / 4)
+        self.thresholds = {
+            "timeout_seconds": timeout_s,
+            "longest_silence_seconds": LONGEST_SILENCE * timeout_s,
+        }
         self._timeout_s = timeout_s
         self._files = tuple(files)
         self._folder = folder
         self._names = frozenset(log_names)
+        self._work = QuietWork(surroundings) if surroundings else None
         self._marks: dict[Path, _Mark] = {}
-        self._alive_at_s: float | None = None
+        self._spoke_at_s: float | None = None
+        self._alive_at_s = 0.0
 
     def read(self, now_s: float) -> Reading:
         """Compare every watched log with the last look."""
         marks = {path: mark for path in self._watched() if (mark := _mark(path)) is not None}
         has_moved = any(self._marks.get(path) != mark for path, mark in marks.items())
         self._marks.update(marks)
-        if self._alive_at_s is None or has_moved:
+        is_working = self._work is not None and self._work.is_going_on(now_s)
+        if self._spoke_at_s is None or has_moved:
+            self._spoke_at_s = self._alive_at_s = now_s
+        elif is_working:
             self._alive_at_s = now_s
-        silent_s = now_s - self._alive_at_s
-        values = {"silent_seconds": silent_s, "timeout_seconds": self._timeout_s}
+        silent_s, idle_s = now_s - self._spoke_at_s, now_s - self._alive_at_s
+        values = {
+            "silent_seconds": silent_s,
+            "idle_seconds": idle_s,
+            "timeout_seconds": self._timeout_s,
+        }
+        if self._work is not None:
+            values["busy_cores"] = self._work.busy_cores
         warning = ""
-        if silent_s >= self._timeout_s / 2:
-            warning = f"no log line for {silent_s:.0f} s (stopped at {self._timeout_s:.0f} s)"
-        trip = self._trip(silent_s) if silent_s >= self._timeout_s else None
-        return Reading(self.name, values, warning, trip)
+        if idle_s >= self._timeout_s / 2:
+            warning = f"no sign of life for {idle_s:.0f} s (stopped at {self._timeout_s:.0f} s)"
+        elif silent_s >= LONGEST_SILENCE / 2 * self._timeout_s:
+            longest_s = LONGEST_SILENCE * self._timeout_s
+            warning = f"busy, but no log line for {silent_s:.0f} s (stopped at {longest_s:.0f} s)"
+        return Reading(self.name, values, warning, self._verdict(silent_s, idle_s))
 
     def _watched(self) -> Iterable[Path]:
         yield from self._files
@@ -82,13 +106,26 @@ class LogInactivityWatchdog:
                 if path.suffix == ".log" or path.name in self._names:
                     yield path
 
-    def _trip(self, silent_s: float) -> Failure:
+    def _verdict(self, silent_s: float, idle_s: float) -> Failure | None:
+        if idle_s >= self._timeout_s:
+            said = (
+                f"The sorter wrote nothing for {silent_s:.0f} s; "
+                f"{self._timeout_s:.0f} s are allowed."
+            )
+        elif silent_s >= LONGEST_SILENCE * self._timeout_s:
+            said = (
+                f"The sorter computed for {silent_s:.0f} s without a word; "
+                f"{LONGEST_SILENCE * self._timeout_s:.0f} s are allowed."
+            )
+        else:
+            return None
         return Failure(
             FailureCode.SORTER_TIMEOUT,
-            f"The sorter wrote nothing for {silent_s:.0f} s; {self._timeout_s:.0f} s are allowed.",
+            said,
             rule_id="guard.log_inactivity",
             evidence={
                 "inactivity_s": round(silent_s, 1),
+                "idle_s": round(idle_s, 1),
                 "timeout_s": self._timeout_s,
                 "log_path": str(self._files[0]) if self._files else "",
             },

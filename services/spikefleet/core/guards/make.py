@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder
+from spikefleet.core.guards.aside import GuardAside
 from spikefleet.core.guards.base import Guard
-from spikefleet.core.guards.disk import DiskUsageWatchdog
-from spikefleet.core.guards.host_memory import (
-    CGROUP_ROOT,
-    PROC_CGROUP,
-    HostMemoryWatchdog,
-    MemoryReader,
-)
+from spikefleet.core.guards.disk import DiskUsageWatchdog, ScratchBudget
+from spikefleet.core.guards.gpu_memory import GpuLimits, GpuMemoryWatchdog
+from spikefleet.core.guards.gpu_reader import GpuReader, NoGpuReader
+from spikefleet.core.guards.host_memory import HostMemoryWatchdog
+from spikefleet.core.guards.io_stall import DeviceIO, IOSource, IOStallWatchdog, ProcessIO
 from spikefleet.core.guards.log_inactivity import (
     LogInactivityWatchdog,
     compute_inactivity_timeout_s,
 )
+from spikefleet.core.guards.memory_reader import CGROUP_ROOT, PROC_CGROUP, MemoryReader
+from spikefleet.core.guards.process_tree import ProcessTree
+from spikefleet.core.guards.quiet import Surroundings
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,13 @@ class GuardSettings:
     host_ram_warn_pct: float = 85.0
     host_ram_abort_pct: float = 92.0
     host_ram_poll_interval_s: float = 2.0
+    gpu_watchdog: bool = True
+    gpu_warn_pct: float = 85.0
+    gpu_abort_pct: float = 95.0
+    gpu_poll_interval_s: float = 2.0
+    gpu_warn_temp_c: float = 85.0
+    gpu_abort_temp_c: float = 92.0
+    gpu_monitor_throttle_reasons: bool = True
     disk_watchdog: bool = True
     disk_warn_free_gb: float = 5.0
     disk_abort_free_gb: float = 1.0
@@ -38,6 +47,11 @@ class GuardSettings:
     sorter_inactivity_base_s: float = 600.0
     sorter_inactivity_per_min_s: float = 30.0
     sorter_inactivity_max_s: float | None = 7200.0
+    io_stall_watchdog: bool = True
+    io_stall_s: float = 300.0
+    io_stall_poll_interval_s: float = 10.0
+    io_stall_mode: str = "process"
+    io_stall_include_descendants: bool = True
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> GuardSettings:
@@ -61,50 +75,98 @@ def make_memory_reader(spec: AttemptSpec, places: CgroupPlaces | None = None) ->
     return MemoryReader(places.root, places.membership, spec.memory_limit_bytes)
 
 
-def make_guards(
-    spec: AttemptSpec,
-    folder: RunFolder,
-    *,
-    memory: MemoryReader,
-    log_names: Iterable[str] = (),
-) -> list[Guard]:
-    """Return the guards this attempt's configuration asks for.
+def _no_step() -> str:
+    return ""
 
-    ``log_names`` are the sorter's own log files. Raises ValueError for impossible thresholds.
+
+@dataclass(frozen=True)
+class Watched:
+    """What the guards of one attempt look at.
+
+    ``gpu`` reads the attempt's device; ``step`` is the sorter's present step; ``log_names`` are
+    the sorter's own log files.
+    """
+
+    folder: RunFolder
+    memory: MemoryReader
+    gpu: GpuReader = field(default_factory=lambda: NoGpuReader("no GPU reader was given"))
+    step: Callable[[], str] = _no_step
+    log_names: tuple[str, ...] = ()
+
+
+def make_guards(spec: AttemptSpec, watched: Watched) -> list[Guard]:
+    """Return the guards this attempt's configuration asks for, each at most once.
+
+    Signals that may never answer (a dead mount, a hung driver) are read aside, so that the others
+    stay watched. Raises ValueError for impossible thresholds.
     """
     settings = GuardSettings.from_config(spec.config)
     guards: list[Guard] = []
     if settings.host_ram_watchdog:
         guards.append(
             HostMemoryWatchdog(
-                memory,
+                watched.memory,
                 warn_pct=settings.host_ram_warn_pct,
                 abort_pct=settings.host_ram_abort_pct,
                 interval_s=settings.host_ram_poll_interval_s,
             )
         )
+    gpu = _make_gpu_guard(settings, watched.gpu) if spec.gpu and settings.gpu_watchdog else None
+    if gpu is not None:
+        guards.append(GuardAside(gpu))
     if settings.disk_watchdog:
-        guards.append(
-            DiskUsageWatchdog(
-                folder.root,
-                warn_free_gb=settings.disk_warn_free_gb,
-                abort_free_gb=settings.disk_abort_free_gb,
-                interval_s=settings.disk_poll_interval_s,
-            )
+        disk = DiskUsageWatchdog(
+            watched.folder.root,
+            warn_free_gb=settings.disk_warn_free_gb,
+            abort_free_gb=settings.disk_abort_free_gb,
+            interval_s=settings.disk_poll_interval_s,
+            budget=ScratchBudget(limit_bytes=spec.scratch_limit_bytes),
         )
+        guards.append(GuardAside(disk))
+    surroundings = Surroundings(
+        ProcessTree(), watched.step, lambda: gpu.busy_ratio if gpu is not None else None
+    )
     if settings.sorter_inactivity_timeout:
-        timeout_s = compute_inactivity_timeout_s(
-            settings.sorter_inactivity_base_s,
-            settings.sorter_inactivity_per_min_s,
-            spec.duration_s / 60.0,
-            settings.sorter_inactivity_max_s,
-        )
-        guards.append(
-            LogInactivityWatchdog(
-                (folder.child_log,),
-                timeout_s=timeout_s,
-                folder=folder.sorter,
-                log_names=log_names,
-            )
-        )
+        guards.append(_make_silence_guard(settings, spec, watched, surroundings))
+    if settings.io_stall_watchdog:
+        guards.append(_make_io_guard(settings, watched))
     return guards
+
+
+def _make_gpu_guard(settings: GuardSettings, reader: GpuReader) -> GpuMemoryWatchdog:
+    limits = GpuLimits(
+        warn_pct=settings.gpu_warn_pct,
+        abort_pct=settings.gpu_abort_pct,
+        warn_temp_c=settings.gpu_warn_temp_c,
+        abort_temp_c=settings.gpu_abort_temp_c,
+        watch_slowdowns=settings.gpu_monitor_throttle_reasons,
+    )
+    return GpuMemoryWatchdog(reader, limits, interval_s=settings.gpu_poll_interval_s)
+
+
+def _make_silence_guard(
+    settings: GuardSettings, spec: AttemptSpec, watched: Watched, surroundings: Surroundings
+) -> Guard:
+    timeout_s = compute_inactivity_timeout_s(
+        settings.sorter_inactivity_base_s,
+        settings.sorter_inactivity_per_min_s,
+        spec.duration_s / 60.0,
+        settings.sorter_inactivity_max_s,
+    )
+    return LogInactivityWatchdog(
+        (watched.folder.child_log,),
+        timeout_s=timeout_s,
+        folder=watched.folder.sorter,
+        log_names=watched.log_names,
+        surroundings=surroundings,
+    )
+
+
+def _make_io_guard(settings: GuardSettings, watched: Watched) -> Guard:
+    tree = ProcessTree(include_descendants=settings.io_stall_include_descendants)
+    sources: list[IOSource] = [ProcessIO(tree)]
+    if settings.io_stall_mode == "device":
+        sources.insert(0, DeviceIO(watched.folder.root))
+    return IOStallWatchdog(
+        *sources, stall_s=settings.io_stall_s, interval_s=settings.io_stall_poll_interval_s
+    )

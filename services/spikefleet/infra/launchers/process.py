@@ -20,7 +20,7 @@ from threading import RLock
 
 from spikefleet.core.attempts import AttemptSpec, read_json, write_json
 from spikefleet.core.failures.classify import read_log_tail
-from spikefleet.core.guards.host_memory import MemoryReader
+from spikefleet.core.guards.memory_reader import MemoryReader
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.launchers.attempt_folders import (
     AttemptFolder,

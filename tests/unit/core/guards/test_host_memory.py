@@ -6,7 +6,8 @@ import psutil
 import pytest
 
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.guards.host_memory import HostMemoryWatchdog, MemoryReader
+from spikefleet.core.guards.host_memory import HostMemoryWatchdog
+from spikefleet.core.guards.memory_reader import MemoryReader
 
 UNLIMITED_V1 = 9223372036854771712
 

@@ -13,6 +13,7 @@ class Scripted:
 
     def __init__(self, name: str, readings: Sequence[Reading], interval_s: float = 1.0) -> None:
         self.name, self.interval_s = name, interval_s
+        self.thresholds = {"abort": 9.0}
         self._readings = list(readings)
         self.asked_at_s: list[float] = []
 

@@ -5,32 +5,48 @@ from pathlib import Path
 import pytest
 from tests.support.attempts import make_spec
 
-from spikefleet.core.attempts import RunFolder
+from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.config.sorting import SortingConfig
-from spikefleet.core.guards.make import GuardSettings, make_guards, make_memory_reader
+from spikefleet.core.guards.base import Guard
+from spikefleet.core.guards.make import GuardSettings, Watched, make_guards, make_memory_reader
 
 
-def names(tmp_path: Path, **execution: object) -> list[str]:
-    spec = make_spec(tmp_path, execution=execution)
-    memory = make_memory_reader(spec)
-    return [guard.name for guard in make_guards(spec, RunFolder(tmp_path), memory=memory)]
+def guards_of(spec: AttemptSpec, folder: Path) -> list[Guard]:
+    return make_guards(spec, Watched(RunFolder(folder), make_memory_reader(spec)))
+
+
+def names(tmp_path: Path, *, gpu: bool = False, **execution: object) -> list[str]:
+    spec = make_spec(tmp_path, gpu=gpu, execution=execution)
+    return [guard.name for guard in guards_of(spec, tmp_path)]
 
 
 def test_all_guards_are_on_unless_switched_off(tmp_path: Path) -> None:
-    assert names(tmp_path) == ["host_memory", "disk", "log_inactivity"]
-    off = {"host_ram_watchdog": False, "disk_watchdog": False, "sorter_inactivity_timeout": False}
-    assert names(tmp_path, **off) == []
+    on_cpu = ["host_memory", "disk", "log_inactivity", "io_stall"]
+    assert names(tmp_path) == on_cpu
+    assert names(tmp_path, gpu=True) == [on_cpu[0], "gpu_memory", *on_cpu[1:]]
+    off = {
+        "host_ram_watchdog": False,
+        "gpu_watchdog": False,
+        "disk_watchdog": False,
+        "sorter_inactivity_timeout": False,
+        "io_stall_watchdog": False,
+    }
+    assert names(tmp_path, gpu=True, **off) == []
 
 
 def test_a_longer_recording_is_given_more_silence(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, duration_s=1800.0)
-    guards = make_guards(spec, RunFolder(tmp_path), memory=make_memory_reader(spec))
-    assert guards[-1].read(0.0).values["timeout_seconds"] == 1500.0
+    silence = next(g for g in guards_of(spec, tmp_path) if g.name == "log_inactivity")
+    assert silence.thresholds["timeout_seconds"] == 1500.0
 
 
 def test_impossible_thresholds_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="warn"):
         names(tmp_path, host_ram_warn_pct=99.0)
+    with pytest.raises(ValueError, match="warn"):
+        names(tmp_path, gpu=True, gpu_warn_pct=96.0)
+    with pytest.raises(ValueError, match="finite"):
+        names(tmp_path, io_stall_s=0.0)
 
 
 def test_defaults_are_those_of_the_configuration() -> None:
