@@ -178,11 +178,13 @@ def _read_file(path: Path) -> _File:
         basic_type = np.dtype(NSX_BASIC_HEADER_TYPES[spec])
         basic = np.fromfile(path, dtype=basic_type, count=1)[0]
         n_channels = int(basic["channel_count"])
-        channels = np.fromfile(
-            path, dtype=NSX_EXT_HEADER_TYPES[spec], count=n_channels, offset=basic_type.itemsize
-        )
-        if len(channels) < n_channels:
+        channel_type = np.dtype(NSX_EXT_HEADER_TYPES[spec])
+        # Asked before reading: numpy would first make room for whatever a damaged header claims.
+        if path.stat().st_size < basic_type.itemsize + n_channels * channel_type.itemsize:
             raise corrupt(path, "truncated", "it ends inside its header.")
+        channels = np.fromfile(
+            path, dtype=channel_type, count=n_channels, offset=basic_type.itemsize
+        )
         return _File(
             path=path,
             spec=spec,
