@@ -73,28 +73,12 @@ class InputFile:
 
 
 @dataclass(frozen=True)
-class InputPart:
-    """One recording of several that are sorted as one: its name, and what a reader opens.
-
-    ``path`` is relative to the staged inputs.
-    """
-
-    name: str
-    path: str
-
-
-@dataclass(frozen=True)
 class AttemptSpec:
     """Everything one sort attempt needs, resolved. Written once as ``spec.json``.
 
     ``config`` is the fully resolved sorting configuration (nested groups); ``limits`` and the
     addresses are strings or numbers so that the parent can read them without the science stack.
     ``duration_s`` is the recording's length (0 = unknown): longer recordings may be silent longer.
-    ``parts`` are the recordings to join, in order; empty for one, which ``recording`` names.
-    ``prepared_folder`` is where prepared copies are shared between attempts on this machine; empty:
-    the attempt keeps its own.
-    ``scratch_limit_bytes`` is the size limit of the scratch volume that its file system does not
-    show (0 = none).
     """
 
     run_id: str
@@ -111,13 +95,10 @@ class AttemptSpec:
     report_address: str = ""
     metrics_port: int = 0
     memory_limit_bytes: int = 0
-    scratch_limit_bytes: int = 0
     deadline_s: float = 0.0
     gpu: bool = False
     cpus: int = 1
     duration_s: float = 0.0
-    parts: tuple[InputPart, ...] = ()
-    prepared_folder: str = ""
     version: int = 1
 
     def to_json(self) -> dict[str, Any]:
@@ -130,8 +111,8 @@ class AttemptSpec:
         if document.get("version") != 1:
             raise ValueError(f"spec version {document.get('version')!r} is not understood")
         values = dict(document)
+    scratch_limit_bytes: int = 0
         values["inputs"] = tuple(InputFile(**entry) for entry in values["inputs"])
-        values["parts"] = tuple(InputPart(**entry) for entry in values.get("parts", ()))
         return cls(**values)
 
 
@@ -152,7 +133,6 @@ class AttemptOutcome:
     duration_s: float | None = None
     artifacts: Mapping[str, str] = field(default_factory=dict)
     peaks: Mapping[str, float] = field(default_factory=dict)
-    thresholds: Mapping[str, float] = field(default_factory=dict)
     timings_s: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     wall_s: float = 0.0
@@ -172,6 +152,7 @@ class AttemptOutcome:
         values = dict(document)
         if values.get("failure") is not None:
             values["failure"] = Failure.from_json(values["failure"])
+    thresholds: Mapping[str, float] = field(default_factory=dict)
         return cls(**values)
 
 
@@ -202,21 +183,6 @@ class RunFolder:
         return self.root / "heartbeat.json"
 
     @property
-    def watchdog_events(self) -> Path:
-        """Appended by the parent, one JSON line for each warning, trip and signal sent."""
-        return self.root / "watchdog_events.jsonl"
-
-    @property
-    def trip_snapshot(self) -> Path:
-        """Written by the parent when it must end the child: processes and readings before it."""
-        return self.root / "trip_snapshot.json"
-
-    @property
-    def disk_report(self) -> Path:
-        """Written by the parent when the scratch disk ran out: what filled it."""
-        return self.root / "disk_exhaustion_report.json"
-
-    @property
     def inputs(self) -> Path:
         """The staged recording."""
         return self.root / "input"
@@ -232,14 +198,24 @@ class RunFolder:
         return self.root / "result"
 
     @property
-    def timeline(self) -> Path:
-        """Written by the child with the result: from sorted samples to original ones."""
-        return self.result / "timeline.json"
-
-    @property
     def child_result(self) -> Path:
         """Written by the child last when it succeeded."""
         return self.result / "result.json"
+    @property
+    def watchdog_events(self) -> Path:
+        """Appended by the parent, one JSON line for each warning, trip and signal sent."""
+        return self.root / "watchdog_events.jsonl"
+
+    @property
+    def trip_snapshot(self) -> Path:
+        """Written by the parent when it must end the child: processes and readings before it."""
+        return self.root / "trip_snapshot.json"
+
+    @property
+    def disk_report(self) -> Path:
+        """Written by the parent when the scratch disk ran out: what filled it."""
+        return self.root / "disk_exhaustion_report.json"
+
 
     @property
     def child_failure(self) -> Path:

@@ -33,8 +33,7 @@ from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.stores.artifacts import ArtifactStore
 from spikefleet.runner.audit import AuditTrail
 from spikefleet.runner.evidence import judge, read_result
-from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
-from spikefleet.runner.lease import RunLease
+from spikefleet.runner.interruption import Interruption
 from spikefleet.runner.outcome import exit_code_of, write_outcome
 from spikefleet.runner.reporting import AttemptProgress, ProgressSink, Reporter, SilentSink
 from spikefleet.runner.stage_in import stage_in
@@ -49,12 +48,12 @@ from spikefleet.runner.upload import (
 _log = logging.getLogger(__name__)
 
 
+def child_command(root: Path) -> list[str]:
 def own_processes() -> list[int]:
     """Pids of everything the attempt started, whose GPU memory is ours."""
     return processes.descendants(os.getpid())
 
 
-def child_command(root: Path) -> list[str]:
     """The command line of the child that sorts."""
     return [sys.executable, "-P", "-m", "spikefleet.runner.child", str(root)]
 
@@ -73,9 +72,9 @@ class ParentOptions:
     cgroups: CgroupPlaces = field(default_factory=CgroupPlaces)
     metrics_address: str = "127.0.0.1"
     upload_pauses_s: tuple[float, ...] = (1.0, 5.0)
+
     gpu_ids: tuple[str, ...] = ()
     nvml: Any = None
-
 
 def run_attempt(
     root: Path,
@@ -92,11 +91,6 @@ def run_attempt(
     ended = read_json(folder.outcome)
     if ended is not None:
         return AttemptOutcome.from_json(ended).exit_code
-    first = processes.ProcessIdentity.from_json(read_json(folder.started))
-    if first != processes.identify_self() and processes.is_alive(first):
-        # The folder is the first process's; not a file of it may change.
-        _log.error("attempt.runs_already", extra={"folder": str(root), "pid": first and first.pid})
-        return exit_code_of(Failure(FailureCode.CONCURRENT_SORT, "", rule_id="parent.folder"))
     attempt = _Attempt(folder, artifacts, sink or SilentSink(), options or ParentOptions())
     with attempt.interruption.listening(), _LastWord(attempt):
         attempt.outcome = attempt.run()
@@ -116,10 +110,8 @@ class _Attempt:
         self.folder, self.artifacts, self.sink, self.options = folder, artifacts, sink, options
         self.interruption = Interruption()
         self.spec: AttemptSpec | None = None
-        self.lease: RunLease | None = None
         self.stage = "start"
         self.peaks: dict[str, float] = {}
-        self.thresholds: dict[str, float] = {}
         self.timings_s: dict[str, float] = {}
         self.started_s = time.monotonic()
         self.outcome = self.failed(
@@ -127,6 +119,7 @@ class _Attempt:
                 FailureCode.UNCLASSIFIED,
                 "The runner ended before it knew how the attempt went.",
                 rule_id="parent_error",
+        self.thresholds: dict[str, float] = {}
             )
         )
 
@@ -139,26 +132,20 @@ class _Attempt:
         try:
             started = {**processes.identify_self().to_json(), "metrics_port": port}
             write_json(self.folder.started, {**started, "attempt_id": spec.attempt_id})
-            self.lease = RunLease(spec, self.artifacts, self.sink)
-            self.lease.hold()
             reporter.tell(AttemptProgress())
             self._enter("stage_in")
             with self.interruption.breaking_in():
                 stage_in(spec, self.folder, self.artifacts)
             self._enter("sort")
-            self.lease.hold()
             memory = make_memory_reader(spec, self.options.cgroups)
             oom_kills_before = memory.oom_kills()
             end = self._supervise(spec, reporter, memory)
-            if end.interrupted == STOP_REQUESTED:
-                self.lease.hold()  # a lost lease is another matter than a run given up
             new_oom_kills = _grown(oom_kills_before, memory.oom_kills())
             failure = judge(spec, self.folder, end, oom_kills=new_oom_kills)
             if failure is not None:
                 return self.failed(failure)
             self._enter("upload")
             reporter.tell(AttemptProgress("upload", 1.0, elapsed_s=self.elapsed_s))
-            self.lease.hold()
             return self._upload(spec)
         finally:
             metrics.close()
@@ -176,7 +163,6 @@ class _Attempt:
             exit_code=exit_code_of(staged),
             failure=staged,
             peaks=self.peaks,
-            thresholds=self.thresholds,
             timings_s=self.timings_s,
             wall_s=self.elapsed_s,
         )
@@ -190,6 +176,7 @@ class _Attempt:
             return 0
 
     def _enter(self, stage: str) -> None:
+            thresholds=self.thresholds,
         """Begin a stage; the time of the one before is noted."""
         self.timings_s[f"parent.{self.stage}"] = round(
             self.elapsed_s - sum(self.timings_s.values()), 3
@@ -228,7 +215,6 @@ class _Attempt:
             duration_s=result.duration_s,
             artifacts=result_artifacts(spec),
             peaks=self.peaks,
-            thresholds=self.thresholds,
             timings_s={**self.timings_s, **result.timings_s},
             versions=result.versions,
             wall_s=self.elapsed_s,
@@ -242,6 +228,7 @@ class _Attempt:
 
 class _LastWord(AbstractContextManager["_LastWord"]):
     """Writes the outcome when the attempt is over, however it ended.
+            thresholds=self.thresholds,
 
     An error of our own must not take the outcome with it, so it becomes one (``parent_error``)
     and goes no further. What is no error (SystemExit, KeyboardInterrupt) is written down too, but
@@ -262,8 +249,7 @@ class _LastWord(AbstractContextManager["_LastWord"]):
         if error is not None:
             attempt.outcome = attempt.failed(_failure_of(error))
         outcome, spec = attempt.outcome, attempt.spec
-        owns_prefix = attempt.lease is not None and attempt.lease.owns_prefix
-        if spec is not None and outcome.failure is not None and owns_prefix:
+        if spec is not None and outcome.failure is not None:
             stored = replace(outcome, artifacts={"failure": failure_prefix(spec)})
             if upload_failure(spec, attempt.folder, attempt.artifacts, stored):
                 attempt.outcome = outcome = stored
