@@ -95,6 +95,7 @@ class AttemptSpec:
     report_address: str = ""
     metrics_port: int = 0
     memory_limit_bytes: int = 0
+    scratch_limit_bytes: int = 0
     deadline_s: float = 0.0
     gpu: bool = False
     cpus: int = 1
@@ -111,7 +112,6 @@ class AttemptSpec:
         if document.get("version") != 1:
             raise ValueError(f"spec version {document.get('version')!r} is not understood")
         values = dict(document)
-    scratch_limit_bytes: int = 0
         values["inputs"] = tuple(InputFile(**entry) for entry in values["inputs"])
         return cls(**values)
 
@@ -133,6 +133,7 @@ class AttemptOutcome:
     duration_s: float | None = None
     artifacts: Mapping[str, str] = field(default_factory=dict)
     peaks: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     timings_s: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     wall_s: float = 0.0
@@ -152,7 +153,6 @@ class AttemptOutcome:
         values = dict(document)
         if values.get("failure") is not None:
             values["failure"] = Failure.from_json(values["failure"])
-    thresholds: Mapping[str, float] = field(default_factory=dict)
         return cls(**values)
 
 
@@ -183,6 +183,21 @@ class RunFolder:
         return self.root / "heartbeat.json"
 
     @property
+    def watchdog_events(self) -> Path:
+        """Appended by the parent, one JSON line for each warning, trip and signal sent."""
+        return self.root / "watchdog_events.jsonl"
+
+    @property
+    def trip_snapshot(self) -> Path:
+        """Written by the parent when it must end the child: processes and readings before it."""
+        return self.root / "trip_snapshot.json"
+
+    @property
+    def disk_report(self) -> Path:
+        """Written by the parent when the scratch disk ran out: what filled it."""
+        return self.root / "disk_exhaustion_report.json"
+
+    @property
     def inputs(self) -> Path:
         """The staged recording."""
         return self.root / "input"
@@ -201,21 +216,6 @@ class RunFolder:
     def child_result(self) -> Path:
         """Written by the child last when it succeeded."""
         return self.result / "result.json"
-    @property
-    def watchdog_events(self) -> Path:
-        """Appended by the parent, one JSON line for each warning, trip and signal sent."""
-        return self.root / "watchdog_events.jsonl"
-
-    @property
-    def trip_snapshot(self) -> Path:
-        """Written by the parent when it must end the child: processes and readings before it."""
-        return self.root / "trip_snapshot.json"
-
-    @property
-    def disk_report(self) -> Path:
-        """Written by the parent when the scratch disk ran out: what filled it."""
-        return self.root / "disk_exhaustion_report.json"
-
 
     @property
     def child_failure(self) -> Path:

@@ -48,12 +48,12 @@ from spikefleet.runner.upload import (
 _log = logging.getLogger(__name__)
 
 
-def child_command(root: Path) -> list[str]:
 def own_processes() -> list[int]:
     """Pids of everything the attempt started, whose GPU memory is ours."""
     return processes.descendants(os.getpid())
 
 
+def child_command(root: Path) -> list[str]:
     """The command line of the child that sorts."""
     return [sys.executable, "-P", "-m", "spikefleet.runner.child", str(root)]
 
@@ -72,9 +72,9 @@ class ParentOptions:
     cgroups: CgroupPlaces = field(default_factory=CgroupPlaces)
     metrics_address: str = "127.0.0.1"
     upload_pauses_s: tuple[float, ...] = (1.0, 5.0)
-
     gpu_ids: tuple[str, ...] = ()
     nvml: Any = None
+
 
 def run_attempt(
     root: Path,
@@ -112,6 +112,7 @@ class _Attempt:
         self.spec: AttemptSpec | None = None
         self.stage = "start"
         self.peaks: dict[str, float] = {}
+        self.thresholds: dict[str, float] = {}
         self.timings_s: dict[str, float] = {}
         self.started_s = time.monotonic()
         self.outcome = self.failed(
@@ -119,7 +120,6 @@ class _Attempt:
                 FailureCode.UNCLASSIFIED,
                 "The runner ended before it knew how the attempt went.",
                 rule_id="parent_error",
-        self.thresholds: dict[str, float] = {}
             )
         )
 
@@ -163,6 +163,7 @@ class _Attempt:
             exit_code=exit_code_of(staged),
             failure=staged,
             peaks=self.peaks,
+            thresholds=self.thresholds,
             timings_s=self.timings_s,
             wall_s=self.elapsed_s,
         )
@@ -176,7 +177,6 @@ class _Attempt:
             return 0
 
     def _enter(self, stage: str) -> None:
-            thresholds=self.thresholds,
         """Begin a stage; the time of the one before is noted."""
         self.timings_s[f"parent.{self.stage}"] = round(
             self.elapsed_s - sum(self.timings_s.values()), 3
@@ -215,6 +215,7 @@ class _Attempt:
             duration_s=result.duration_s,
             artifacts=result_artifacts(spec),
             peaks=self.peaks,
+            thresholds=self.thresholds,
             timings_s={**self.timings_s, **result.timings_s},
             versions=result.versions,
             wall_s=self.elapsed_s,
@@ -228,7 +229,6 @@ class _Attempt:
 
 class _LastWord(AbstractContextManager["_LastWord"]):
     """Writes the outcome when the attempt is over, however it ended.
-            thresholds=self.thresholds,
 
     An error of our own must not take the outcome with it, so it becomes one (``parent_error``)
     and goes no further. What is no error (SystemExit, KeyboardInterrupt) is written down too, but

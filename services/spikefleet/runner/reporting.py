@@ -66,8 +66,14 @@ class Reporter:
         self._step = ""
         self._warnings: dict[str, int] = {}
         self._trip_told = False
+        self._advisories: dict[str, str] = {}
         self._guards: GuardLoop | None = None
         self._spikes: int | None = None
+
+    @property
+    def step(self) -> str:
+        """The step the attempt was in when it was last told of."""
+        return self._step
 
     def tell(self, progress: AttemptProgress, guards: GuardLoop | None = None) -> bool:
         """Tell where the attempt is, if it is time. True when asked to stop."""
@@ -75,15 +81,9 @@ class Reporter:
         guards = self._guards = guards or self._guards  # their last word outlives the child
         spikes = self._spikes = self._spikes if progress.spikes is None else progress.spikes
         progress = replace(progress, spikes=spikes)
-        self._advisories: dict[str, str] = {}
         is_urgent = progress.step != self._step or (guards is not None and guards.trip is not None)
         if now_s < self._due_s and not is_urgent:
             return False
-    @property
-    def step(self) -> str:
-        """The step the attempt was in when it was last told of."""
-        return self._step
-
         self._due_s, self._step = now_s + HEARTBEAT_S, progress.step
         if guards is not None and (memory := guards.readings.get("host_memory")):
             used = memory.values.get("working_set_bytes")
@@ -100,6 +100,9 @@ class Reporter:
             "progress": asdict(progress),
             "readings": {name: dict(reading.values) for name, reading in readings.items()},
             "warnings": {name: reading.warning for name, reading in readings.items()},
+            "advisories": {
+                name: reading.advisory for name, reading in readings.items() if reading.advisory
+            },
             "peaks": dict(guards.peaks) if guards else {},
         }
         try:
@@ -109,9 +112,6 @@ class Reporter:
 
     def _set_series(self, progress: AttemptProgress, guards: GuardLoop | None) -> None:
         metrics = self._metrics
-            "advisories": {
-                name: reading.advisory for name, reading in readings.items() if reading.advisory
-            },
         own = {"run_id": self._spec.run_id, "backend": self._spec.backend}
         metrics.set(telemetry.ATTEMPT_PROGRESS, progress.fraction, **own)
         metrics.set(telemetry.ATTEMPT_ELAPSED, progress.elapsed_s, **own)
@@ -124,6 +124,11 @@ class Reporter:
 
     def _set_guard_series(self, own: dict[str, str], guards: GuardLoop) -> None:
         metrics, backend = self._metrics, self._spec.backend
+        self._set_advisories(own, guards)
+        for key, value in guards.thresholds.items():
+            name, _, threshold = key.partition(".")
+            labels = {**own, "guard": name, "threshold": threshold}
+            metrics.set(telemetry.GUARD_THRESHOLD, value, **labels)
         for name, reading in guards.readings.items():
             metrics.set(telemetry.GUARD_READABLE, bool(reading.values), **own, guard=name)
             for signal, value in reading.values.items():
@@ -133,11 +138,6 @@ class Reporter:
             if fresh:
                 metrics.add(telemetry.GUARD_WARNINGS, fresh, backend=backend, guard=name)
             self._warnings[name] = count
-        self._set_advisories(own, guards)
-        for key, value in guards.thresholds.items():
-            name, _, threshold = key.partition(".")
-            labels = {**own, "guard": name, "threshold": threshold}
-            metrics.set(telemetry.GUARD_THRESHOLD, value, **labels)
         if guards.trip is not None and not self._trip_told:
             self._trip_told = True
             metrics.add(telemetry.GUARD_TRIPS, backend=backend, guard=guards.tripped_guard)
