@@ -338,7 +338,7 @@ class RunStoreContract(DatabaseFixtures):
         calls: list[int] = []
         leave: Callable[[], None] = store.on_change(lambda: calls.append(1))
         run = seed(store)
-        store.set_progress(run.run_id, {"step": "sort"})
+        store.request_cancel(run.run_id)
         leave()
         seed(store, "b")
         assert len(calls) == 2

@@ -141,11 +141,11 @@ class AttemptContract(DatabaseFixtures):
     def test_progress_is_no_history(self, store: RunStore) -> None:
         run, attempt = store.intend_attempt(seed(store), Stage.SORT)
         last = store.last_seq()
-        store.set_progress(run.run_id, {"fraction": 0.5, "eta_s": float("inf")})
+        store.hear(attempt.attempt_id, {"fraction": 0.5, "eta_s": float("inf")})
         assert store.get_run(run.run_id).progress == {"fraction": 0.5, "eta_s": None}
         assert store.last_seq() == last
         run = store.finish_attempt(run, attempt, fail(AttemptState.FAILED, RunState.QUEUED))
-        store.set_progress(run.run_id, {"fraction": 0.9})
+        assert store.hear(attempt.attempt_id, {"fraction": 0.9}).stop_requested
         assert store.get_run(run.run_id).progress == {"fraction": 0.5, "eta_s": None}
         assert store.intend_attempt(run, Stage.SORT)[0].progress == {}
 

@@ -6,6 +6,7 @@ import pytest
 from tests.contracts.run_store import RunStoreContract
 from tests.contracts.run_store_attempts import AttemptContract
 from tests.contracts.run_store_history import RunHistoryContract
+from tests.contracts.run_store_leases import LeaseContract
 from tests.support.postgres import postgres_server, postgres_url
 
 __all__ = ["postgres_server", "postgres_url"]  # fixtures
@@ -45,3 +46,11 @@ class TestRunHistoryOnSqlite(_OnSqlite, RunHistoryContract):
 
 class TestRunHistoryOnPostgres(_OnPostgres, RunHistoryContract):
     max_examples = 10
+
+
+class TestLeasesOnSqlite(_OnSqlite, LeaseContract):
+    pass
+
+
+class TestLeasesOnPostgres(_OnPostgres, LeaseContract):
+    max_examples = 15

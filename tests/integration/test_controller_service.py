@@ -20,8 +20,9 @@ from spikefleet.core.attempts import Stage
 from spikefleet.core.config import resolve
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.runs import RunState
+from spikefleet.core.runs import Heard, LeaseAnswer, LeaseRefusal, RunState
 from spikefleet.infra.rpc.errors import ServiceError
+from spikefleet.infra.stores.run_leases import LEASE_S
 
 PLUGIN_MISSING = StageResult(failure=Failure(FailureCode.HDF5_PLUGIN_MISSING, "No plugin."))
 
@@ -81,13 +82,19 @@ def test_a_running_sort_reports_and_learns_that_it_is_to_stop(service: Service) 
     attempt = service.controlled.runs.live_attempts()[0]
     reports = RunReports(service.address)
     said = {"step": "load", "fraction": 0.2, "updated_at": "2099-01-01T00:00:00+00:00"}
-    assert reports.progress(attempt.attempt_id, run_id, said) is False
+    assert reports.progress(attempt.attempt_id, said, "host/1/a") == Heard(
+        False, LeaseAnswer(None, "host/1/a", 1, LEASE_S)
+    )
     assert service.client.get(run_id).progress["step"] == "load"
     service.client.cancel(run_id, "enough")
     service.await_state(run_id, RunState.CANCELLED)
-    assert reports.progress(attempt.attempt_id, run_id, {"step": "late"}) is True
+    late = reports.progress(attempt.attempt_id, {"step": "late"}, "host/1/a")
+    assert late.stop_requested
+    assert late.lease is not None
+    assert late.lease.refusal is LeaseRefusal.ENDED
     assert service.client.get(run_id).progress.get("step") != "late"
-    assert reports.progress("attempt-of-nobody", run_id, said) is False
+    assert reports.progress("attempt-of-nobody", said, "host/1/a") == Heard(False)
+    assert not reports.take_lease("attempt-of-nobody", "host/1/a").is_known
     reports.close()
 
 

@@ -25,7 +25,7 @@ from spikefleet.client.sorting import SortingClient
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.runs import Run, RunEvent, RunState
+from spikefleet.core.runs import Heard, LeaseAnswer, LeaseRefusal, Run, RunEvent, RunState
 from spikefleet.core.submissions import Recording, RecordingName
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.errors import RpcProblem, ServiceError, ServiceUnreachable
@@ -249,7 +249,12 @@ class Listening(runner_pb2_grpc.RunReportServiceServicer):
 
     async def ReportProgress(self, request, context):  # noqa: N802
         self.fractions.append(request.progress.fraction)
-        return runner_pb2.ReportProgressResponse(stop_requested=True)
+        refused = convert.to_lease(LeaseAnswer(LeaseRefusal.SUPERSEDED, "host/7/x", 3, 1.5))
+        return runner_pb2.ReportProgressResponse(stop_requested=True, lease=refused)
+
+    async def TakeLease(self, request, context):  # noqa: N802
+        answer = LeaseAnswer(None, request.holder, 1, 60.0)
+        return runner_pb2.TakeLeaseResponse(lease=convert.to_lease(answer))
 
     async def ReportOutcome(self, request, context):  # noqa: N802
         self.outcomes.append(convert.from_struct(request.outcome))
@@ -265,9 +270,13 @@ def test_reports_of_an_attempt_arrive_and_never_raise_when_nobody_listens() -> N
 
     with serving(make) as server:
         reports = RunReports(server.address)
-        assert reports.progress("a-1", "run-1", {"step": "sort", "fraction": 0.5}) is True
+        heard = reports.progress("a-1", {"step": "sort", "fraction": 0.5}, "host/8/y")
+        assert heard == Heard(True, LeaseAnswer(LeaseRefusal.SUPERSEDED, "host/7/x", 3, 1.5))
+        granted = reports.take_lease("a-1", "host/8/y")
+        assert granted == LeaseAnswer(None, "host/8/y", 1, 60.0)
         reports.outcome("a-1", "run-1", {"exit_code": 0})
-    assert reports.progress("a-1", "run-1", {"step": "sort"}) is False
+    assert reports.progress("a-1", {"step": "sort"}, "host/8/y") == Heard(False)
+    assert reports.take_lease("a-1", "host/8/y") == LeaseAnswer(is_known=False)
     reports.outcome("a-1", "run-1", {"exit_code": 0})
     reports.close()
     assert listening.fractions == [0.5]

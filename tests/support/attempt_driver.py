@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json
 from spikefleet.core.guards.make import CgroupPlaces
+from spikefleet.deploy.attempt import make_sink
 from spikefleet.infra.stores.artifacts_open import open_artifacts
 from spikefleet.runner.parent import ParentOptions, run_attempt
 from spikefleet.runner.supervise import Timing
@@ -25,7 +26,8 @@ def main(root: Path, behaviour: str) -> int:
         upload_pauses_s=(0.05,),
         cgroups=CgroupPlaces(root / "cgroup", membership),
     )
-    return run_attempt(root, open_artifacts(spec.artifacts_url), options=options)
+    sink = make_sink(spec.report_address)
+    return run_attempt(root, open_artifacts(spec.artifacts_url), sink=sink, options=options)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from spikefleet.infra.stores.artifacts import attempt_prefix, pointer_key
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.infra.stores.database import Database
 from spikefleet.infra.stores.recordings import RecordingStore
-from spikefleet.infra.stores.runs import RunStore
+from spikefleet.infra.stores.runs import LeaseTerms, RunStore
 
 TOY_SORT = Path(__file__).with_name("toy_sort.py")
 
@@ -94,7 +94,7 @@ class Controlled:
             self.database.close()
         self.database = Database(f"sqlite:///{self.folder / 'spikefleet.db'}")
         self.database.migrate()
-        self.runs = RunStore(self.database, self.clock)
+        self.runs = RunStore(self.database, self.clock, LeaseTerms(clock=self.clock))
         self.recordings = RecordingStore(self.database)
         self.requests = Requests(self.runs, self.recordings)
         self.artifacts = LocalArtifacts(self.folder / "artifacts")
@@ -199,8 +199,9 @@ class Controlled:
         return [e for e in self.runs.events(run_id) if e.kind.startswith("decision.")]
 
     def current(self, run_id: str) -> dict[str, str]:
-        """The run's pointer."""
+        """The run's pointer, without the token that guards it."""
         found: dict[str, str] = json.loads(self.artifacts.get_bytes(pointer_key(run_id)))
+        assert found.pop("token") != ""
         return found
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ from spikefleet.api.v1 import (
 )
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.recordings.description import StreamDescription
-from spikefleet.core.runs import Run
+from spikefleet.core.runs import Heard, LeaseAnswer, Run
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.channels import dial
@@ -40,13 +40,15 @@ from spikefleet.infra.rpc.errors import answering
 class DescribeAnswer:
     """What a recording is. ``failure`` is set when it cannot be opened; no streams then.
 
-    ``other_streams`` are sorted only when they are named.
+    ``other_streams`` are sorted only when they are named. ``members`` are (entry, paths) of each
+    recording in a folder of several, in order, when they were asked for.
     """
 
     format: str
     streams: tuple[StreamDescription, ...]
     failure: Failure | None = None
     other_streams: tuple[str, ...] = ()
+    members: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def to_stream_info(stream: StreamDescription) -> recording_pb2.StreamInfo:
         sampling_rate_hz=stream.sampling_rate_hz,
         duration_s=stream.duration_s,
         dtype=stream.dtype,
+        problem=stream.problem,
     )
 
 
@@ -151,6 +154,7 @@ def from_stream_info(message: recording_pb2.StreamInfo) -> StreamDescription:
         sampling_rate_hz=message.sampling_rate_hz,
         duration_s=message.duration_s,
         dtype=message.dtype,
+        problem=message.problem,
     )
 
 
@@ -173,14 +177,20 @@ class _Room:
 class PreflightRoom(_Room):
     """Calls PreflightService."""
 
-    def describe(self, recording: Recording, *, deadline_s: float = 600.0) -> DescribeAnswer:
-        """Open a recording and list its streams."""
-        request = preflight_pb2.DescribeRecordingRequest(recording=convert.to_recording(recording))
+    def describe(
+        self, recording: Recording, *, list_members: bool = False, deadline_s: float = 600.0
+    ) -> DescribeAnswer:
+        """Open a recording and list its streams, or on request the recordings it holds."""
+        request = preflight_pb2.DescribeRecordingRequest(
+            recording=convert.to_recording(recording), list_members=list_members
+        )
         stub = preflight_pb2_grpc.PreflightServiceStub(self._channel)
         with answering(self.address):
             answer = stub.DescribeRecording(request, timeout=deadline_s)
         streams = tuple(from_stream_info(stream) for stream in answer.streams)
-        return DescribeAnswer(answer.format, streams, _failure(answer), tuple(answer.other_streams))
+        members = tuple((member.entry, tuple(member.paths)) for member in answer.members)
+        others = tuple(answer.other_streams)
+        return DescribeAnswer(answer.format, streams, _failure(answer), others, members)
 
     def check(
         self,
@@ -297,24 +307,40 @@ class ControllerRoom(_Room):
 class RunReports(_Room):
     """Calls RunReportService for a running attempt. Best effort: nothing here raises."""
 
-    def __init__(self, address: str, *, deadline_s: float = 2.0) -> None:
+    def __init__(
+        self, address: str, *, deadline_s: float = 2.0, lease_deadline_s: float = 10.0
+    ) -> None:
         super().__init__(address)
-        self._deadline_s = deadline_s
+        self._deadline_s, self._lease_deadline_s = deadline_s, lease_deadline_s
 
-    def progress(self, attempt_id: str, run_id: str, progress: Mapping[str, Any]) -> bool:
-        """Tell how far the attempt is; True when the controller asks it to stop.
+    def take_lease(self, attempt_id: str, holder: str) -> LeaseAnswer:
+        """Ask whether the process ``holder`` may write the attempt's run.
+
+        ``is_known`` is False when nobody answered, or nobody who knows the attempt.
+        """
+        request = runner_pb2.TakeLeaseRequest(attempt_id=attempt_id, holder=holder)
+        stub = runner_pb2_grpc.RunReportServiceStub(self._channel)
+        try:
+            answer = stub.TakeLease(request, timeout=self._lease_deadline_s)
+        except grpc.RpcError:
+            return LeaseAnswer(is_known=False)
+        return convert.from_lease(answer.lease)
+
+    def progress(self, attempt_id: str, progress: Mapping[str, Any], holder: str) -> Heard:
+        """Tell how far the attempt is; learn whether it shall stop and where its lease stands.
 
         ``progress`` has the keys that ``infra.rpc.convert.to_progress`` names.
         """
         request = runner_pb2.ReportProgressRequest(
-            attempt_id=attempt_id, run_id=run_id, progress=convert.to_progress(progress)
+            attempt_id=attempt_id, progress=convert.to_progress(progress), holder=holder
         )
         stub = runner_pb2_grpc.RunReportServiceStub(self._channel)
         try:
             answer = stub.ReportProgress(request, timeout=self._deadline_s)
         except grpc.RpcError:
-            return False
-        return bool(answer.stop_requested)
+            return Heard(stop_requested=False)
+        lease = convert.from_lease(answer.lease) if answer.HasField("lease") else None
+        return Heard(bool(answer.stop_requested), lease)
 
     def outcome(self, attempt_id: str, run_id: str, outcome: Mapping[str, Any]) -> None:
         """Tell that the attempt has ended, so that the controller looks at once."""

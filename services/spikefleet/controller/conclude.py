@@ -7,8 +7,10 @@ report stage first, so that there is a page to look at; a report that fails ends
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,14 +32,21 @@ from spikefleet.core.policy.decide import (
     decide,
 )
 from spikefleet.core.runs import Attempt, Run, RunState
-from spikefleet.infra.stores.artifacts import ArtifactStore, attempt_prefix, pointer_key
+from spikefleet.infra.stores.artifacts import (
+    ArtifactMissingError,
+    ArtifactStore,
+    attempt_prefix,
+    pointer_key,
+)
 from spikefleet.infra.stores.run_records import AttemptEnd, RunChanges
 from spikefleet.infra.stores.runs import RunStore
+
+log = logging.getLogger(__name__)
 
 _REPORT_TRIES = 2
 ATTEMPTS_BEFORE = "attempts_before"
 FRESH_SORT = "fresh_sort"
-_RETRIES = frozenset({Action.RETRY_SAME, Action.RETRY_SCALED, Action.RETRY_ELSEWHERE})
+_AGAIN = frozenset({Action.RETRY_SAME, Action.RETRY_SCALED, Action.RETRY_ELSEWHERE, Action.REQUEUE})
 
 
 @dataclass(frozen=True)
@@ -51,14 +60,21 @@ class Conclusions:
     clock: Callable[[], datetime]
     memory_limit_bytes: int = 0
 
-    def sort_ended(self, run: Run, attempt: Attempt, verdict: Verdict) -> None:
-        """Record the end of a sort attempt as the judge saw it."""
+    def sort_ended(
+        self, run: Run, attempt: Attempt, verdict: Verdict, *, may_live: bool = False
+    ) -> None:
+        """Record the end of a sort attempt as the judge saw it.
+
+        ``may_live``: nobody saw its process end, so its lease has to run out by itself.
+        """
         outcome = verdict.outcome
         document = outcome.to_json() if outcome else {}
         if verdict.failure is not None:
             measured = run.result.get("preflight", {}).get("measurements", {})
             known = Evidence(backend=run.backend, preflight=measured)
-            self.attempt_failed(run, attempt, refine(verdict.failure, known), document)
+            self.attempt_failed(
+                run, attempt, refine(verdict.failure, known), document, may_live=may_live
+            )
             return
         prefix = attempt_prefix(run.run_id, Stage.SORT, attempt.number)
         result: dict[str, Any] = {"sort_prefix": prefix}
@@ -90,9 +106,17 @@ class Conclusions:
         failure: Failure,
         outcome: Any = None,
         result: Any = None,
+        *,
+        may_live: bool = False,
     ) -> None:
-        """Ask the policy and carry out what it says."""
+        """Ask the policy and carry out what it says, but not before the lease of another ends."""
         decision = self._decide(run, attempt, failure)
+        lease = self.runs.lease_of(run.run_id)
+        wait_s = 0.0
+        if lease is not None and (may_live or lease.attempt_id != attempt.attempt_id):
+            wait_s = lease.left_s
+        if wait_s > decision.delay_s and decision.action in _AGAIN:
+            decision = replace(decision, delay_s=wait_s)
         self.counts.attempt_ended(run, attempt, failure, str(decision.action))
         end = AttemptEnd(
             attempt_state=AttemptState.FAILED,
@@ -109,14 +133,18 @@ class Conclusions:
                 "result_affecting": decision.result_affecting,
                 "budgets_left": dict(decision.budgets_left),
                 "delay_s": decision.delay_s,
+                **({"lease_left_s": round(wait_s, 1)} if wait_s else {}),
             },
             failure=failure,
             outcome=outcome or {},
             changes=self._changes(run, failure, decision, dict(result or {})),
+            holder_may_live=may_live,
         )
         self.runs.finish_attempt(run, attempt, end)
 
-    def cancelled(self, run: Run, attempt: Attempt | None, outcome: Any = None) -> None:
+    def cancelled(
+        self, run: Run, attempt: Attempt | None, outcome: Any = None, *, may_live: bool = False
+    ) -> None:
         """Record that a person gave the run up, and what its attempt had left by then."""
         changes = RunChanges(status=RunStatus.CANCELLED)
         if attempt is None:
@@ -131,6 +159,7 @@ class Conclusions:
                 body={"stage": str(attempt.stage), "attempt": attempt.number},
                 outcome=outcome or {},
                 changes=changes,
+                holder_may_live=may_live,
             )
             self.runs.finish_attempt(run, attempt, end)
         self.counts.run_ended(run, RunStatus.CANCELLED, self.clock())
@@ -156,7 +185,7 @@ class Conclusions:
     def _changes(
         self, run: Run, failure: Failure, decision: Decision, result: dict[str, Any]
     ) -> RunChanges:
-        if decision.action in _RETRIES or decision.action is Action.REQUEUE:
+        if decision.action in _AGAIN:
             result["params"] = dict(decision.changes)
             result["result_affecting"] = decision.result_affecting
             return RunChanges(
@@ -243,11 +272,26 @@ class Conclusions:
         self.counts.run_ended(run, status, self.clock())
 
     def _point(self, run: Run, merged: dict[str, Any]) -> None:
-        """Name the winning prefixes in the run's ``current.json``."""
+        """Name the winning prefixes in the run's ``current.json``.
+
+        It carries the run's version as its token: a controller that was left behind does not turn
+        the pointer back.
+        """
+        key = pointer_key(run.run_id)
+        standing = self._pointer_token(key)
+        if standing > run.version:
+            log.warning("pointer.left_alone", extra={"run_id": run.run_id, "token": standing})
+            return
         current = {**run.result, **merged}
         names = {"sort": "sort_prefix", "curate": "curation_prefix", "report": "report_prefix"}
         document = {key: current[name] for key, name in names.items() if current.get(name)}
-        self.artifacts.swap_pointer(pointer_key(run.run_id), document)
+        self.artifacts.swap_pointer(key, {**document, "token": run.version})
+
+    def _pointer_token(self, key: str) -> int:
+        try:
+            return int(json.loads(self.artifacts.get_bytes(key))["token"])
+        except (ArtifactMissingError, ValueError, KeyError, TypeError):
+            return -1
 
 
 def spent_before(run: Run, stage: Stage) -> int:
@@ -259,6 +303,6 @@ def spent_before(run: Run, stage: Stage) -> int:
 def _next_state(decision: Decision) -> RunState:
     if decision.action is Action.HOLD:
         return RunState.HELD
-    if decision.action in _RETRIES or decision.action is Action.REQUEUE:
+    if decision.action in _AGAIN:
         return RunState.WAITING
     return RunState.QUEUED

@@ -161,7 +161,7 @@ class Reconciler:
         if observation.phase in (Phase.PENDING, Phase.RUNNING):
             progress = newer_progress(run, attempt, observation.heartbeat)
             if progress is not None:
-                self._parts.runs.set_progress(run.run_id, progress)
+                self._parts.runs.hear(attempt.attempt_id, progress)
             return self._mark_running(attempt)
         self._judge(run, attempt, observation)
         self._orphans.drop(attempt.name)
@@ -174,7 +174,8 @@ class Reconciler:
             return False
         self._missed.discard(attempt.name)
         reason = "the launcher no longer knows the attempt"
-        self._judge(run, attempt, Observation(attempt.name, Phase.GONE, reason=reason))
+        gone = Observation(attempt.name, Phase.GONE, reason=reason, may_live=True)
+        self._judge(run, attempt, gone)
         return True
 
     def _judge(self, run: Run, attempt: Attempt, observation: Observation) -> None:
@@ -185,7 +186,7 @@ class Reconciler:
             attempt_id=attempt.attempt_id,
             verify=lambda: verify_prefix(artifacts, prefix),
         )
-        self._parts.conclusions.sort_ended(run, attempt, verdict)
+        self._parts.conclusions.sort_ended(run, attempt, verdict, may_live=observation.may_live)
 
     def _launch(self, run: Run, attempt: Attempt) -> bool:
         """Start the attempt; its name is deterministic, so starting twice starts once."""
@@ -231,10 +232,19 @@ class Reconciler:
         if not self._parts.calls.give_up(attempt.attempt_id):
             return False
         outcome = observation.outcome if observation is not None else None
-        self._parts.conclusions.cancelled(run, attempt, outcome)
+        self._parts.conclusions.cancelled(
+            run,
+            attempt,
+            outcome,
+            may_live=observation.may_live if observation is not None else _was_launched(attempt),
+        )
         if observation is not None:
             self._orphans.drop(attempt.name)
         return True
+
+
+def _was_launched(attempt: Attempt) -> bool:
+    return attempt.stage is Stage.SORT and attempt.state is AttemptState.RUNNING
 
 
 class ReconcileLoop:

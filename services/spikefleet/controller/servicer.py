@@ -21,6 +21,7 @@ from spikefleet.controller.requests import BatchWish, Requests, summarise
 from spikefleet.core.attempts import AttemptState
 from spikefleet.core.runs import Run, RunState
 from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.errors import require
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.run_records import BatchRecord
 from spikefleet.infra.stores.runs import RunStore
@@ -188,19 +189,29 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
         self._runs = runs
         self._wake = wake
 
+    async def TakeLease(  # noqa: N802
+        self, request: runner_pb2.TakeLeaseRequest, context: Any
+    ) -> runner_pb2.TakeLeaseResponse:
+        """Let one process write an attempt's run."""
+        require(attempt_id=request.attempt_id, holder=request.holder)
+        answer = await asyncio.to_thread(self._runs.take_lease, request.attempt_id, request.holder)
+        return runner_pb2.TakeLeaseResponse(lease=convert.to_lease(answer))
+
     async def ReportProgress(  # noqa: N802
         self, request: runner_pb2.ReportProgressRequest, context: Any
     ) -> runner_pb2.ReportProgressResponse:
         """Keep the last word of a running attempt; one that the records have ended shall stop."""
-
-        def keep() -> bool:
-            attempt = self._runs.get_attempt(request.attempt_id)
-            if attempt.state not in _LIVE:
-                return True
-            self._runs.set_progress(attempt.run_id, convert.from_progress(request.progress))
-            return self._runs.get_run(attempt.run_id).cancel_requested
-
-        return runner_pb2.ReportProgressResponse(stop_requested=await asyncio.to_thread(keep))
+        require(attempt_id=request.attempt_id)
+        heard = await asyncio.to_thread(
+            self._runs.hear,
+            request.attempt_id,
+            convert.from_progress(request.progress),
+            request.holder,
+        )
+        return runner_pb2.ReportProgressResponse(
+            stop_requested=heard.stop_requested,
+            lease=convert.to_lease(heard.lease) if heard.lease else None,
+        )
 
     async def ReportOutcome(  # noqa: N802
         self, request: runner_pb2.ReportOutcomeRequest, context: Any

@@ -118,6 +118,39 @@ class RunEvent:
     to_state: str = ""
 
 
+class LeaseRefusal(StrEnum):
+    """Why an attempt may not write its run."""
+
+    HELD = "held"  # an earlier attempt may still live; its lease has not ended
+    SUPERSEDED = "superseded"  # a later attempt has the run
+    OTHER_PROCESS = "other_process"  # another process carries out this very attempt
+    ENDED = "ended"  # the records have ended this attempt
+
+
+@dataclass(frozen=True)
+class LeaseAnswer:
+    """Whether a process may write an attempt's run. ``refusal`` None means that it may.
+
+    ``holder`` is who has or had the lease, ``token`` the number of its attempt, ``wait_s`` how long
+    its lease still lasts by the records' clock. ``is_known`` False: nobody could be asked, and the
+    process goes on, since what it writes lies under its own attempt's prefix.
+    """
+
+    refusal: LeaseRefusal | None = None
+    holder: str = ""
+    token: int = 0
+    wait_s: float = 0.0
+    is_known: bool = True
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What an attempt that has reported must know. ``lease`` is None where none was asked for."""
+
+    stop_requested: bool
+    lease: LeaseAnswer | None = None
+
+
 def run_identity(
     recording_digest: str, stream: str, config_digest: str, concatenated: tuple[str, ...] = ()
 ) -> str:

@@ -15,8 +15,10 @@ from pathlib import Path
 from spikefleet.client.rooms import RunReports
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, read_json
 from spikefleet.deploy.settings import visible_gpus
+from spikefleet.core.runs import LeaseAnswer
 from spikefleet.infra.logs import configure_logging
 from spikefleet.infra.stores.artifacts_open import open_artifacts
+from spikefleet.runner.lease import process_name
 from spikefleet.runner.outcome import write_unreadable_spec
 from spikefleet.runner.parent import ParentOptions, run_attempt
 from spikefleet.runner.reporting import AttemptProgress, ProgressSink, SilentSink
@@ -58,6 +60,10 @@ class ControllerSink:
         self._thread.join(timeout=_LAST_CALL_S)
         self._reports.outcome(spec.attempt_id, spec.run_id, outcome.to_json())
 
+    def take_lease(self, spec: AttemptSpec) -> LeaseAnswer:
+        """Ask the controller; it answers at once, refuses the connection, or is given up on."""
+        return self._reports.take_lease(spec.attempt_id, process_name())
+
     def _pass_on(self) -> None:
         while True:
             with self._wake:
@@ -67,7 +73,8 @@ class ControllerSink:
                 return
             spec, progress = pending
             document = make_progress_document(progress)
-            if self._reports.progress(spec.attempt_id, spec.run_id, document):
+            heard = self._reports.progress(spec.attempt_id, document, process_name())
+            if heard.stop_requested or (heard.lease and heard.lease.refusal):
                 with self._wake:
                     self._stop_requested = True
 

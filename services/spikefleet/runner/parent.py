@@ -33,7 +33,8 @@ from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.stores.artifacts import ArtifactStore
 from spikefleet.runner.audit import AuditTrail
 from spikefleet.runner.evidence import judge, read_result
-from spikefleet.runner.interruption import Interruption
+from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
+from spikefleet.runner.lease import RunLease
 from spikefleet.runner.outcome import exit_code_of, write_outcome
 from spikefleet.runner.reporting import AttemptProgress, ProgressSink, Reporter, SilentSink
 from spikefleet.runner.stage_in import stage_in
@@ -91,6 +92,11 @@ def run_attempt(
     ended = read_json(folder.outcome)
     if ended is not None:
         return AttemptOutcome.from_json(ended).exit_code
+    first = processes.ProcessIdentity.from_json(read_json(folder.started))
+    if first != processes.identify_self() and processes.is_alive(first):
+        # The folder is the first process's; not a file of it may change.
+        _log.error("attempt.runs_already", extra={"folder": str(root), "pid": first and first.pid})
+        return exit_code_of(Failure(FailureCode.CONCURRENT_SORT, "", rule_id="parent.folder"))
     attempt = _Attempt(folder, artifacts, sink or SilentSink(), options or ParentOptions())
     with attempt.interruption.listening(), _LastWord(attempt):
         attempt.outcome = attempt.run()
@@ -110,6 +116,7 @@ class _Attempt:
         self.folder, self.artifacts, self.sink, self.options = folder, artifacts, sink, options
         self.interruption = Interruption()
         self.spec: AttemptSpec | None = None
+        self.lease: RunLease | None = None
         self.stage = "start"
         self.peaks: dict[str, float] = {}
         self.thresholds: dict[str, float] = {}
@@ -132,20 +139,26 @@ class _Attempt:
         try:
             started = {**processes.identify_self().to_json(), "metrics_port": port}
             write_json(self.folder.started, {**started, "attempt_id": spec.attempt_id})
+            self.lease = RunLease(spec, self.artifacts, self.sink)
+            self.lease.hold()
             reporter.tell(AttemptProgress())
             self._enter("stage_in")
             with self.interruption.breaking_in():
                 stage_in(spec, self.folder, self.artifacts)
             self._enter("sort")
+            self.lease.hold()
             memory = make_memory_reader(spec, self.options.cgroups)
             oom_kills_before = memory.oom_kills()
             end = self._supervise(spec, reporter, memory)
+            if end.interrupted == STOP_REQUESTED:
+                self.lease.hold()  # a lost lease is another matter than a run given up
             new_oom_kills = _grown(oom_kills_before, memory.oom_kills())
             failure = judge(spec, self.folder, end, oom_kills=new_oom_kills)
             if failure is not None:
                 return self.failed(failure)
             self._enter("upload")
             reporter.tell(AttemptProgress("upload", 1.0, elapsed_s=self.elapsed_s))
+            self.lease.hold()
             return self._upload(spec)
         finally:
             metrics.close()
@@ -249,7 +262,8 @@ class _LastWord(AbstractContextManager["_LastWord"]):
         if error is not None:
             attempt.outcome = attempt.failed(_failure_of(error))
         outcome, spec = attempt.outcome, attempt.spec
-        if spec is not None and outcome.failure is not None:
+        owns_prefix = attempt.lease is not None and attempt.lease.owns_prefix
+        if spec is not None and outcome.failure is not None and owns_prefix:
             stored = replace(outcome, artifacts={"failure": failure_prefix(spec)})
             if upload_failure(spec, attempt.folder, attempt.artifacts, stored):
                 attempt.outcome = outcome = stored

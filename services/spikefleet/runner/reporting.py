@@ -14,6 +14,7 @@ from typing import Protocol
 from spikefleet.core import telemetry
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, write_json
 from spikefleet.core.guards.loop import GuardLoop
+from spikefleet.core.runs import LeaseAnswer
 from spikefleet.infra.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -43,6 +44,10 @@ class ProgressSink(Protocol):
         """Tell that the attempt has ended."""
         ...
 
+    def take_lease(self, spec: AttemptSpec) -> LeaseAnswer:
+        """Ask for leave to write the run. The one call that may take seconds."""
+        ...
+
 
 class SilentSink:
     """Tells nobody: an attempt without a controller to report to."""
@@ -53,6 +58,10 @@ class SilentSink:
 
     def report_outcome(self, spec: AttemptSpec, outcome: AttemptOutcome) -> None:
         """Nobody listens."""
+
+    def take_lease(self, spec: AttemptSpec) -> LeaseAnswer:
+        """Nobody keeps leases, so the process goes on."""
+        return LeaseAnswer(is_known=False)
 
 
 class Reporter:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from spikefleet.controller.conclude import Conclusions, spent_before
+from spikefleet.controller.judge import Verdict
 from spikefleet.controller.outcome_counts import OutcomeCounts
 from spikefleet.controller.stage_calls import StageResult
 from spikefleet.core.attempts import Stage
@@ -18,7 +19,15 @@ from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.infra.stores.database import Database
-from spikefleet.infra.stores.runs import NewBatch, NewRun, RunChanges, RunStore
+from spikefleet.infra.stores.run_leases import LEASE_S
+from spikefleet.infra.stores.runs import (
+    LeaseTerms,
+    NewBatch,
+    NewRun,
+    RunChanges,
+    RunStore,
+    StaleRunError,
+)
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 IDENTITY = "0123456789abcdef"
@@ -34,7 +43,7 @@ class Room:
     def __post_init__(self) -> None:
         self.database = Database(f"sqlite:///{self.folder / 'runs.db'}")
         self.database.migrate()
-        self.runs = RunStore(self.database, lambda: NOW)
+        self.runs = RunStore(self.database, lambda: NOW, LeaseTerms(clock=lambda: NOW))
         self.artifacts = LocalArtifacts(self.folder / "artifacts")
         self.conclusions = Conclusions(
             self.runs,
@@ -151,6 +160,47 @@ def test_a_reused_sort_is_pointed_at_by_the_run_that_reuses_it(room: Room) -> No
     stored = room.artifacts.get_bytes(f"runs/{RUN_ID}/current.json").decode()
     assert '"sort": "runs/other/attempts/sort-1"' in stored
     assert '"curate": "mine"' in stored
+
+
+def test_the_next_attempt_waits_for_the_lease_of_one_nobody_saw_end(room: Room) -> None:
+    run, attempt = room.begin(Stage.SORT)
+    room.runs.take_lease(attempt.attempt_id, "host/1/a")
+    lost = Failure(FailureCode.LOST, "Gone.", rule_id="r")
+    room.conclusions.sort_ended(run, attempt, Verdict(lost, None, "exit"), may_live=True)
+    assert room.run.not_before == NOW + timedelta(seconds=LEASE_S)
+    body = room.runs.events(RUN_ID)[-1].body
+    assert (body["delay_s"], body["lease_left_s"]) == (LEASE_S, LEASE_S)
+
+
+def test_the_next_attempt_does_not_wait_for_one_that_was_seen_to_end(room: Room) -> None:
+    run, attempt = room.begin(Stage.SORT)
+    room.runs.take_lease(attempt.attempt_id, "host/1/a")
+    lost = Failure(FailureCode.LOST, "Gone.", rule_id="r")
+    room.conclusions.sort_ended(run, attempt, Verdict(lost, None, "exit"))
+    assert room.run.not_before == NOW + timedelta(seconds=2)
+    assert "lease_left_s" not in room.runs.events(RUN_ID)[-1].body
+
+
+def test_a_refused_attempt_is_queued_again_when_the_other_lease_ends(room: Room) -> None:
+    run, first = room.begin(Stage.SORT)
+    room.runs.take_lease(first.attempt_id, "host/1/a")
+    lost = Failure(FailureCode.LOST, "Gone.", rule_id="r")
+    room.conclusions.sort_ended(run, first, Verdict(lost, None, "exit"), may_live=True)
+    run = room.fail(FailureCode.CONCURRENT_SORT)
+    assert run.state is RunState.WAITING
+    assert run.not_before == NOW + timedelta(seconds=LEASE_S)
+    assert room.runs.events(RUN_ID)[-1].kind == "decision.requeue"
+
+
+def test_a_controller_left_behind_does_not_turn_the_pointer_back(room: Room) -> None:
+    stale, attempt = room.begin(Stage.CURATE)
+    key = f"runs/{RUN_ID}/current.json"
+    room.artifacts.swap_pointer(key, {"curate": "newer", "token": stale.version + 1})
+    room.runs.request_cancel(RUN_ID)
+    result = StageResult({"curation_prefix": "older"}, pointer="p")
+    with pytest.raises(StaleRunError):
+        room.conclusions.stage_ended(stale, attempt, result)
+    assert "newer" in room.artifacts.get_bytes(key).decode()
 
 
 def test_a_run_without_a_word_about_its_end_has_failed(room: Room) -> None:

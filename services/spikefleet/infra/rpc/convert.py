@@ -16,11 +16,11 @@ from typing import Any
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from spikefleet.api.v1 import failure_pb2, recording_pb2, run_pb2
+from spikefleet.api.v1 import failure_pb2, recording_pb2, run_pb2, runner_pb2
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import BY_CODE, FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
+from spikefleet.core.runs import Attempt, LeaseAnswer, LeaseRefusal, Run, RunEvent, RunState
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 
 _EXACT = 2**53
@@ -243,6 +243,24 @@ def from_progress(message: run_pb2.Progress) -> dict[str, Any]:
     if message.HasField("update_time"):
         document["updated_at"] = from_timestamp(message.update_time).isoformat()
     return document
+
+
+def to_lease(answer: LeaseAnswer) -> runner_pb2.LeaseAnswer:
+    """Return the message of a lease's answer."""
+    name = f"LEASE_REFUSAL_{(answer.refusal or 'unspecified').upper()}"
+    return runner_pb2.LeaseAnswer(
+        refusal=runner_pb2.LeaseRefusal.Value(name),
+        holder=answer.holder,
+        token=answer.token,
+        wait_s=answer.wait_s,
+    )
+
+
+def from_lease(message: runner_pb2.LeaseAnswer) -> LeaseAnswer:
+    """Read a lease's answer; a refusal newer than this runner is a refusal all the same."""
+    word = enum_word(runner_pb2.LeaseRefusal, message.refusal)
+    refusal = LeaseRefusal(word) if word else LeaseRefusal.HELD if message.refusal else None
+    return LeaseAnswer(refusal, message.holder, message.token, message.wait_s)
 
 
 def to_attempt(attempt: Attempt) -> run_pb2.Attempt:

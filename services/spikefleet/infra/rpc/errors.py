@@ -54,6 +54,13 @@ class RpcProblem(RuntimeError):  # noqa: N818 - a refusal, named for the people 
         self.metadata = dict(metadata or {})
 
 
+def require(**fields: str) -> None:
+    """Refuse a call whose text fields are empty: an empty id names nothing. Raises RpcProblem."""
+    for name, value in fields.items():
+        if not value.strip():
+            raise RpcProblem("INVALID_ARGUMENT", f"{name} is empty.", field=name)
+
+
 class ServiceError(RuntimeError):
     """What a client gets: the service answered no. ``reason`` is stable, the rest is for people."""
 

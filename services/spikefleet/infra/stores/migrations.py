@@ -150,7 +150,21 @@ _RUNS = (
     )""",
 )
 
+_LEASES = (
+    # One row per run for ever: the token of a lease that was given back still fences late writers.
+    """CREATE TABLE run_lease (
+        run_id TEXT NOT NULL PRIMARY KEY REFERENCES run (run_id),
+        attempt_id TEXT NOT NULL,
+        token BIGINT NOT NULL,
+        holder TEXT NOT NULL,
+        released BOOLEAN NOT NULL,
+        taken_at {time} NOT NULL,
+        expires_at {time} NOT NULL
+    )""",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "recordings and uploads", _INTAKE),
     Migration(2, "batches, runs, attempts, events, holds", _RUNS),
+    Migration(3, "leases of runs", _LEASES),
 )

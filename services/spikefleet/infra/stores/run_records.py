@@ -103,6 +103,7 @@ class AttemptEnd:
     """How an attempt ended and what follows for its run, committed together.
 
     ``kind`` and ``body`` are the run's event: the decision with its evidence and rule id.
+    ``holder_may_live``: nobody saw the attempt's process end, so its lease must run out by itself.
     """
 
     attempt_state: AttemptState
@@ -112,6 +113,7 @@ class AttemptEnd:
     failure: Failure | None = None
     outcome: Mapping[str, Any] = field(default_factory=dict)
     changes: RunChanges = field(default_factory=RunChanges)
+    holder_may_live: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,23 @@ from spikefleet.core.attempts import ATTEMPT_MOVES, AttemptState, Stage
 from spikefleet.core.runs import (
     TERMINAL,
     Attempt,
+    Heard,
     IllegalMoveError,
+    LeaseAnswer,
     Run,
     RunState,
     attempt_name,
     run_id_for,
 )
 from spikefleet.infra.stores.database import Clock, Database, utc_now
+from spikefleet.infra.stores.run_leases import (
+    Lease,
+    LeaseTerms,
+    read_lease,
+    release_lease,
+    renew_lease,
+    take_lease,
+)
 from spikefleet.infra.stores.run_reads import RunReader, read_batch
 from spikefleet.infra.stores.run_records import (
     AttemptEnd,
@@ -41,6 +51,7 @@ from spikefleet.infra.stores.run_records import (
     StaleRunError,
 )
 from spikefleet.infra.stores.run_rows import (
+    LIVE,
     EventLine,
     make_run,
     read_attempt,
@@ -51,6 +62,7 @@ from spikefleet.infra.stores.run_rows import (
     write_failure,
     write_hold,
     write_move,
+    write_new_run,
 )
 from spikefleet.infra.stores.tables import ATTEMPT, BATCH, BATCH_RUN, HOLD, RUN, next_serial
 
@@ -61,6 +73,8 @@ __all__ = [
     "BatchNotFoundError",
     "BatchRecord",
     "HoldRecord",
+    "Lease",
+    "LeaseTerms",
     "NewBatch",
     "NewRun",
     "RunChanges",
@@ -72,14 +86,18 @@ __all__ = [
 
 
 class RunStore(RunReader):
-    """Reads and writes runs. ``clock`` gives the time of every change, aware UTC.
+    """Reads and writes runs. ``clock`` gives the time of every change, aware UTC; ``terms`` is
+    how long leases last and by which clock.
 
     Safe to share between threads. Writers take turns; several processes may use one database.
     """
 
-    def __init__(self, database: Database, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, clock: Clock = utc_now, terms: LeaseTerms | None = None
+    ) -> None:
         super().__init__(database)
         self._clock = clock
+        self._terms = terms or LeaseTerms()
 
     def create_batch(self, new: NewBatch) -> BatchRecord:
         """Make a batch and those of its runs that do not exist yet (event ``run.created``).
@@ -110,7 +128,7 @@ class RunStore(RunReader):
                 existed = exists.first() is not None
                 if not existed:
                     born.add(run_id)
-                    _write_new_run(connection, batch_id, new.submitter, wanted, now)
+                    write_new_run(connection, batch_id, new.submitter, wanted, now)
                 connection.execute(
                     BATCH_RUN.insert().values(
                         batch_id=batch_id,
@@ -233,20 +251,40 @@ class RunStore(RunReader):
                     f"attempt {current.name} belongs to run {current.run_id}, not {run.run_id}"
                 )
             _end_attempt(connection, current, end, now)
+            if not end.holder_may_live:
+                release_lease(connection, current)
             return write_move(connection, run, line, end.changes, now)
 
-    def set_progress(self, run_id: str, progress: Mapping[str, Any]) -> None:
-        """Keep the last thing a running attempt said. No event, no new version.
+    def hear(self, attempt_id: str, progress: Mapping[str, Any], holder: str = "") -> Heard:
+        """Keep the last thing a running attempt said, and renew its lease. No event, no version.
 
-        A run that is not RUNNING is left alone: the word came late. Raises RunNotFoundError.
+        ``holder`` is the process that speaks; empty when its heartbeat was read by somebody else.
+        An attempt that has ended shall stop; its word is not kept. Raises AttemptNotFoundError.
         """
         with self._change() as (connection, _now):
-            read_run(connection, run_id)
-            connection.execute(
-                RUN.update()
-                .where(RUN.c.run_id == run_id, RUN.c.state == str(RunState.RUNNING))
-                .values(progress=progress)
-            )
+            attempt = read_attempt(connection, attempt_id)
+            if str(attempt.state) in LIVE:
+                connection.execute(
+                    RUN.update().where(RUN.c.run_id == attempt.run_id).values(progress=progress)
+                )
+                if not holder:
+                    renew_lease(connection, attempt, self._terms)
+            answer = take_lease(connection, attempt, holder, self._terms) if holder else None
+            run = read_run(connection, attempt.run_id)
+            return Heard(str(attempt.state) not in LIVE or run.cancel_requested, answer)
+
+    def take_lease(self, attempt_id: str, holder: str) -> LeaseAnswer:
+        """Let ``holder``, a process of this attempt, write the run; or say why it may not.
+
+        Asking again renews. Raises AttemptNotFoundError.
+        """
+        with self._change() as (connection, _now):
+            return take_lease(connection, read_attempt(connection, attempt_id), holder, self._terms)
+
+    def lease_of(self, run_id: str) -> Lease | None:
+        """Return the run's lease; None when no attempt has ever taken it."""
+        with self._database.read() as connection:
+            return read_lease(connection, run_id, self._terms)
 
     def request_cancel(self, run_id: str, reason: str = "") -> Run:
         """Write down that a person wants the run to stop (event ``run.cancel_requested``).
@@ -301,40 +339,6 @@ class RunStore(RunReader):
         with self._database.write() as connection:
             yield connection, self._clock()
         self._bell.ring()
-
-
-def _write_new_run(
-    connection: Connection, batch_id: str, submitter: str, wanted: NewRun, now: datetime
-) -> None:
-    run_id = run_id_for(wanted.identity)
-    connection.execute(
-        RUN.insert().values(
-            run_id=run_id,
-            serial=next_serial(connection, RUN),
-            batch_id=batch_id,
-            recording_id=wanted.recording_id,
-            recording_name=wanted.recording_name,
-            stream=wanted.stream,
-            backend=wanted.backend,
-            lane=wanted.lane or wanted.backend,
-            config=wanted.config,
-            config_digest=wanted.config_digest,
-            sort_digest=wanted.sort_digest,
-            identity=wanted.identity,
-            submitter=submitter,
-            state=str(RunState.QUEUED),
-            stage=str(Stage.PREFLIGHT),
-            result={},
-            progress={},
-            cancel_requested=False,
-            version=0,
-            created_at=now,
-            updated_at=now,
-        )
-    )
-    body = {"batch_id": batch_id, "recording_id": wanted.recording_id, "backend": wanted.backend}
-    line = EventLine(run_id, "run.created", body, "", str(RunState.QUEUED))
-    write_event(connection, line, now)
 
 
 def _check_attempt_move(attempt: Attempt, to: AttemptState) -> None:

@@ -209,6 +209,18 @@ ATTEMPT = Table(
     UniqueConstraint("run_id", "stage", "number"),
 )
 
+RUN_LEASE = Table(
+    "run_lease",
+    METADATA,
+    Column("run_id", CleanText, ForeignKey("run.run_id"), primary_key=True),
+    Column("attempt_id", CleanText, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("holder", CleanText, nullable=False),
+    Column("released", Boolean, nullable=False),
+    Column("taken_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+)
+
 EVENT = Table(
     "event",
     METADATA,

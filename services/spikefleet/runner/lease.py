@@ -1,0 +1,116 @@
+"""The leave to write a run: asked of the controller, and claimed beside the result itself.
+
+Two attempts of one run are told apart by the controller's lease, two processes of one attempt also
+by a file that is written once under the attempt's prefix, which holds without a controller. A
+controller that is away stops nothing: what this process writes lies under its own attempt.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import uuid
+from functools import cache
+from typing import Protocol
+
+from spikefleet.core.attempts import AttemptSpec
+from spikefleet.core.failures.errors import (
+    AttemptInterrupted,
+    ConcurrentSortError,
+    SpikeSortingClassifiedError,
+    StorageUnavailableError,
+)
+from spikefleet.core.runs import LeaseAnswer, LeaseRefusal
+from spikefleet.infra.stores.artifacts import ArtifactExistsError, ArtifactStore
+
+_log = logging.getLogger(__name__)
+
+CLAIM = "holder.json"
+
+
+@cache
+def process_name() -> str:
+    """This process, told apart from every other one: host, pid and a number drawn once."""
+    return f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
+
+
+class LeaseDesk(Protocol):
+    """Who gives leases."""
+
+    def take_lease(self, spec: AttemptSpec) -> LeaseAnswer:
+        """Take or renew the lease for this process. Waits for seconds at most; never raises."""
+        ...
+
+
+class RunLease:
+    """One process's leave to write one attempt's result."""
+
+    def __init__(self, spec: AttemptSpec, artifacts: ArtifactStore, desk: LeaseDesk) -> None:
+        self._spec, self._artifacts, self._desk = spec, artifacts, desk
+        self.owns_prefix = True
+
+    def hold(self) -> None:
+        """Go on only as the one who may write.
+
+        Raises ConcurrentSortError (another attempt or process has the run), AttemptInterrupted
+        (the records have ended this attempt).
+        """
+        self._claim()
+        answer = self._desk.take_lease(self._spec)
+        if not answer.is_known:
+            _log.warning("lease.unknown", extra={"attempt_id": self._spec.attempt_id})
+        if answer.refusal is not None:
+            self.owns_prefix = answer.refusal is not LeaseRefusal.OTHER_PROCESS
+            raise _refused(answer, answer.refusal)
+
+    def _claim(self) -> None:
+        """Write this process beside the result, once; the second to come finds the first."""
+        document = {"attempt_id": self._spec.attempt_id, "holder": process_name()}
+        try:
+            self._artifacts.put_bytes(
+                f"{self._spec.artifacts_prefix}/{CLAIM}", json.dumps(document).encode()
+            )
+        except ArtifactExistsError as error:
+            self.owns_prefix = False
+            refusal = LeaseRefusal.OTHER_PROCESS
+            holder = self._first_holder()
+            raise _refused(LeaseAnswer(refusal, holder, self._spec.number), refusal) from error
+        except StorageUnavailableError as error:  # asked again before anything is published
+            _log.warning("lease.not_claimed", extra={"error": str(error)})
+
+    def _first_holder(self) -> str:
+        raw = self._artifacts.get_bytes(f"{self._spec.artifacts_prefix}/{CLAIM}")
+        try:
+            return str(json.loads(raw)["holder"])
+        except (ValueError, KeyError, TypeError):
+            return ""
+
+
+def _refused(answer: LeaseAnswer, refusal: LeaseRefusal) -> SpikeSortingClassifiedError:
+    holder = answer.holder or "an unnamed process"
+    messages = {
+        LeaseRefusal.HELD: (
+            f"Attempt {answer.token} of this run may still be at work ({holder}); its lease lasts "
+            f"{answer.wait_s:.0f} s more."
+        ),
+        LeaseRefusal.SUPERSEDED: (
+            f"Attempt {answer.token} ({holder}) has taken this run over; this attempt came late."
+        ),
+        LeaseRefusal.OTHER_PROCESS: f"Another process ({holder}) carries out this very attempt.",
+    }
+    if refusal is LeaseRefusal.ENDED:
+        return AttemptInterrupted(
+            "The records have ended this attempt; it writes nothing more.", signal="attempt_ended"
+        )
+    host, _, pid = answer.holder.rpartition("/")[0].partition("/")
+    return ConcurrentSortError(
+        messages[refusal],
+        reason=str(refusal),
+        holder=answer.holder,
+        holder_hostname=host,
+        holder_pid=int(pid) if pid.isdigit() else 0,
+        token=answer.token,
+        wait_s=round(answer.wait_s, 1),
+    )
