@@ -31,6 +31,14 @@ class GuardContract:
             assert reading.values
             assert all(math.isfinite(value) for value in reading.values.values())
 
+    def test_it_says_what_it_trips_at(self) -> None:
+        thresholds = self.in_trouble().thresholds
+        assert thresholds
+        assert all(math.isfinite(value) for value in thresholds.values())
+
+    def test_no_single_reading_trips(self) -> None:
+        assert self.in_trouble().read(0.0).trip is None
+
     def test_trouble_trips_within_a_few_readings_with_evidence(self) -> None:
         guard = self.in_trouble()
         trips = [guard.read(1000.0 * number).trip for number in range(5)]
@@ -43,4 +51,6 @@ class GuardContract:
     def test_a_signal_that_cannot_be_read_is_no_verdict(self) -> None:
         guard = self.blind()
         for now_s in (0.0, 0.1):
-            assert guard.read(now_s).trip is None
+            reading = guard.read(now_s)
+            assert reading.trip is None
+            assert reading.advisory or reading.values, "a blind guard must say so"

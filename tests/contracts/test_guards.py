@@ -1,15 +1,22 @@
 """Every guard there is, held to the one contract."""
 
+import os
 from pathlib import Path
 
 import pytest
 from tests.contracts.guard import GuardContract
+from tests.support.fake_nvml import GIB, Device, FakeNvml
 
+from spikefleet.core.guards.aside import GuardAside
 from spikefleet.core.guards.base import Guard
 from spikefleet.core.guards.disk import DiskUsageWatchdog
+from spikefleet.core.guards.gpu_memory import GpuMemoryWatchdog
+from spikefleet.core.guards.gpu_reader import NoGpuReader
 from spikefleet.core.guards.host_memory import HostMemoryWatchdog
+from spikefleet.core.guards.io_stall import DeviceIO, IOStallWatchdog
 from spikefleet.core.guards.log_inactivity import LogInactivityWatchdog
 from spikefleet.core.guards.memory_reader import MemoryReader
+from spikefleet.infra.gpus import make_gpu_reader
 
 
 class TestHostMemoryWatchdog(GuardContract):
@@ -34,6 +41,55 @@ class TestHostMemoryWatchdog(GuardContract):
     def blind(self) -> Guard:
         reader = MemoryReader(self.root / "nowhere", self.membership / "nowhere")
         return HostMemoryWatchdog(reader)
+
+
+class TestGpuMemoryWatchdog(GuardContract):
+    def guard(self, device: Device) -> Guard:
+        return GpuMemoryWatchdog(make_gpu_reader(("all",), lambda: (), FakeNvml(device)))
+
+    def calm(self) -> Guard:
+        return self.guard(Device())
+
+    def in_trouble(self) -> Guard:
+        return self.guard(Device(used=79 * GIB, total=80 * GIB))
+
+    def blind(self) -> Guard:
+        return GpuMemoryWatchdog(NoGpuReader("no driver"))
+
+
+class TestGpuMemoryWatchdogByHeat(TestGpuMemoryWatchdog):
+    def in_trouble(self) -> Guard:
+        return self.guard(Device(celsius=99))
+
+
+class TestGuardAside(TestGpuMemoryWatchdog):
+    def guard(self, device: Device) -> Guard:
+        return GuardAside(super().guard(device))
+
+    def blind(self) -> Guard:
+        return GuardAside(super().blind())
+
+
+class TestIOStallWatchdog(GuardContract):
+    @pytest.fixture(autouse=True)
+    def place(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+        device = os.stat(tmp_path).st_dev
+        self.counters = tmp_path / "block" / f"{os.major(device)}:{os.minor(device)}" / "stat"
+        self.counters.parent.mkdir(parents=True)
+
+    def guard(self, in_flight: int) -> Guard:
+        self.counters.write_text(f"10 0 200 5 20 0 300 9 {in_flight} 4 14\n")
+        return IOStallWatchdog(DeviceIO(self.folder, self.folder / "block"))
+
+    def calm(self) -> Guard:
+        return self.guard(0)
+
+    def in_trouble(self) -> Guard:
+        return self.guard(2)
+
+    def blind(self) -> Guard:
+        return IOStallWatchdog(DeviceIO(self.folder, self.folder / "nowhere"))
 
 
 class TestDiskUsageWatchdog(GuardContract):

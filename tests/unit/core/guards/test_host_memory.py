@@ -1,33 +1,12 @@
-"""Memory as the kernel will judge it: every layout of cgroups, and none."""
+"""When memory is too full, and when it only looks so."""
 
 from pathlib import Path
 
-import psutil
 import pytest
+from tests.support.cgroup_trees import make_reader, write_v2
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.guards.host_memory import HostMemoryWatchdog
-from spikefleet.core.guards.memory_reader import MemoryReader
-
-UNLIMITED_V1 = 9223372036854771712
-
-
-def write_v2(
-    folder: Path, *, current: int, limit: int | str, inactive: int = 0, oom_kills: int = 0
-) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "memory.current").write_text(f"{current}\n")
-    (folder / "memory.max").write_text(f"{limit}\n")
-    (folder / "memory.stat").write_text(f"anon 5\ninactive_file {inactive}\n")
-    (folder / "memory.events").write_text(f"oom 0\noom_kill {oom_kills}\n")
-
-
-def write_v1(folder: Path, *, usage: int, limit: int, inactive: int = 0) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "memory.usage_in_bytes").write_text(f"{usage}\n")
-    (folder / "memory.limit_in_bytes").write_text(f"{limit}\n")
-    (folder / "memory.stat").write_text(f"inactive_file 1\ntotal_inactive_file {inactive}\n")
-    (folder / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
 
 
 @pytest.fixture
@@ -37,80 +16,8 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def reader(root: Path, membership: str, **more: int) -> MemoryReader:
-    path = root.parent / "membership"
-    path.write_text(membership)
-    return MemoryReader(root, path, **more)
-
-
-def test_page_cache_is_not_memory_in_use(root: Path) -> None:
-    write_v2(root, current=990_000, limit=1_000_000, inactive=900_000)
-    sample = reader(root, "0::/\n").read()
-    assert sample is not None
-    assert (sample.source, sample.working_set_bytes) == ("cgroup2", 90_000)
-
-
-def test_version_one_is_read_with_its_hierarchical_cache(root: Path) -> None:
-    write_v1(root / "memory" / "pod", usage=500_000, limit=1_000_000, inactive=200_000)
-    sample = reader(root, "4:memory:/pod\n0::/\n").read()
-    assert sample is not None
-    assert (sample.source, sample.working_set_bytes) == ("cgroup1", 300_000)
-    assert sample.oom_kills == 2
-
-
-def test_the_fullest_of_nested_limits_counts(root: Path) -> None:
-    write_v2(root / "pod" / "container", current=400_000, limit=1_000_000)
-    write_v2(root / "pod", current=900_000, limit=1_000_000)
-    sample = reader(root, "0::/pod/container\n").read()
-    assert sample is not None
-    assert sample.working_set_bytes == 900_000
-
-
-def test_a_hybrid_machine_is_read_where_its_memory_controller_is(root: Path) -> None:
-    write_v1(root / "memory", usage=500_000, limit=1_000_000)
-    (root / "unified").mkdir()
-    sample = reader(root, "4:cpu,memory:/\n0::/\n").read()
-    assert sample is not None
-    assert sample.source == "cgroup1"
-
-
-def test_a_path_of_the_host_falls_back_to_our_own_mount(root: Path) -> None:
-    write_v1(root / "memory", usage=500_000, limit=1_000_000)
-    sample = reader(root, "4:memory:/docker/abcdef\n").read()
-    assert sample is not None
-    assert sample.working_set_bytes == 500_000
-
-
-@pytest.mark.parametrize("version", [1, 2])
-def test_without_a_limit_the_node_counts(root: Path, version: int) -> None:
-    if version == 1:
-        write_v1(root / "memory", usage=500_000, limit=UNLIMITED_V1)
-    else:
-        write_v2(root, current=500_000, limit="max")
-    sample = reader(root, "4:memory:/\n0::/\n").read()
-    assert sample is not None
-    assert sample.source == "node"
-    assert sample.limit_bytes == psutil.virtual_memory().total
-
-
-def test_without_a_cgroup_the_declared_limit_binds_the_process_tree(root: Path) -> None:
-    sample = reader(root, "0::/\n", declared_limit_bytes=1 << 40).read()
-    assert sample is not None
-    assert (sample.source, sample.limit_bytes) == ("process_tree", float(1 << 40))
-    assert sample.working_set_bytes > 1 << 20
-
-
-def test_a_declared_limit_tighter_than_the_cgroups_binds_the_process_tree(root: Path) -> None:
-    write_v2(root, current=1 << 20, limit=8 << 30)
-    tight = reader(root, "0::/\n", declared_limit_bytes=1 << 30).read()
-    loose = reader(root, "0::/\n", declared_limit_bytes=9 << 30).read()
-    assert tight is not None
-    assert loose is not None
-    assert (tight.source, loose.source) == ("process_tree", "cgroup2")
-
-
 def test_one_bad_sample_does_not_trip_and_two_of_three_do(root: Path) -> None:
-    watchdog = HostMemoryWatchdog(reader(root, "0::/\n"))
+    watchdog = HostMemoryWatchdog(make_reader(root, "0::/\n"))
     trips = []
     write_v2(root, current=0, limit=1_000_000)
     for used in (950_000, 100_000, 100_000, 950_000, 100_000, 950_000):
@@ -125,14 +32,14 @@ def test_one_bad_sample_does_not_trip_and_two_of_three_do(root: Path) -> None:
 def test_a_stalled_machine_trips_at_the_lower_mark(root: Path) -> None:
     write_v2(root, current=880_000, limit=1_000_000)
     (root / "memory.pressure").write_text("some avg10=40.00\nfull avg10=35.00 avg60=1.00\n")
-    watchdog = HostMemoryWatchdog(reader(root, "0::/\n"))
+    watchdog = HostMemoryWatchdog(make_reader(root, "0::/\n"))
     assert watchdog.read(0.0).trip is None
     assert watchdog.read(2.0).trip is not None
 
 
 def test_a_kernel_kill_trips_at_once_as_out_of_memory(root: Path) -> None:
     write_v2(root, current=100, limit=1_000_000, oom_kills=3)
-    watchdog = HostMemoryWatchdog(reader(root, "0::/\n"))
+    watchdog = HostMemoryWatchdog(make_reader(root, "0::/\n"))
     assert watchdog.read(0.0).trip is None
     write_v2(root, current=100, limit=1_000_000, oom_kills=4)
     trip = watchdog.read(2.0).trip
@@ -143,7 +50,7 @@ def test_a_kernel_kill_trips_at_once_as_out_of_memory(root: Path) -> None:
 
 def test_warnings_name_how_full_it_is(root: Path) -> None:
     write_v2(root, current=870_000, limit=1_000_000)
-    reading = HostMemoryWatchdog(reader(root, "0::/\n")).read(0.0)
+    reading = HostMemoryWatchdog(make_reader(root, "0::/\n")).read(0.0)
     assert "87%" in reading.warning
     assert reading.trip is None
 
@@ -151,4 +58,55 @@ def test_warnings_name_how_full_it_is(root: Path) -> None:
 @pytest.mark.parametrize(("warn", "abort"), [(0, 90), (90, 90), (95, 90), (85, 101)])
 def test_thresholds_that_make_no_sense_are_refused(root: Path, warn: float, abort: float) -> None:
     with pytest.raises(ValueError, match="warn"):
-        HostMemoryWatchdog(reader(root, "0::/\n"), warn_pct=warn, abort_pct=abort)
+        HostMemoryWatchdog(make_reader(root, "0::/\n"), warn_pct=warn, abort_pct=abort)
+
+
+def test_page_cache_at_the_limit_never_trips(root: Path) -> None:
+    write_v2(root, current=999_000, limit=1_000_000, inactive=50_000, active=900_000)
+    watchdog = HostMemoryWatchdog(make_reader(root, "0::/\n"))
+    readings = [watchdog.read(2.0 * number) for number in range(20)]
+    assert [reading.trip for reading in readings] == [None] * 20
+    assert {reading.warning for reading in readings} == {""}
+    assert readings[-1].values["used_ratio"] == 0.949
+
+
+def test_growth_that_reaches_the_limit_before_the_next_looks_counts_early(root: Path) -> None:
+    def trips(*used_bytes: int) -> list[bool]:
+        watchdog = HostMemoryWatchdog(make_reader(root, "0::/\n"), interval_s=2.0)
+        found = []
+        for number, used in enumerate(used_bytes):
+            write_v2(root, current=used, limit=1_000_000)
+            found.append(watchdog.read(0.25 * number).trip is not None)
+        return found
+
+    assert trips(500_000, 700_000, 870_000, 915_000) == [False, False, False, True]
+    assert trips(860_000, 875_000, 890_000, 905_000) == [False] * 4
+
+
+def test_it_looks_more_often_when_memory_grows_short(root: Path) -> None:
+    watchdog = HostMemoryWatchdog(make_reader(root, "0::/\n"), interval_s=2.0)
+    paces = []
+    for now_s, used in ((0, 100_000), (2, 110_000), (4, 500_000), (6, 600_000), (8, 750_000)):
+        write_v2(root, current=used, limit=1_000_000)
+        watchdog.read(now_s)
+        paces.append(watchdog.interval_s)
+    assert paces == [2.0, 2.0, 0.25, 2.0, 0.25]
+
+
+def test_a_warning_stays_until_memory_is_clearly_below_the_mark(root: Path) -> None:
+    watchdog = HostMemoryWatchdog(make_reader(root, "0::/\n"))
+    heard = []
+    for used in (849_000, 851_000, 840_000, 801_000, 799_000, 840_000):
+        write_v2(root, current=used, limit=1_000_000)
+        heard.append(bool(watchdog.read(0.0).warning))
+    assert heard == [False, True, True, True, False, False]
+
+
+def test_an_unreadable_machine_is_advisory(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    def refuse() -> None:
+        raise OSError("no /proc here")
+
+    monkeypatch.setattr("psutil.virtual_memory", refuse)
+    reading = HostMemoryWatchdog(make_reader(root, "0::/\n")).read(0.0)
+    assert (dict(reading.values), reading.trip) == ({}, None)
+    assert reading.advisory

@@ -10,6 +10,8 @@ from spikefleet.core.guards.log_inactivity import (
     LogInactivityWatchdog,
     compute_inactivity_timeout_s,
 )
+from spikefleet.core.guards.process_tree import TreeSample
+from spikefleet.core.guards.quiet import Surroundings
 
 
 @pytest.mark.parametrize(
@@ -77,3 +79,58 @@ def test_a_deleted_log_does_not_blind_the_guard(tmp_path: Path) -> None:
     log.unlink()
     assert guard.read(60).trip is None
     assert guard.read(100).trip is not None
+
+
+class Computing:
+    """A process tree that uses ``cores`` of a core for ever."""
+
+    def __init__(self, cores: float) -> None:
+        self.cores, self.now_s = cores, 0.0
+
+    def read(self) -> TreeSample:
+        return TreeSample(1, self.cores * self.now_s, 0, 0)
+
+
+def ends_at_s(tmp_path: Path, step: str, cores: float, upto_s: int = 2000) -> float | None:
+    """When a sort that never writes again is stopped, with 100 s allowed."""
+    log = tmp_path / "child.log"
+    log.write_text("started\n")
+    tree = Computing(cores)
+    around = Surroundings(tree, lambda: step)  # type: ignore[arg-type]
+    guard = LogInactivityWatchdog([log], timeout_s=100, surroundings=around)
+    for now_s in range(0, upto_s, 5):
+        tree.now_s = now_s
+        if guard.read(now_s).trip is not None:
+            return now_s
+    return None
+
+
+@pytest.mark.parametrize(
+    ("step", "cores", "expected_s"),
+    [
+        ("final clustering", 0.0, 100),  # hung
+        ("final clustering", 0.01, 100),  # only its timers tick
+        ("detect", 2.0, 100),  # spins where it should speak
+        ("final clustering", 1.0, 1200),  # computes, but no sort is silent for ever
+        ("", 1.0, 1200),
+    ],
+)
+def test_silent_work_is_life_only_where_silence_is_known(
+    tmp_path: Path, step: str, cores: float, expected_s: float
+) -> None:
+    assert ends_at_s(tmp_path, step, cores) == expected_s
+
+
+def test_the_longest_silence_warns_and_names_itself(tmp_path: Path) -> None:
+    tree = Computing(1.0)
+    around = Surroundings(tree, lambda: "merge")  # type: ignore[arg-type]
+    guard = LogInactivityWatchdog([tmp_path / "no.log"], timeout_s=100, surroundings=around)
+    for now_s in range(0, 1200, 50):
+        tree.now_s = now_s
+        reading = guard.read(now_s)
+    assert "busy, but no log line for 1150 s" in reading.warning
+    tree.now_s = 1200
+    trip = guard.read(1200).trip
+    assert trip is not None
+    assert "without a word" in trip.message
+    assert trip.evidence["idle_s"] == 0
