@@ -14,7 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import archive, control_plane_import, prepare, runner_overhead
+from bench import (
+    archive,
+    control_plane_import,
+    preflight,
+    preflight_verdicts,
+    prepare,
+    runner_overhead,
+)
 
 RESULTS = Path(__file__).parent / "results"
 IMPORT_LIMIT_S = 0.4
@@ -44,6 +51,8 @@ BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
     "runner_overhead": _runner,
     "archive": archive.measure,
     "prepare": _prepare,
+    "preflight": preflight.measure,
+    "preflight_verdicts": preflight_verdicts.measure,
 }
 
 

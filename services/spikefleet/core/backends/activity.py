@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from spikefleet.core.failures.errors import InsufficientActivityError
 from spikefleet.core.recordings.measure import search_for_spikes
-from spikefleet.core.recordings.spikes_in_noise import CrossingTally
+from spikefleet.core.recordings.activity import CrossingTally
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting

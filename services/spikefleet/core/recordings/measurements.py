@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class ActivityAt:
+    """Milliseconds with a crossing on any channel, in ``seconds`` looked at around ``at_s``."""
+
+    at_s: float
+    n_moments: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -13,6 +23,11 @@ class SignalMeasurements:
     ``scale`` is "ok", "volts" (values a million or a thousand times too small to be µV), "coarse"
     (far too large) or "unknown" (nothing moves). ``n_crossings`` counts both polarities over
     ``channel_seconds``; ``n_crossings_noise`` is the most that noise alone may show there.
+    ``activity`` names what noise does not explain ("crossings", "channel", "skewed",
+    "skewed_channel"), "" when it explains everything. ``n_moments`` counts milliseconds with a
+    crossing on any channel. Artifacts common to a large array are not
+    counted; ``artifact_fraction`` is the share of the time they took. ``mains_fraction`` is the
+    share of the raw power below 1 kHz at ``mains_hz`` and its harmonics.
     """
 
     n_channels: int
@@ -38,10 +53,18 @@ class SignalMeasurements:
     gaussian_crossings_hz: float
     scale: str
     dropped_frames: int = 0
+    activity: str = ""
+    n_moments: int = 0
+    n_active_channels: int = 0
+    dead_channels: tuple[str, ...] = ()
+    noisy_channels: tuple[str, ...] = ()
+    identical_channels: tuple[tuple[str, ...], ...] = ()
+    activity_over_time: tuple[ActivityAt, ...] = ()
+    artifact_fraction: float = 0.0
+    mains_fraction: float = 0.0
+    mains_hz: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary."""
-        document = asdict(self)
-        for name in ("noise_uv", "flat_channels", "saturated_channels", "range_uv"):
-            document[name] = list(document[name])
+        document: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return document

@@ -1,68 +1,71 @@
-"""How many threshold crossings a stretch of signal has, and how many plain noise would have.
+"""What stands out of the noise in a stretch of signal: threshold crossings, artifacts left out.
 
 Works per channel on band-passed µV. The threshold is a robust multiple of the channel's own noise
-in the same quarter of the stretch, so noise that grows is not mistaken for spikes.
+in the same quarter of the stretch, so noise that grows is not mistaken for spikes. Counts only;
+whether noise explains the counts is for ``activity`` to say.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt
-from scipy.stats import poisson
+from scipy.signal import butter
+
+from spikefleet.core.recordings.band_pass import BandPass, Implementation
 
 BAND_HZ = (300.0, 6000.0)
 THRESHOLD_SIGMA = 6.0
+# Crossings of this height are common enough in noise to be compared by their sign.
+LOW_SIGMA = 4.5
+# Gaussian noise comes this high once in centuries.
+LARGE_SIGMA = 8.0
+MOMENT_S = 0.001
 _MAD_TO_SIGMA = 1.4826
 _NYQUIST_SHARE = 0.9
 _EDGE_S = 0.005
 _PARTS = 4
+_NOISE_EVERY = 4
 # A spike of less than this many counts is not told from the rounding of the converter.
 _QUANTISATION_COUNTS = 2.5
-# Real noise is Gaussian only nearly, and its sigma is estimated: allow this many times the theory.
-_TOLERANCE = 3.0
-_CONFIDENCE = 0.9999
+# A spike is seen on neighbouring contacts, an artifact on nearly all of a large array.
+_ARTIFACT_CHANNELS = 32
+_ARTIFACT_SHARE = 0.7
+_ARTIFACT_MARGIN_S = 0.005
+_ORDER = 3
+_HUM_TOP_HZ = 1500.0
 
 
 @dataclass(frozen=True)
 class Crossings:
-    """What one stretch held. ``noise_uv`` is per channel; channels that never move have 0."""
+    """What one stretch held; arrays are per channel.
+
+    ``noise_uv`` is 0 for channels that never move. ``negative`` and ``positive`` count crossings of
+    six sigma. The others count milliseconds: with a crossing of six sigma (``moments``), of eight
+    (``large``), or of four and a half downwards and upwards (``low``, 2 x channels); ``n_moments``
+    and ``n_low`` are milliseconds with one on any channel.
+    """
 
     noise_uv: NDArray[np.float64]
     negative: NDArray[np.int64]
     positive: NDArray[np.int64]
-    channel_seconds: float
-
-
-@dataclass(frozen=True)
-class CrossingTally:
-    """Crossings of both polarities over several stretches, beside the most that noise alone may
-    show there."""
-
-    n_crossings: int
-    n_crossings_noise: int
-    channel_seconds: float
+    moments: NDArray[np.int64]
+    large: NDArray[np.int64]
+    low: NDArray[np.int64]
+    n_moments: int
+    n_low: tuple[int, int]
+    moving: NDArray[np.bool_]
+    seconds: float
+    artifact_s: float
 
     @property
-    def noise_explains_it(self) -> bool:
-        """Whether the stretches hold no more than noise gives: the one meaning of "no spikes"."""
-        return self.n_crossings <= self.n_crossings_noise
-
-
-def tally(stretches: Iterable[Crossings], sampling_rate_hz: float) -> CrossingTally:
-    """Add up what the stretches of one recording held."""
-    entries = list(stretches)
-    seconds = sum(entry.channel_seconds for entry in entries)
-    return CrossingTally(
-        n_crossings=sum(int(entry.negative.sum() + entry.positive.sum()) for entry in entries),
-        n_crossings_noise=largest_count_of_noise(2 * gaussian_rate_hz(sampling_rate_hz) * seconds),
-        channel_seconds=seconds,
-    )
+    def channel_seconds(self) -> float:
+        """Seconds looked at, summed over the channels that move."""
+        return float(self.moving.sum() * self.seconds)
 
 
 def usable_band_hz(sampling_rate_hz: float) -> tuple[float, float]:
@@ -72,65 +75,170 @@ def usable_band_hz(sampling_rate_hz: float) -> tuple[float, float]:
 
 
 def count_crossings(
-    uv: NDArray[np.float32], sampling_rate_hz: float, lsb_uv: NDArray[np.float64]
+    uv: NDArray[np.float32],
+    sampling_rate_hz: float,
+    lsb_uv: NDArray[np.float64],
+    implementation: Implementation = "scipy",
+    hum_hz: float = 0.0,
 ) -> Crossings:
-    """Count the crossings of plus and minus six sigma in ``uv`` (samples x channels).
+    """Count what stands out in ``uv`` (samples x channels).
 
-    ``lsb_uv`` is one count per channel, 0 for float sources.
+    ``lsb_uv`` is one count per channel, 0 for float sources. ``implementation`` is the filter's;
+    both give the same counts. Harmonics of ``hum_hz`` inside the band are taken out first.
     """
-    sos = butter(3, usable_band_hz(sampling_rate_hz), "bandpass", fs=sampling_rate_hz, output="sos")
-    by_channel = np.ascontiguousarray(uv.T, dtype=np.float32)
-    padding = 3 * (2 * sos.shape[0] + 1)
-    if by_channel.shape[1] <= 2 * padding:
-        zeros = np.zeros(uv.shape[1])
-        none = zeros.astype(np.int64)
-        return Crossings(zeros, none, none, 0.0)
-    filtered = sosfiltfilt(sos.astype(np.float32), by_channel, axis=1)
-    edge = min(round(_EDGE_S * sampling_rate_hz), filtered.shape[1] // 4)
-    filtered = filtered[:, edge : filtered.shape[1] - edge]
-    filtered -= np.median(filtered, axis=1, keepdims=True)
-    moving = np.ptp(by_channel, axis=1) > 0
-    parts = [_count_part(part, moving, lsb_uv) for part in np.array_split(filtered, _PARTS, axis=1)]
-    noise_uv = np.median([part.noise_uv for part in parts], axis=0)
-    return Crossings(
-        noise_uv=noise_uv,
-        negative=np.sum([part.negative for part in parts], axis=0),
-        positive=np.sum([part.positive for part in parts], axis=0),
-        channel_seconds=float(moving.sum() * filtered.shape[1] / sampling_rate_hz),
+    band_pass = _detection_band(sampling_rate_hz)
+    n_samples, n_channels = uv.shape
+    if n_samples <= 2 * band_pass.padding:
+        return _nothing(n_channels)
+    moving = np.ptp(uv, axis=0) > 0
+    edge = min(round(_EDGE_S * sampling_rate_hz), n_samples // 4)
+    filtered = band_pass.apply(uv, implementation)[edge : n_samples - edge]
+    if hum_hz > 0:
+        filtered = _without_hum(filtered, sampling_rate_hz, hum_hz)
+    found = _find(filtered, moving, lsb_uv)
+    per_moment = max(1, round(MOMENT_S * sampling_rate_hz))
+    artifact_s = found.leave_artifacts_out(per_moment, int(moving.sum()))
+    return found.count(
+        per_moment, n_channels, moving, (len(filtered) / sampling_rate_hz, artifact_s)
     )
 
 
-def _count_part(
+@cache
+def _detection_band(sampling_rate_hz: float) -> BandPass:
+    band_hz = usable_band_hz(sampling_rate_hz)
+    sos = butter(_ORDER, band_hz, "bandpass", fs=sampling_rate_hz, output="sos")
+    return BandPass(np.asarray(sos), 0, 3 * (2 * len(sos) + 1))
+
+
+class _Found:
+    """Samples beyond the low threshold: frame, channel, and height in units of six sigma."""
+
+    def __init__(
+        self,
+        noise_uv: NDArray[np.float64],
+        places: NDArray[np.int64],
+        height: NDArray[np.float64],
+    ) -> None:
+        self._noise_uv = noise_uv
+        n_channels = noise_uv.size
+        self._frame, self._channel = np.divmod(places, n_channels)
+        self._height = height
+
+    def leave_artifacts_out(self, per_moment: int, n_moving: int) -> float:
+        """Forget what nearly all of a large array shows in one moment; return the seconds lost."""
+        if n_moving < _ARTIFACT_CHANNELS:
+            return 0.0
+        crossing = np.abs(self._height) >= 1.0
+        both = np.unique(
+            np.stack([self._frame[crossing] // per_moment, self._channel[crossing]]), axis=1
+        )
+        moments, counts = np.unique(both[0], return_counts=True)
+        struck = moments[counts >= _ARTIFACT_SHARE * n_moving]
+        if struck.size == 0:
+            return 0.0
+        margin = round(_ARTIFACT_MARGIN_S / MOMENT_S)
+        blanked = np.unique(struck[:, np.newaxis] + np.arange(-margin, margin + 1))
+        kept = ~np.isin(self._frame // per_moment, blanked)
+        self._frame, self._channel = self._frame[kept], self._channel[kept]
+        self._height = self._height[kept]
+        return float(blanked.size * MOMENT_S)
+
+    def count(
+        self,
+        per_moment: int,
+        n_channels: int,
+        moving: NDArray[np.bool_],
+        lengths_s: tuple[float, float],
+    ) -> Crossings:
+        """Count everything that ``Crossings`` has."""
+        crossing = np.abs(self._height) >= 1.0
+        large = np.abs(self._height) >= LARGE_SIGMA / THRESHOLD_SIGMA
+        down, up = self._height < 0, self._height > 0
+        return Crossings(
+            noise_uv=self._noise_uv,
+            negative=self._onsets(crossing & down, n_channels),
+            positive=self._onsets(crossing & up, n_channels),
+            moments=self._moments(crossing, per_moment, n_channels),
+            large=self._moments(large, per_moment, n_channels),
+            low=np.stack([self._moments(side, per_moment, n_channels) for side in (down, up)]),
+            n_moments=np.unique(self._frame[crossing] // per_moment).size,
+            n_low=(
+                np.unique(self._frame[down] // per_moment).size,
+                np.unique(self._frame[up] // per_moment).size,
+            ),
+            moving=moving,
+            seconds=lengths_s[0],
+            artifact_s=lengths_s[1],
+        )
+
+    def _onsets(self, chosen: NDArray[np.bool_], n_channels: int) -> NDArray[np.int64]:
+        """Count runs of neighbouring samples, per channel."""
+        frame, channel = self._frame[chosen], self._channel[chosen]
+        order = np.lexsort((frame, channel))
+        frame, channel = frame[order], channel[order]
+        is_onset = np.ones(frame.size, dtype=np.bool_)
+        is_onset[1:] = (np.diff(frame) != 1) | (np.diff(channel) != 0)
+        counts: NDArray[np.int64] = np.bincount(channel[is_onset], minlength=n_channels)
+        return counts
+
+    def _moments(
+        self, chosen: NDArray[np.bool_], per_moment: int, n_channels: int
+    ) -> NDArray[np.int64]:
+        """Count milliseconds with a chosen sample, per channel."""
+        moment = self._frame[chosen] // per_moment
+        both = np.unique(moment * n_channels + self._channel[chosen])
+        counts: NDArray[np.int64] = np.bincount(both % n_channels, minlength=n_channels)
+        return counts
+
+
+def _find(
     filtered: NDArray[np.float32], moving: NDArray[np.bool_], lsb_uv: NDArray[np.float64]
-) -> Crossings:
-    noise_uv = np.median(np.abs(filtered), axis=1).astype(np.float64) * _MAD_TO_SIGMA
-    noise_uv[~moving] = 0.0
-    threshold = np.maximum(THRESHOLD_SIGMA * noise_uv, _QUANTISATION_COUNTS * lsb_uv)
-    threshold[~moving] = np.inf
-    column = threshold[:, np.newaxis].astype(np.float32)
+) -> _Found:
+    n_channels = filtered.shape[1]
+    noise, places, heights, start = [], [], [], 0
+    for part in np.array_split(filtered, _PARTS, axis=0):
+        sampled = np.ascontiguousarray(part[::_NOISE_EVERY].T)
+        noise_uv = np.median(np.abs(sampled), axis=1).astype(np.float64) * _MAD_TO_SIGMA
+        noise_uv[~moving] = 0.0
+        threshold = np.maximum(THRESHOLD_SIGMA * noise_uv, _QUANTISATION_COUNTS * lsb_uv)
+        threshold[~moving] = np.inf
+        low = (threshold * (LOW_SIGMA / THRESHOLD_SIGMA)).astype(np.float32)
+        found = np.flatnonzero(np.abs(part) > low)
+        heights.append(part.reshape(-1)[found] / threshold[found % n_channels])
+        places.append(found + start * n_channels)
+        noise.append(noise_uv)
+        start += len(part)
+    return _Found(np.median(noise, axis=0), np.concatenate(places), np.concatenate(heights))
+
+
+def _without_hum(
+    filtered: NDArray[np.float32], sampling_rate_hz: float, hum_hz: float
+) -> NDArray[np.float32]:
+    """Fit the harmonics in each part, short enough for mains that wander, and subtract them."""
+    low_hz = usable_band_hz(sampling_rate_hz)[0] / 2
+    harmonics_hz = np.arange(math.ceil(low_hz / hum_hz), int(_HUM_TOP_HZ / hum_hz) + 1) * hum_hz
+    kept = []
+    for part in np.array_split(filtered, _PARTS, axis=0):
+        phase = 2 * np.pi * harmonics_hz * (np.arange(len(part)) / sampling_rate_hz)[:, np.newaxis]
+        waves, _ = np.linalg.qr(np.hstack([np.sin(phase), np.cos(phase)]))
+        waves = waves.astype(np.float32)
+        kept.append(part - waves @ (waves.T @ part))
+    return np.concatenate(kept)
+
+
+def _nothing(n_channels: int) -> Crossings:
+    """What a stretch too short to filter shows."""
+    none: NDArray[Any] = np.zeros(n_channels, dtype=np.int64)
     return Crossings(
-        noise_uv=noise_uv,
-        negative=_onsets(filtered < -column),
-        positive=_onsets(filtered > column),
-        channel_seconds=0.0,
+        noise_uv=none.astype(np.float64),
+        negative=none,
+        positive=none,
+        moments=none,
+        large=none,
+        low=np.zeros((2, n_channels), dtype=np.int64),
+        n_moments=0,
+        n_low=(0, 0),
+        moving=none.astype(np.bool_),
+        seconds=0.0,
+        artifact_s=0.0,
     )
-
-
-def gaussian_rate_hz(sampling_rate_hz: float) -> float:
-    """Return how often Gaussian noise of the detection band crosses one threshold, per channel.
-
-    Rice's formula for a flat band: the root mean square frequency times exp(-threshold² / 2).
-    """
-    low_hz, high_hz = usable_band_hz(sampling_rate_hz)
-    rms_hz = math.sqrt((high_hz**3 - low_hz**3) / (3 * (high_hz - low_hz)))
-    return rms_hz * math.exp(-(THRESHOLD_SIGMA**2) / 2)
-
-
-def largest_count_of_noise(expected: float) -> int:
-    """Return the most crossings that noise alone may show when ``expected`` are due."""
-    return int(poisson.ppf(_CONFIDENCE, _TOLERANCE * expected))
-
-
-def _onsets(above: NDArray[np.bool_]) -> NDArray[np.int64]:
-    counts: NDArray[Any] = np.count_nonzero(above[:, 1:] & ~above[:, :-1], axis=1)
-    return counts.astype(np.int64)

@@ -1,0 +1,79 @@
+"""Verdicts on every state a rig hands over: the healthy is never unsortable, the dead always is."""
+
+import pytest
+from tests.support.preflight_signals import HEALTHY, UNSORTABLE, make_state
+
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import (
+    InsufficientActivityError,
+    NoGoodChannelsError,
+    SaturatedSignalError,
+)
+from spikefleet.core.recordings.measure import measure_signal, signal_failure
+
+LONG = ("1 h", "384 channels", "64 channels", "10 min", "5 min")
+CAUSES = {
+    "every channel flat": NoGoodChannelsError,
+    "15 of 16 channels flat, noise on the other": NoGoodChannelsError,
+    "every channel at the rail": SaturatedSignalError,
+    "at the rail four fifths of the time": SaturatedSignalError,
+    "10 of 16 channels at the rail, noise on the others": SaturatedSignalError,
+}
+
+
+def chosen(states, seeds):
+    """Every state, the long ones marked slow; more seeds are slow too."""
+    return [
+        pytest.param(
+            name,
+            seed,
+            marks=[pytest.mark.slow] if seed or any(part in name for part in LONG) else [],
+            id=f"{name}-{seed}",
+        )
+        for name in states
+        for seed in range(seeds)
+    ]
+
+
+def verdict(states, name, seed):
+    measured = measure_signal(make_state(states, name, seed + 1000))
+    return signal_failure(measured), measured
+
+
+@pytest.mark.parametrize(("name", "seed"), chosen(HEALTHY, 2))
+def test_a_healthy_recording_is_never_unsortable(name, seed):
+    failure, measured = verdict(HEALTHY, name, seed)
+    assert failure is None, failure
+    assert measured.activity
+
+
+@pytest.mark.parametrize(("name", "seed"), chosen(UNSORTABLE, 2))
+def test_what_holds_no_spikes_is_always_unsortable_with_its_cause(name, seed):
+    failure, measured = verdict(UNSORTABLE, name, seed)
+    assert type(failure) is CAUSES.get(name, InsufficientActivityError)
+    assert measured.activity == ""
+
+
+def test_a_quiet_start_is_told_from_a_silent_recording():
+    failure, measured = verdict(HEALTHY, "first 2 s quiet", 0)
+    assert failure is None
+    start = [entry.n_moments for entry in measured.activity_over_time if entry.at_s < 2.0]
+    later = [entry.n_moments for entry in measured.activity_over_time if entry.at_s > 2.5]
+    assert max(start) <= 1
+    assert min(later) > 3
+
+
+def test_artifacts_on_a_large_array_are_told_and_not_taken_for_spikes():
+    failure, measured = verdict(UNSORTABLE, "noise and stimulation, 64 channels", 0)
+    assert failure.code is FailureCode.INSUFFICIENT_ACTIVITY
+    assert 0.05 < measured.artifact_fraction < 0.5
+
+
+def test_bad_channels_are_counted_beside_healthy_ones():
+    failure, measured = verdict(HEALTHY, "15 of 16 channels flat", 0)
+    assert failure is None
+    assert len(measured.flat_channels) == 15
+    failure, measured = verdict(HEALTHY, "10 of 16 channels at the rail", 0)
+    assert failure is None
+    assert len(measured.saturated_channels) == 10
+    assert measured.n_active_channels == 6
