@@ -1,10 +1,13 @@
 """Runs one attempt with a toy child: ``attempt_driver.py <run folder> <behaviour>``.
 
-Everything but the sorting is the real thing; the waits are short.
+Everything but the sorting is the real thing; the waits are short. ``driver.json`` in the folder may
+ask for this machine's own cgroups (``real_cgroup``) and for a GPU with given readings (``gpu``).
 """
 
 import sys
 from pathlib import Path
+
+from tests.support.fake_nvml import Device, FakeNvml
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json
 from spikefleet.core.guards.make import CgroupPlaces
@@ -18,13 +21,17 @@ TOY_CHILD = Path(__file__).with_name("toy_child.py")
 
 def main(root: Path, behaviour: str) -> int:
     spec = AttemptSpec.from_json(read_json(RunFolder(root).spec) or {})
+    asked = read_json(root / "driver.json") or {}
     membership = root / "cgroup-membership"
     membership.write_text("0::/\n")
+    places = CgroupPlaces(root / "cgroup", membership)
     options = ParentOptions(
         command=lambda folder: [sys.executable, str(TOY_CHILD), str(folder), behaviour],
         timing=Timing(round_s=0.05, grace_s=1.0),
         upload_pauses_s=(0.05,),
-        cgroups=CgroupPlaces(root / "cgroup", membership),
+        cgroups=CgroupPlaces() if asked.get("real_cgroup") else places,
+        gpu_ids=("all",) if "gpu" in asked else (),
+        nvml=FakeNvml(Device(**asked["gpu"])) if asked.get("gpu") else None,
     )
     sink = make_sink(spec.report_address)
     return run_attempt(root, open_artifacts(spec.artifacts_url), sink=sink, options=options)

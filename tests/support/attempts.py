@@ -19,7 +19,7 @@ from spikefleet.core.attempts import (
 )
 from spikefleet.infra.launchers import processes
 
-DRIVER = Path(__file__).with_name("attempt_driver.py")
+ROOT = Path(__file__).resolve().parents[2]
 TOY_CHILD = Path(__file__).with_name("toy_child.py")
 # No thresholds of this machine: a test that wants one sets it.
 CALM: dict[str, Any] = {"disk_warn_free_gb": 0.0, "disk_abort_free_gb": 0.0}
@@ -73,15 +73,33 @@ class RunningAttempt:
         return int((read_json(self.folder.child_started) or {})["pid"])
 
 
-def start_attempt(spec: AttemptSpec, behaviour: str, root: Path) -> RunningAttempt:
-    """Start a real parent over ``root`` with a toy child."""
+def start_attempt(
+    spec: AttemptSpec,
+    behaviour: str,
+    root: Path,
+    *,
+    cgroup: Path | None = None,
+    gpu: dict[str, Any] | None = None,
+) -> RunningAttempt:
+    """Start a real parent over ``root`` with a toy child.
+
+    Inside a real ``cgroup`` it counts by that one; ``gpu`` are the readings of its GPU (empty: the
+    machine's own driver is asked).
+    """
     folder = RunFolder(root)
     (root / "cgroup").mkdir(parents=True)
     (root / "cgroup" / "memory.events").write_text("oom 0\noom_kill 0\n")
     write_json(folder.spec, spec.to_json())
-    command = [sys.executable, str(DRIVER), str(root), behaviour]
+    asked = {"real_cgroup": cgroup is not None} | ({} if gpu is None else {"gpu": gpu})
+    write_json(root / "driver.json", asked)
+    command = [sys.executable, "-m", "tests.support.attempt_driver", str(root), behaviour]
+    if cgroup is not None:
+        enter = f'echo $$ > "{cgroup}/cgroup.procs" && exec "$@"'
+        command = ["sh", "-c", enter, "sh", *command]
     with (root / "parent.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=ROOT, start_new_session=True
+        )
     return RunningAttempt(process, folder)
 
 

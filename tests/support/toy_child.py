@@ -6,6 +6,7 @@ It stands where the sorting child stands and is a real process; it only replaces
 import ctypes
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -133,6 +134,83 @@ def hoard_memory(folder: Path) -> int:
     held = bytearray(b"x") * (256 << 20)
     say(f"holding {len(held)}")
     return sleep_quietly(folder)
+
+
+def grow_memory(folder: Path) -> int:
+    """Anonymous memory, 4 MiB at a time, until somebody says stop."""
+    say("growing")
+    held = []
+    while True:
+        held.append(bytearray(b"x") * (4 << 20))
+        time.sleep(0.02)
+
+
+def stream_through_the_cache(folder: Path) -> int:
+    """Write and read far more than the limit, several times, and hold none of it."""
+    say("streaming")
+    path, block = folder / "stream.bin", b"x" * (4 << 20)
+    with path.open("wb") as handle:
+        for _ in range(64):
+            handle.write(block)
+    for _ in range(3):
+        with path.open("rb", buffering=0) as handle:
+            while handle.read(len(block)):
+                pass
+    time.sleep(0.5)
+    leave_result(folder)
+    return 0
+
+
+def fill_the_disk(folder: Path) -> int:
+    """A sorter's temporary file that grows until somebody says stop."""
+    say("[spikefleet] step=sort")
+    (folder / "sorter").mkdir(exist_ok=True)
+    with (folder / "sorter" / "temp_wh.dat").open("wb", buffering=0) as handle:
+        while True:
+            handle.write(b"x" * (256 << 10))
+            time.sleep(0.02)
+
+
+def wait_like_for_a_disk(folder: Path) -> int:
+    """Real uninterruptible sleep: clone(CLONE_VFORK) returns when its child is gone."""
+    say("reading")
+    number = {"x86_64": 56, "aarch64": 220}[platform.machine()]
+    if ctypes.CDLL(None).syscall(number, 0x4000 | signal.SIGCHLD, 0, 0, 0, 0) == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(FOREVER_S)
+    return 0
+
+
+def cluster_in_silence(folder: Path) -> int:
+    """Compute for three seconds without a word, in a step that may."""
+    say("[spikefleet] step=sort")
+    say("split_clusters")
+    until_s = time.monotonic() + 3.0
+    while time.monotonic() < until_s:
+        sum(range(100_000))
+    leave_result(folder)
+    return 0
+
+
+def spin_in_silence(folder: Path) -> int:
+    """Compute for ever without a word."""
+    say("[spikefleet] step=sort")
+    while True:
+        sum(range(100_000))
+
+
+def leave_a_daemon(folder: Path) -> int:
+    """Fall silent beside a daemon that forked twice, left the session and ignores SIGTERM."""
+    say("[spikefleet] step=sort")
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() != 0:
+            sys.exit(0)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        (folder / "family.json").write_text(json.dumps([os.getpid()]))
+        time.sleep(FOREVER_S)
+    time.sleep(FOREVER_S)
+    return 0
 
 
 if __name__ == "__main__":
