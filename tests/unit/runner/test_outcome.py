@@ -64,3 +64,13 @@ def test_an_order_that_cannot_be_read_has_an_outcome_too(tmp_path: Path) -> None
 def test_a_disk_that_takes_nothing_does_not_hide_the_exit_code(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     write_outcome(RunFolder(tmp_path / "file"), outcome())
+
+
+@pytest.mark.parametrize("text", ["\U0001f9e0" * 4000, "\x00" * 4000, '"\\' * 4000, "µV " * 4000])
+def test_text_that_json_makes_longer_still_fits(text: str) -> None:
+    failure = Failure(FailureCode.SORTER_CRASH, text, stage=text, evidence={"log": text, "n": 1})
+    message = make_termination_message(AttemptOutcome("run/" + text, 110, failure, peaks={text: 1}))
+    assert len(message) <= MESSAGE_BYTES
+    told = json.loads(message)
+    assert (told["code"], told["class"]) == (110, "SorterCrashError")
+    assert told["evidence"]["n"] == 1

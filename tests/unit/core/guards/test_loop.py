@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.guards.base import Reading
-from spikefleet.core.guards.loop import GuardLoop
+from spikefleet.core.guards.loop import GuardEvent, GuardLoop
 
 
 class Scripted:
@@ -61,3 +61,47 @@ def test_a_warning_that_stays_is_counted_once_in_thirty_seconds() -> None:
     for now_s in range(62):
         loop.poll(float(now_s))
     assert loop.warnings == {"w": 3}
+
+
+def test_what_guards_say_is_recorded_when_it_changes() -> None:
+    readings = [
+        Reading("d", {"x": 1.0}, warning="low"),
+        Reading("d", {"x": 1.0}, warning="low"),
+        Reading("d", advisory="gone"),
+        Reading("d", advisory="gone"),
+        Reading("d", {"x": 2.0}),
+        Reading("d", {"x": 3.0}, trip=trip("empty")),
+        Reading("d", {"x": 3.0}, trip=trip("empty")),
+    ]
+    kept: list[GuardEvent] = []
+    loop = GuardLoop([Scripted("d", readings)], kept.append)
+    for now_s in range(len(readings)):
+        loop.poll(float(now_s))
+    assert [(event.event, event.message) for event in kept] == [
+        ("warn", "low"),
+        ("blind", "gone"),
+        ("sight", ""),
+        ("abort", "empty"),
+    ]
+    assert kept[-1].values == {"x": 3.0}
+
+
+def test_a_guard_may_change_its_pace_while_it_is_asked() -> None:
+    class Hurried(Scripted):
+        def read(self, now_s: float) -> Reading:
+            self.interval_s = 0.5
+            return super().read(now_s)
+
+    guard = Hurried("h", [], 10.0)
+    loop = GuardLoop([guard])
+    assert loop.next_due_s(0.0) == 0.0
+    loop.poll(0.0)
+    assert loop.next_due_s(0.2) == 0.3
+    loop.poll(0.5)
+    assert guard.asked_at_s == [0.0, 0.5]
+    assert GuardLoop([]).next_due_s(0.0) == float("inf")
+
+
+def test_thresholds_of_every_guard_are_named_by_it() -> None:
+    loop = GuardLoop([Scripted("a", []), Scripted("b", [])])
+    assert loop.thresholds == {"a.abort": 9.0, "b.abort": 9.0}
