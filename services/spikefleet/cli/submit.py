@@ -31,6 +31,7 @@ class Hand:
     session: str
     name: str
     in_place: bool | None
+    concatenate: bool = False
 
     def chosen_preset(self) -> str:
         """The preset's name; every sorter has one of its own name."""
@@ -70,6 +71,12 @@ class Hand:
     help="Leave the bytes where they are, or copy them to the service. "
     "[default: leave them when the service is on this machine]",
 )
+@click.option(
+    "--concatenate",
+    is_flag=True,
+    help="Sort all PATHS as one recording, in the order given; a folder that holds several "
+    "recordings stands for them, in natural order.",
+)
 @click.option("--watch", is_flag=True, help="Follow the runs until they end.")
 @address_option
 @output_option
@@ -79,6 +86,7 @@ def submit(
 ) -> None:
     """Have the recordings at PATHS sorted, one run per stream.
 
+    With --concatenate they become one run per stream, and its results come back per recording.
     The same recording and configuration submitted twice is one run.
     """
     hand, out = Hand(**given), Output(output)
@@ -95,6 +103,7 @@ def submit(
             preset,
             streams=hand.streams,
             overrides=overrides,
+            concatenate=hand.concatenate,
             label=", ".join(str(name) for name in names),
         )
         if not watch:

@@ -101,23 +101,44 @@ class SortingClient:
         them; None leaves them when the service is on this machine and sees the same files.
         ``overrides`` are configuration names, for example ``snr_min=5.0``.
         """
-        listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
-        recordings = [
+        ids, label = self._hand_in(paths, name, in_place, progress)
+        return self.sort(ids, preset, streams=streams, overrides=overrides, label=label)
+
+    def submit_concatenated(
+        self,
+        paths: Paths,
+        preset: str = "kilosort4",
+        *,
+        name: str = "",
+        streams: Sequence[str] = (),
+        in_place: bool | None = None,
+        **overrides: Any,
+    ) -> BatchView:
+        """Hand in recordings and have them sorted as one, in the order given: a run per stream.
+
+        A folder that holds several stands for them, in natural order. Otherwise as ``submit``;
+        ServiceError RECORDINGS_DIFFER names the two that do not belong together.
+        """
+        ids, label = self._hand_in(paths, name, in_place, None)
+        return self.sort(
+            ids, preset, streams=streams, overrides=overrides, concatenate=True, label=label
+        )
+
+    def _hand_in(
+        self, paths: Paths, name: str, in_place: bool | None, progress: OnTransfer | None
+    ) -> tuple[list[str], str]:
+        """Add every recording; return their ids and a label for their batch."""
+        listed = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
+        ids = [
             self.add_recording(
                 path,
-                name=recording_name(name, Path(path), alone=len(listed) == 1),
+                name=recording_name(name, path, alone=len(listed) == 1),
                 in_place=in_place,
                 progress=progress,
-            )
+            ).recording_id
             for path in listed
         ]
-        return self.sort(
-            [recording.recording_id for recording in recordings],
-            preset,
-            streams=streams,
-            overrides=overrides,
-            label=name or ", ".join(Path(path).name for path in listed),
-        )
+        return ids, name or ", ".join(path.name for path in listed)
 
     def add_recording(
         self,
@@ -155,9 +176,13 @@ class SortingClient:
         *,
         streams: Sequence[str] = (),
         overrides: dict[str, Any] | None = None,
+        concatenate: bool = False,
         label: str = "",
     ) -> BatchView:
-        """Have accepted recordings sorted. The same work asked for twice is one run."""
+        """Have accepted recordings sorted, each alone or all as one (``concatenate``).
+
+        The same work asked for twice is one run.
+        """
         request = ingest_pb2.SubmitRequest(
             recording_ids=recording_ids,
             preset=preset,
@@ -166,6 +191,7 @@ class SortingClient:
             idempotency_key=uuid.uuid4().hex,
             submitter=_person(),
             label=label,
+            concatenate=concatenate,
         )
         with answering(self.address):
             answer = self._ingest.Submit(request, timeout=_SUBMIT_DEADLINE_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from spikefleet.core.runs import Attempt, Run, RunEvent
-from spikefleet.core.submissions import Recording
+from spikefleet.core.submissions import Recording, part_names
 
 
 def run_record(
@@ -50,12 +50,17 @@ def run_record(
             "recording_id": recording.recording_id,
             "name": str(recording.name),
             "digest": recording.digest,
-            "location": recording.location,
+            "location": recording.location or ", ".join(part.location for part in recording.parts),
             "in_place": recording.in_place,
             "size_bytes": recording.size_bytes,
             "files": [
                 {"path": file.path, "size_bytes": file.size_bytes, "sha256": file.sha256}
-                for file in recording.files
+                for part in (recording, *recording.parts)
+                for file in part.files
+            ],
+            "parts": [
+                {"name": name, "recording": str(part.name), "digest": part.digest}
+                for name, part in zip(part_names(recording), recording.parts, strict=True)
             ],
         },
     }

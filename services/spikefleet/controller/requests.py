@@ -180,6 +180,7 @@ def new_run(recording: Recording, stream: str, config: SortingConfig) -> NewRun:
         )
     digest = recording.recording_id if recording.missing else recording.digest
     whole = config_digest(config)
+    joined = tuple(part.digest for part in recording.parts)
     return NewRun(
         recording_id=recording.recording_id,
         recording_name=str(recording.name),
@@ -188,7 +189,7 @@ def new_run(recording: Recording, stream: str, config: SortingConfig) -> NewRun:
         config=config.to_document(),
         config_digest=whole,
         sort_digest=sort_digest(config, digest, stream),
-        identity=run_identity(digest, stream, whole),
+        identity=run_identity(digest, stream, whole, joined),
     )
 
 

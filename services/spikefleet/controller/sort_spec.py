@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from spikefleet.core.attempts import AttemptSpec, InputFile, Stage
+from spikefleet.core.attempts import AttemptSpec, InputFile, InputPart, Stage
 from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.policy.decide import apply_changes
 from spikefleet.core.runs import Attempt, Run
-from spikefleet.core.submissions import Recording
+from spikefleet.core.submissions import Recording, part_names
 from spikefleet.infra.stores.artifacts import attempt_prefix
 from spikefleet.infra.stores.recordings import RecordingStore
 
@@ -25,12 +25,16 @@ class SortLimits:
 
 @dataclass(frozen=True)
 class SortSpecs:
-    """Builds specs. ``report_address`` is where the runner reports its progress."""
+    """Builds specs. ``report_address`` is where the runner reports its progress.
+
+    ``prepared_folder`` is shared by all attempts of this machine; empty: each keeps its own.
+    """
 
     recordings: RecordingStore
     artifacts_url: str
     report_address: str
     limits: SortLimits
+    prepared_folder: str = ""
 
     def wants_gpu(self, run: Run) -> bool:
         """True when the backend uses a GPU and the machine has one."""
@@ -58,6 +62,8 @@ class SortSpecs:
             gpu=self.wants_gpu(run),
             cpus=self.limits.cpus_per_attempt,
             duration_s=_duration_s(run),
+            parts=input_parts(recording),
+            prepared_folder=self.prepared_folder,
         )
 
 
@@ -67,8 +73,28 @@ def _duration_s(run: Run) -> float:
     return float(stream.get("duration_s") or 0.0)
 
 
+def input_parts(recording: Recording) -> tuple[InputPart, ...]:
+    """What a reader opens of each part, staged in a folder of its own; () for one recording."""
+    named = zip(part_names(recording), recording.parts, strict=True)
+    return tuple(
+        InputPart(name, f"{_part_folder(index)}/{part.entry}".rstrip("/"))
+        for index, (name, part) in enumerate(named)
+    )
+
+
+def _part_folder(index: int) -> str:
+    """Parts may have files of the same name, so each has a folder."""
+    return f"part-{index + 1:03d}"
+
+
 def input_files(recording: Recording) -> tuple[InputFile, ...]:
     """Where each file of the recording is now: beside the rig's copy, or in the store."""
+    if recording.parts:
+        return tuple(
+            replace(file, path=f"{_part_folder(index)}/{file.path}")
+            for index, part in enumerate(recording.parts)
+            for file in input_files(part)
+        )
     folder = recording.location if recording.in_place else f"{recording.location}/files"
     return tuple(
         InputFile(

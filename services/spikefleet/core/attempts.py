@@ -73,12 +73,26 @@ class InputFile:
 
 
 @dataclass(frozen=True)
+class InputPart:
+    """One recording of several that are sorted as one: its name, and what a reader opens.
+
+    ``path`` is relative to the staged inputs.
+    """
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
 class AttemptSpec:
     """Everything one sort attempt needs, resolved. Written once as ``spec.json``.
 
     ``config`` is the fully resolved sorting configuration (nested groups); ``limits`` and the
     addresses are strings or numbers so that the parent can read them without the science stack.
     ``duration_s`` is the recording's length (0 = unknown): longer recordings may be silent longer.
+    ``parts`` are the recordings to join, in order; empty for one, which ``recording`` names.
+    ``prepared_folder`` is where prepared copies are shared between attempts on this machine; empty:
+    the attempt keeps its own.
     """
 
     run_id: str
@@ -100,6 +114,8 @@ class AttemptSpec:
     gpu: bool = False
     cpus: int = 1
     duration_s: float = 0.0
+    parts: tuple[InputPart, ...] = ()
+    prepared_folder: str = ""
     version: int = 1
 
     def to_json(self) -> dict[str, Any]:
@@ -113,6 +129,7 @@ class AttemptSpec:
             raise ValueError(f"spec version {document.get('version')!r} is not understood")
         values = dict(document)
         values["inputs"] = tuple(InputFile(**entry) for entry in values["inputs"])
+        values["parts"] = tuple(InputPart(**entry) for entry in values.get("parts", ()))
         return cls(**values)
 
 
@@ -211,6 +228,11 @@ class RunFolder:
     def result(self) -> Path:
         """What the child leaves for upload: ``sorting/``, ``analyzer/``, ``result.json``."""
         return self.root / "result"
+
+    @property
+    def timeline(self) -> Path:
+        """Written by the child with the result: from sorted samples to original ones."""
+        return self.result / "timeline.json"
 
     @property
     def child_result(self) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -64,7 +64,8 @@ class Recording:
     ``location`` is an artifact prefix for uploaded recordings, an absolute path for those
     registered in place. ``entry`` is the file or folder inside it that a reader opens ("" = the
     location itself). ``missing`` marks a path that was not there when it was registered: kept, so
-    that its run can end in a named outcome.
+    that its run can end in a named outcome. ``parts`` are the recordings this one is joined from,
+    in order; it has no files and no location of its own then.
     """
 
     recording_id: str
@@ -75,6 +76,7 @@ class Recording:
     in_place: bool = False
     entry: str = ""
     missing: bool = False
+    parts: tuple[Recording, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary; ``from_json`` reads it back."""
@@ -86,12 +88,14 @@ class Recording:
         values = dict(document)
         values["name"] = RecordingName(**values["name"])
         values["files"] = tuple(ManifestFile(**entry) for entry in values["files"])
+        values["parts"] = tuple(cls.from_json(entry) for entry in values.get("parts", ()))
         return cls(**values)
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all files together."""
-        return sum(entry.size_bytes for entry in self.files)
+        own = sum(entry.size_bytes for entry in self.files)
+        return own + sum(part.size_bytes for part in self.parts)
 
 
 def digest_document(document: Any) -> str:
@@ -105,11 +109,52 @@ def digest_manifest(files: tuple[ManifestFile, ...]) -> str:
     return digest_document(sorted((f.path, f.size_bytes, f.sha256) for f in files))
 
 
+def join_recordings(parts: Sequence[Recording]) -> Recording:
+    """Return the recording that several become when they are sorted as one, in the order given.
+
+    Its identity is that of its parts' bytes in this order. One part missing makes it missing.
+
+    Raises ValueError for fewer than two parts, or for one listed twice.
+    """
+    if len(parts) < 2:
+        raise ValueError("at least two recordings are joined")
+    seen: dict[str, Recording] = {}
+    for part in parts:
+        other = seen.setdefault(part.digest, part)
+        if other is not part:
+            raise ValueError(f"{part.name} is listed twice or holds the same bytes as {other.name}")
+    first = parts[0].name
+    name = RecordingName(
+        first.project, first.session, safe_part(f"{first.name}-and-{len(parts) - 1}-more")
+    )
+    digest = digest_document(["joined", [part.digest for part in parts]])
+    members = [part.recording_id for part in parts]
+    return Recording(
+        recording_id=f"rec-{digest_document([str(name), digest, members])[:16]}",
+        name=name,
+        files=(),
+        digest=digest,
+        location="",
+        in_place=all(part.in_place for part in parts),
+        missing=any(part.missing for part in parts),
+        parts=tuple(parts),
+    )
+
+
+def part_names(recording: Recording) -> tuple[str, ...]:
+    """Return a name for each part that no other part has: a folder may be called by it."""
+    names = [part.name.name for part in recording.parts]
+    if len({name.casefold() for name in names}) < len(names):
+        names = [f"{index}-{name}" for index, name in enumerate(names, start=1)]
+    return tuple(names)
+
+
 @dataclass(frozen=True)
 class Submission:
     """A request to sort one or more recordings under one configuration.
 
     ``streams`` empty means every stream; ``overrides`` are flat or dotted configuration names.
+    ``concatenate`` sorts the recordings as one, in the order given: one run per stream.
     """
 
     recording_ids: tuple[str, ...]
@@ -119,3 +164,4 @@ class Submission:
     idempotency_key: str = ""
     submitter: str = ""
     label: str = ""
+    concatenate: bool = False

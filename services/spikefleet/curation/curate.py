@@ -17,7 +17,7 @@ from spikefleet.core.failures.errors import (
     SpikeSortingClassifiedError,
 )
 from spikefleet.core.units.curate import CurationHistory, CurationThresholds, curate_units
-from spikefleet.core.units.export import format_units_csv, write_curated_npz
+from spikefleet.core.units.export import format_units_csv, write_curated_npz, write_files
 from spikefleet.core.units.quality import QualitySettings, measure_units
 from spikefleet.core.units.unit_data import read_units
 from spikefleet.curation.task import CurationAnswer, CurationTask
@@ -30,10 +30,12 @@ from spikefleet.infra.stores.artifacts import (
 )
 from spikefleet.infra.stores.artifacts_open import open_artifacts
 from spikefleet.infra.stores.checkout import checked_out
+from spikefleet.infra.stores.sort_timeline import TIMELINE_FILE, read_timeline
 
 CURATION_FILE = "curation.json"
 UNITS_FILE = "units.csv"
 CURATED_FILE = "curated.npz"
+EXPORTS_FOLDER = "exports"
 
 
 def curate_sort(artifacts_url: str, task: CurationTask) -> CurationAnswer:
@@ -50,8 +52,9 @@ def _curate(store: ArtifactStore, task: CurationTask) -> CurationHistory:
     thresholds = CurationThresholds.from_config(task.config.get("curation") or {})
     settings = QualitySettings.from_config(task.config.get("waveform") or {})
     _require_sort(store, task.sort_prefix)
+    timeline = read_timeline(store, task.sort_prefix)
     with checked_out(store, f"{task.sort_prefix}/analyzer") as analyzer:
-        data = read_units(analyzer)
+        data = read_units(analyzer, timeline)
     units = measure_units(data, settings)
     history = curate_units(units, thresholds)
     with tempfile.TemporaryDirectory(prefix="spikefleet-curation-") as scratch:
@@ -60,7 +63,13 @@ def _curate(store: ArtifactStore, task: CurationTask) -> CurationHistory:
             format_units_csv(units, history.failed_on()), encoding="utf-8"
         )
         write_curated_npz(folder / CURATED_FILE, data, units, history.final)
-        document = history.to_json() | {"units": [unit.to_json() for unit in units]}
+        files = write_files(folder / EXPORTS_FOLDER, data, units, history.failed_on())
+        if timeline:
+            write_json(folder / TIMELINE_FILE, timeline)
+        document = history.to_json() | {
+            "units": [unit.to_json() for unit in units],
+            "exports": [f"{EXPORTS_FOLDER}/{name}" for name in files],
+        }
         write_json(folder / CURATION_FILE, document)
         publish_folder(store, task.output_prefix, folder)
     return history

@@ -135,7 +135,13 @@ class EmbeddedService:
             artifacts=stores.artifacts,
             launcher=self._launcher,
             calls=calls,
-            specs=SortSpecs(stores.recordings, stores.artifacts.url, self.address, self._limits),
+            specs=SortSpecs(
+                stores.recordings,
+                stores.artifacts.url,
+                self.address,
+                self._limits,
+                prepared_folder=str(self.settings.data_dir / "prepared"),
+            ),
             conclusions=Conclusions(
                 stores.runs,
                 stores.artifacts,

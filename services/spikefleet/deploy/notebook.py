@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from spikefleet.client.sorting import SortingClient
-from spikefleet.client.views import RunUpdate, RunView
+from spikefleet.client.views import BatchView, RunUpdate, RunView
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.runs import RunState
 from spikefleet.deploy.run_progress import RunBar, make_bars
@@ -24,6 +25,10 @@ from spikefleet.infra.rpc.errors import ServiceError
 
 OnUpdate = Callable[[RunUpdate], None]
 
+_WRONG_INPUT = {
+    "UNKNOWN_STREAM": "InvalidConfigurationError",
+    "RECORDINGS_DIFFER": "InputCorruptError",
+}
 _WITH_REPORT = frozenset({RunState.SUCCEEDED, RunState.SKIPPED, RunState.FAILED})
 
 
@@ -62,9 +67,14 @@ def sort_recording(
     results_folder: str | Path = "sorted",
     stream_id: str | None = None,
     on_update: OnUpdate | None = None,
+    concatenate: bool = False,
     **overrides: Any,
 ) -> list[RecordingResult]:
     """Sort recordings on this machine; return one result per input, in order.
+
+    With ``concatenate`` they are sorted as one recording, in the order given (a folder that holds
+    several stands for them, in natural order), and there is one result; its
+    ``curate/exports/<recording>`` folders hold what belongs to each.
 
     ``sorter`` is a sorter or a preset; ``overrides`` are configuration names (``snr_min=5.0``).
     A recording of several streams needs ``stream_id``, or ``sort_multistream``. ``on_update`` gets
@@ -79,9 +89,14 @@ def sort_recording(
         running_service(folder / ".service", ("--stop-attempts-on-exit",)) as service,
         SortingClient(service.address) as client,
     ):
-        submitted = [_submit(client, path, sorter, streams, overrides) for path in paths]
+        handed = [tuple(paths)] if concatenate else [(path,) for path in paths]
+        submit = client.submit_concatenated if concatenate else client.submit
+        submitted = [
+            _submitted(partial(submit, together, sorter, streams=streams, **overrides), together)
+            for together in handed
+        ]
         results = []
-        for path, (runs, problem) in zip(paths, submitted, strict=True):
+        for (path, *_), (runs, problem) in zip(handed, submitted, strict=True):
             if problem is not None:
                 results.append(problem)
             elif len(runs) > 1:
@@ -92,7 +107,7 @@ def sort_recording(
 
 
 def sort_multistream(
-    recording_file: str | Path,
+    recording_file: str | Path | Sequence[str | Path],
     sorter: str = "kilosort4",
     *,
     stream_ids: Sequence[str] = (),
@@ -102,15 +117,18 @@ def sort_multistream(
 ) -> dict[str, RecordingResult]:
     """Sort every stream (or those in ``stream_ids``) of one recording; return results by stream.
 
-    Unknown stream ids raise ServiceError before anything starts.
+    Of several recordings each stream is sorted as one, in the order given. Unknown stream ids raise
+    ServiceError before anything starts.
     """
     folder = Path(results_folder).absolute()
     with (
         running_service(folder / ".service", ("--stop-attempts-on-exit",)) as service,
         SortingClient(service.address) as client,
     ):
-        batch = client.submit(recording_file, sorter, streams=tuple(stream_ids), **overrides)
-        path = Path(recording_file)
+        paths = _listed(recording_file)
+        submit = client.submit if len(paths) == 1 else client.submit_concatenated
+        batch = submit(paths, sorter, streams=tuple(stream_ids), **overrides)
+        path = paths[0]
         return {run.run.stream: _finish(client, run, path, folder, on_update) for run in batch.runs}
 
 
@@ -118,27 +136,24 @@ def _listed(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
 
 
-def _submit(
-    client: SortingClient,
-    path: Path,
-    sorter: str,
-    streams: Sequence[str],
-    overrides: Mapping[str, Any],
+def _submitted(
+    submit: Callable[[], BatchView], paths: Sequence[Path]
 ) -> tuple[tuple[RunView, ...], RecordingResult | None]:
-    """Hand one recording in. A stream that this one does not have is its own result."""
+    """Hand one recording in, or several as one. What is wrong with the input is its own result."""
+    path = paths[0]
     try:
-        return client.submit(path, sorter, streams=streams, **overrides).runs, None
+        return submit().runs, None
     except ServiceError as error:
-        if error.reason != "UNKNOWN_STREAM":
+        if error.reason not in _WRONG_INPUT:
             raise
         return (), RecordingResult(
             path.stem,
-            str(path),
-            ",".join(streams),
+            ", ".join(map(str, paths)),
+            "",
             RunStatus.INPUT_ERROR,
             None,
             0.0,
-            error_class="InvalidConfigurationError",
+            error_class=_WRONG_INPUT[error.reason],
             error_message=error.message,
             next_step=error.next_step,
         )

@@ -156,6 +156,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             idempotency_key=request.idempotency_key,
             submitter=request.submitter,
             label=request.label,
+            concatenate=request.concatenate,
         )
         answer = await asyncio.to_thread(self._submissions.submit, submission)
         return ingest_pb2.SubmitResponse(

@@ -1,28 +1,39 @@
 """From a submission to a batch: configuration, streams, and one request to the controller.
 
-Decides which streams are sorted and refuses unknown ones before anything starts. A recording that
-cannot be described still gets its run: preflight will say why. Identity is the controller's affair.
+Decides which streams are sorted and refuses unknown ones before anything starts, and recordings
+that cannot be joined. A recording that cannot be described still gets its run: preflight will say
+why. Identity is the controller's affair.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from spikefleet.client.rooms import BatchAnswer, BatchTask, DescribeAnswer
 from spikefleet.core.config import resolve
-from spikefleet.core.submissions import Recording, Submission
+from spikefleet.core.submissions import (
+    Recording,
+    Submission,
+    digest_document,
+    digest_manifest,
+    join_recordings,
+    safe_part,
+)
 from spikefleet.infra.rpc.errors import RpcProblem, ServiceError
 from spikefleet.infra.stores.recordings import RecordingStore
 
 ONLY_STREAM = ""
+_DIFFER = "recordings_differ"
 _BROKEN_LOOK = frozenset({"INTERNAL", "WORKER_DIED"})
 
 
 class DescribesRecordings(Protocol):
     """The preflight room, as far as ingest needs it."""
 
-    def describe(self, recording: Recording) -> DescribeAnswer:
-        """List a recording's streams. Raises ServiceError."""
+    def describe(self, recording: Recording, *, list_members: bool = False) -> DescribeAnswer:
+        """List a recording's streams, or the recordings it holds. Raises ServiceError."""
         ...
 
 
@@ -50,8 +61,8 @@ class SubmissionIntake:
     def submit(self, submission: Submission) -> BatchAnswer:
         """Make the batch.
 
-        Raises InvalidConfigurationError, RecordingNotFoundError, RpcProblem UNKNOWN_STREAM,
-        ServiceError when a room does not answer.
+        Raises InvalidConfigurationError, RecordingNotFoundError, RpcProblem UNKNOWN_STREAM or
+        RECORDINGS_DIFFER, ServiceError when a room does not answer.
         """
         if not submission.recording_ids:
             raise RpcProblem(
@@ -61,10 +72,15 @@ class SubmissionIntake:
             )
         config = resolve(submission.preset, submission.overrides)
         recordings = [self._recordings.get(name) for name in submission.recording_ids]
+        if submission.concatenate:
+            recordings = [self._joined(recordings)]
+        wanted = submission.streams
+        if config.recording.stream_id and not wanted:
+            wanted = (config.recording.stream_id,)
         runs = [
             (recording.recording_id, stream)
             for recording in recordings
-            for stream in self._streams(recording, submission.streams)
+            for stream in self._streams(recording, wanted)
         ]
         return self._controller.create_batch(
             BatchTask(
@@ -76,12 +92,40 @@ class SubmissionIntake:
             )
         )
 
+    def _joined(self, recordings: Sequence[Recording]) -> Recording:
+        """Return the recording that these become as one; one alone is itself."""
+        parts = [part for recording in recordings for part in self._parts(recording)]
+        if len(parts) == 1:
+            return parts[0]
+        try:
+            return self._recordings.add(join_recordings(parts))
+        except ValueError as error:
+            raise RpcProblem("INVALID_ARGUMENT", str(error), field="recording_ids") from error
+
+    def _parts(self, recording: Recording) -> tuple[Recording, ...]:
+        """Return what a recording contributes: its parts, those its folder holds, or itself."""
+        if recording.parts:
+            return recording.parts
+        if recording.missing or recording.entry or len(recording.files) < 2:
+            return (recording,)
+        answer = self._described(recording, list_members=True)
+        failure = answer.failure if answer is not None else None
+        if failure is not None and failure.evidence.get("reason") == _DIFFER:
+            raise RpcProblem("RECORDINGS_DIFFER", failure.message, field="recording_ids")
+        members = answer.members if answer is not None else ()
+        found = [_member(recording, entry, paths) for entry, paths in members]
+        return tuple(self._recordings.add(part) for part in found) or (recording,)
+
     def _streams(self, recording: Recording, wanted: tuple[str, ...]) -> tuple[str, ...]:
         if recording.missing:
             return (ONLY_STREAM,)
         answer = self._described(recording)
         if answer is None or answer.failure is not None or not answer.streams:
             return (ONLY_STREAM,)
+        if recording.parts:
+            chosen = [stream for stream in answer.streams if not wanted or stream.stream in wanted]
+            if chosen and all(stream.problem for stream in chosen):
+                raise RpcProblem("RECORDINGS_DIFFER", chosen[0].problem, field="recording_ids")
         known = tuple(stream.stream for stream in answer.streams)
         for stream in wanted:
             if stream not in known and stream not in answer.other_streams:
@@ -94,15 +138,33 @@ class SubmissionIntake:
                 )
         return wanted or known
 
-    def _described(self, recording: Recording) -> DescribeAnswer | None:
+    def _described(
+        self, recording: Recording, *, list_members: bool = False
+    ) -> DescribeAnswer | None:
         """Look at the recording, twice if need be; None when the look itself breaks both times.
 
         Raises ServiceError when the room is away or too slow: guessing would drop streams.
         """
         for _ in range(2):
             try:
-                return self._preflight.describe(recording)
+                return self._preflight.describe(recording, list_members=list_members)
             except ServiceError as error:
                 if error.reason not in _BROKEN_LOOK:
                     raise
         return None
+
+
+def _member(folder: Recording, entry: str, paths: Sequence[str]) -> Recording:
+    """Return one recording of several in a folder as a recording of its own; its bytes stay."""
+    wanted = set(paths)
+    files = tuple(file for file in folder.files if file.path in wanted)
+    digest = digest_manifest(files)
+    name = replace(folder.name, name=safe_part(entry.replace("/", "-")))
+    return replace(
+        folder,
+        recording_id=f"rec-{digest_document([folder.recording_id, entry, digest])[:16]}",
+        name=name,
+        files=files,
+        digest=digest,
+        entry=entry,
+    )

@@ -8,8 +8,7 @@ finding like any other; nothing here raises for what is wrong with a recording.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,51 +17,27 @@ from urllib.parse import unquote, urlsplit
 from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
 from spikefleet.core.config.pending import pending_changes
 from spikefleet.core.config.recording import RecordingConfig
-from spikefleet.core.failures.errors import (
-    Failure,
-    InputCorruptError,
-    InputMissingError,
-    InvalidConfigurationError,
-    SpikeSortingClassifiedError,
-)
+from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.findings.checks import decide
 from spikefleet.core.findings.finding import PreflightFinding
 from spikefleet.core.guards.memory_reader import MemoryReader
+from spikefleet.core.recordings.concatenate import open_concatenated
 from spikefleet.core.recordings.description import StreamDescription
 from spikefleet.core.recordings.measure import measure_signal, signal_failure
-from spikefleet.core.recordings.open import list_streams, open_recording
+from spikefleet.core.recordings.open import list_streams
+from spikefleet.core.recordings.scaling import with_flipped_map, with_scaling
 from spikefleet.core.recordings.truth_checks import check_truth
 from spikefleet.core.recordings.windows import keep_frames
-from spikefleet.core.submissions import Recording
-from spikefleet.infra.stores.artifacts import ArtifactMissingError
-from spikefleet.infra.stores.artifacts_open import open_artifacts
-from spikefleet.infra.stores.checkout import checked_out
 from spikefleet.preflight import checks_host, checks_recording, checks_truth
 from spikefleet.preflight.estimate import ResourceEstimate, estimate_resources
+from spikefleet.preflight.located import located_parts
 from spikefleet.preflight.registry import Facts, HostFacts, run_preflight
-from spikefleet.preflight.task import (
-    Description,
-    Examination,
-    ExamineTask,
-    FoundFinding,
-    PreflightPlaces,
-)
+from spikefleet.preflight.task import Examination, ExamineTask, FoundFinding, PreflightPlaces
 
 # Importing a module of checks registers them; order of findings is order of registration.
 CHECK_MODULES = (checks_recording, checks_truth, checks_host)
 # Present wherever the driver of a CUDA device is loaded.
 _GPU_DEVICE = Path("/dev/nvidiactl")
-
-
-def describe_recording(places: PreflightPlaces, recording: Recording) -> Description:
-    """List a recording's streams from its header."""
-    try:
-        with _located(places, recording) as path:
-            return Description(list_streams(path))
-    except SpikeSortingClassifiedError as error:
-        return Description(
-            failure=Failure.from_error(error, stage="preflight", rule_id="preflight.readable")
-        )
 
 
 def examine_stream(places: PreflightPlaces, task: ExamineTask) -> Examination:
@@ -94,13 +69,15 @@ def _read(
     """Open and measure the stream; what goes wrong becomes ``read_error``."""
     stream: StreamDescription | None = None
     try:
-        with _located(places, task.recording) as path:
+        with located_parts(places, task.recording) as named:
             group = RecordingConfig.model_validate(task.config.get("recording") or {})
-            opened = open_recording(path, task.stream, hdf5_plugin_path=group.hdf5_plugin_path)
+            opened = open_concatenated(
+                named, task.stream, hdf5_plugin_path=group.hdf5_plugin_path
+            ).recording
             rate_hz = float(opened.sampling_frequency)
             n_samples = int(opened.get_num_samples())
             stream = StreamDescription(
-                task.stream or list_streams(path).streams[0].stream,
+                task.stream or list_streams(next(iter(named.values()))).streams[0].stream,
                 int(opened.get_num_channels()),
                 rate_hz,
                 n_samples / rate_hz if rate_hz > 0 else 0.0,
@@ -112,84 +89,13 @@ def _read(
             kept = keep_frames(group, n_samples, rate_hz)
             kept_s = sum(end - start for start, end in kept) / rate_hz
             if facts.execution.get("preflight", True):
-                scaled = _scaled(opened, group)
+                scaled = with_flipped_map(with_scaling(opened, group), group.mea_y_max)
                 facts = replace(facts, truth=check_truth(scaled))
                 measured = measure_signal(scaled)
                 facts = replace(facts, measured=measured, verdict=signal_failure(measured))
             return replace(facts, kept_s=kept_s), stream
     except SpikeSortingClassifiedError as error:
         return replace(facts, read_error=error), stream
-
-
-def _scaled(opened: Any, group: RecordingConfig) -> Any:
-    """Apply a configured gain and offset, so that the scale measured is the scale sorted."""
-    count = opened.get_num_channels()
-    for value, setter in (
-        (group.gain_to_uv, opened.set_channel_gains),
-        (group.offset_to_uv, opened.set_channel_offsets),
-    ):
-        values = [value] * count if isinstance(value, (int, float)) else list(value or ())
-        if len(values) == 1:
-            values = values * count
-        if values and len(values) != count:
-            raise InvalidConfigurationError(
-                f"{len(values)} gains or offsets are given for {count} channels; give one, or one "
-                "per channel.",
-                field="recording.gain_to_uv",
-                value=len(values),
-            )
-        if values:
-            setter(values)
-            opened.annotate(gain_assumed=False)
-    return opened
-
-
-@contextmanager
-def _located(places: PreflightPlaces, recording: Recording) -> Iterator[Path]:
-    """Give the path a reader opens. Raises InputMissingError, InputCorruptError."""
-    if recording.missing:
-        raise InputMissingError(
-            f"Nothing was found at {recording.location} when it was registered. "
-            "Check the path and the mount, then submit again.",
-            path=recording.location,
-        )
-    if recording.in_place:
-        root = Path(recording.location)
-        _require_files(root, recording)
-        yield root / recording.entry if recording.entry else root
-        return
-    try:
-        store = open_artifacts(places.artifacts_url)
-        with checked_out(store, f"{recording.location}/files") as root:
-            _require_files(root, recording)
-            yield root / recording.entry if recording.entry else root
-    except ArtifactMissingError as error:
-        raise InputMissingError(
-            "The uploaded recording is no longer in the artifact store; upload it again.",
-            path=recording.location,
-        ) from error
-
-
-def _require_files(root: Path, recording: Recording) -> None:
-    """Compare sizes with the manifest: a file may have changed since it was registered."""
-    for file in recording.files:
-        path = root / file.path
-        if not path.is_file():
-            raise InputMissingError(
-                f"{file.path} was there when the recording was registered and is gone. "
-                "Put it back or submit the copy on the rig.",
-                path=str(path),
-            )
-        size_bytes = path.stat().st_size
-        if size_bytes != file.size_bytes:
-            raise InputCorruptError(
-                f"{file.path} has {size_bytes} bytes; {file.size_bytes} were registered. "
-                "Compare it with the copy on the rig and submit that one.",
-                reason="size_changed",
-                path=str(path),
-                size_bytes=size_bytes,
-                registered_bytes=file.size_bytes,
-            )
 
 
 def _read_host(places: PreflightPlaces) -> HostFacts:

@@ -26,10 +26,16 @@ class PreflightServicer(preflight_pb2_grpc.PreflightServiceServicer):
     ) -> preflight_pb2.DescribeRecordingResponse:
         """List a recording's streams."""
         recording = convert.from_recording(request.recording)
-        answer = await self._workers.run(run_description, self._places, recording)
+        answer = await self._workers.run(
+            run_description, self._places, recording, request.list_members
+        )
         if answer.description is None:
             return preflight_pb2.DescribeRecordingResponse(
-                failure=convert.to_failure(answer.failure)
+                failure=convert.to_failure(answer.failure),
+                members=[
+                    preflight_pb2.RecordingMember(entry=member.entry, paths=member.paths)
+                    for member in answer.members
+                ],
             )
         return preflight_pb2.DescribeRecordingResponse(
             format=answer.description.format,
@@ -65,6 +71,7 @@ def _to_stream(stream: StreamDescription) -> recording_pb2.StreamInfo:
         sampling_rate_hz=stream.sampling_rate_hz,
         duration_s=stream.duration_s,
         dtype=stream.dtype,
+        problem=stream.problem,
     )
 
 

@@ -52,8 +52,17 @@ class Examination:
 
 
 @dataclass(frozen=True)
+class Member:
+    """One recording of several in a folder: its entry and its files, relative to the folder."""
+
+    entry: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Description:
-    """A recording's streams, or why it cannot be opened."""
+    """A recording's streams, or why it cannot be opened, or the several recordings it holds."""
 
     description: RecordingDescription | None = None
     failure: Failure | None = None
+    members: tuple[Member, ...] = ()

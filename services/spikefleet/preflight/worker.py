@@ -10,13 +10,15 @@ from spikefleet.core.submissions import Recording
 from spikefleet.preflight.task import Description, Examination, ExamineTask, PreflightPlaces
 
 
-def run_description(places: PreflightPlaces, recording: Recording) -> Description:
-    """List streams; see ``preflight.examine``."""
-    from spikefleet.preflight.examine import (  # noqa: PLC0415 - imported in the worker
+def run_description(
+    places: PreflightPlaces, recording: Recording, list_members: bool = False
+) -> Description:
+    """List streams; see ``preflight.describe``."""
+    from spikefleet.preflight.describe import (  # noqa: PLC0415 - imported in the worker
         describe_recording,
     )
 
-    return describe_recording(places, recording)
+    return describe_recording(places, recording, list_members=list_members)
 
 
 def run_examination(places: PreflightPlaces, task: ExamineTask) -> Examination:

@@ -21,7 +21,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from spikefleet.core.units.unit_data import FloatArray, UnitData
+from spikefleet.core.units.unit_data import FloatArray, IntArray, UnitData
 
 INK, MUTED, GRID, ACCENT, BAD, PANEL = (f"#0{i}0{i}0{i}" for i in range(1, 7))
 _VARIABLES = {
@@ -130,7 +130,7 @@ def _draw_raster(
     bottom = figure.add_subplot(grid[1], sharex=top)
     rank = np.empty(len(units), dtype=np.int64)
     rank[_by_depth(units)] = np.arange(len(units))
-    times = data.spike_samples / data.sampling_rate_hz
+    times = data.original_samples / data.sampling_rate_hz
     passed = np.array([bool(u["passed"]) for u in units])[data.spike_units]
     step = max(1, times.size // _RASTER_SPIKES)
     size = float(np.clip(420 / len(units), 2.0, 60.0))
@@ -148,18 +148,42 @@ def _draw_raster(
     top.set_ylim(-0.7, len(units) - 0.3)
     top.tick_params(labelbottom=False, left=False, labelleft=False)
     bins = int(np.clip(data.duration_s, 30, 300))
-    counts, edges = np.histogram(times[passed], bins=bins, range=(0.0, data.duration_s))
-    rate_hz = counts / np.diff(edges)
+    windows_s = _windows_s(data)
+    first_s, last_s = windows_s[0, 0], windows_s[-1, 1]
+    counts, edges = np.histogram(times[passed], bins=bins, range=(first_s, last_s))
+    rate_hz = _rates_hz(counts, edges, windows_s)
     bottom.stairs(rate_hz, edges, color=ACCENT, alpha=0.3, fill=True, linewidth=0)
     bottom.stairs(rate_hz, edges, color=ACCENT, linewidth=1)
     bottom.set_ylim(0, max(1.0, float(rate_hz.max()) * 1.1))
-    bottom.set_xlim(0, data.duration_s)
+    for axes in (top, bottom):
+        for gap_s in zip(windows_s[:-1, 1], windows_s[1:, 0], strict=True):
+            axes.axvspan(*gap_s, color=GRID, alpha=0.5, linewidth=0)
+    bottom.set_xlim(first_s, last_s)
     bottom.set_ylabel("spikes/s")
     bottom.set_xlabel("time (s)")
+    mean_hz = passed.sum() / data.duration_s
+    gaps = " Grey: not sorted." if len(windows_s) > 1 else ""
     return (
         f"Raster of {len(units)} units over {data.duration_s:.0f} s, with the summed rate of the "
-        f"curated units, {rate_hz.mean():.3g} spikes per second on average."
+        f"curated units, {mean_hz:.3g} spikes per second on average.{gaps}"
     )
+
+
+def _windows_s(data: UnitData) -> FloatArray:
+    """The stretches that were sorted, (windows, start and end) in seconds of the recording."""
+    if data.timeline is None:
+        return np.array([[0.0, data.duration_s]])
+    return np.array(data.timeline.kept, dtype=np.float64) / data.sampling_rate_hz
+
+
+def _rates_hz(counts: IntArray, edges: FloatArray, windows_s: FloatArray) -> FloatArray:
+    """Counts over the sorted time in each bin; 0 in a bin of which nothing was sorted."""
+    low, high = windows_s[:, :1], windows_s[:, 1:]
+    overlap_s = np.minimum(high, edges[1:]) - np.maximum(low, edges[:-1])
+    sorted_s = np.clip(overlap_s, 0.0, None).sum(axis=0)
+    rates_hz: FloatArray = np.zeros(len(counts))
+    np.divide(counts, sorted_s, out=rates_hz, where=sorted_s > 0)
+    return rates_hz
 
 
 def _draw_probe(

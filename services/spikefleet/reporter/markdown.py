@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spikefleet.reporter.times import tell_times
 from spikefleet.reporter.wording import (
     describe_event,
     format_duration,
@@ -41,6 +42,7 @@ def format_markdown(record: Mapping[str, Any]) -> str:
     for title, body in (
         ("Curation outcome", _curation(record)),
         ("Overview", _overview(record)),
+        ("Times", _times(record)),
         ("Failure", _failure(record)),
         ("Findings before the sort", _findings(record)),
         ("Settings that differ from the defaults", _settings(record)),
@@ -105,6 +107,7 @@ def _overview(record: Mapping[str, Any]) -> list[str]:
         ("Stream", str(run.get("stream", ""))),
         ("Recording", str(record["rec_path"])),
         ("Recorded", format_duration(stream.get("duration_s"))),
+        ("Sorted", format_duration((record.get("timeline") or {}).get("sorted_s"))),
         ("Channels", format_value(stream.get("channel_count"))),
         ("Wall time", format_duration(record["wall_time_s"])),
         ("Retries", str(record["retries_used"])),
@@ -114,6 +117,24 @@ def _overview(record: Mapping[str, Any]) -> list[str]:
         ("Submitted by", str(run.get("submitter", ""))),
     ]
     return _table(("", ""), [row for row in rows if row[1] not in ("", "–")])
+
+
+def _times(record: Mapping[str, Any]) -> list[str]:
+    times = record.get("timeline") or {}
+    sentences = tell_times(times)
+    files = times.get("files") or []
+    if len(files) < 2:
+        return sentences
+    rows = [
+        (
+            str(file["name"]),
+            format_duration(file["start_s"]),
+            format_duration(file["duration_s"]),
+            format_duration(file["sorted_s"]),
+        )
+        for file in files
+    ]
+    return [*sentences, "", *_table(("recording", "starts at", "length", "sorted"), rows)]
 
 
 def _failure(record: Mapping[str, Any]) -> list[str]:

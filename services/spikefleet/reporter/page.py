@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, TemplateError
 
 from spikefleet.core.units.unit_data import FloatArray
 from spikefleet.reporter.figures import Drawing
+from spikefleet.reporter.times import tell_times
 from spikefleet.reporter.wording import (
     MISSING,
     describe_event,
@@ -77,6 +78,8 @@ def format_page(
         "rows": _rows(record["units"], waveforms),
         "stages": _stages(record),
         "peaks": pick_peaks(record.get("peaks") or {}),
+        "times": tell_times(record.get("timeline") or {}),
+        "timeline": record.get("timeline") or {},
     }
     for part in ("failure", "curation", "preflight", "recording", "stream"):
         shown[part] = record.get(part) or {}

@@ -16,7 +16,9 @@ from typing import Any
 
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FAILURES
+from spikefleet.core.recordings.timeline import Timeline
 from spikefleet.reporter.task import RenderTask
+from spikefleet.reporter.times import describe_times
 from spikefleet.reporter.verdict import make_verdict
 
 RECORD_VERSION = 1
@@ -52,6 +54,7 @@ class Material:
     curation: Mapping[str, Any] = field(default_factory=dict)
     sort: Mapping[str, Any] = field(default_factory=dict)
     recording_s: float | None = None
+    timeline: Timeline | None = None
     channel_count: int | None = None
     notes: tuple[str, ...] = ()
 
@@ -78,6 +81,7 @@ def build_record(
         "failure": failure or None,
         "recording": recording,
         "stream": _stream(preflight, material),
+        "timeline": describe_times(material.timeline),
         "preflight": preflight,
         "attempts": attempts,
         "events": [_event(e) for e in _list(source.get("events"))],

@@ -23,6 +23,7 @@ from spikefleet.infra.stores.artifacts import (
 )
 from spikefleet.infra.stores.artifacts_open import open_artifacts
 from spikefleet.infra.stores.checkout import checked_out
+from spikefleet.infra.stores.sort_timeline import read_timeline
 from spikefleet.reporter.figures import Drawing, draw_all, template_of
 from spikefleet.reporter.markdown import format_markdown
 from spikefleet.reporter.page import format_page
@@ -52,7 +53,8 @@ def write_report(store: ArtifactStore, task: RenderTask, folder: Path) -> None:
     material = Material(
         curation=_read_json(store, task.curation_prefix, "curation.json"),
         sort=_read_json(store, task.sort_prefix, "result.json"),
-        recording_s=data.duration_s if data else None,
+        recording_s=data.original_s if data else None,
+        timeline=data.timeline if data else None,
         channel_count=len(data.channel_ids) if data else None,
         notes=notes,
     )
@@ -68,8 +70,9 @@ def _read_units(store: ArtifactStore, sort_prefix: str) -> tuple[UnitData | None
     if not sort_prefix:
         return None, ()
     try:
+        timeline = read_timeline(store, sort_prefix)
         with checked_out(store, f"{sort_prefix}/analyzer") as folder:
-            return read_units(folder), ()
+            return read_units(folder, timeline), ()
     except (ArtifactMissingError, InputCorruptError) as error:
         return None, (f"No figures: {error}",)
 

@@ -25,7 +25,7 @@ class Room:
     answers: list[DescribeAnswer | ServiceError]
     tasks: list[BatchTask] = field(default_factory=list)
 
-    def describe(self, recording: Recording) -> DescribeAnswer:
+    def describe(self, recording: Recording, *, list_members: bool = False) -> DescribeAnswer:
         answer = self.answers.pop(0)
         if isinstance(answer, ServiceError):
             raise answer

@@ -11,7 +11,8 @@ from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.preflight.estimate import estimate_resources
-from spikefleet.preflight.examine import describe_recording, examine_stream
+from spikefleet.preflight.describe import describe_recording
+from spikefleet.preflight.examine import examine_stream
 from spikefleet.preflight.task import ExamineTask, PreflightPlaces
 
 NAME = RecordingName("lab", "day", "slice")

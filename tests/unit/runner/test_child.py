@@ -20,7 +20,7 @@ from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_jso
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.recordings.simulation import load_truth
 from spikefleet.core.units.accuracy import compare_to_truth
-from spikefleet.runner.child import paying_workers
+from spikefleet.runner.load import paying_workers
 
 COMMAND = [sys.executable, "-m", "spikefleet.runner.child"]
 BACKEND = "mountainsort5"

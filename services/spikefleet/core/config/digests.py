@@ -42,8 +42,8 @@ def diff(config: SortingConfig) -> Mapping[str, tuple[Any, Any]]:
     """Return ``{group.field: (default, value)}`` for every field that is not at its default."""
     default, document = SortingConfig().to_document(), config.to_document()
     return {
-        f"{group}.{field}": (default[group][field], value)
+        f"{group}.{field}": (default[group].get(field), value)
         for group, fields in document.items()
         for field, value in fields.items()
-        if value != default[group][field]
+        if value != default[group].get(field)
     }

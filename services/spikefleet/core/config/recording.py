@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from itertools import pairwise
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from spikefleet.core.config.group import (
     ConfigGroup,
@@ -72,6 +73,21 @@ class RecordingConfig(ConfigGroup):
         description="Upper edge of the band-pass (Hz); null together with freq_min: no band-pass.",
     )
 
+    common_reference: Literal["none", "median", "average"] = Field(
+        default="none",
+        description="Subtract from every sample the median or average over all channels, after "
+        "the band-pass; none: leave it to the sorter. A field of this service: a configuration "
+        "that does not set it is written without it.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_labs_know_it(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the fields of our own that are not set: the others are those labs know."""
+        document: dict[str, Any] = write(self)
+        if self.common_reference == "none":
+            document.pop("common_reference", None)
+        return document
+
     @model_validator(mode="after")
     def _band(self) -> RecordingConfig:
         low, high = self.freq_min, self.freq_max
@@ -108,4 +124,48 @@ class RecordingConfig(ConfigGroup):
                         f"recording.{name}",
                         f"{name}: a window must start before it ends, not {first:g} to {last:g}",
                     )
+        self._in_order()
+        return self
+
+    def _in_order(self) -> None:
+        """Refuse windows that overlap, go back, or lie past ``first_n_mins``."""
+        start, end = self.start_time_s, self.end_time_s
+        wanted = [("rec_chunks_s", first, last) for first, last in self.rec_chunks_s]
+        if start is not None or end is not None:
+            field = "end_time_s" if start is None else "start_time_s"
+            wanted.insert(0, (field, start or 0.0, float("inf") if end is None else end))
+        last_s = float("inf") if self.first_n_mins is None else 60.0 * self.first_n_mins
+        for field, first, _ in wanted:
+            if first >= last_s:
+                raise conflict(
+                    f"recording.{field}",
+                    f"{field}: the window from {first:g} s lies past first_n_mins ({last_s:g} s)",
+                )
+        frames = [("rec_chunks", float(first), float(last)) for first, last in self.rec_chunks]
+        for before, after in pairwise(wanted or frames):
+            if after[1] < before[2]:
+                raise conflict(
+                    f"recording.{after[0]}",
+                    f"{after[0]}: the window from {after[1]:g} overlaps or comes before the one "
+                    f"from {before[1]:g} to {before[2]:g}; give windows in order and apart",
+                )
+
+    @model_validator(mode="after")
+    def _scale(self) -> RecordingConfig:
+        gains = self.gain_to_uv
+        listed = gains if isinstance(gains, tuple) else (gains,)
+        if 0.0 in listed:
+            raise conflict(
+                "recording.gain_to_uv",
+                "gain_to_uv: a gain of 0 would erase its channel; give the µV of one count",
+            )
+        for name, values in (("gain_to_uv", gains), ("offset_to_uv", self.offset_to_uv)):
+            if values == ():
+                raise conflict(f"recording.{name}", f"{name}: give at least one value, or null")
+        height_um = self.mea_y_max
+        if height_um is not None and height_um < 0 and height_um != -1:
+            raise conflict(
+                "recording.mea_y_max",
+                "mea_y_max: give a height in µm, or -1 for each probe's own",
+            )
         return self

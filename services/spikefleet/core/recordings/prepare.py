@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from probeinterface import Probe, ProbeGroup
 from spikeinterface.core import BaseRecording
 from spikeinterface.core.core_tools import SIJsonEncoder
 
 from spikefleet.core.config.recording import RecordingConfig
-from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.recordings.band_pass import (
     Implementation,
     choose_implementation,
@@ -35,6 +35,8 @@ from spikefleet.core.recordings.prepared_copy import (
     find_copy,
     write_copy,
 )
+from spikefleet.core.recordings.prepared_place import Claim, PreparedPlace
+from spikefleet.core.recordings.scaling import with_flipped_map, with_scaling
 from spikefleet.core.recordings.timeline import FileSpan, Timeline
 from spikefleet.core.recordings.windows import keep_frames
 
@@ -58,7 +60,9 @@ class PrepareOptions:
 
     ``recording_digest`` names the content; without it, the files' paths, sizes and times do.
     ``files`` are those a concatenated recording was made of: nothing is filtered across their ends.
-    ``implementation`` is chosen by the recording's size unless given.
+    ``implementation`` is chosen by the recording's size unless given. ``place`` is the folder of
+    the copies where several processes share it: copies are claimed then, and ``on_wait`` is called
+    now and then while another process writes the same one.
     """
 
     n_jobs: int = 1
@@ -67,6 +71,8 @@ class PrepareOptions:
     files: tuple[FileSpan, ...] = ()
     reference: Reference = "none"
     implementation: Implementation | None = None
+    place: PreparedPlace | None = None
+    on_wait: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,13 @@ class Prepared:
     implementation: str = "none"
     reused: bool = False
     digest: str = field(default="", repr=False)
+    claim: Claim | None = field(default=None, repr=False)
+
+    def release(self) -> None:
+        """Say that the copy has served: its place may remove it when it wants the room."""
+        if self.claim is not None:
+            self.claim.release(succeeded=True)
+            self.claim.place.tidy()
 
 
 def prepare(
@@ -117,8 +130,8 @@ def prepare_recording(
         InputCorruptError: samples cannot be read, or are no numbers.
     """
     options = options or PrepareOptions()
-    recording = _with_scaling(recording, config)
-    recording = _with_flipped_map(recording, config.mea_y_max)
+    recording = with_scaling(recording, config)
+    recording = with_flipped_map(recording, config.mea_y_max)
     rate_hz, n_samples = float(recording.sampling_frequency), int(recording.get_num_samples())
     timeline = Timeline(
         rate_hz,
@@ -133,26 +146,29 @@ def prepare_recording(
     steps = _describe_steps(config, timeline, options.reference)
     text = json.dumps([_PREPARATION, inputs, steps], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]
-    place = folder / f"prepared-{digest}"
-    copy = find_copy(place, digest) if inputs["content"] else None
-    reused = copy is not None
+    target = folder / f"prepared-{digest}"
     implementation = options.implementation or choose_implementation(
         timeline.n_samples * int(recording.get_num_channels())
     )
+    filtered_by = implementation if band_pass else "none"
+    find = partial(find_copy, target, digest if inputs["content"] else "")
+    claim = None
+    if options.place is not None:
+        claim, _ = options.place.use(target.name, lambda: find() is not None, options.on_wait)
+    copy = find()
+    reused = copy is not None
     if copy is None:
         coding = choose_coding(recording, filtered=band_pass is not None)
         plan = CopyPlan(recording, timeline, band_pass, options.reference, coding, implementation)
-        manifest = {
-            "digest": digest,
-            "inputs": inputs,
-            "steps": steps,
-            "filtered_by": implementation if band_pass else "none",
-        }
-        copy = write_copy(plan, place, manifest, options.n_jobs, options.progress)
+        if options.place is not None:
+            options.place.make_room(plan.size_bytes)
+        manifest = {"digest": digest, "inputs": inputs, "steps": steps, "filtered_by": filtered_by}
+        copy = write_copy(plan, target, manifest, options.n_jobs, options.progress)
+        if claim is not None:
+            claim.share()
     if options.progress is not None:
         options.progress(1.0)
-    filtered_by = implementation if band_pass else "none"
-    return Prepared(copy, timeline, place, filtered_by, reused, digest)
+    return Prepared(copy, timeline, target, filtered_by, reused, digest, claim)
 
 
 def _describe_inputs(recording: BaseRecording, recording_digest: str) -> dict[str, Any]:
@@ -223,61 +239,6 @@ def _without_folders(value: Any) -> Any:
     if isinstance(value, str) and Path(value).is_absolute():
         return Path(value).name
     return value
-
-
-def _with_scaling(recording: BaseRecording, config: RecordingConfig) -> BaseRecording:
-    """Apply the configured gain and offset, on a view: the caller's recording stays as it was."""
-    if config.gain_to_uv is None and config.offset_to_uv is None:
-        return recording
-    view = recording.select_channels(recording.channel_ids)
-    for name, value, setter in (
-        ("gain_to_uv", config.gain_to_uv, view.set_channel_gains),
-        ("offset_to_uv", config.offset_to_uv, view.set_channel_offsets),
-    ):
-        if value is None:
-            continue
-        values = np.atleast_1d(np.asarray(value, dtype=np.float64))
-        if values.size not in (1, view.get_num_channels()):
-            raise InvalidConfigurationError(
-                f"recording.{name} has {values.size} values for {view.get_num_channels()} "
-                "channels; give one, or one per channel.",
-                field=f"recording.{name}",
-                value=values.size,
-            )
-        if name == "gain_to_uv" and (values == 0.0).any():
-            raise InvalidConfigurationError(
-                "recording.gain_to_uv holds a 0, which would erase its channel. "
-                "Give the µV of one count.",
-                field="recording.gain_to_uv",
-                value=0.0,
-            )
-        setter(np.broadcast_to(values, view.get_num_channels()).copy())
-    return view
-
-
-def _with_flipped_map(recording: BaseRecording, mea_y_max: float | None) -> BaseRecording:
-    """Turn the electrode map upside down: y becomes ``mea_y_max`` (-1: the largest y) minus y."""
-    if mea_y_max is None:
-        return recording
-    if mea_y_max < 0 and mea_y_max != -1:
-        raise InvalidConfigurationError(
-            f"recording.mea_y_max is {mea_y_max:g}; give a height in µm, or -1 for "
-            "each probe's own.",
-            field="recording.mea_y_max",
-            value=mea_y_max,
-        )
-    view = recording.select_channels(recording.channel_ids)
-    flipped = ProbeGroup()
-    for probe in view.get_probegroup().probes:
-        document = probe.to_dict(array_as_list=False)
-        positions_um = np.array(document["contact_positions"], dtype=np.float64)
-        top_um = positions_um[:, 1].max() if mea_y_max == -1 else mea_y_max
-        positions_um[:, 1] = top_um - positions_um[:, 1]
-        document["contact_positions"] = positions_um
-        document.pop("probe_planar_contour", None)
-        flipped.add_probe(Probe.from_dict(document))
-    view.set_probegroup(flipped)
-    return view
 
 
 def _is_plain_int16(recording: BaseRecording) -> bool:

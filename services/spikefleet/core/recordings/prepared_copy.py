@@ -63,6 +63,11 @@ class CopyPlan:
         frame_bytes = 4 * int(self.recording.get_num_channels())
         return max(1, _BLOCK_BYTES // frame_bytes, _LEAST_MARGINS * self.margin)
 
+    @property
+    def size_bytes(self) -> int:
+        """Size of the copy's samples."""
+        return 2 * self.timeline.n_samples * int(self.recording.get_num_channels())
+
     def blocks(self) -> Iterator[tuple[Frames, Frames]]:
         """Yield ([start, end) to write, [start, end) to read), in order; never across a file."""
         bounds = self.timeline.file_bounds

@@ -1,7 +1,7 @@
 """Quality metrics of sorted units: counts, rates, refractory violations, SNR, template spread.
 
 Decides what each metric means and nothing about which unit is good; that is ``curate``. A metric
-that cannot be measured is NaN, never zero. The firing rate is taken over the recording's length.
+that cannot be measured is NaN, never zero. The firing rate is taken over what was sorted.
 """
 
 from __future__ import annotations
@@ -75,12 +75,23 @@ class UnitQuality:
 
 
 def count_isi_violations(
-    spike_samples: IntArray, spike_units: IntArray, unit_count: int, *, threshold_samples: float
+    spike_samples: IntArray,
+    spike_units: IntArray,
+    unit_count: int,
+    *,
+    threshold_samples: float,
+    seams: IntArray | None = None,
 ) -> IntArray:
-    """Count intervals shorter than the threshold (strictly) per unit, (U,)."""
+    """Count intervals shorter than the threshold (strictly) per unit, (U,).
+
+    An interval that spans one of the ``seams`` (samples before which time jumps) is none.
+    """
     order = np.argsort(spike_units, kind="stable")
-    units = spike_units[order]
-    short = (np.diff(spike_samples[order]) < threshold_samples) & (units[1:] == units[:-1])
+    units, samples = spike_units[order], spike_samples[order]
+    short = (np.diff(samples) < threshold_samples) & (units[1:] == units[:-1])
+    if seams is not None and seams.size:
+        stretch = np.searchsorted(seams, samples, side="right")
+        short &= stretch[1:] == stretch[:-1]
     return np.bincount(units[1:][short], minlength=unit_count).astype(np.int64)
 
 
@@ -166,6 +177,7 @@ def measure_units(
         data.spike_units,
         data.unit_count,
         threshold_samples=threshold_s * data.sampling_rate_hz,
+        seams=data.seams,
     )
     peaks = find_peaks(data.templates_uv, positive_peak_ratio=settings.positive_peak_ratio)
     noise = data.noise_uv[peaks.channel]

@@ -7,7 +7,8 @@ raw data or decides anything; an extension that is missing becomes an empty arra
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from spikeinterface.core import load_sorting_analyzer
 
 from spikefleet.core.failures.errors import InputCorruptError
+from spikefleet.core.recordings.timeline import Timeline
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -29,6 +31,9 @@ class UnitData:
     ``templates_uv`` and ``template_stds_uv`` are (U, T, C), ``noise_uv`` is (C,) and a robust
     standard deviation, locations are (·, 2) in µm, ``spike_amplitudes_uv`` is as long as
     ``spike_samples`` or empty. ``peak_index`` is the sample of the templates that lies on a spike.
+
+    ``spike_samples`` and ``duration_s`` count what was sorted: windows and files joined. A person
+    is given ``original_samples``, which ``timeline`` maps them to; None: sorted from end to end.
     """
 
     unit_ids: tuple[str, ...]
@@ -44,6 +49,37 @@ class UnitData:
     unit_locations_um: FloatArray
     spike_amplitudes_uv: FloatArray
     peak_index: int
+    timeline: Timeline | None = None
+
+    @property
+    def original_samples(self) -> IntArray:
+        """Where every spike lies in what was recorded, in frames from the first file's start.
+
+        As long as ``spike_samples``, in the same order. Raises InputCorruptError when the timeline
+        is that of another sort.
+        """
+        if self.timeline is None:
+            return self.spike_samples
+        try:
+            return self.timeline.to_original(self.spike_samples)
+        except ValueError as error:
+            raise InputCorruptError(
+                "The sort's timeline does not fit its spikes; sort the run again.",
+                reason="timeline_mismatch",
+            ) from error
+
+    @property
+    def original_s(self) -> float:
+        """Length of the recording, whatever part of it was sorted."""
+        if self.timeline is None:
+            return self.duration_s
+        return self.timeline.n_original / self.sampling_rate_hz
+
+    @property
+    def seams(self) -> IntArray:
+        """Sorted samples before which time jumps or another file begins."""
+        found = () if self.timeline is None else self.timeline.seams
+        return np.asarray(found, dtype=np.int64)
 
     @property
     def unit_count(self) -> int:
@@ -55,18 +91,23 @@ class UnitData:
         return np.bincount(self.spike_units, minlength=self.unit_count).astype(np.int64)
 
     def trains(self) -> list[IntArray]:
-        """Spike train of every unit in samples, ascending."""
+        """Spike train of every unit in sorted samples, ascending."""
+        return self._by_unit(self.spike_samples)
+
+    def original_trains(self) -> list[IntArray]:
+        """Spike train of every unit in original frames, ascending; as ``original_samples``."""
+        return self._by_unit(self.original_samples)
+
+    def _by_unit(self, samples: IntArray) -> list[IntArray]:
         order = np.argsort(self.spike_units, kind="stable")
         bounds = np.cumsum(self.spike_counts())[:-1]
-        return [np.asarray(t) for t in np.split(self.spike_samples[order], bounds)][
-            : self.unit_count
-        ]
+        return [np.asarray(t) for t in np.split(samples[order], bounds)][: self.unit_count]
 
 
-def read_units(folder: Path) -> UnitData:
-    """Read an analyzer folder written by a sort.
+def read_units(folder: Path, timeline: Mapping[str, Any] | None = None) -> UnitData:
+    """Read an analyzer folder written by a sort, with the timeline document kept beside it.
 
-    Raises InputCorruptError when the folder is not a readable analyzer.
+    Raises InputCorruptError when the folder is not a readable analyzer, or the timeline is none.
     """
     try:
         with warnings.catch_warnings():
@@ -79,7 +120,13 @@ def read_units(folder: Path) -> UnitData:
             path=folder.name,
             reason=str(error)[:300],
         ) from error
-    return _unit_data(analyzer)
+    try:
+        where = Timeline.from_json(timeline) if timeline else None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputCorruptError(
+            "The sort's timeline cannot be read; sort the run again.", reason=str(error)[:300]
+        ) from error
+    return replace(_unit_data(analyzer), timeline=where)
 
 
 def _unit_data(analyzer: Any) -> UnitData:

@@ -168,6 +168,7 @@ def to_recording(recording: Recording) -> recording_pb2.Recording:
         in_place=recording.in_place,
         entry=recording.entry,
         missing=recording.missing,
+        parts=[to_recording(part) for part in recording.parts],
     )
 
 
@@ -182,6 +183,7 @@ def from_recording(message: recording_pb2.Recording) -> Recording:
         in_place=message.in_place,
         entry=message.entry,
         missing=message.missing,
+        parts=tuple(from_recording(part) for part in message.parts),
     )
 
 

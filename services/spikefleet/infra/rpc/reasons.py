@@ -52,6 +52,9 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "UNKNOWN_STREAM": Reason(
             Code.INVALID_ARGUMENT, "Choose one of the streams the message lists."
         ),
+        "RECORDINGS_DIFFER": Reason(
+            Code.INVALID_ARGUMENT, "Sort them apart, or submit only files that belong together."
+        ),
         "RUN_NOT_FOUND": Reason(
             Code.NOT_FOUND,
             "List the runs to see their ids.",

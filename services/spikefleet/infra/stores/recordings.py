@@ -1,9 +1,14 @@
-"""Accepted recordings: immutable, and one row for one name with the same bytes."""
+"""Accepted recordings: immutable, and one row for one name with the same bytes.
+
+A joined recording keeps the ids of its parts: where their bytes lie is remembered in one place.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -31,10 +36,14 @@ class RecordingStore:
 
         The same digest under the same name is the recording that is already there; where it lay
         in place, the new location replaces the old, whose files may be gone. One that was missing
-        when it was registered is always new: nobody knows what it would have been.
+        when it was registered is always new: nobody knows what it would have been. The parts of a
+        joined recording are added before it.
         """
         name = str(recording.name)
         with self._database.write() as connection:
+            known = _find(connection, recording.recording_id) if recording.parts else None
+            if known is not None:
+                return known
             if not recording.missing:
                 found = connection.execute(
                     select(RECORDING.c.document).where(
@@ -44,7 +53,7 @@ class RecordingStore:
                     )
                 ).scalar_one_or_none()
                 if found is not None:
-                    return _at_its_newest(connection, Recording.from_json(found), recording)
+                    return _at_its_newest(connection, _read(connection, found), recording)
             connection.execute(
                 RECORDING.insert().values(
                     recording_id=recording.recording_id,
@@ -52,7 +61,7 @@ class RecordingStore:
                     name=name,
                     digest=recording.digest,
                     missing=recording.missing,
-                    document=recording.to_json(),
+                    document=_document(recording),
                     created_at=self._clock(),
                 )
             )
@@ -60,12 +69,11 @@ class RecordingStore:
 
     def get(self, recording_id: str) -> Recording:
         """Return one recording. Raises RecordingNotFoundError."""
-        query = select(RECORDING.c.document).where(RECORDING.c.recording_id == recording_id)
         with self._database.read() as connection:
-            document = connection.execute(query).scalar_one_or_none()
-        if document is None:
+            found = _find(connection, recording_id)
+        if found is None:
             raise RecordingNotFoundError(f"no recording {recording_id!r}; register or upload it")
-        return Recording.from_json(document)
+        return found
 
     def accepted_at(self, recording_id: str) -> datetime:
         """Return when a recording was accepted, aware UTC. Raises RecordingNotFoundError."""
@@ -87,7 +95,25 @@ class RecordingStore:
         )
         with self._database.read() as connection:
             document = connection.execute(query).scalar_one_or_none()
-        return None if document is None else Recording.from_json(document)
+            return None if document is None else _read(connection, document)
+
+
+def _find(connection: Connection, recording_id: str) -> Recording | None:
+    query = select(RECORDING.c.document).where(RECORDING.c.recording_id == recording_id)
+    document = connection.execute(query).scalar_one_or_none()
+    return None if document is None else _read(connection, document)
+
+
+def _read(connection: Connection, document: Mapping[str, Any]) -> Recording:
+    """Return the recording of a row, its parts as they are now."""
+    parts = [_find(connection, part_id) for part_id in document.get("parts", ())]
+    alone = Recording.from_json({**document, "parts": ()})
+    return replace(alone, parts=tuple(part for part in parts if part is not None))
+
+
+def _document(recording: Recording) -> dict[str, Any]:
+    parts = [part.recording_id for part in recording.parts]
+    return {**replace(recording, parts=()).to_json(), "parts": parts}
 
 
 def _at_its_newest(connection: Connection, known: Recording, seen: Recording) -> Recording:
@@ -98,6 +124,6 @@ def _at_its_newest(connection: Connection, known: Recording, seen: Recording) ->
     connection.execute(
         RECORDING.update()
         .where(RECORDING.c.recording_id == known.recording_id)
-        .values(document=moved.to_json())
+        .values(document=_document(moved))
     )
     return moved

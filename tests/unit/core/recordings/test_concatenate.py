@@ -9,11 +9,12 @@ from tests.support.recordings import make_recording
 from spikefleet.core.failures.errors import (
     InputCorruptError,
     InputMissingError,
-    InvalidConfigurationError,
 )
 from spikefleet.core.recordings.concatenate import (
     concatenate,
+    describe_concatenated,
     find_recordings,
+    members_of,
     natural_key,
     open_concatenated,
     split_sorting,
@@ -55,14 +56,14 @@ def recording_of(n_samples, *, n_channels=2, rate_hz=RATE_HZ, gain=1.0, pitch_um
 )
 def test_files_that_do_not_belong_together_are_refused_by_name(options, said):
     parts = [recording_of(50), recording_of(60), recording_of(70, **options)]
-    with pytest.raises(InvalidConfigurationError, match=said) as caught:
+    with pytest.raises(InputCorruptError, match=said) as caught:
         concatenate(["a", "b", "odd one"], parts)
-    assert "odd one" in str(caught.value)
-    assert caught.value.field == "recordings"
+    assert "odd one differs from a" in str(caught.value)
+    assert caught.value.evidence["reason"] == "recordings_differ"
 
 
 def test_nothing_cannot_be_joined():
-    with pytest.raises(InvalidConfigurationError):
+    with pytest.raises(InputCorruptError):
         concatenate([], [])
 
 
@@ -132,7 +133,7 @@ def test_a_folder_is_joined_in_natural_order_past_its_notes(tmp_path):
     (folder / "notes.txt").write_text("slice 3, good one")
     paths = find_recordings(folder)
     assert [path.name for path in paths] == ["run9.raw.h5", "run10.raw.h5"]
-    joined = open_concatenated(paths)
+    joined = open_concatenated({path.name: path for path in paths})
     assert [file.name for file in joined.files] == ["run9.raw.h5", "run10.raw.h5"]
     single = open_recording(paths[0]).get_traces()
     assert np.array_equal(joined.recording.get_traces(), np.concatenate([single, single]))
@@ -164,11 +165,57 @@ def test_a_damaged_member_is_not_passed_over(tmp_path):
 def test_several_formats_in_one_folder_are_refused(tmp_path):
     folder = folder_of(tmp_path, 1)
     make_recording(folder, "nwb", seconds=1.0, channels=4, units=1, name="other.nwb")
-    with pytest.raises(InvalidConfigurationError, match="several formats"):
+    with pytest.raises(InputCorruptError, match="several formats"):
         find_recordings(folder)
+    with pytest.raises(InputCorruptError, match="several formats"):
+        members_of(folder)
 
 
 def test_a_folder_without_recordings_says_so(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing here")
     with pytest.raises(InputMissingError):
         find_recordings(tmp_path)
+
+
+def test_a_file_or_a_recording_of_several_probes_holds_no_members(tmp_path):
+    folder = tmp_path / "run_g0"
+    for probe in (0, 1):
+        made = make_recording(tmp_path / str(probe), "spikeglx", seconds=1.0, channels=4, units=1)
+        (folder / f"run_g0_imec{probe}").mkdir(parents=True)
+        for file in made.path.rglob("*.ap.*"):
+            name = f"run_g0_t0.imec{probe}.ap{file.suffix}"
+            place = file.rename(folder / f"run_g0_imec{probe}" / name)
+            if place.suffix == ".meta":
+                place.write_text(place.read_text().replace("imec0", f"imec{probe}"))
+    assert members_of(folder) == ()
+    assert members_of(next(folder.rglob("*.bin"))) == ()
+
+
+def test_runs_one_after_the_other_are_members_though_a_reader_takes_their_folder(tmp_path):
+    for name in ("run2", "run10"):
+        make_recording(tmp_path / "day", "spikeglx", seconds=1.0, channels=4, units=1, name=name)
+    found = members_of(tmp_path / "day")
+    assert [path.name for path in found] == ["run2", "run10"]
+
+
+def test_joined_streams_are_described_and_one_that_differs_hides_no_other(tmp_path):
+    plates = {
+        "a": make_recording(tmp_path / "a", "maxwell", seconds=1.0, channels=4, wells=3).path,
+        "b": make_recording(tmp_path / "b", "maxwell", seconds=2.0, channels=4, wells=2).path,
+    }
+    described = describe_concatenated(plates)
+    streams = {stream.stream: stream for stream in described.streams}
+    assert list(streams) == ["well000", "well001", "well002"]
+    assert [stream.problem for stream in described.streams[:2]] == ["", ""]
+    assert streams["well001"].duration_s == pytest.approx(3.0)
+    assert "'well002'" in streams["well002"].problem
+    assert "b has not" in streams["well002"].problem
+
+
+def test_recordings_that_differ_are_described_with_both_names(tmp_path):
+    named = {
+        name: make_recording(tmp_path / name, seconds=1.0, channels=channels).path
+        for name, channels in (("first", 4), ("second", 6))
+    }
+    (stream,) = describe_concatenated(named).streams
+    assert stream.problem.startswith("second differs from first: 6 channels, not 4")

@@ -315,13 +315,3 @@ def test_samples_that_are_no_numbers_leave_no_copy(tmp_path, config, implementat
         prepare_recording(in_memory(samples), config, tmp_path / "copies", options)
     assert caught.value.evidence["reason"] == "non_finite"
     assert list((tmp_path / "copies").iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("options", "field"), [({"gain_to_uv": 0.0}, "gain_to_uv"), ({"mea_y_max": -0.5}, "mea_y_max")]
-)
-def test_a_scale_or_flip_that_destroys_is_refused_by_name(tmp_path, options, field):
-    source = in_memory(np.zeros((100, 2), dtype="int16"))
-    with pytest.raises(InvalidConfigurationError) as caught:
-        prepare(source, RecordingConfig(**options), tmp_path)
-    assert caught.value.field == f"recording.{field}"

@@ -10,6 +10,11 @@ from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.recordings.windows import keep_frames, spread_frames
 
 
+def configured(**options) -> RecordingConfig:
+    """The recording group as a submission gets it: what contradicts itself is refused here."""
+    return resolve("kilosort4", options).recording
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -50,7 +55,7 @@ def test_the_frames_kept_follow_the_windows(options, expected):
 )
 def test_windows_that_hold_nothing_or_overlap_are_refused_by_name(options, field):
     with pytest.raises(InvalidConfigurationError) as caught:
-        keep_frames(RecordingConfig(**options), 60_000, 1000.0)
+        keep_frames(configured(**options), 60_000, 1000.0)
     assert caught.value.field == field
 
 
@@ -67,6 +72,15 @@ def test_windows_that_hold_nothing_or_overlap_are_refused_by_name(options, field
         ({"end_time_s": 0}, "recording.end_time_s"),
         ({"first_n_mins": 0}, "recording.first_n_mins"),
         ({"mea_y_max": -2}, "recording.mea_y_max"),
+        ({"mea_y_max": -0.5}, "recording.mea_y_max"),
+        ({"gain_to_uv": 0.0}, "recording.gain_to_uv"),
+        ({"gain_to_uv": [6.3, 0.0]}, "recording.gain_to_uv"),
+        ({"offset_to_uv": []}, "recording.offset_to_uv"),
+        ({"rec_chunks_s": [[0, 5], [4, 6]]}, "recording.rec_chunks_s"),
+        ({"rec_chunks": [[30, 40], [10, 20]]}, "recording.rec_chunks"),
+        ({"start_time_s": 8, "rec_chunks_s": [[9, 10]]}, "recording.rec_chunks_s"),
+        ({"first_n_mins": 0.1, "start_time_s": 6}, "recording.start_time_s"),
+        ({"first_n_mins": 0.1, "rec_chunks_s": [[1, 2], [7, 8]]}, "recording.rec_chunks_s"),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused_before_any_recording(options, field):
@@ -82,8 +96,8 @@ def test_fields_that_contradict_each_other_are_refused_before_any_recording(opti
 )
 def test_windows_are_kept_in_order_inside_and_apart_or_refused(n_samples, minutes, chunks):
     windows = tuple((min(pair), max(pair)) for pair in chunks if pair[0] != pair[1])
-    config = RecordingConfig(first_n_mins=minutes, rec_chunks_s=windows)
     try:
+        config = configured(first_n_mins=minutes, rec_chunks_s=windows)
         kept = keep_frames(config, n_samples, 1000.0)
     except InvalidConfigurationError:
         return
