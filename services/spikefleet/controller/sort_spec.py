@@ -18,6 +18,7 @@ class SortLimits:
     """What one attempt may take. Zero means no limit of ours; ``gpus`` is what the machine has."""
 
     memory_limit_bytes: int = 0
+    scratch_limit_bytes: int = 0
     deadline_s: float = 0.0
     gpus: int = 0
     cpus_per_attempt: int = 1
@@ -58,6 +59,7 @@ class SortSpecs:
             artifacts_prefix=attempt_prefix(run.run_id, Stage.SORT, attempt.number),
             report_address=self.report_address,
             memory_limit_bytes=int(memory),
+            scratch_limit_bytes=self.limits.scratch_limit_bytes,
             deadline_s=self.limits.deadline_s,
             gpu=self.wants_gpu(run),
             cpus=self.limits.cpus_per_attempt,

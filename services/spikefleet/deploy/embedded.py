@@ -91,6 +91,7 @@ class EmbeddedService:
         )
         self._limits = SortLimits(
             memory_limit_bytes=settings.attempt_memory_bytes,
+            scratch_limit_bytes=settings.attempt_scratch_bytes,
             deadline_s=settings.attempt_deadline_s,
             gpus=slots.gpu,
             cpus_per_attempt=max(1, machine.cores // max(slots.cpu, 1)),

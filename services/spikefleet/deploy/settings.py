@@ -45,6 +45,12 @@ class Settings(BaseModel):
     attempt_memory_bytes: int = Field(
         0, ge=0, description="memory limit of one attempt; 0: the machine's or container's"
     )
+    attempt_scratch_bytes: int = Field(
+        0,
+        ge=0,
+        description="size limit of one attempt's scratch that its file system does not show, such "
+        "as an emptyDir's; 0: none",
+    )
     attempt_deadline_s: float = Field(
         0.0, ge=0, description="seconds after which an attempt is stopped; 0: none"
     )
