@@ -213,5 +213,19 @@ def leave_a_daemon(folder: Path) -> int:
     return 0
 
 
+def die_by_kernel_in_trial(folder: Path) -> int:
+    """The same in the trial's folder: the counter is the attempt's."""
+    return die_by_kernel(folder.parent)
+
+
+def lack_a_library(folder: Path) -> int:
+    """What a broken image does to every sort: the sorter cannot be imported."""
+    error = ModuleNotFoundError("No module named 'kilosort'")
+    leave_failure(folder, error, None)
+    return 1
+
+
 if __name__ == "__main__":
-    sys.exit(globals()[sys.argv[2]](Path(sys.argv[1])))
+    root, told = Path(sys.argv[1]), sys.argv[2]
+    trial, _, sort = told.rpartition("+")  # "trial+sort": the canary behaves otherwise
+    sys.exit(globals()[trial if trial and root.name == "canary" else sort](root))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec, InputFile, InputPart, Stage
 from spikefleet.core.backends.catalogue import BACKENDS
@@ -66,6 +67,7 @@ class SortSpecs:
             duration_s=_duration_s(run),
             parts=input_parts(recording),
             prepared_folder=self.prepared_folder,
+            preflight=_known_before(run),
         )
 
 
@@ -73,6 +75,17 @@ def _duration_s(run: Run) -> float:
     """The stream's length as preflight measured it; 0 when it could not."""
     stream = run.result.get("preflight", {}).get("stream") or {}
     return float(stream.get("duration_s") or 0.0)
+
+
+def _known_before(run: Run) -> dict[str, Any]:
+    """What preflight knows that the machine which sorts can use; per-channel lists stay here."""
+    known = run.result.get("preflight", {})
+    over_time = known.get("measurements", {}).get("activity_over_time") or []
+    return {
+        "stream": known.get("stream") or {},
+        "estimate": known.get("estimate") or {},
+        "measurements": {"activity_over_time": list(over_time)},
+    }
 
 
 def input_parts(recording: Recording) -> tuple[InputPart, ...]:

@@ -93,6 +93,9 @@ class AttemptSpec:
     ``parts`` are the recordings to join, in order; empty for one, which ``recording`` names.
     ``prepared_folder`` is where prepared copies are shared between attempts on this machine; empty:
     the attempt keeps its own.
+    ``scratch_limit_bytes`` is the size limit of the scratch volume that its file system does not
+    show (0 = none). ``preflight`` is what the service's preflight knows of the stream: ``stream``,
+    ``estimate`` and the activity over time of its ``measurements``.
     """
 
     run_id: str
@@ -116,6 +119,7 @@ class AttemptSpec:
     duration_s: float = 0.0
     parts: tuple[InputPart, ...] = ()
     prepared_folder: str = ""
+    preflight: Mapping[str, Any] = field(default_factory=dict)
     version: int = 1
 
     def to_json(self) -> dict[str, Any]:
@@ -140,6 +144,8 @@ class AttemptOutcome:
     ``peaks`` are the largest (or for free disk the smallest) values seen by the guards,
     ``thresholds`` what the guards warned and tripped at, both keyed ``guard.signal``;
     ``timings_s`` are seconds per child step; ``artifacts`` maps a name to an artifact prefix.
+    ``node`` is what the machine's own checks found before the sort (``findings``, ``facts``),
+    ``canary`` how the trial on a window went; both empty where nothing was looked at.
     """
 
     attempt_id: str
@@ -154,6 +160,8 @@ class AttemptOutcome:
     timings_s: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     wall_s: float = 0.0
+    node: Mapping[str, Any] = field(default_factory=dict)
+    canary: Mapping[str, Any] = field(default_factory=dict)
     version: int = 1
 
     def to_json(self) -> dict[str, Any]:
@@ -233,6 +241,11 @@ class RunFolder:
     def timeline(self) -> Path:
         """Written by the child with the result: from sorted samples to original ones."""
         return self.result / "timeline.json"
+
+    @property
+    def canary(self) -> Path:
+        """The run folder of the trial before the sort; only its words outlive it."""
+        return self.root / "canary"
 
     @property
     def child_result(self) -> Path:

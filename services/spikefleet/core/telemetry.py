@@ -50,6 +50,18 @@ ATTEMPTS_ENDED = Series(
     "Which failures end attempts, and what was decided?",
     ("backend", "stage", "code", "decision"),
 )
+CANARIES_ENDED = Series(
+    "spikefleet_canaries_ended_total",
+    _C,
+    "How do trials before the sort go, by sorter?",
+    ("backend", "state"),
+)
+NODE_FINDINGS = Series(
+    "spikefleet_node_findings_total",
+    _C,
+    "What do the machines that sort find wrong with themselves?",
+    ("backend", "level", "finding"),
+)
 RUN_DURATION = Series(
     "spikefleet_run_duration_seconds",
     _H,
@@ -103,6 +115,18 @@ ATTEMPT_SPIKES = Series(
 )
 ATTEMPT_ELAPSED = Series(
     "spikefleet_attempt_elapsed_seconds", _G, "How long has it been at it?", _ATTEMPT
+)
+ATTEMPT_CANARY = Series(
+    "spikefleet_attempt_canary_info",
+    _G,
+    "How did the trial on a window go?",
+    (*_ATTEMPT, "state"),
+)
+NODE_FINDING = Series(
+    "spikefleet_attempt_node_finding_info",
+    _G,
+    "What did the machine's own checks notice before the sort?",
+    (*_ATTEMPT, "level", "finding"),
 )
 GUARD_VALUE = Series(
     "spikefleet_guard_value",

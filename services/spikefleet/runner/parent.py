@@ -19,10 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from spikefleet.core import telemetry
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, read_json, write_json
 from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
 from spikefleet.core.backends.progress import ProgressParser
-from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.guards.loop import GuardLoop
 from spikefleet.core.guards.make import CgroupPlaces, Watched, make_guards, make_memory_reader
@@ -32,11 +33,20 @@ from spikefleet.infra.launchers import processes
 from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.stores.artifacts import ArtifactStore
 from spikefleet.runner.audit import AuditTrail
+from spikefleet.runner.canary import STEP as CANARY
+from spikefleet.runner.canary import CanarySettings, CanaryState, run_canary
+from spikefleet.runner.canary_memory import CanaryMemory, Machine, canary_key
 from spikefleet.runner.evidence import judge, read_result
 from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
 from spikefleet.runner.lease import RunLease
 from spikefleet.runner.outcome import exit_code_of, write_outcome
-from spikefleet.runner.reporting import AttemptProgress, ProgressSink, Reporter, SilentSink
+from spikefleet.runner.reporting import (
+    AttemptProgress,
+    CanaryReporter,
+    ProgressSink,
+    Reporter,
+    SilentSink,
+)
 from spikefleet.runner.stage_in import stage_in
 from spikefleet.runner.supervise import ChildEnd, Supervisor, Timing
 from spikefleet.runner.upload import (
@@ -121,6 +131,9 @@ class _Attempt:
         self.peaks: dict[str, float] = {}
         self.thresholds: dict[str, float] = {}
         self.timings_s: dict[str, float] = {}
+        self.node: dict[str, Any] = {}
+        self.canary: dict[str, Any] = {}
+        self.machine = Machine()
         self.started_s = time.monotonic()
         self.outcome = self.failed(
             Failure(
@@ -145,16 +158,14 @@ class _Attempt:
             self._enter("stage_in")
             with self.interruption.breaking_in():
                 stage_in(spec, self.folder, self.artifacts)
+            failure = self._try_first(spec, metrics)
+            if failure is not None:
+                return self.failed(failure)
             self._enter("sort")
             self.lease.hold()
-            memory = make_memory_reader(spec, self.options.cgroups)
-            oom_kills_before = memory.oom_kills()
-            end = self._supervise(spec, reporter, memory)
-            if end.interrupted == STOP_REQUESTED:
-                self.lease.hold()  # a lost lease is another matter than a run given up
-            new_oom_kills = _grown(oom_kills_before, memory.oom_kills())
-            failure = judge(spec, self.folder, end, oom_kills=new_oom_kills)
+            failure = self._sort(spec, self.folder, reporter)
             if failure is not None:
+                self._doubt_canary(spec, failure)
                 return self.failed(failure)
             self._enter("upload")
             reporter.tell(AttemptProgress("upload", 1.0, elapsed_s=self.elapsed_s))
@@ -179,6 +190,8 @@ class _Attempt:
             thresholds=self.thresholds,
             timings_s=self.timings_s,
             wall_s=self.elapsed_s,
+            node=self.node,
+            canary=self.canary,
         )
 
     def _serve(self, metrics: Metrics, port: int) -> int:
@@ -196,11 +209,49 @@ class _Attempt:
         )
         self.stage = stage
 
-    def _supervise(self, spec: AttemptSpec, reporter: Reporter, memory: MemoryReader) -> ChildEnd:
+    def _try_first(self, spec: AttemptSpec, metrics: Metrics) -> Failure | None:
+        """Try the sorter on a window where that is asked for; return why the sort cannot begin."""
+        if CanarySettings.from_config(spec.config).first_n_s <= 0:
+            return None
+        self._enter(CANARY)
+        reporter = CanaryReporter(spec, self.folder, metrics, self.sink)
+        report = run_canary(
+            spec,
+            self.folder,
+            lambda: self._canary_memory(spec),
+            lambda order, own: self._sort(order, own, reporter),
+        )
+        self.canary = report.to_json()
+        own = {"run_id": spec.run_id, "backend": spec.backend}
+        metrics.set(telemetry.ATTEMPT_CANARY, 1, **own, state=str(report.state))
+        return report.failure if report.blocks else None
+
+    def _canary_memory(self, spec: AttemptSpec) -> CanaryMemory:
+        return CanaryMemory(self.artifacts, canary_key(spec, self.machine))
+
+    def _doubt_canary(self, spec: AttemptSpec, failure: Failure) -> None:
+        """Forget a remembered trial that the environment has proved wrong."""
+        was_remembered = self.canary.get("state") == CanaryState.REMEMBERED
+        if was_remembered and failure.category is FailureCategory.ENVIRONMENT:
+            self._canary_memory(spec).forget(spec.attempt_id)
+
+    def _sort(self, spec: AttemptSpec, folder: RunFolder, reporter: Reporter) -> Failure | None:
+        """Run one child in ``folder``, the sort's or the trial's; return why it failed."""
+        memory = make_memory_reader(spec, self.options.cgroups)
+        oom_kills_before = memory.oom_kills()
+        end = self._supervise(spec, folder, reporter, memory)
+        if end.interrupted == STOP_REQUESTED and self.lease is not None:
+            self.lease.hold()  # a lost lease is another matter than a run given up
+        new_oom_kills = _grown(oom_kills_before, memory.oom_kills())
+        return judge(spec, folder, end, oom_kills=new_oom_kills)
+
+    def _supervise(
+        self, spec: AttemptSpec, folder: RunFolder, reporter: Reporter, memory: MemoryReader
+    ) -> ChildEnd:
         info = BACKENDS.get(spec.backend) or BackendInfo(spec.backend, "", "", "", uses_gpu=False)
         audit = AuditTrail(self.folder.watchdog_events)
         watched = Watched(
-            folder=self.folder,
+            folder=folder,
             memory=memory,
             gpu=make_gpu_reader(self.options.gpu_ids, own_processes, self.options.nvml),
             step=lambda: reporter.step,
@@ -212,9 +263,9 @@ class _Attempt:
         if spec.deadline_s > 0:
             left_s = max(0.001, spec.deadline_s - self.elapsed_s)
             timing = replace(timing, deadline_s=left_s)
-        supervisor = Supervisor(self.folder, guards, reporter, ProgressParser(info), timing, audit)
+        supervisor = Supervisor(folder, guards, reporter, ProgressParser(info), timing, audit)
         try:
-            return supervisor.run(self.options.command(self.folder.root), self.interruption)
+            return supervisor.run(self.options.command(folder.root), self.interruption)
         finally:
             self.peaks = dict(guards.peaks)
 
@@ -232,6 +283,8 @@ class _Attempt:
             timings_s={**self.timings_s, **result.timings_s},
             versions=result.versions,
             wall_s=self.elapsed_s,
+            node=self.node,
+            canary=self.canary,
         )
         with self.interruption.breaking_in():
             upload_result(

@@ -160,3 +160,19 @@ class Reporter:
         self._metrics.clear(telemetry.GUARD_ADVISORY)
         for name, reason in found.items():
             self._metrics.set(telemetry.GUARD_ADVISORY, 1, **own, guard=name, reason=reason)
+
+
+class CanaryReporter(Reporter):
+    """Tells of the trial before the sort: one step, which moves the sort's fraction nowhere."""
+
+    _inside = ""
+
+    @property
+    def step(self) -> str:
+        """The step inside the trial, for guards that must know it."""
+        return self._inside
+
+    def tell(self, progress: AttemptProgress, guards: GuardLoop | None = None) -> bool:
+        """Tell that the trial is under way."""
+        self._inside = progress.step
+        return super().tell(replace(progress, step="canary", fraction=0.0, spikes=None), guards)

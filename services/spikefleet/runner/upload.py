@@ -88,6 +88,9 @@ def _add_records(
     logs.mkdir(parents=True, exist_ok=True)
     if folder.child_log.is_file():
         _link(folder.child_log, logs / folder.child_log.name)
+    tried = RunFolder(folder.canary).child_log
+    if tried.is_file():
+        _link(tried, logs / f"{folder.canary.name}.log")
     for path in (folder.watchdog_events, folder.trip_snapshot, folder.disk_report):
         if path.is_file():
             _link(path, logs / path.name)
