@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from tests.support.controlled import Controlled
 
-from spikefleet.controller.sort_spec import SortLimits, SortSpecs, input_files
+from spikefleet.controller.sort_spec import SortLimits, SortSpecs, input_files, input_parts
 from spikefleet.core.attempts import AttemptSpec, AttemptState, Stage
 from spikefleet.core.runs import Attempt, Run
+from spikefleet.core.submissions import join_recordings
 
 
 @pytest.fixture
@@ -72,3 +73,22 @@ def test_inputs_lie_beside_the_rigs_copy_or_in_the_store(controlled: Controlled)
     assert (in_place.source, in_place.in_place) == (f"{recording.location}/recording.bin", True)
     assert uploaded.source == "recordings/rec-a/files/recording.bin"
     assert uploaded.sha256 == recording.files[0].sha256
+
+
+def test_parts_are_staged_apart_in_order_and_named(controlled: Controlled) -> None:
+    parts = [controlled.recordings.get(controlled.recording(name)) for name in ("b", "a")]
+    joined = controlled.recordings.add(join_recordings(parts))
+    assert [file.path for file in input_files(joined)] == [
+        "part-001/recording.bin",
+        "part-002/recording.bin",
+    ]
+    assert [Path(file.source) for file in input_files(joined)] == [
+        Path(part.location) / "recording.bin" for part in parts
+    ]
+    staged = input_parts(joined)
+    assert [part.name for part in staged] == [part.name.name for part in parts]
+    entries = [f"/{part.entry}".rstrip("/") for part in parts]
+    assert [part.path for part in staged] == [
+        f"part-{number:03d}{entry}" for number, entry in enumerate(entries, start=1)
+    ]
+    assert input_parts(parts[0]) == ()

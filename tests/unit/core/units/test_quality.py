@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tests.support.sorted_units import make_data, trough
 
+from spikefleet.core.recordings.timeline import FileSpan, Timeline
 from spikefleet.core.units.quality import (
     QualitySettings,
     UnitQuality,
@@ -120,3 +121,15 @@ def test_recording_without_length_has_no_rate():
 def test_settings_come_from_the_waveform_group():
     settings = QualitySettings.from_config({"std_at_peak": False, "pos_peak_thresh": 3})
     assert settings == QualitySettings(positive_peak_ratio=3.0, std_at_peak=False)
+
+
+def test_an_interval_across_a_seam_is_no_violation():
+    files = (FileSpan("a", 100), FileSpan("b", 100))
+    joined = Timeline(10_000.0, files, ((0, 200),))
+    cut = Timeline(10_000.0, (FileSpan("", 300),), ((0, 100), (200, 300)))
+    trains, templates = [[95, 99, 100, 104]], np.stack([trough(0, 50.0)])
+    violations = [
+        measure_units(make_data(trains, templates, timeline=timeline))[0].isi_violation_count
+        for timeline in (None, joined, cut)
+    ]
+    assert violations == [3, 2, 2]

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 from tests.support.postgres import postgres_server, postgres_url
 
-from spikefleet.core.submissions import ManifestFile, Recording, RecordingName, digest_manifest
+from spikefleet.core.submissions import (
+    ManifestFile,
+    Recording,
+    RecordingName,
+    digest_manifest,
+    join_recordings,
+)
 from spikefleet.infra.stores.database import Database
 from spikefleet.infra.stores.recordings import RecordingNotFoundError, RecordingStore
 
@@ -89,3 +95,21 @@ def test_a_recording_registered_again_elsewhere_is_read_from_there(store: Record
     )
     assert (uploaded.recording_id, uploaded.in_place) == (known.recording_id, False)
     assert store.add(first) == store.get(known.recording_id) == uploaded
+
+
+def test_a_joined_recording_follows_its_parts_where_they_lie(store: RecordingStore) -> None:
+    parts = [
+        replace(RECORDING, recording_id=f"rec-{n}", digest=n, location=f"/{n}", in_place=True)
+        for n in "ab"
+    ]
+    joined = join_recordings([store.add(part) for part in parts])
+    assert store.add(joined) == joined == store.add(joined) == store.get(joined.recording_id)
+    moved = store.add(replace(parts[0], recording_id="rec-c", location="/elsewhere"))
+    assert store.get(joined.recording_id).parts == (moved, parts[1])
+    assert store.find_by_digest(joined.digest) == store.get(joined.recording_id)
+
+
+def test_a_joined_recording_with_a_missing_part_is_kept_once(store: RecordingStore) -> None:
+    gone = replace(RECORDING, recording_id="rec-gone", digest="gone", missing=True, files=())
+    joined = join_recordings([store.add(RECORDING), store.add(gone)])
+    assert store.add(joined) == joined == store.add(joined)

@@ -1,0 +1,64 @@
+"""The identity of recordings that are sorted as one."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikefleet.core.submissions import (
+    ManifestFile,
+    Recording,
+    RecordingName,
+    join_recordings,
+    part_names,
+)
+
+
+def part(name: str, session: str = "monday", **changes: object) -> Recording:
+    files = (ManifestFile(f"{name}.h5", 10, session),)
+    recording = Recording(
+        f"rec-{session}-{name}",
+        RecordingName("lab", session, name),
+        files,
+        f"{session}/{name}",
+        "/",
+    )
+    return replace(recording, **changes)  # type: ignore[arg-type]
+
+
+def test_a_joined_recording_is_its_parts_in_their_order() -> None:
+    a, b, c = (part(name) for name in "abc")
+    joined = join_recordings([a, b, c])
+    assert joined == join_recordings([a, b, c])
+    assert joined.parts == (a, b, c)
+    assert str(joined.name) == "lab/monday/a-and-2-more"
+    assert (joined.files, joined.size_bytes) == ((), 30)
+    assert Recording.from_json(joined.to_json()) == joined
+
+
+@given(st.permutations("abcd"))
+def test_another_order_is_another_recording(names: list[str]) -> None:
+    usual = join_recordings([part(name) for name in "abcd"])
+    other = join_recordings([part(name) for name in names])
+    assert (other.digest == usual.digest) == (names == list("abcd"))
+    assert (other.recording_id == usual.recording_id) == (names == list("abcd"))
+
+
+def test_one_missing_part_makes_the_whole_missing() -> None:
+    assert join_recordings([part("a"), part("b", missing=True)]).missing
+    assert not join_recordings([part("a"), part("b")]).missing
+
+
+def test_the_same_bytes_twice_are_refused_by_both_names() -> None:
+    with pytest.raises(ValueError, match=r"lab/tuesday/a .* lab/monday/a"):
+        join_recordings([part("a"), part("b"), part("a", "tuesday", digest="monday/a")])
+    with pytest.raises(ValueError, match="at least two"):
+        join_recordings([part("a")])
+
+
+def test_parts_of_one_name_get_names_of_their_own() -> None:
+    assert part_names(join_recordings([part("a"), part("b")])) == ("a", "b")
+    twice = join_recordings([part("a"), part("A", "tuesday")])
+    assert part_names(twice) == ("1-a", "2-A")
+    assert part_names(part("a")) == ()
