@@ -118,13 +118,18 @@ class Replay:
             self._now_s += every_s
 
     def read(self) -> TreeSample:
-        """What the processes have done by now; between two moments they work evenly."""
+        """What the processes have done by now; between two moments they work evenly.
+
+        Waiting for a disk was seen at a moment, and is no longer than that in a stretched trace.
+        """
         here = self._moments[self._index]
         after = self._moments[min(self._index + 1, len(self._moments) - 1)]
         span_s = after.at_s - here.at_s
         share = (self._now_s - here.at_s) / span_s if span_s else 0.0
         cpu_s = here.cpu_s + share * (after.cpu_s - here.cpu_s)
-        return TreeSample(1, cpu_s, here.moved_bytes, here.n_waiting)
+        moved = here.moved_bytes + int(share * max(0, after.moved_bytes - here.moved_bytes))
+        is_now = self._now_s - here.at_s < EVERY_S
+        return TreeSample(1, cpu_s, moved, here.n_waiting if is_now else 0)
 
     def _go_on(self) -> None:
         last = len(self._moments) - 1

@@ -20,9 +20,9 @@ def test_every_loud_step_is_one_that_some_sorter_or_the_child_names() -> None:
 
 @pytest.mark.parametrize("name", sorted(BACKENDS))
 def test_every_sorter_may_be_silent_while_it_clusters(name: str) -> None:
-    clustering = [rule.step for rule in BACKENDS[name].progress if "cluster" in rule.step]
-    assert clustering
-    assert all(is_quiet(step) for step in clustering)
+    steps = [rule.step for rule in BACKENDS[name].progress if rule.step]
+    assert all(is_quiet(step) for step in steps if "cluster" in step)
+    assert not steps or any(is_quiet(step) for step in steps)
 
 
 def test_a_step_nobody_knows_may_be_silent() -> None:
