@@ -63,13 +63,25 @@ class PreflightFinding:
 
 
 @dataclass(frozen=True)
+class NeededByStage:
+    """What one stage of a run is expected to need."""
+
+    stage: str
+    memory_bytes: int
+    scratch_bytes: int
+    gpu_memory_bytes: int
+    duration_s: float
+
+
+@dataclass(frozen=True)
 class NeededResources:
-    """What a sort is expected to need."""
+    """What a sort is expected to need; ``stages`` has every stage of the run."""
 
     memory_bytes: int
     scratch_bytes: int
     gpu_memory_bytes: int
     duration_s: float
+    stages: tuple[NeededByStage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -231,6 +243,16 @@ def _check_answer(answer: preflight_pb2.CheckResponse) -> CheckAnswer:
             estimate.scratch_bytes,
             estimate.gpu_memory_bytes,
             estimate.duration_s,
+            tuple(
+                NeededByStage(
+                    entry.stage,
+                    entry.memory_bytes,
+                    entry.scratch_bytes,
+                    entry.gpu_memory_bytes,
+                    entry.duration_s,
+                )
+                for entry in estimate.stages
+            ),
         )
         if answer.HasField("estimate")
         else None,

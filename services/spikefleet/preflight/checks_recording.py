@@ -1,12 +1,9 @@
-"""Checks of the recording: can it be read, and is there anything in it to sort.
-
-What proves a recording unsortable is decided by ``core.recordings``; here each proof gets the code
-and the words of a finding, and lesser oddities become warnings.
-"""
+"""Checks of the recording as a file: can it be read, does it fit the sorter and the settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pathlib import PurePath
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import (
@@ -14,11 +11,24 @@ from spikefleet.core.failures.errors import (
     InsufficientActivityError,
     InvalidConfigurationError,
     NoGoodChannelsError,
+    SpikeSortingClassifiedError,
 )
 from spikefleet.core.findings.finding import PreflightFinding, fail, warn
 from spikefleet.preflight.registry import Facts, check
 
 RATE_WINDOW_HZ = (10_000.0, 50_000.0)
+# RT-Sort's detection models know one rate each.
+_RT_SORT_RATES_HZ: Mapping[str, float] = {"mea": 20_000.0, "neuropixels": 30_000.0}
+_RT_SORT_TOLERANCE = 0.005
+# A sorter's batch in samples: its parameter and its default. A recording must fill one.
+_BATCHES: Mapping[str, tuple[str, int]] = {"kilosort4": ("batch_size", 60_000)}
+_KNOWN_SUFFIXES = frozenset(
+    (
+        *(".h5", ".hdf5", ".nwb", ".brw", ".bxr", ".zarr"),
+        *(".dat", ".raw", ".bin", ".cbin", ".meta", ".json", ".oebin", ".xml", ".continuous"),
+        *(".rhd", ".rhs", ".ncs", ".nev", ".ns1", ".ns2", ".ns3", ".ns4", ".ns5", ".ns6"),
+    )
+)
 # Below this even an active unit has too few spikes for stable templates and metrics.
 SHORT_S = 10.0
 
@@ -26,15 +36,6 @@ _READ_CODES: Mapping[FailureCode, str] = {
     FailureCode.INPUT_MISSING: "recording_missing",
     FailureCode.HDF5_PLUGIN_MISSING: "hdf5_plugin_missing",
     FailureCode.INVALID_CONFIGURATION: "configuration",
-}
-# The finding's code for the reason or class that the signal's verdict carries.
-_VERDICT_CODES: Mapping[str, str] = {
-    "non_finite": "finite",
-    "saturated_signal": "saturated",
-    "flat": "flat",
-    "silent": "silent",
-    "noise_only": "noise_only",
-    "scale": "units_suspicious",
 }
 
 
@@ -84,40 +85,48 @@ def check_rate(facts: Facts) -> PreflightFinding | None:
                 sampling_rate_hz=rate_hz,
             ),
         )
-    low_hz, high_hz = RATE_WINDOW_HZ
+    low_hz, high_hz = _rate_window(facts)
     if low_hz <= rate_hz <= high_hz:
         return None
     return warn(
         "sample_rate_out_of_window",
-        f"The sampling rate of {rate_hz:g} Hz is outside {low_hz:g} to {high_hz:g} Hz.",
+        f"The sampling rate of {rate_hz:g} Hz is outside what {facts.backend.title} is made for "
+        f"({low_hz:g} to {high_hz:g} Hz).",
+    )
+
+
+def _rate_window(facts: Facts) -> tuple[float, float]:
+    if facts.backend.name != "rt_sort":
+        return RATE_WINDOW_HZ
+    probe = str((facts.config.get("rt_sort") or {}).get("probe") or "mea")
+    wanted_hz = _RT_SORT_RATES_HZ.get(probe)
+    if wanted_hz is None:
+        return RATE_WINDOW_HZ
+    return wanted_hz * (1 - _RT_SORT_TOLERANCE), wanted_hz * (1 + _RT_SORT_TOLERANCE)
+
+
+@check("recording_extension_unknown")
+def check_extension(facts: Facts) -> PreflightFinding | None:
+    """A file whose name says nothing of its format; it was recognised by what it holds."""
+    suffixes = [suffix.lower() for suffix in PurePath(facts.entry).suffixes]
+    if facts.read_error is not None or not suffixes or _KNOWN_SUFFIXES.intersection(suffixes):
+        return None
+    return warn(
+        "recording_extension_unknown",
+        f"{PurePath(facts.entry).name} has the suffix of no known format.",
     )
 
 
 @check("duration_short")
 def check_duration(facts: Facts) -> PreflightFinding | None:
     """Shorter than the backend can sort, or short enough that units will be missed."""
-    kept_s, shortest_s = facts.kept_s, facts.backend.min_duration_s
+    kept_s = facts.kept_s
     if kept_s is None:
         return None
+    batch_s, field = _batch(facts)
+    shortest_s = max(facts.backend.min_duration_s, batch_s)
     if kept_s < shortest_s:
-        whole_s = facts.measured.duration_s if facts.measured else kept_s
-        text = f"{facts.backend.title} needs at least {shortest_s:g} s of signal, here are"
-        if whole_s >= shortest_s:
-            return fail(
-                "duration_short",
-                InvalidConfigurationError(
-                    f"{text} {kept_s:.3g} s in the configured window; widen the window.",
-                    field="recording.end_time_s",
-                    value=kept_s,
-                    duration_s=whole_s,
-                ),
-            )
-        return fail(
-            "duration_short",
-            InsufficientActivityError(
-                f"{text} {kept_s:.3g} s.", reason="too_short", duration_s=kept_s
-            ),
-        )
+        return fail("duration_short", _too_short(facts, kept_s, shortest_s, field))
     if kept_s >= max(SHORT_S, 2 * shortest_s):
         return None
     return warn(
@@ -126,61 +135,37 @@ def check_duration(facts: Facts) -> PreflightFinding | None:
     )
 
 
-def _verdict_check(code: str) -> Callable[[Facts], PreflightFinding | None]:
-    def check_verdict(facts: Facts) -> PreflightFinding | None:
-        verdict = facts.verdict
-        if verdict is None:
-            return None
-        reason = str(verdict.evidence.get("reason") or verdict.code)
-        if _VERDICT_CODES.get(reason, "signal") != code:
-            return None
-        return fail(code, verdict)
-
-    return check_verdict
+def _batch(facts: Facts) -> tuple[float, str]:
+    """Return (length of one batch in s, the parameter that was set for it or "")."""
+    if facts.backend.name not in _BATCHES or not facts.sampling_rate_hz:
+        return 0.0, ""
+    name, default = _BATCHES[facts.backend.name]
+    given = facts.sorter_params.get(name)
+    samples = given if isinstance(given, (int, float)) and given > 0 else default
+    return samples / facts.sampling_rate_hz, f"sorter.sorter_params.{name}" if given else ""
 
 
-for _code in ("finite", "saturated", "flat", "silent", "noise_only", "signal"):
-    check(_code)(_verdict_check(_code))
-
-
-@check("flat_channels")
-def check_flat_channels(facts: Facts) -> PreflightFinding | None:
-    """Some channels never change, but not so many that nothing is left."""
-    measured = facts.measured
-    if measured is None or facts.verdict is not None or not measured.flat_channels:
-        return None
-    return warn(
-        "flat_channels",
-        f"{len(measured.flat_channels)} of {measured.n_channels} channels never change.",
-        f"Check the connection of {_some(measured.flat_channels)}.",
-    )
-
-
-@check("saturated_channels")
-def check_saturated_channels(facts: Facts) -> PreflightFinding | None:
-    """Some channels sit at the rail, but most do not."""
-    measured = facts.measured
-    if measured is None or facts.verdict is not None or not measured.saturated_channels:
-        return None
-    return warn(
-        "saturated_channels",
-        f"{len(measured.saturated_channels)} of {measured.n_channels} channels sit at the "
-        "amplifier's rail.",
-        f"Check the reference and the gain of {_some(measured.saturated_channels)}.",
-    )
-
-
-@check("units_suspicious")
-def check_units(facts: Facts) -> PreflightFinding | None:
-    """Noise far from any amplifier's: volts fail, what is far too large is only told."""
-    measured = facts.measured
-    if facts.verdict is not None:
-        return _verdict_check("units_suspicious")(facts)
-    if measured is None or measured.scale != "coarse":
-        return None
-    return warn(
-        "units_suspicious",
-        f"The noise is {measured.median_noise_uv:.3g} µV, which no amplifier's input has.",
+def _too_short(
+    facts: Facts, kept_s: float, shortest_s: float, batch_field: str
+) -> SpikeSortingClassifiedError:
+    whole_s = facts.recorded_s or kept_s
+    text = f"{facts.backend.title} needs at least {shortest_s:g} s of signal, here are"
+    if batch_field and kept_s >= facts.backend.min_duration_s:
+        return InvalidConfigurationError(
+            f"{text} {kept_s:.3g} s, less than one batch; make the batches smaller.",
+            field=batch_field,
+            value=facts.sorter_params.get(batch_field.rsplit(".", 1)[1]),
+            duration_s=kept_s,
+        )
+    if whole_s >= shortest_s:
+        return InvalidConfigurationError(
+            f"{text} {kept_s:.3g} s in the configured window; widen the window.",
+            field="recording.end_time_s",
+            value=kept_s,
+            duration_s=whole_s,
+        )
+    return InsufficientActivityError(
+        f"{text} {kept_s:.3g} s.", reason="too_short", duration_s=kept_s
     )
 
 
@@ -196,11 +181,6 @@ def check_dropped_frames(facts: Facts) -> PreflightFinding | None:
         "dropped_frames",
         f"The acquisition dropped {measured.dropped_frames} frames.",
     )
-
-
-def _some(channels: tuple[str, ...]) -> str:
-    listed = ", ".join(channels[:8])
-    return f"channels {listed}" + ("" if len(channels) <= 8 else " and others")
 
 
 @check("settings_without_effect")

@@ -52,3 +52,11 @@ def _error(doubt: TruthFinding) -> InputCorruptError | InvalidConfigurationError
 
 for _code in _CODES:
     check(_code)(_truth_check(_code))
+
+
+@check("geometry_suspicious")
+def check_geometry(facts: Facts) -> PreflightFinding | None:
+    """Places that no array has: sorters would merge or lose units by them."""
+    if facts.geometry is None or not facts.geometry.doubt:
+        return None
+    return warn("geometry_suspicious", f"{facts.geometry.doubt}.")

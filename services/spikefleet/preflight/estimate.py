@@ -1,43 +1,122 @@
-"""What a sort is expected to need: rough upper figures for slots, claims and a person's patience.
+"""What a run is expected to need, per sorter and stage: memory, GPU memory, scratch, time.
 
-The figures are deliberately simple. Scratch is two int16 copies of the kept signal (the prepared
-copy, the sorter's whitened one) and a fixed share for waveforms. Memory is the libraries plus what
-a batch of two seconds takes in float32, ten times over (filters, whitening, templates). Time
-assumes a laptop: 64 channels in half of real time on a GPU, in four times real time without.
+The figures are upper ones, for slots, claims and a person's patience. Those for a CPU are fitted to
+whole attempts on one thread (``bench.projection``); those for a GPU come from published runs of
+Kilosort 4, since the sizes there are the ones that matter: a 90 s recording of 385 channels takes
+2.1 times its length, and about 1020 channels exceed a card of 16 GB. What a run then used is kept
+beside its projection.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-_LIBRARIES_BYTES = 1_500_000_000
-_WAVEFORMS_BYTES = 500_000_000
-_BATCH_S = 2.0
-_BATCH_COPIES = 10
-_START_S = 15.0
+from spikefleet.core.attempts import Stage
+
+_MB = 1_000_000
+_MEGASAMPLES = 1e6
 
 
 @dataclass(frozen=True)
-class ResourceEstimate:
-    """Expected peaks of a sort, and its length."""
+class StageEstimate:
+    """Expected peaks of one stage of a run, and its length."""
 
+    stage: str
     memory_bytes: int
     scratch_bytes: int
     gpu_memory_bytes: int
     duration_s: float
 
 
+@dataclass(frozen=True)
+class ResourceEstimate:
+    """Expected peaks of the sort, and its length; ``stages`` has every stage of the run."""
+
+    memory_bytes: int
+    scratch_bytes: int
+    gpu_memory_bytes: int
+    duration_s: float
+    stages: tuple[StageEstimate, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What a sorter takes on a CPU: a start, and so much for each channel or sample."""
+
+    memory_mb: float
+    memory_mb_per_channel: float
+    memory_bytes_per_sample: float
+    scratch_mb: float
+    scratch_bytes_per_sample: float
+    start_s: float
+    s_per_megasample: float
+
+
+_ANY = _Cost(900.0, 6.0, 2.0, 60.0, 6.0, 45.0, 3.0)
+_CPU: dict[str, _Cost] = {}
+# Kilosort 4 on a GPU: memory of the context and of what a channel adds, and time over real time.
+_GPU_BASE_MB, _GPU_MB_PER_CHANNEL = 2_000.0, 14.0
+_GPU_START_S, _GPU_SLOWNESS, _GPU_CHANNELS = 40.0, 2.1, 385
+_GPU_LEAST_SLOWNESS = 0.5
+# RT-Sort keeps scaled traces and the detection model's output: two float32 copies each, and more.
+_RT_SORT_BYTES_PER_SAMPLE = 20.0
+_PREFLIGHT = (400.0, 3.0, 130.0)  # MB, s to start, megasamples a second
+_PREFLIGHT_MOST_MEGASAMPLES = 3_500.0
+_CURATE = (500.0, 8.0)
+_REPORT = (450.0, 10.0)
+
+
 def estimate_resources(
-    *, channel_count: int, sampling_rate_hz: float, kept_s: float, on_gpu: bool
+    *,
+    channel_count: int,
+    sampling_rate_hz: float,
+    kept_s: float,
+    on_gpu: bool,
+    sorter: str = "",
 ) -> ResourceEstimate:
     """Return the estimate for one stream of that size."""
-    samples = channel_count * sampling_rate_hz * kept_s
-    batch_bytes = channel_count * sampling_rate_hz * min(_BATCH_S, kept_s) * 4
-    working_bytes = int(batch_bytes * _BATCH_COPIES)
-    slowness = (0.5 if on_gpu else 4.0) * max(1.0, channel_count / 64)
+    megasamples = channel_count * sampling_rate_hz * kept_s / _MEGASAMPLES
+    cost = _CPU.get(sorter, _ANY)
+    per_sample = _RT_SORT_BYTES_PER_SAMPLE if sorter == "rt_sort" else cost.scratch_bytes_per_sample
+    memory_mb = (
+        cost.memory_mb
+        + cost.memory_mb_per_channel * channel_count
+        + cost.memory_bytes_per_sample * megasamples
+    )
+    slowness = max(_GPU_LEAST_SLOWNESS, _GPU_SLOWNESS * channel_count / _GPU_CHANNELS)
+    sort = StageEstimate(
+        stage=str(Stage.SORT),
+        memory_bytes=int(memory_mb * _MB),
+        scratch_bytes=int((cost.scratch_mb + per_sample * megasamples) * _MB),
+        gpu_memory_bytes=int((_GPU_BASE_MB + _GPU_MB_PER_CHANNEL * channel_count) * _MB)
+        if on_gpu
+        else 0,
+        duration_s=_GPU_START_S + slowness * kept_s
+        if on_gpu
+        else cost.start_s + cost.s_per_megasample * megasamples,
+    )
+    stages = (_preflight(channel_count, megasamples), sort, *_after(channel_count))
     return ResourceEstimate(
-        memory_bytes=_LIBRARIES_BYTES + working_bytes,
-        scratch_bytes=int(2 * 2 * samples) + _WAVEFORMS_BYTES,
-        gpu_memory_bytes=_LIBRARIES_BYTES + working_bytes if on_gpu else 0,
-        duration_s=_START_S + kept_s * slowness,
+        sort.memory_bytes, sort.scratch_bytes, sort.gpu_memory_bytes, sort.duration_s, stages
+    )
+
+
+def _preflight(channel_count: int, megasamples: float) -> StageEstimate:
+    memory_mb, start_s, rate = _PREFLIGHT
+    looked_at = min(megasamples, _PREFLIGHT_MOST_MEGASAMPLES)
+    return StageEstimate(
+        str(Stage.PREFLIGHT), int(memory_mb * _MB), 0, 0, start_s + looked_at / rate
+    )
+
+
+def _after(channel_count: int) -> tuple[StageEstimate, StageEstimate]:
+    """Curation and report work on the analyzer: seconds, and no raw data."""
+    (curate_mb, curate_s), (report_mb, report_s) = _CURATE, _REPORT
+    return (
+        StageEstimate(
+            str(Stage.CURATE), int((curate_mb + 0.5 * channel_count) * _MB), 0, 0, curate_s
+        ),
+        StageEstimate(
+            str(Stage.REPORT), int((report_mb + 0.5 * channel_count) * _MB), 0, 0, report_s
+        ),
     )

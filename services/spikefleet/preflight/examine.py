@@ -7,54 +7,86 @@ finding like any other; nothing here raises for what is wrong with a recording.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
 from spikefleet.core.config.pending import pending_changes
 from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.findings.checks import decide
-from spikefleet.core.findings.finding import PreflightFinding
-from spikefleet.core.guards.memory_reader import MemoryReader
+from spikefleet.core.findings.finding import FindingLevel, PreflightFinding
 from spikefleet.core.recordings.concatenate import open_concatenated
 from spikefleet.core.recordings.description import StreamDescription
-from spikefleet.core.recordings.measure import measure_signal, signal_failure
+from spikefleet.core.recordings.geometry import describe_geometry
+from spikefleet.core.recordings.kept import measure_kept
 from spikefleet.core.recordings.open import list_streams
 from spikefleet.core.recordings.scaling import with_flipped_map, with_scaling
 from spikefleet.core.recordings.truth_checks import check_truth
+from spikefleet.core.recordings.verdict import signal_failure
 from spikefleet.core.recordings.windows import keep_frames
-from spikefleet.preflight import checks_host, checks_recording, checks_truth
+from spikefleet.preflight import checks_host, checks_recording, checks_signal, checks_truth
 from spikefleet.preflight.estimate import ResourceEstimate, estimate_resources
+from spikefleet.preflight.host import read_host
 from spikefleet.preflight.located import located_parts
-from spikefleet.preflight.registry import Facts, HostFacts, run_preflight
+from spikefleet.preflight.registry import Facts, run_preflight
 from spikefleet.preflight.task import Examination, ExamineTask, FoundFinding, PreflightPlaces
 
 # Importing a module of checks registers them; order of findings is order of registration.
-CHECK_MODULES = (checks_recording, checks_truth, checks_host)
+CHECK_MODULES = (checks_recording, checks_signal, checks_truth, checks_host)
 # Present wherever the driver of a CUDA device is loaded.
 _GPU_DEVICE = Path("/dev/nvidiactl")
 
 
 def examine_stream(places: PreflightPlaces, task: ExamineTask) -> Examination:
-    """Run every check on one stream and return findings, estimate, measurements and verdict."""
+    """Run every check on one stream and return findings, estimate, measurements and verdict.
+
+    With ``execution.preflight`` off only what makes a sort impossible is looked for: whether the
+    recording opens and fits its configuration.
+    """
     execution = task.config.get("execution") or {}
-    backend = _backend(task.config)
-    known = Facts(backend, execution=execution, pending_changes=pending_changes(task.config))
-    facts, stream = _read(places, task, known)
-    facts = replace(facts, host=_read_host(places))
-    findings = run_preflight(facts, strict=bool(execution.get("preflight_strict", False)))
+    facts, stream = _read(places, task, _asked(task))
+    facts = replace(facts, projection=_estimate(facts, task.config))
+    if not execution.get("preflight", True):
+        findings = tuple(
+            finding for finding in run_preflight(facts) if finding.level is FindingLevel.FAIL
+        )
+    else:
+        facts = replace(facts, host=read_host(places))
+        findings = run_preflight(facts, strict=bool(execution.get("preflight_strict", False)))
     return Examination(
         findings=tuple(_plain(finding) for finding in findings),
         stream=stream,
-        estimate=_estimate(facts, task.config),
+        estimate=facts.projection,
         failure=decide(findings),
-        measurements=facts.measured.to_json() if facts.measured else {},
+        measurements=_measurements(facts),
     )
+
+
+def _asked(task: ExamineTask) -> Facts:
+    """What is known before anything is opened."""
+    return Facts(
+        _backend(task.config),
+        execution=task.config.get("execution") or {},
+        config=task.config,
+        entry=task.recording.entry,
+        pending_changes=pending_changes(task.config),
+    )
+
+
+def _measurements(facts: Facts) -> dict[str, Any]:
+    """The measurements, and what beside them tells causes apart that look the same to a sorter."""
+    if facts.measured is None:
+        return {}
+    kept_s, rate_hz = facts.kept_s or 0.0, facts.measured.sampling_rate_hz
+    return {
+        **facts.measured.to_json(),
+        "n_samples": round(kept_s * rate_hz),
+        "distinct_locations": facts.geometry.n_places if facts.geometry else 0,
+        "sorter_params": dict(facts.sorter_params),
+    }
 
 
 def _backend(config: Mapping[str, Any]) -> BackendInfo:
@@ -84,45 +116,23 @@ def _read(
                 str(opened.get_dtype()),
             )
             facts = replace(
-                facts, channel_count=stream.n_channels, sampling_rate_hz=stream.sampling_rate_hz
+                facts,
+                channel_count=stream.n_channels,
+                sampling_rate_hz=stream.sampling_rate_hz,
+                recorded_s=stream.duration_s,
             )
             kept = keep_frames(group, n_samples, rate_hz)
             kept_s = sum(end - start for start, end in kept) / rate_hz
             if facts.execution.get("preflight", True):
                 scaled = with_flipped_map(with_scaling(opened, group), group.mea_y_max)
-                facts = replace(facts, truth=check_truth(scaled))
-                measured = measure_signal(scaled)
+                facts = replace(
+                    facts, truth=check_truth(scaled), geometry=describe_geometry(scaled)
+                )
+                measured = measure_kept(scaled, kept)
                 facts = replace(facts, measured=measured, verdict=signal_failure(measured))
             return replace(facts, kept_s=kept_s), stream
     except SpikeSortingClassifiedError as error:
         return replace(facts, read_error=error), stream
-
-
-def _read_host(places: PreflightPlaces) -> HostFacts:
-    sample = MemoryReader().read()
-    return HostFacts(
-        free_scratch_bytes=_free_bytes(Path(places.scratch_folder)),
-        free_results_bytes=_free_bytes(_results_folder(places.artifacts_url)),
-        available_memory_bytes=int(sample.limit_bytes - sample.working_set_bytes)
-        if sample
-        else None,
-    )
-
-
-def _results_folder(artifacts_url: str) -> Path | None:
-    """The folder of a store on this machine; None for one elsewhere."""
-    parts = urlsplit(artifacts_url)
-    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
-
-
-def _free_bytes(folder: Path | None) -> int | None:
-    """Free bytes at the nearest existing folder above; None when it cannot be told."""
-    if folder is None:
-        return None
-    for candidate in (folder, *folder.parents):
-        if candidate.exists():
-            return shutil.disk_usage(candidate).free
-    return None
 
 
 def _estimate(facts: Facts, config: Mapping[str, Any]) -> ResourceEstimate | None:
@@ -130,6 +140,7 @@ def _estimate(facts: Facts, config: Mapping[str, Any]) -> ResourceEstimate | Non
         return None
     params = (config.get("sorter") or {}).get("sorter_params") or {}
     return estimate_resources(
+        sorter=facts.backend.name,
         channel_count=facts.channel_count,
         sampling_rate_hz=facts.sampling_rate_hz,
         kept_s=facts.kept_s,

@@ -14,8 +14,10 @@ from spikefleet.core.backends.catalogue import BackendInfo
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.findings.checks import Checks
 from spikefleet.core.findings.finding import PreflightFinding
+from spikefleet.core.recordings.geometry import Geometry
 from spikefleet.core.recordings.measurements import SignalMeasurements
 from spikefleet.core.recordings.truth_findings import TruthFinding
+from spikefleet.preflight.estimate import ResourceEstimate
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class HostFacts:
     free_scratch_bytes: int | None = None
     free_results_bytes: int | None = None
     available_memory_bytes: int | None = None
+    scratch_writable: bool | None = None
+    results_writable: bool | None = None
+    spikeinterface_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,10 @@ class Facts:
 
     ``read_error`` is what opening or measuring raised, ``verdict`` what the signal proves.
     ``truth`` are the doubts about what the file says of itself.
-    ``kept_s`` is the length left by the configured windows, ``pending_changes`` the settings that
-    were changed although they have no effect yet.
+    ``kept_s`` is the length left by the configured windows, ``recorded_s`` that of the recording;
+    ``pending_changes`` are the settings that were changed although they have no effect yet.
+    ``entry`` is the file a reader opens, ``config`` the resolved document, ``projection`` what the
+    sort will need.
     """
 
     backend: BackendInfo
@@ -48,6 +55,16 @@ class Facts:
     channel_count: int | None = None
     truth: tuple[TruthFinding, ...] = ()
     pending_changes: tuple[str, ...] = ()
+    recorded_s: float | None = None
+    entry: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    geometry: Geometry | None = None
+    projection: ResourceEstimate | None = None
+
+    @property
+    def sorter_params(self) -> Mapping[str, Any]:
+        """The sorter's own parameters that were given."""
+        return (self.config.get("sorter") or {}).get("sorter_params") or {}
 
 
 CHECKS: Checks[Facts] = Checks()

@@ -10,6 +10,7 @@ from spikefleet.core.recordings.description import StreamDescription
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.workers import WorkerPool
+from spikefleet.preflight.estimate import ResourceEstimate
 from spikefleet.preflight.task import ExamineTask, FoundFinding, PreflightPlaces
 from spikefleet.preflight.worker import run_description, run_examination
 
@@ -56,9 +57,7 @@ class PreflightServicer(preflight_pb2_grpc.PreflightServiceServicer):
         return preflight_pb2.CheckResponse(
             findings=[_to_finding(finding) for finding in answer.findings],
             stream=_to_stream(answer.stream) if answer.stream else None,
-            estimate=preflight_pb2.ResourceEstimate(**asdict(answer.estimate))
-            if answer.estimate
-            else None,
+            estimate=_to_estimate(answer.estimate) if answer.estimate else None,
             failure=convert.to_failure(answer.failure),
             measurements=convert.to_struct(answer.measurements),
         )
@@ -73,6 +72,12 @@ def _to_stream(stream: StreamDescription) -> recording_pb2.StreamInfo:
         dtype=stream.dtype,
         problem=stream.problem,
     )
+
+
+def _to_estimate(estimate: ResourceEstimate) -> preflight_pb2.ResourceEstimate:
+    values = asdict(estimate)
+    stages = [preflight_pb2.StageEstimate(**stage) for stage in values.pop("stages")]
+    return preflight_pb2.ResourceEstimate(**values, stages=stages)
 
 
 def _to_finding(finding: FoundFinding) -> preflight_pb2.Finding:

@@ -10,8 +10,8 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
-from spikefleet.preflight.estimate import estimate_resources
 from spikefleet.preflight.describe import describe_recording
+from spikefleet.preflight.estimate import estimate_resources
 from spikefleet.preflight.examine import examine_stream
 from spikefleet.preflight.task import ExamineTask, PreflightPlaces
 

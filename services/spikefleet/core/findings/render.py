@@ -18,8 +18,9 @@ and projects what the sort will need. The machine that sorts then looks at itsel
 noticed is a finding: a level, a stable code, one sentence with the measured numbers, a remedy and a
 category. *warn* lets the run go on and is told in the report; *fail* ends the run with the failure
 named in [failures.md](failures.md), under the rule `preflight.<code>`. With
-`execution.preflight_strict` every warning fails; with `execution.preflight` off nothing is measured
-or judged. A finding about one recording never stops another.
+`execution.preflight_strict` every warning fails; with `execution.preflight` off the signal is not
+measured and nothing warns, but a recording that cannot be opened still ends here. A finding about
+one recording never stops another.
 
 This page is rendered from `core/findings/catalogue.py`; do not edit it by hand.
 """
