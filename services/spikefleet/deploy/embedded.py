@@ -27,6 +27,7 @@ from spikefleet.controller.sort_spec import SortLimits, SortSpecs
 from spikefleet.controller.stage_calls import StageCalls
 from spikefleet.core import telemetry
 from spikefleet.core.policy.decide import Policy
+from spikefleet.core.recordings.prepared_place import PreparedPlace
 from spikefleet.curation import servicer as curation_door
 from spikefleet.deploy.machine import Machine, look_at_machine
 from spikefleet.deploy.service_file import announce, claim, withdraw
@@ -81,6 +82,8 @@ class EmbeddedService:
         self.metrics = Metrics()
         self._stack = stack
         self._stores = Stores(settings)
+        self._prepared = PreparedPlace(settings.data_dir / "prepared")
+        self._prepared.tidy()
         stack.callback(self._stores.database.close)
         slots = machine.slots(cpu_slots=settings.cpu_slots, gpu_slots=settings.gpu_slots)
         self._launcher = ProcessLauncher(
@@ -141,7 +144,7 @@ class EmbeddedService:
                 stores.artifacts.url,
                 self.address,
                 self._limits,
-                prepared_folder=str(self.settings.data_dir / "prepared"),
+                prepared_folder=str(self._prepared.root),
             ),
             conclusions=Conclusions(
                 stores.runs,
