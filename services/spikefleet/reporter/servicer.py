@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
+from spikefleet.core.attempts import STAGES
 from spikefleet.core.failures.errors import (
     Failure,
     SpikeSortingClassifiedError,
@@ -141,7 +142,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
             document = json.loads(self._store.get_bytes(key))
         except ArtifactMissingError:
             return {}
-        return {str(stage): str(prefix) for stage, prefix in document.items() if prefix}
+        return {stage: str(document[stage]) for stage in map(str, STAGES) if document.get(stage)}
 
 
 def _checked_key(key: str) -> str:

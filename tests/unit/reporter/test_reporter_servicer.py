@@ -46,7 +46,7 @@ async def read(stub, key, offset_bytes=0):
 async def test_report_is_rendered_listed_and_read(stub, store):
     answer = await stub.Render(make_request())
     assert not answer.HasField("failure")
-    store.swap_pointer(pointer_key(RUN_ID), {"report": answer.prefix})
+    store.swap_pointer(pointer_key(RUN_ID), {"report": answer.prefix, "token": 7})
 
     report = await stub.GetReport(reporter_pb2.GetReportRequest(run_id=RUN_ID))
     assert report.html_key == answer.html_key
