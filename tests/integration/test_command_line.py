@@ -95,6 +95,21 @@ def test_the_report_of_an_unsortable_run_comes_to_the_rig(
     assert Path(done.stdout.strip()).read_text(encoding="utf-8").startswith("<!")
 
 
+def test_a_retry_can_be_followed_to_its_end(service: Service, run_id: str) -> None:
+    done = _ask(service, "retry", run_id, "--watch")
+    assert done.exit_code == 0, done.output
+    assert "unsortable: " in done.stdout
+    assert f"spikefleet report {run_id}" in _ask(service, "status", run_id).stdout
+
+
+def test_cancelling_an_ended_run_says_that_nothing_was_stopped(
+    service: Service, run_id: str
+) -> None:
+    done = _ask(service, "cancel", run_id)
+    assert done.exit_code == 0
+    assert "nothing was stopped" in done.stdout
+
+
 def test_fetching_twice_copies_once(service: Service, run_id: str, tmp_path: Path) -> None:
     first = _document(_ask(service, "fetch", run_id, str(tmp_path), "--output", "json"))
     second = _document(_ask(service, "fetch", run_id, str(tmp_path), "--output", "json"))
@@ -142,6 +157,8 @@ def test_no_lane_is_on_hold_and_releasing_one_lets_nothing_go(service: Service) 
     assert _document(_ask(service, "holds", "--output", "json")) == {"holds": []}
     released = _document(_ask(service, "release", "kilosort4", "--output", "json"))
     assert released["released_run_count"] == 0
+    assert not released["was_held"]
+    assert "kilosort4 was not on hold" in _ask(service, "release", "kilosort4").stdout
 
 
 def test_a_watch_outlives_a_killed_service_and_can_be_left_without_harm(
@@ -169,6 +186,7 @@ def test_a_watch_outlives_a_killed_service_and_can_be_left_without_harm(
     assert left.returncode == 130
     assert "the runs go on" in told
     assert f"No service answers at {address} yet" in warned
+    assert "Trying again" not in shown, "the same absence is told once"
     assert "Traceback" not in warned
 
 

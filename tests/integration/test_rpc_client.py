@@ -89,7 +89,9 @@ def _history(history: History):
 def test_a_watch_goes_on_behind_the_last_event_it_saw() -> None:
     history = History()
     with serving(_history(history)) as server, SortingClient(server.address) as client:
-        updates = list(client.watch("run-1"))
+        lost: list[str] = []
+        updates = list(client.watch("run-1", on_lost=lambda error: lost.append(error.reason)))
+    assert lost == ["UNREACHABLE", "STREAM_ENDED"]
     assert [event.seq for update in updates for event in update.events] == [1, 2, 3, 4, 5, 6]
     assert history.asked == [0, 2, 4]
     assert updates[-1].run.has_succeeded

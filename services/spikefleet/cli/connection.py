@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from spikefleet.cli.options import settings_from
+from spikefleet.cli.options import ExitCode, settings_from
 from spikefleet.cli.printing import Output, console
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import OnTransfer, Transfer
@@ -43,5 +44,12 @@ def transfers(output: Output) -> Iterator[OnTransfer]:
 
     try:
         yield show
-    finally:
+    except KeyboardInterrupt:
+        kept = progress.live.is_started
         progress.stop()
+        said = "Stopped. The same command goes on where this one left." if kept else "Stopped."
+        console(stderr=True).print(said, soft_wrap=True)
+        raise click.exceptions.Exit(ExitCode.LEFT) from None
+    finally:
+        if progress.live.is_started:  # stopping a bar that never started leaves an empty line
+            progress.stop()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import click
@@ -44,9 +45,9 @@ def follow(client: SortingClient, run_ids: Sequence[str], output: Output) -> lis
     """
     ended: dict[str, RunView] = {}
     try:
-        _meet(client, run_ids)
+        is_met = _meet(client, run_ids)
         with closing(_screen(output)) as screen:
-            for update in _updates(client, run_ids):
+            for update in _updates(client, run_ids, screen.pause, is_met=is_met):
                 screen.show(update)
                 if update.run.is_settled:
                     ended[update.run.run_id] = update.run
@@ -57,10 +58,11 @@ def follow(client: SortingClient, run_ids: Sequence[str], output: Output) -> lis
     return [ended[run_id] for run_id in run_ids]
 
 
-def _meet(client: SortingClient, run_ids: Sequence[str]) -> None:
+def _meet(client: SortingClient, run_ids: Sequence[str]) -> bool:
     """Ask for each run once. Raises ServiceError for a mistyped id, before anything is drawn.
 
-    A service that is away may come back, so that is only said: watching is patient.
+    A service that is away may come back, so that is only said: watching is patient. Return whether
+    it answered.
     """
     try:
         for run_id in run_ids:
@@ -68,16 +70,28 @@ def _meet(client: SortingClient, run_ids: Sequence[str]) -> None:
     except ServiceUnreachable:
         waiting = f"No service answers at {client.address} yet; trying on. Ctrl-C leaves."
         console(stderr=True).print(waiting, style="yellow", soft_wrap=True)
+        return False
+    return True
 
 
-def _updates(client: SortingClient, run_ids: Sequence[str]) -> Iterator[RunUpdate]:
-    """Yield the updates of all runs as they come, until every run has ended."""
-    arrived: queue.SimpleQueue[RunUpdate | ServiceError | None] = queue.SimpleQueue()
+def _updates(
+    client: SortingClient,
+    run_ids: Sequence[str],
+    paused: Callable[[ServiceUnreachable], None],
+    *,
+    is_met: bool,
+) -> Iterator[RunUpdate]:
+    """Yield the updates of all runs as they come, until every run has ended.
+
+    ``paused`` is called once for every time the service goes away under the watches; not for the
+    first time when the service was not met to begin with.
+    """
+    arrived: queue.SimpleQueue[RunUpdate | ServiceError | _Lost | None] = queue.SimpleQueue()
     is_left = threading.Event()
 
     def watch(run_id: str) -> None:
         try:
-            for update in client.watch(run_id):
+            for update in client.watch(run_id, on_lost=lambda e: arrived.put(_Lost(run_id, e))):
                 arrived.put(update)
             arrived.put(None)
         except ServiceError as error:
@@ -90,15 +104,23 @@ def _updates(client: SortingClient, run_ids: Sequence[str]) -> Iterator[RunUpdat
     wanted = list(dict.fromkeys(run_ids))
     for run_id in wanted:
         threading.Thread(target=watch, args=(run_id,), daemon=True, name=run_id).start()
+    lost = set[str]() if is_met else set(wanted)
     try:
-        yield from _received(arrived, len(wanted))
+        for item in _received(arrived, len(wanted)):
+            if isinstance(item, _Lost):
+                if not lost:
+                    paused(item.error)
+                lost.add(item.run_id)
+            else:
+                lost.discard(item.run.run_id)
+                yield item
     finally:
         is_left.set()
 
 
 def _received(
-    arrived: queue.SimpleQueue[RunUpdate | ServiceError | None], open_watches: int
-) -> Iterator[RunUpdate]:
+    arrived: queue.SimpleQueue[RunUpdate | ServiceError | _Lost | None], open_watches: int
+) -> Iterator[RunUpdate | _Lost]:
     """Yield what the watches put there until each has put its None; raise the first error."""
     while open_watches:
         try:
@@ -113,8 +135,23 @@ def _received(
             yield item
 
 
+@dataclass(frozen=True)
+class _Lost:
+    """The watch of one run met no service; it tries on by itself."""
+
+    run_id: str
+    error: ServiceUnreachable
+
+
+def _pause_sentence(error: ServiceUnreachable) -> str:
+    what = error.message.partition(" (")[0].rstrip(".")
+    return f"{what}; the runs go on. Trying again; Ctrl-C leaves."
+
+
 class _Screen(Protocol):
     def show(self, update: RunUpdate) -> None: ...
+
+    def pause(self, error: ServiceUnreachable) -> None: ...
 
     def close(self) -> None: ...
 
@@ -136,6 +173,10 @@ class _JsonLines:
         """Print the update, without the configuration, which does not change."""
         run = {key: value for key, value in update.run.to_json().items() if key != "config"}
         self._output.line({"run": run, "events": [event_json(event) for event in update.events]})
+
+    def pause(self, error: ServiceUnreachable) -> None:
+        """Tell whoever reads stderr; the lines on stdout stay updates of runs."""
+        console(stderr=True).print(_pause_sentence(error), soft_wrap=True)
 
     def close(self) -> None:
         """Nothing to put away."""
@@ -181,6 +222,10 @@ class Bars:
                     f"{event.body.get('reason', '')}"
                 )
 
+    def pause(self, error: ServiceUnreachable) -> None:
+        """Say above the bars why they stand still."""
+        self._progress.console.print(_pause_sentence(error), style="yellow", soft_wrap=True)
+
     def close(self) -> None:
         """Leave the bars as they stand."""
         self._progress.stop()
@@ -200,6 +245,10 @@ class _PlainLines:
         if self._said.get(run.run_id) != now:
             self._said[run.run_id] = now
             self._where.print(f"{title_of(run)}: {what_it_says(run)}", soft_wrap=True)
+
+    def pause(self, error: ServiceUnreachable) -> None:
+        """Print why nothing comes."""
+        self._where.print(_pause_sentence(error), soft_wrap=True)
 
     def close(self) -> None:
         """Nothing to put away."""
@@ -234,11 +283,11 @@ def what_it_says(run: Run) -> str:
         return f"held:{why} See `spikefleet holds`."
     told = _progress(run)
     parts = [str(run.stage) if run.state is RunState.RUNNING else f"{run.state} for {run.stage}"]
-    if told.get("step"):
+    if told.get("step") and str(told["step"]) != str(run.stage):
         parts.append(str(told["step"]))
     if told.get("fraction") is not None:
         parts.append(f"{float(told['fraction']):.0%}")
-    if told.get("eta_s") is not None:
+    if float(told.get("eta_s") or 0.0) >= 1.0:
         parts.append(f"{duration_text(float(told['eta_s']))} left")
     if told.get("spike_count"):
         parts.append(f"{int(told['spike_count']):,} spikes")

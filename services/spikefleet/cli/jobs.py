@@ -11,20 +11,22 @@ import click
 from rich.text import Text
 
 from spikefleet.cli.connection import connected
-from spikefleet.cli.following import exit_code, follow
+from spikefleet.cli.following import exit_code, follow, what_it_says
 from spikefleet.cli.options import address_option, output_option, parse_overrides, set_option
 from spikefleet.cli.printing import (
     Output,
     age_text,
     attempts_table,
+    console,
     decisions_table,
     failure_lines,
     findings_lines,
+    projection_line,
     runs_table,
     state_text,
     table,
 )
-from spikefleet.client.views import event_json
+from spikefleet.client.views import RunView, event_json
 from spikefleet.core.attempts import Stage
 from spikefleet.core.runs import RunState
 
@@ -76,13 +78,28 @@ def status(run_id: str, address: str | None, output: str) -> None:
         if run.result.get(key) is not None
     )
     lines = [head, *([Text(counts)] if counts else [])]
+    if not view.is_settled:
+        lines.append(Text(what_it_says(run), style="cyan"))
     if run.failure is not None:
         lines.append(failure_lines(run.failure))
-    lines += findings_lines(run)
+    lines += findings_lines(run) + projection_line(run)
     tables = [attempts_table(view.attempts), decisions_table(events)]
     shown = [made for made in tables if made.row_count]
     document = {**view.to_json(), "events": [event_json(event) for event in events]}
-    Output(output).emit(document, *lines, *shown)
+    Output(output).emit(document, *lines, *shown, *_what_next(view))
+
+
+def _what_next(view: RunView) -> list[Text]:
+    """The command a person most likely wants now."""
+    if not view.is_settled:
+        hint = f"Follow with: spikefleet watch {view.run_id}"
+    elif view.has_succeeded:
+        hint = f"Get the results with: spikefleet fetch {view.run_id}"
+    elif view.is_terminal and view.state is not RunState.CANCELLED:
+        hint = f"See the page with: spikefleet report {view.run_id}"
+    else:
+        return []
+    return [Text(hint, style="dim")]
 
 
 @click.command()
@@ -111,23 +128,32 @@ def cancel(run_id: str, reason: str, address: str | None, output: str) -> None:
     """Stop a run. One that has ended stays as it is."""
     with connected(address) as client:
         view = client.cancel(run_id, reason)
-    Output(output).emit(view.to_json(), runs_table([view]))
+    ended = view.is_terminal and not view.run.cancel_requested
+    said = [Text("It had ended before; nothing was stopped.", style="dim")] if ended else []
+    Output(output).emit(view.to_json(), runs_table([view]), *said)
 
 
 @click.command()
 @click.argument("run_id", metavar="RUN")
 @click.option("--stage", type=click.Choice([str(s) for s in Stage]), help="Stage to start from.")
 @set_option
+@click.option("--watch", "watched", is_flag=True, help="Follow the run until it ends.")
 @address_option
 @output_option
-def retry(
-    run_id: str, stage: str | None, overrides: tuple[str, ...], address: str | None, output: str
-) -> None:
+@click.pass_context
+def retry(context: click.Context, /, address: str | None, output: str, **given: Any) -> None:
     """Start an ended run again; with --set it becomes a new run with those parameters."""
-    changes = parse_overrides(overrides)
+    changes, out = parse_overrides(given["overrides"]), Output(output)
     with connected(address) as client:
-        view = client.retry(run_id, stage, **changes)
-    Output(output).emit(view.to_json(), runs_table([view]))
+        view = client.retry(given["run_id"], given["stage"], **changes)
+        if not given["watched"]:
+            out.emit(view.to_json(), runs_table([view]), *_what_next(view))
+            return
+        out.line(view.to_json())
+        runs = follow(client, [view.run_id], out)
+        if not out.is_json:
+            console().print(runs_table(runs))
+    context.exit(exit_code(runs))
 
 
 @click.command()
@@ -151,9 +177,14 @@ def holds(address: str | None, output: str) -> None:
 def release(lane: str, address: str | None, output: str) -> None:
     """Open a lane again after its environment was mended; its runs go on."""
     with connected(address) as client:
+        held = [hold.lane for hold in client.holds()]
         count = client.release(lane)
-    document = {"lane": lane, "released_run_count": count}
-    Output(output).emit(document, f"{lane} is open; {count} waiting run(s) go on")
+    document = {"lane": lane, "was_held": lane in held, "released_run_count": count}
+    said = f"{lane} is open again; {count} held {'run goes' if count == 1 else 'runs go'} on"
+    if lane not in held:
+        others = f" On hold: {', '.join(held)}." if held else " No lane is on hold."
+        said = f"{lane} was not on hold, so nothing changed.{others}"
+    Output(output).emit(document, said)
 
 
 COMMANDS = (list_runs, status, watch, cancel, retry, holds, release)

@@ -116,9 +116,9 @@ def age_text(moment: datetime) -> str:
 
 def state_text(run: Run) -> Text:
     """The state as a person reads it: the status where it says more."""
-    word = str(run.state) if run.status is None else f"{run.state} ({run.status})"
-    if run.state in (RunState.SUCCEEDED, RunState.CANCELLED):
-        word = str(run.state)
+    word = str(run.state)
+    if run.state is not RunState.SUCCEEDED and str(run.status or word) != word:
+        word = f"{run.state} ({run.status})"
     return Text(word, style=STATE_STYLES.get(run.state, ""))
 
 

@@ -30,6 +30,7 @@ from spikefleet.client.views import (
     BatchView,
     FetchedFile,
     HoldView,
+    OnLost,
     OnTransfer,
     ReportView,
     RunPage,
@@ -236,11 +237,14 @@ class SortingClient:
             answer = self._controller.ListRunEvents(request)
         return tuple(convert.from_event(event) for event in answer.events)
 
-    def watch(self, run_id: str, *, after_seq: int = 0) -> Iterator[RunUpdate]:
+    def watch(
+        self, run_id: str, *, after_seq: int = 0, on_lost: OnLost | None = None
+    ) -> Iterator[RunUpdate]:
         """Yield updates until the run ends, or is held for an operator.
 
-        After a lost connection it goes on behind the last event it saw; ServiceUnreachable is
-        raised when nobody answers for ``patience_s``.
+        After a lost connection it goes on behind the last event it saw; ``on_lost`` is told of
+        every try that met no service, and ServiceUnreachable is raised when nobody answers for
+        ``patience_s``.
         """
         patience = self._patience()
         while True:
@@ -258,6 +262,8 @@ class SortingClient:
                 lost = ServiceUnreachable("STREAM_ENDED", "The watch ended before the run did.")
             except ServiceUnreachable as error:
                 lost = error
+            if on_lost is not None:
+                on_lost(lost)
             patience.wait(lost)
 
     def wait(

@@ -15,6 +15,7 @@ from spikefleet.api.v1 import controller_pb2, run_pb2
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import TERMINAL, Attempt, Run, RunEvent, RunState
 from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.errors import ServiceUnreachable
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Transfer:
 
 
 OnTransfer = Callable[[Transfer], None]
+OnLost = Callable[[ServiceUnreachable], None]
 
 
 @dataclass(frozen=True)

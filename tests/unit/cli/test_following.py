@@ -2,19 +2,31 @@
 
 import io
 import re
+from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 from tests.support.runs import make_run, make_view
 
-from spikefleet.cli.following import Bars, exit_code, run_fraction, title_of, what_it_says
+from spikefleet.cli.following import (
+    Bars,
+    exit_code,
+    follow,
+    run_fraction,
+    title_of,
+    what_it_says,
+)
 from spikefleet.cli.options import ExitCode
-from spikefleet.client.views import RunUpdate
+from spikefleet.cli.printing import Output
+from spikefleet.client.sorting import SortingClient
+from spikefleet.client.views import OnLost, RunUpdate, RunView
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import RunState
+from spikefleet.infra.rpc.errors import ServiceUnreachable
 
 
 def test_a_running_sort_tells_step_spikes_memory_and_time_left() -> None:
@@ -28,6 +40,36 @@ def test_a_running_sort_tells_step_spikes_memory_and_time_left() -> None:
     assert what_it_says(make_run(progress=progress)) == (
         "sort, template learning, 50%, 1 min 35 s left, 12,345 spikes, 2.0 GB"
     )
+
+
+def test_a_step_named_like_its_stage_and_a_time_left_of_nothing_are_not_told() -> None:
+    progress = {"step": "sort", "fraction": 0.05, "eta_s": 0.2}
+    assert what_it_says(make_run(progress=progress)) == "sort, 5%"
+
+
+def test_a_lost_service_is_told_once_and_again_only_after_it_was_back(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = ServiceUnreachable("UNREACHABLE", "No service answers at h:1 (refused).")
+    running, ended = make_view(), make_view(state=RunState.SUCCEEDED)
+
+    class Flaky:
+        """What ``follow`` asks of a client; its service goes away twice."""
+
+        address = "h:1"
+
+        def get(self, run_id: str) -> RunView:
+            return running
+
+        def watch(self, run_id: str, *, on_lost: OnLost) -> Iterator[RunUpdate]:
+            for view in (running, ended):
+                on_lost(error)
+                on_lost(error)
+                yield RunUpdate(view)
+
+    follow(cast("SortingClient", Flaky()), [running.run_id], Output("text"))
+    told = capsys.readouterr().out
+    assert told.count("No service answers at h:1; the runs go on. Trying again") == 2
 
 
 def test_what_is_unknown_is_left_out() -> None:

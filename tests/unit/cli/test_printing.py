@@ -15,6 +15,7 @@ from spikefleet.cli.printing import (
     duration_text,
     failure_lines,
     findings_lines,
+    projection_line,
     runs_table,
     state_text,
     with_next_step,
@@ -53,6 +54,13 @@ def test_sizes_are_written_in_decimal_units(size_bytes: float | None, text: str)
 def test_an_unsortable_run_shows_its_status_not_a_failure() -> None:
     run = make_run(state=RunState.SKIPPED, status=RunStatus.UNSORTABLE, failure=FAILURE)
     assert state_text(run).plain == "skipped (unsortable)"
+
+
+def test_a_status_that_only_repeats_the_state_is_left_out() -> None:
+    run = make_run(state=RunState.FAILED, status=RunStatus.FAILED)
+    assert state_text(run).plain == "failed"
+    run = make_run(state=RunState.FAILED, status=RunStatus.DISK_EXHAUSTED)
+    assert state_text(run).plain == "failed (disk_exhausted)"
 
 
 def test_a_failure_is_a_sentence_and_a_next_step() -> None:
@@ -152,3 +160,13 @@ def test_what_preflight_noticed_is_told_with_its_remedy() -> None:
     finding = {"level": "warn", "message": "Short.", "remediation": "Record longer."}
     run = make_run(result={"preflight": {"findings": [finding]}})
     assert [line.plain for line in findings_lines(run)] == ["Noticed: Short. Record longer."]
+
+
+def test_what_was_used_is_told_beside_what_was_projected() -> None:
+    projection = {
+        "memory_bytes": {"projected": 2e9, "used": 1.5e9, "ratio": 1.333},
+        "duration_s": {"projected": 95.0, "used": 42.0, "ratio": 2.26},
+    }
+    (line,) = projection_line(make_run(result={"projection": projection}))
+    assert str(line) == "Used of projected: memory 1.5 GB of 2.0 GB, duration 42 s of 1 min 35 s"
+    assert projection_line(make_run(result={})) == []
