@@ -26,6 +26,8 @@ from spikefleet.core.failures.codes import FailureCode, row_for_exit
 
 MIB = 2**20
 FAST = {"host_ram_poll_interval_s": 0.2}
+# The node's own preflight would end an attempt whose GPU computes nothing.
+GPU_ONLY = {"gpu_poll_interval_s": 0.05, "preflight": False}
 PREFIX = "runs/run/attempts/sort-1"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of the Linux kernel")
@@ -177,6 +179,14 @@ def test_a_child_that_ignores_sigterm_after_a_trip_is_killed_with_its_family(
     assert outcome.wall_s < 15
 
 
+@pytest.mark.parametrize("behaviour", ["die_by_segfault", "leave_nothing", "die_by_kill"])
+def test_a_child_that_ends_by_itself_without_a_result_is_a_crash(
+    tmp_path: Path, behaviour: str
+) -> None:
+    attempt = start(tmp_path, behaviour)
+    assert finish(attempt, FailureCode.SORTER_CRASH).exit_code == 110
+
+
 @pytest.mark.parametrize(
     ("gpu", "code", "exit_code"),
     [
@@ -188,7 +198,7 @@ def test_a_child_that_ignores_sigterm_after_a_trip_is_killed_with_its_family(
 def test_a_gpu_in_trouble_stops_the_sorter(
     tmp_path: Path, gpu: dict[str, Any], code: FailureCode, exit_code: int
 ) -> None:
-    attempt = start(tmp_path, "chatter", gpu=gpu, execution={"gpu_poll_interval_s": 0.05})
+    attempt = start(tmp_path, "chatter", gpu=gpu, execution=GPU_ONLY)
     outcome = finish(attempt, code)
     assert outcome.exit_code == exit_code
     assert outcome.failure is not None
@@ -196,7 +206,7 @@ def test_a_gpu_in_trouble_stops_the_sorter(
 
 
 def test_without_a_driver_the_gpu_guard_advises_and_a_series_says_so(tmp_path: Path) -> None:
-    attempt = start(tmp_path, "chatter", gpu={}, execution={"gpu_poll_interval_s": 0.05})
+    attempt = start(tmp_path, "chatter", gpu={}, execution=GPU_ONLY)
     attempt.child_pid()
     wait_for(
         lambda: "gpu_memory" in (read_json(attempt.folder.heartbeat) or {}).get("readings", {})

@@ -7,6 +7,7 @@ Clustering may be silent for hours: there the sorter's CPU time is life as well.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from spikefleet.core.guards.base import Reading
 from spikefleet.core.guards.quiet import QuietWork, Surroundings
 
 LONGEST_SILENCE = 12
+_SEARCH_S = 30.0
 
 _Mark = tuple[int, int, int]
 
@@ -70,12 +72,14 @@ class LogInactivityWatchdog:
         self._names = frozenset(log_names)
         self._work = QuietWork(surroundings) if surroundings else None
         self._marks: dict[Path, _Mark] = {}
+        self._found: tuple[Path, ...] = ()
+        self._search_at_s = -math.inf
         self._spoke_at_s: float | None = None
         self._alive_at_s = 0.0
 
     def read(self, now_s: float) -> Reading:
         """Compare every watched log with the last look."""
-        marks = {path: mark for path in self._watched() if (mark := _mark(path)) is not None}
+        marks = {path: mark for path in self._watched(now_s) if (mark := _mark(path)) is not None}
         has_moved = any(self._marks.get(path) != mark for path, mark in marks.items())
         self._marks.update(marks)
         is_working = self._work is not None and self._work.is_going_on(now_s)
@@ -99,12 +103,20 @@ class LogInactivityWatchdog:
             warning = f"busy, but no log line for {silent_s:.0f} s (stopped at {longest_s:.0f} s)"
         return Reading(self.name, values, warning, self._verdict(silent_s, idle_s))
 
-    def _watched(self) -> Iterable[Path]:
-        yield from self._files
-        if self._folder is not None and self._folder.is_dir():
-            for path in self._folder.rglob("*"):
-                if path.suffix == ".log" or path.name in self._names:
-                    yield path
+    def _watched(self, now_s: float) -> Iterable[Path]:
+        """The logs; new ones in the folder are searched for now and then, as it may be large."""
+        if now_s >= self._search_at_s:
+            self._search_at_s = now_s + min(_SEARCH_S, self._timeout_s / 4)
+            self._found = tuple(self._search())
+        return (*self._files, *self._found)
+
+    def _search(self) -> Iterable[Path]:
+        if self._folder is None:
+            return
+        for place, _, names in os.walk(self._folder):  # what vanishes under way is left out
+            for name in names:
+                if name.endswith(".log") or name in self._names:
+                    yield Path(place, name)
 
     def _verdict(self, silent_s: float, idle_s: float) -> Failure | None:
         if idle_s >= self._timeout_s:

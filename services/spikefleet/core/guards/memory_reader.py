@@ -93,11 +93,11 @@ class MemoryReader:
     def _folders(self) -> Iterator[Path]:
         """Our cgroup's folder and its parents, innermost first, v1's controller before v2."""
         try:
-            lines = self.proc_cgroup.read_text(encoding="utf-8").splitlines()
+            text = self.proc_cgroup.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
-            lines = ["0::/"]
+            text = "0::/"
         roots: list[tuple[Path, str]] = []
-        for line in lines:
+        for line in text.splitlines():
             _, controllers, inside = [*line.split(":", 2), "", ""][:3]
             if "memory" in controllers.split(","):
                 roots.insert(0, (self.cgroup_root / "memory", inside))

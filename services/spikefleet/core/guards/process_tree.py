@@ -84,7 +84,7 @@ def _moved(process: psutil.Process) -> int | None:
     """Bytes the process read and wrote, from disk or cache; None when it may not be asked."""
     try:
         counters = process.io_counters()
-    except (psutil.Error, AttributeError, NotImplementedError):
+    except (psutil.Error, AttributeError, RuntimeError, ValueError):  # also: an empty file
         return None
     names = ("read_bytes", "write_bytes", "read_chars", "write_chars")
     return sum(int(getattr(counters, name, 0)) for name in names)

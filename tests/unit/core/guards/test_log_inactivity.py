@@ -1,6 +1,8 @@
 """Silence, and what breaks it."""
 
 import os
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,37 @@ def test_the_longest_silence_warns_and_names_itself(tmp_path: Path) -> None:
     assert trip is not None
     assert "without a word" in trip.message
     assert trip.evidence["idle_s"] == 0
+
+
+def test_folders_that_come_and_go_meanwhile_disturb_nothing(tmp_path: Path) -> None:
+    is_over = threading.Event()
+
+    def churn() -> None:
+        while not is_over.is_set():
+            for number in range(20):
+                (tmp_path / "sorter" / f"tmp{number}" / "deep").mkdir(parents=True)
+            for number in range(20):
+                shutil.rmtree(tmp_path / "sorter" / f"tmp{number}")
+
+    guard = LogInactivityWatchdog([], timeout_s=0.004, folder=tmp_path / "sorter")
+    sorter = threading.Thread(target=churn)
+    sorter.start()
+    try:
+        for number in range(300):
+            guard.read(float(number))
+    finally:
+        is_over.set()
+        sorter.join()
+
+
+def test_a_known_log_is_watched_between_two_searches(tmp_path: Path) -> None:
+    log = tmp_path / "sorter" / "kilosort4.log"
+    log.parent.mkdir()
+    log.write_text("a")
+    guard = LogInactivityWatchdog([], timeout_s=600, folder=tmp_path / "sorter")
+    guard.read(0)
+    log.write_text("ab")
+    assert guard.read(5).values["silent_seconds"] == 0
+    (tmp_path / "sorter" / "new.log").write_text("x")
+    assert guard.read(10).values["silent_seconds"] == 5
+    assert guard.read(30).values["silent_seconds"] == 0

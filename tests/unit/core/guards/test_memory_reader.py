@@ -4,7 +4,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.support.cgroup_trees import UNLIMITED_V1, make_reader, write_v1, write_v2
+
+from spikefleet.core.guards.memory_reader import MemoryReader
 
 
 @pytest.fixture
@@ -126,3 +130,32 @@ def test_a_pressure_file_that_says_nothing_is_unknown(root: Path, text: str) -> 
     sample = make_reader(root, "0::/\n").read()
     assert sample is not None
     assert sample.stalled_ratio is None
+
+
+_FILES = (
+    "memory.current",
+    "memory.max",
+    "memory.stat",
+    "memory.events",
+    "memory.pressure",
+    "memory.usage_in_bytes",
+    "memory.limit_in_bytes",
+    "memory.failcnt",
+    "memory.oom_control",
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.binary(max_size=60), min_size=len(_FILES), max_size=len(_FILES)),
+    st.binary(max_size=60),
+)
+def test_no_bytes_in_the_kernels_files_raise(
+    tmp_path: Path, contents: list[bytes], membership: bytes
+) -> None:
+    for name, content in zip(_FILES, contents, strict=True):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "membership").write_bytes(membership)
+    sample = MemoryReader(tmp_path, tmp_path / "membership").read()
+    assert sample is not None
+    assert sample.limit_bytes > 0
