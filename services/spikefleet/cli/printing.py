@@ -185,6 +185,16 @@ def findings_lines(run: Run) -> list[Text]:
     ]
 
 
+def projection_line(run: Run) -> list[Text]:
+    """What the sort took beside what was projected, on one line; none before there is both."""
+    told = []
+    for name, entry in (run.result.get("projection") or {}).items():
+        show = bytes_text if name.endswith("_bytes") else duration_text
+        words = name.removesuffix("_bytes").removesuffix("_s").replace("_", " ")
+        told.append(f"{words} {show(entry['used'])} of {show(entry['projected'])}")
+    return [Text(f"Used of projected: {', '.join(told)}")] if told else []
+
+
 def attempts_table(attempts: Sequence[Attempt]) -> Table:
     """Attempts of a run, in order."""
     made = table("stage", ">attempt", "state", ">took", "failure", "changed", title="attempts")
