@@ -15,6 +15,8 @@ from typing import Any
 from spikefleet.core.attempts import AttemptOutcome
 from spikefleet.core.failures.codes import FailureCode, row_for_exit
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.outside import from_reason
+from spikefleet.core.failures.termination import read_termination_message
 from spikefleet.infra.launchers.base import Observation, Phase
 from spikefleet.infra.stores.artifacts import (
     ArtifactDamagedError,
@@ -56,11 +58,16 @@ def judge(observation: Observation, *, attempt_id: str, verify: Callable[[], obj
             outcome,
             "oom_killed",
         )
-    if outcome is not None and outcome.failure is not None:
-        return Verdict(_agreeing(outcome.failure, observation), outcome, "outcome")
-    told = _termination(observation)
+    told, step = (outcome.failure, "outcome") if outcome else (None, "")
+    if told is None:
+        told = read_termination_message(observation.termination_message, attempt_id)
+        step = "termination_message"
+    outside = from_reason(observation.reason)
+    if outside is not None and _outranks(told, observation):
+        kept = {**outside.evidence, "exit_code": observation.exit_code}
+        return Verdict(replace(outside, evidence=kept), outcome, "reason")
     if told is not None:
-        return Verdict(_agreeing(told, observation), outcome, "termination_message")
+        return Verdict(_agreeing(told, observation), outcome, step)
     return Verdict(_from_exit(observation, missing), outcome, "exit")
 
 
@@ -76,7 +83,7 @@ def with_stored_outcome(
         return observation
     try:
         document: Any = json.loads(artifacts.get_bytes(f"{prefix}/outcome.json"))
-    except (ArtifactMissingError, ValueError):
+    except (ArtifactMissingError, ValueError, RecursionError):
         return observation
     return replace(observation, outcome=document) if isinstance(document, dict) else observation
 
@@ -87,9 +94,20 @@ def _outcome(observation: Observation, attempt_id: str) -> AttemptOutcome | None
         return None
     try:
         outcome = AttemptOutcome.from_json(observation.outcome)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    return outcome if outcome.attempt_id == attempt_id else None
+    return outcome if outcome.attempt_id == attempt_id and _is_sound(outcome) else None
+
+
+def _is_sound(outcome: AttemptOutcome) -> bool:
+    """Whether every field is of its kind: a document may be anybody's bytes."""
+    tables = (outcome.artifacts, outcome.peaks, outcome.timings_s, outcome.versions)
+    numbers = (outcome.n_units, outcome.n_spikes, outcome.duration_s, outcome.wall_s)
+    return (
+        type(outcome.exit_code) is int
+        and all(isinstance(table, Mapping) for table in tables)
+        and all(value is None or type(value) in (int, float) for value in numbers)
+    )
 
 
 def _complete(verify: Callable[[], object]) -> tuple[bool, str]:
@@ -100,15 +118,14 @@ def _complete(verify: Callable[[], object]) -> tuple[bool, str]:
     return True, ""
 
 
-def _termination(observation: Observation) -> Failure | None:
-    """Parse the termination message; anything but our own JSON is no evidence."""
-    try:
-        document: Any = json.loads(observation.termination_message or "null")
-        if not isinstance(document, Mapping) or not document.get("code"):
-            return None
-        return Failure.from_json(document)
-    except (ValueError, TypeError, KeyError):
-        return None
+def _outranks(told: Failure | None, observation: Observation) -> bool:
+    """Whether a cluster's reason says more than the attempt does.
+
+    An attempt that named its failure and left with the code of it had ended before it was taken.
+    """
+    if told is None or told.code is FailureCode.ATTEMPT_INTERRUPTED:
+        return True
+    return observation.exit_code is None or observation.exit_code != told.row.exit_code
 
 
 def _agreeing(failure: Failure, observation: Observation) -> Failure:

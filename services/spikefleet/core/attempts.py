@@ -17,6 +17,9 @@ from typing import Any
 
 from spikefleet.core.failures.errors import Failure
 
+# Larger than any document written here; what is larger was written by nobody of ours.
+MAX_DOCUMENT_BYTES = 64 << 20
+
 
 class Stage(StrEnum):
     """The steps of a run, in order."""
@@ -285,9 +288,11 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None when the file is missing, half-written or not an object."""
+    """Read a JSON object; None when the file is missing, half-written, endless or not an object."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        with path.open("rb") as handle:
+            data = handle.read(MAX_DOCUMENT_BYTES + 1)
+        document = json.loads(data.decode()) if len(data) <= MAX_DOCUMENT_BYTES else None
+    except (OSError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None

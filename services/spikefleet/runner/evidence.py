@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json
-from spikefleet.core.failures.classify import Evidence, classify, read_log_tail
+from spikefleet.core.failures.classify import Evidence, classify, read_log_head, read_log_tail
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import AttemptInterrupted, Failure
 from spikefleet.runner.supervise import ChildEnd
@@ -40,13 +40,28 @@ def read_result(folder: RunFolder) -> ChildResult:
     if document is None:
         return ChildResult(missing=("result.json", *missing))
     return ChildResult(
-        n_units=document.get("n_units"),
-        n_spikes=document.get("n_spikes"),
-        duration_s=document.get("duration_s"),
-        timings_s=document.get("timings_s", {}),
-        versions=document.get("versions", {}),
+        n_units=_whole(document.get("n_units")),
+        n_spikes=_whole(document.get("n_spikes")),
+        duration_s=_seconds(document.get("duration_s")),
+        timings_s=_table(document.get("timings_s"), int | float),
+        versions=_table(document.get("versions"), str),
         missing=tuple(missing),
     )
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int else None
+
+
+def _seconds(value: Any) -> float | None:
+    return float(value) if type(value) in (int, float) else None
+
+
+def _table(value: Any, kind: Any) -> dict[str, Any]:
+    """The entries of the right kind; a document may hold anything."""
+    if not isinstance(value, dict):
+        return {}
+    return {key: entry for key, entry in value.items() if isinstance(entry, kind)}
 
 
 def judge(spec: AttemptSpec, folder: RunFolder, end: ChildEnd, *, oom_kills: int) -> Failure | None:
@@ -61,7 +76,7 @@ def judge(spec: AttemptSpec, folder: RunFolder, end: ChildEnd, *, oom_kills: int
     if end.trip is None and end.exit_code == 0:
         return _check_result(spec, folder)
     document = read_json(folder.child_failure)
-    has_named_it = bool(document and document.get("classified"))
+    has_named_it = bool(document and isinstance(document.get("classified"), dict))
     log_tail = read_log_tail(folder.child_log)
     failure = classify(
         Evidence(
@@ -71,6 +86,7 @@ def judge(spec: AttemptSpec, folder: RunFolder, end: ChildEnd, *, oom_kills: int
             signal=end.signal,
             child_failure=document,
             log_tail=log_tail,
+            log_head=read_log_head(folder.child_log),
             oom_kill_delta=0 if has_named_it else oom_kills,
             trip=end.trip,
             preflight=_known_of_the_recording(spec),

@@ -8,67 +8,49 @@ retried or decided here, and no foreign library is imported.
 
 from __future__ import annotations
 
-import re
 import signal as signals
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from spikefleet.core.failures import (
     rules_gpu,
     rules_host,
     rules_kilosort,
+    rules_kilosort2,
     rules_sorters,
 )
-from spikefleet.core.failures.codes import BY_EXIT_CODE, FailureCode
+from spikefleet.core.failures.codes import BY_EXIT_CODE, FAILURES, FailureCode, FailureRow
 from spikefleet.core.failures.errors import Failure, JsonValue
 from spikefleet.core.failures.fingerprint import fingerprint
-from spikefleet.core.failures.rules_base import Evidence, Rule, Source, extract
+from spikefleet.core.failures.matching import Match, match_exception, match_log, sorter_frame
+from spikefleet.core.failures.reading import last_lines, read_log_head, read_log_tail
+from spikefleet.core.failures.rules_base import Evidence, Rule
 from spikefleet.core.failures.rules_measured import refine
-from spikefleet.core.failures.thrown import Thrown, from_document, from_text
+from spikefleet.core.failures.thrown import Thrown, at_end_of, from_document
 
-__all__ = ["RULES", "Evidence", "classify", "read_log_tail"]
+__all__ = ["RULES", "Evidence", "classify", "read_log_head", "read_log_tail"]
 
-MAX_LOG_BYTES = 2_000_000
 _LOG_LINES_KEPT = 50
-_LINE_KEPT = 400
 _TEXT_KEPT = 500
 _STOPS = frozenset({signals.SIGTERM, signals.SIGINT, signals.SIGHUP})
+# Types that only say that something else failed: the log may know what.
+_OPAQUE = frozenset(
+    {"SpikeSortingError", "CalledProcessError", "BrokenProcessPool", "TerminatedWorkerError"}
+)
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(
-        (*rules_gpu.RULES, *rules_host.RULES, *rules_kilosort.RULES, *rules_sorters.RULES),
+        (
+            *rules_gpu.RULES,
+            *rules_host.RULES,
+            *rules_kilosort.RULES,
+            *rules_kilosort2.RULES,
+            *rules_sorters.RULES,
+        ),
         key=lambda rule: (rule.source, rule.priority),
     )
 )
-
-_SORTING_COMPONENTS = (
-    "spikeinterface/sorters/internal/",
-    "spikeinterface/sortingcomponents/",
-)
-_PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "kilosort4": ("kilosort/",),
-    "mountainsort5": ("mountainsort5/", "isosplit6/"),
-}
-
-
-def read_log_tail(path: Path, limit_bytes: int = 262_144) -> str:
-    """Return the end of a log, from a line's start; "" when it cannot be read.
-
-    Never reads more than 2 MB, however long the log is. Progress bars become lines.
-    """
-    limit = max(0, min(limit_bytes, MAX_LOG_BYTES))
-    try:
-        with path.open("rb") as handle:
-            size = handle.seek(0, 2)
-            handle.seek(max(0, size - limit))
-            text = handle.read(limit).decode("utf-8", errors="replace")
-    except OSError:
-        return ""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text if size <= limit else text.partition("\n")[2]
 
 
 def classify(evidence: Evidence) -> Failure:
@@ -105,7 +87,7 @@ def _of(
 ) -> Failure:
     facts: dict[str, JsonValue] = {
         "sorter": evidence.backend,
-        "step": evidence.step or str((evidence.child_failure or {}).get("step", "")),
+        "step": evidence.step or _step_of_child(evidence),
         "exit_code": evidence.exit_code,
         "signal": _signal_name(_signal_of(evidence)),
         **found,
@@ -132,84 +114,69 @@ def _thrown(evidence: Evidence) -> list[Thrown]:
     """
     if evidence.child_failure:
         return from_document(evidence.child_failure)
-    return [] if _signal_of(evidence) else from_text(evidence.log_tail)[:1]
+    return [] if _signal_of(evidence) else at_end_of(evidence.log_tail)
 
 
 def _by_rules(evidence: Evidence, thrown: Sequence[Thrown]) -> Failure | None:
-    step = evidence.step or str((evidence.child_failure or {}).get("step", ""))
+    step = evidence.step or _step_of_child(evidence)
+    explained = [each for each in thrown if each.type_name.rpartition(".")[2] not in _OPAQUE]
+    for exception in explained:
+        own = _own_row(exception)
+        if own is not None:
+            message = _first_line(exception.message) or own.meaning
+            return _of(evidence, own.code, "log.own_class", message)
+        match = match_exception(RULES, evidence, step, exception)
+        if match is not None:
+            return _failure_of(match, evidence, exception)
+    match = match_log(RULES, evidence, step, is_explained=bool(explained))
+    if match is not None:
+        return _failure_of(match, evidence, thrown[0] if thrown else None)
     for exception in thrown:
-        for rule in RULES:
-            if rule.source is Source.LOG or not _applies(rule, evidence.backend, step):
-                continue
-            found = _match(rule, exception, evidence.backend)
-            if found is not None:
-                return _failure_of(rule, evidence, exception, found)
-    for rule in RULES:
-        if rule.source is Source.LOG and _applies(rule, evidence.backend, step):
-            line, found = _match_log(rule, evidence.log_tail)
-            if found is not None:
-                ended = thrown[0] if thrown else None
-                return _failure_of(rule, evidence, ended, {**found, "log_line": line})
+        match = match_exception(RULES, evidence, step, exception)
+        if match is not None:
+            return _failure_of(match, evidence, exception)
     return None
 
 
-def _applies(rule: Rule, backend: str, step: str) -> bool:
-    return (not rule.sorter or backend in rule.sorter) and (not rule.step or rule.step == step)
+def _own_row(thrown: Thrown) -> FailureRow | None:
+    """The row of one of our own classes, known here only by its printed name."""
+    module, _, name = thrown.type_name.rpartition(".")
+    own = module.startswith("spikefleet.")
+    return next((row for row in FAILURES if own and row.class_name == name), None)
 
 
-def _match(rule: Rule, thrown: Thrown, backend: str) -> dict[str, JsonValue] | None:
-    """Return the rule's extracts when every condition it sets holds, else None."""
-    if rule.errno and thrown.errno not in rule.errno:
-        return None
-    if rule.exception and not _regex(rule.exception).search(thrown.type_name):
-        return None
-    if rule.frame:
-        packages = _PACKAGES.get(backend, _SORTING_COMPONENTS)
-        if not _regex(rule.frame).search(thrown.innermost(packages)):
-            return None
-    if rule.unless and _regex(rule.unless).search(thrown.message):
-        return None
-    if not rule.pattern:
-        return {}
-    # Libraries print the type in front of the text; rules may want either.
-    found = _regex(rule.pattern).search(thrown.message)
-    return extract(found.groupdict()) if found else None
+def _step_of_child(evidence: Evidence) -> str:
+    return str((evidence.child_failure or {}).get("step", ""))
 
 
-def _match_log(rule: Rule, log: str) -> tuple[str, dict[str, JsonValue] | None]:
-    """Search single lines, the last one first."""
-    for line in reversed(log.splitlines()):
-        found = _regex(rule.pattern).search(line)
-        if found and not (rule.unless and _regex(rule.unless).search(line)):
-            return line.strip()[:_LINE_KEPT], extract(found.groupdict())
-    return "", None
-
-
-@cache
-def _regex(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
-
-
-def _failure_of(
-    rule: Rule, evidence: Evidence, thrown: Thrown | None, found: Mapping[str, JsonValue]
-) -> Failure:
-    facts: dict[str, JsonValue] = {**_told_by(thrown, evidence.backend), **rule.evidence, **found}
+def _failure_of(match: Match, evidence: Evidence, thrown: Thrown | None) -> Failure:
+    rule = match.rule
+    facts: dict[str, JsonValue] = {
+        **_told_by(thrown, evidence.backend),
+        **rule.evidence,
+        **match.found,
+    }
+    if match.line:
+        facts["log_line"] = match.line
     message = rule.message
     if rule.code is FailureCode.INVALID_CONFIGURATION and thrown is not None:
-        message = f"{rule.message} It said: {thrown.message.strip().splitlines()[0][:200]}"
+        message = f"{rule.message} It said: {_first_line(thrown.message)}"
     if rule.code is FailureCode.INPUT_CORRUPT and evidence.preflight.get("digest_verified") is True:
         facts["digest_verified"] = True
     return _of(evidence, rule.code, rule.rule_id, message, **facts)
 
 
+def _first_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[0][:200]
+
+
 def _told_by(thrown: Thrown | None, backend: str) -> dict[str, JsonValue]:
     if thrown is None:
         return {}
-    packages = _PACKAGES.get(backend, _SORTING_COMPONENTS)
     return {
         "exception_type": thrown.type_name,
         "exception_message": thrown.message[:_TEXT_KEPT],
-        "frame": thrown.innermost(packages) or (thrown.frames[-1] if thrown.frames else ""),
+        "frame": sorter_frame(thrown, backend) or (thrown.frames[-1] if thrown.frames else ""),
     }
 
 
@@ -232,7 +199,7 @@ def _signal_name(number: int) -> str:
 
 def _by_exit(evidence: Evidence, thrown: Sequence[Thrown]) -> Failure:
     number = _signal_of(evidence)
-    log: dict[str, Any] = {"log_tail": _last_lines(evidence.log_tail)}
+    log: dict[str, Any] = {"log_tail": last_lines(evidence.log_tail, _LOG_LINES_KEPT)}
     if number in _STOPS:
         return _of(
             evidence,
@@ -263,11 +230,11 @@ def _by_exit(evidence: Evidence, thrown: Sequence[Thrown]) -> Failure:
 
 
 def _unclassified(evidence: Evidence, thrown: Sequence[Thrown]) -> Failure:
-    log = _last_lines(evidence.log_tail)
+    log = last_lines(evidence.log_tail, _LOG_LINES_KEPT)
     if thrown:
         ended = thrown[0]
         mark = fingerprint(ended.type_name, ended.frames, ended.message)
-        first = (ended.message.strip().splitlines() or [""])[0][:200]
+        first = _first_line(ended.message)
         said = f"{ended.type_name.rpartition('.')[2]}: {first}" if first else ended.type_name
     else:
         ended = None
@@ -281,8 +248,3 @@ def _unclassified(evidence: Evidence, thrown: Sequence[Thrown]) -> Failure:
         fingerprint=mark,
         **{**_told_by(ended, evidence.backend), "log_tail": list(log)},
     )
-
-
-def _last_lines(log: str) -> list[str]:
-    lines = [line.rstrip()[:_LINE_KEPT] for line in log.splitlines() if line.strip()]
-    return lines[-_LOG_LINES_KEPT:]

@@ -37,6 +37,7 @@ class Evidence:
     signal: int | None = None
     child_failure: Mapping[str, Any] | None = None
     log_tail: str = ""
+    log_head: str = ""
     oom_kill_delta: int = 0
     trip: Failure | None = None
     interrupted: bool = False
@@ -54,6 +55,11 @@ class Rule:
     Named groups of ``pattern`` become evidence, as numbers where they are numbers; a group ending
     in ``_size`` ("2.00 GiB") becomes ``_bytes``. Lower ``priority`` is tried first. ``example`` is
     a real text the rule must match; a test holds every rule to it.
+
+    LOG rules only: ``marks`` are literal texts, one of which a line must hold to be looked at (that
+    is what makes a long log cheap); ``last_lines`` bounds how far from the end the line may be;
+    ``exit_code`` names the codes it may explain; ``beside_exception`` lets it speak although an
+    exception is known, as the sorters do that report in their log and only then fail.
     """
 
     rule_id: str
@@ -72,6 +78,10 @@ class Rule:
     evidence: Mapping[str, JsonValue] = field(default_factory=dict)
     example_type: str = ""
     example_frame: str = ""
+    marks: tuple[str, ...] = ()
+    last_lines: int = 0
+    exit_code: tuple[int, ...] = ()
+    beside_exception: bool = False
 
 
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}

@@ -17,13 +17,31 @@ _OOM_TEXT = (
 _FAULT_TEXT = (
     r"illegal memory access|CUDA_ERROR_ILLEGAL_ADDRESS|misaligned address|"
     r"unspecified launch failure|device-side assert|uncorrectable ECC|CUDA_ERROR_LAUNCH_FAILED|"
-    r"GPU is lost|fallen off the bus|CUBLAS_STATUS_EXECUTION_FAILED|CUDA error: invalid argument"
+    r"GPU is lost|fallen off the bus|CUBLAS_STATUS_EXECUTION_FAILED|"
+    r"CUDA error(?: was)?: invalid argument|CUDA_ERROR_INVALID_VALUE|NVRM: Xid"
 )
 _NO_GPU_TEXT = (
     r"Torch not compiled with CUDA enabled|No CUDA GPUs are available|no CUDA-capable device|"
     r"no kernel image is available|Found no NVIDIA driver|driver version is insufficient|"
     r"NVIDIA driver on your system is too old|CUDA unknown error|libcuda\.so|"
     r"forward compatibility was attempted"
+)
+
+# Literal beginnings of the texts above, for logs.
+_OOM_MARKS = ("ut of memory", "OUT_OF_MEMORY", "MemoryAllocation", "ALLOC_FAILED", "CUDNN_STATUS")
+_FAULT_MARKS = (
+    "memory access",
+    "ILLEGAL_ADDRESS",
+    "misaligned address",
+    "launch failure",
+    "device-side assert",
+    "ncorrectable ECC",
+    "LAUNCH_FAILED",
+    "GPU is lost",
+    "fallen off",
+    "EXECUTION_FAILED",
+    "invalid argument",
+    "NVRM: Xid",
 )
 
 RULES = (
@@ -78,6 +96,8 @@ RULES = (
         _OOM,
         pattern=_OOM_TEXT,
         priority=10,
+        marks=_OOM_MARKS,
+        last_lines=60,
         example="RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`",
     ),
     Rule(
@@ -87,6 +107,8 @@ RULES = (
         _FAULT,
         pattern=rf"(?P<fault>{_FAULT_TEXT})",
         priority=11,
+        marks=_FAULT_MARKS,
+        last_lines=60,
         example="  what():  CUDA error: an illegal memory access was encountered",
     ),
 )

@@ -70,7 +70,28 @@ MEMORY_RULES = (
         pattern=_MEMORY_TEXT,
         unless=r"CUDA|on device",
         priority=12,
+        marks=(
+            "Unable to allocate",
+            "DefaultCPUAllocator",
+            "bad_alloc",
+            "Cannot allocate memory",
+            "java.lang.OutOfMemoryError",
+            "Out of memory.",
+        ),
+        last_lines=60,
         example="terminate called after throwing an instance of 'std::bad_alloc'",
+    ),
+    Rule(
+        "host.killed.log",
+        Source.LOG,
+        FailureCode.HOST_OUT_OF_MEMORY,
+        "The sorter was killed for memory, as the log says.",
+        pattern=r"^Killed$|Out of memory: Kill(?:ed)? process|oom-kill:",
+        priority=13,
+        exit_code=(137, -9),
+        marks=("Killed", "Out of memory: Kill", "oom-kill:"),
+        last_lines=20,
+        example="Killed",
     ),
     Rule(
         "host.worker_died",
@@ -113,6 +134,8 @@ FILE_RULES = (
         _DISK,
         pattern=r"\[Errno 28\]|No space left on device",
         priority=5,
+        marks=("[Errno 28]", "No space left on device"),
+        last_lines=60,
         example="OSError: [Errno 28] No space left on device",
     ),
     Rule(
@@ -209,6 +232,18 @@ FILE_RULES = (
 
 IMAGE_RULES = (
     Rule(
+        "storage.unreachable",
+        Source.MESSAGE,
+        FailureCode.STORAGE_UNAVAILABLE,
+        "A store on the network could not be reached.",
+        pattern=r"dial tcp: lookup (?P<host>\S+?):? |Could not connect to the endpoint URL|"
+        r"EndpointConnectionError|S3 operation failed",
+        unless=r"(?i)docker|manifest|pull",
+        priority=4,
+        example="dial tcp: lookup s3.example.org: no such host",
+        example_type="RuntimeError",
+    ),
+    Rule(
         "docker.client_missing",
         Source.TYPE,
         FailureCode.DOCKER_ENVIRONMENT,
@@ -267,6 +302,20 @@ IMAGE_RULES = (
         example_type="ImportError",
     ),
     Rule(
+        "image.shared_library.log",
+        Source.LOG,
+        FailureCode.ENVIRONMENT_OTHER,
+        "A library the sorter needs is missing from the image.",
+        pattern=r"error while loading shared libraries: (?P<library>\S+?):",
+        priority=8,
+        exit_code=(127,),
+        marks=("error while loading shared libraries",),
+        last_lines=20,
+        evidence={"reason": "shared_library"},
+        example="ks2: error while loading shared libraries: libmwmclmcrrt.so.9.14: cannot open "
+        "shared object file: No such file or directory",
+    ),
+    Rule(
         "image.module_missing",
         Source.TYPE,
         FailureCode.MODEL_LOADING,
@@ -284,6 +333,7 @@ IMAGE_RULES = (
         FailureCode.MODEL_LOADING,
         "The sorter tried to download one of its files and could not reach the network.",
         exception=r"(^|\.)(URLError|HTTPError|gaierror|ConnectionError|ConnectTimeout)$",
+        unless=r"dial tcp|endpoint URL",
         priority=30,
         evidence={"reason": "download_failed"},
         example="<urlopen error [Errno -2] Name or service not known>",
@@ -294,7 +344,9 @@ IMAGE_RULES = (
         Source.LOG,
         FailureCode.LICENSE_UNAVAILABLE,
         "The sorter's licence could not be checked out.",
-        pattern=r"License checkout failed",
+        pattern=r"^\W*License checkout failed",
+        marks=("License checkout failed",),
+        last_lines=40,
         example="License checkout failed. License Manager Error -15",
     ),
     Rule(

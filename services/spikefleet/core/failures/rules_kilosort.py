@@ -1,4 +1,4 @@
-"""What Kilosort 4 says when it fails, and what its MATLAB ancestor said."""
+"""What Kilosort 4 says when it fails."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.rules_base import Rule, Source
 
 _KS4 = ("kilosort4",)
-_KS2 = ("kilosort2",)
 _QUIET = "Too few spikes for the sorter to build templates from."
 _REFUSED = "The sorter refused the run's parameters"
 
-KILOSORT4_RULES = (
+RULES = (
     Rule(
         "kilosort4.too_few_spikes.frame",
         Source.FRAME,
@@ -50,6 +49,20 @@ KILOSORT4_RULES = (
         example="Channel '99' was not in probe['chanMap']",
         example_type="IndexError",
         example_frame="kilosort/io.py:remove_bad_channels",
+    ),
+    Rule(
+        "kilosort4.probe_shape",
+        Source.FRAME,
+        FailureCode.INVALID_CONFIGURATION,
+        f"{_REFUSED}: the probe's arrays differ in length.",
+        sorter=_KS4,
+        exception=r"(^|\.)ValueError$",
+        frame=r"^kilosort/preprocessing\.py:whitening_local$",
+        pattern=r"could not be broadcast",
+        evidence={"field": "recording"},
+        example="operands could not be broadcast together with shapes (3,) (16,) ",
+        example_type="ValueError",
+        example_frame="kilosort/preprocessing.py:whitening_local",
     ),
     Rule(
         "kilosort4.bad_setting",
@@ -118,8 +131,9 @@ KILOSORT4_RULES = (
         FailureCode.INVALID_CONFIGURATION,
         f"{_REFUSED}.",
         sorter=_KS4,
-        pattern=r"Largest value of chanMap exceeds|was not in probe\['chanMap'\]|"
-        r"Selected empty shank index|Bytes in binary file did not divide evenly|"
+        pattern=r"probe_path '[^']*' does not exist|Largest value of chanMap exceeds|"
+        r"was not in probe\['chanMap'\]|Selected empty shank index|"
+        r"Bytes in binary file did not divide evenly|"
         r"Unrecognized settings|`nt` must be odd|`n_chan_bin` is a required|"
         r"Unrecognized extension for probe|Missing required key: \w+ after loading probe|"
         r"All probe variables must have the same length|pre-computed universal templates|"
@@ -130,45 +144,3 @@ KILOSORT4_RULES = (
         example_type="ValueError",
     ),
 )
-
-KILOSORT2_RULES = (
-    Rule(
-        "kilosort2.no_good_channels",
-        Source.LOG,
-        FailureCode.NO_GOOD_CHANNELS,
-        "No channel carries a usable signal.",
-        sorter=_KS2,
-        pattern=r"found 0 good channels",
-        example="found 0 good channels",
-    ),
-    Rule(
-        "kilosort2.no_templates",
-        Source.LOG,
-        FailureCode.INSUFFICIENT_ACTIVITY,
-        _QUIET,
-        sorter=_KS2,
-        pattern=r"Undefined function or variable 'W'",
-        example="----------------------------------------Undefined function or variable 'W'.",
-    ),
-    Rule(
-        "kilosort2.numerical",
-        Source.LOG,
-        FailureCode.PARAMETER_SENSITIVE,
-        "The sorter hit a numerical dead end that depends on its parameters.",
-        sorter=_KS2,
-        pattern=r"(?P<cause>EIG did not converge|Matrix dimensions must agree)",
-        evidence={"parameter": "projection_threshold"},
-        example="----------------------------------------Matrix dimensions must agree.",
-    ),
-    Rule(
-        "kilosort2.crash",
-        Source.LOG,
-        FailureCode.SORTER_CRASH,
-        "MATLAB crashed.",
-        sorter=_KS2,
-        pattern=r"Segmentation violation detected",
-        example="        Segmentation violation detected at Tue Nov 10 10:00:00 2026",
-    ),
-)
-
-RULES = (*KILOSORT4_RULES, *KILOSORT2_RULES)

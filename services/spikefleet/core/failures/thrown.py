@@ -17,6 +17,14 @@ _TRACEBACK = "Traceback (most recent call last):"
 _FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line \d+, in (?P<function>\S+)')
 _LAST = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$")
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
+_WENT_ON = re.compile(r"it/s\]|s/it\]|\[spikefleet\] step=|(?i:continuing|retrying|recovered)")
+_CHAINED = (
+    "The above exception was the direct cause of the following exception:",
+    "During handling of the above exception, another exception occurred:",
+)
+_CHAIN_LONGEST = 5
+_LINES_AFTER = 8
+_LINES_READ = 2000
 _WRAPPERS = frozenset({"SpikeSortingError", "RemoteTraceback", "_RemoteTraceback"})
 
 
@@ -52,7 +60,7 @@ def from_document(document: Mapping[str, Any]) -> list[Thrown]:
     module = str(document.get("module", ""))
     frames = tuple(
         f"{package_path(str(frame.get('file', '')))}:{frame.get('function', '')}"
-        for frame in document.get("frames") or ()
+        for frame in _listed(document.get("frames"))
         if isinstance(frame, Mapping)
     )
     code = document.get("errno")
@@ -60,14 +68,18 @@ def from_document(document: Mapping[str, Any]) -> list[Thrown]:
         f"{module}.{name}" if module not in ("", "builtins") else name,
         message[:MAX_MESSAGE],
         frames,
-        code if isinstance(code, int) else _errno(message),
+        code if type(code) is int else _errno(message),
     )
-    tail = document.get("trace_tail") or ""
-    text = tail if isinstance(tail, str) else "\n".join(str(line) for line in tail)
+    tail = document.get("trace_tail")
+    text = tail if isinstance(tail, str) else "\n".join(str(line) for line in _listed(tail))
     causes = [cause for cause in from_text(text) if not _same(cause, own)]
     if _TRACEBACK in message or name in _WRAPPERS:
         return [*from_text(message), own, *causes]
     return [own, *causes] if own.type_name else causes
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
 
 
 def from_text(text: str) -> list[Thrown]:
@@ -78,6 +90,38 @@ def from_text(text: str) -> list[Thrown]:
         if thrown is not None and thrown.type_name.rpartition(".")[2] not in _WRAPPERS:
             found.append(thrown)
     return found[::-1]
+
+
+def at_end_of(log: str) -> list[Thrown]:
+    """Return the exception a log ends with, and its causes; none when the program went on.
+
+    A traceback with more than a few lines after it, or with a new step or progress bar, is of an
+    error somebody handled.
+    """
+    start = log.rfind(_TRACEBACK)
+    if start < 0:
+        return []
+    lines = log[start:].splitlines()[:_LINES_READ]
+    ended = next((n for n, line in enumerate(lines) if n and _ends(line)), len(lines))
+    after = [line for line in lines[ended + 1 :] if line.strip()]
+    if len(after) > _LINES_AFTER or any(_WENT_ON.search(line) for line in after):
+        return []
+    return from_text(log[_start_of_chain(log, start) :])
+
+
+def _ends(line: str) -> bool:
+    return bool(line[:1].strip()) and bool(_LAST.match(line.strip()))
+
+
+def _start_of_chain(log: str, start: int) -> int:
+    """Where the first traceback of a chain begins: causes are printed before what they caused."""
+    for _ in range(_CHAIN_LONGEST):
+        before = log[max(0, start - 120) : start].rstrip()
+        earlier = log.rfind(_TRACEBACK, 0, start) if before.endswith(_CHAINED) else -1
+        if earlier < 0:
+            break
+        start = earlier
+    return start
 
 
 def _parse(lines: Sequence[str]) -> Thrown | None:

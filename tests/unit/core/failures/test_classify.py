@@ -41,7 +41,8 @@ def document(type_name, message, frame="", step="sort", **more):
 
 def ended(backend="kilosort4", type_name="", message="", frame="", step="sort", **more):
     child = document(type_name, message, frame, step) if type_name else None
-    return classify(Evidence(backend, step=step, exit_code=1, child_failure=child, **more))
+    more = {"exit_code": 1, **more}
+    return classify(Evidence(backend, step=step, child_failure=child, **more))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.rule_id)
@@ -49,7 +50,9 @@ def test_every_rule_matches_its_own_example(rule):
     backend = rule.sorter[0] if rule.sorter else "kilosort4"
     step = rule.step or "sort"
     if rule.source is Source.LOG:
-        failure = ended(backend, step=step, log_tail=f"before\n{rule.example}\nafter\n")
+        log = f"before\n{rule.example}\nafter\n"
+        code = rule.exit_code[0] if rule.exit_code else 1
+        failure = ended(backend, step=step, log_tail=log, exit_code=code)
     else:
         failure = ended(
             backend, rule.example_type or "ValueError", rule.example, rule.example_frame, step
@@ -178,7 +181,7 @@ def test_success_without_a_result_is_incomplete():
         ("ModuleNotFoundError", "No module named 'kilosort'", F.MODEL_LOADING),
         ("ImportError", "libcuda.so.1: cannot open shared object file", F.ENVIRONMENT_OTHER),
         ("PermissionError", "[Errno 13] Permission denied: '/out'", F.ENVIRONMENT_OTHER),
-        ("ConnectionError", "dial tcp: lookup s3.example.org: no such host", F.MODEL_LOADING),
+        ("ConnectionError", "dial tcp: lookup s3.example.org: no such host", F.STORAGE_UNAVAILABLE),
     ],
 )
 def test_machine_and_file_failures_are_told_apart_for_every_sorter(type_name, message, code):

@@ -42,7 +42,7 @@ def told(document, log_tail="", **measured):
         (
             {"silent_fraction": 1.0, "n_channels": 4, "flat_channels": 4},
             F.INSUFFICIENT_ACTIVITY,
-            "kilosort4.too_few_spikes",
+            "measured.silent",
         ),
         (
             {"n_crossings": 900, "n_crossings_noise": 800},
