@@ -1,12 +1,10 @@
 """Where silence is work, and where it is a stall."""
 
-import os
-import subprocess
-import sys
 import time
 
 import pytest
 from tests.support.attempts import wait_for
+from tests.support.families import family
 
 from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.guards.process_tree import ProcessTree
@@ -31,9 +29,8 @@ def test_a_step_nobody_knows_may_be_silent() -> None:
 
 
 def test_real_cpu_time_is_life_in_a_quiet_step_only() -> None:
-    busy = subprocess.Popen([sys.executable, "-c", "x = 0\nwhile True: x += 1"])
-    try:
-        tree = ProcessTree(os.getpid())
+    with family("x = 0\nwhile True: x += 1") as root:
+        tree = ProcessTree(root)
         wait_for(lambda: (sample := tree.read()) is not None and sample.cpu_s > 0.05)
         quiet = QuietWork(Surroundings(tree, lambda: "final clustering"))
         loud = QuietWork(Surroundings(tree, lambda: "detect"))
@@ -43,9 +40,6 @@ def test_real_cpu_time_is_life_in_a_quiet_step_only() -> None:
         assert quiet.is_going_on(time.monotonic())
         assert quiet.busy_cores > 0.1
         assert not loud.is_going_on(time.monotonic())
-    finally:
-        busy.kill()
-        busy.wait()
     assert not quiet.is_going_on(time.monotonic() + 1)
     assert quiet.busy_cores == 0
 
