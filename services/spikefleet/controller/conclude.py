@@ -31,6 +31,7 @@ from spikefleet.core.policy.decide import (
     Policy,
     decide,
 )
+from spikefleet.core.projection import compare_projection
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.stores.artifacts import (
     ArtifactMissingError,
@@ -69,15 +70,15 @@ class Conclusions:
         """
         outcome = verdict.outcome
         document = outcome.to_json() if outcome else {}
+        compared = self._compare(run, verdict)
         if verdict.failure is not None:
             measured = run.result.get("preflight", {}).get("measurements", {})
             known = Evidence(backend=run.backend, preflight=measured)
-            self.attempt_failed(
-                run, attempt, refine(verdict.failure, known), document, may_live=may_live
-            )
+            failure = refine(verdict.failure, known)
+            self.attempt_failed(run, attempt, failure, document, compared, may_live=may_live)
             return
         prefix = attempt_prefix(run.run_id, Stage.SORT, attempt.number)
-        result: dict[str, Any] = {"sort_prefix": prefix}
+        result: dict[str, Any] = {"sort_prefix": prefix, **compared}
         if outcome is not None:
             result |= {
                 "n_units_sorted": outcome.n_units,
@@ -89,6 +90,16 @@ class Conclusions:
                 "peaks": dict(outcome.peaks),
             }
         self._succeeded(run, attempt, StageResult(result, prefix, outcome=document))
+
+    def _compare(self, run: Run, verdict: Verdict) -> dict[str, Any]:
+        """What was projected beside what was used; the time only of a sort that was finished."""
+        if verdict.outcome is None:
+            return {}
+        estimate = run.result.get("preflight", {}).get("estimate")
+        wall_s = verdict.outcome.wall_s if verdict.failure is None else None
+        compared = compare_projection(estimate, verdict.outcome.peaks, wall_s)
+        self.counts.projection_compared(run, compared)
+        return {"projection": compared} if compared else {}
 
     def stage_ended(self, run: Run, attempt: Attempt, result: StageResult) -> None:
         """Record the end of a stage that another room carried out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,6 +40,13 @@ class OutcomeCounts:
         if attempt.stage is Stage.SORT and attempt.number == 1:
             waited = (attempt.created_at - run.created_at).total_seconds()
             self.metrics.observe(telemetry.QUEUE_WAIT, max(waited, 0.0), backend=run.backend)
+
+    def projection_compared(self, run: Run, compared: Mapping[str, Mapping[str, float]]) -> None:
+        """A sort ended whose needs had been projected."""
+        for resource, entry in compared.items():
+            self.metrics.observe(
+                telemetry.PROJECTION_RATIO, entry["ratio"], backend=run.backend, resource=resource
+            )
 
     def run_ended(self, run: Run, status: RunStatus, now: datetime) -> None:
         """One run reached its end."""

@@ -32,6 +32,7 @@ _PRODUCED = {
         "versions",
         "timings_s",
         "peaks",
+        "projection",
         "params",
         "result_affecting",
     ),

@@ -79,6 +79,13 @@ STAGE_DURATION = Series(
 QUEUE_WAIT = Series(
     "spikefleet_queue_wait_seconds", _H, "How long do runs wait for a slot?", ("backend",), _MINUTES
 )
+PROJECTION_RATIO = Series(
+    "spikefleet_projection_ratio",
+    _H,
+    "How far off are projections (projected over used)?",
+    ("backend", "resource"),
+    (0.25, 0.5, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0),
+)
 HOLDS = Series("spikefleet_lanes_held", _G, "Is a lane waiting for an operator?", ("lane",))
 RECONCILE_AGE = Series(
     "spikefleet_reconcile_last_success_timestamp_seconds",

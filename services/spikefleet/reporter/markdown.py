@@ -50,6 +50,7 @@ def format_markdown(record: Mapping[str, Any]) -> str:
         ("Pipeline timing", _timing(record)),
         ("Unit quality distributions", _quality(record)),
         ("Resources", _pairs(pick_peaks(record.get("peaks") or {}))),
+        ("Projected and used", _projection(record)),
         ("Decisions", _decisions(record)),
         ("Recording files", _files(record)),
         ("Notes", [f"- {note}" for note in record.get("notes") or []]),
@@ -73,6 +74,19 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def _pairs(values: Mapping[str, Any]) -> list[str]:
     rows = [(format_name(key), format_fact(key, value)) for key, value in sorted(values.items())]
     return _table(("name", "value"), rows)
+
+
+def _projection(record: Mapping[str, Any]) -> list[str]:
+    rows = [
+        (
+            format_name(name),
+            format_fact(name, entry.get("projected")),
+            format_fact(name, entry.get("used")),
+            format_number(entry.get("ratio")),
+        )
+        for name, entry in sorted((record.get("projection") or {}).items())
+    ]
+    return _table(("resource", "projected", "used", "projected over used"), rows)
 
 
 def _curation(record: Mapping[str, Any]) -> list[str]:

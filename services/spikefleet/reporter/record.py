@@ -92,6 +92,7 @@ def build_record(
         "versions": _mapping(_last_sort(attempts).get("versions"))
         or _mapping(material.sort.get("versions")),
         "peaks": _mapping(_last_sort(attempts).get("peaks")),
+        "projection": _mapping(_mapping(run.get("result")).get("projection")),
         "curation": _curation(material.curation),
         "units": units,
         "quality": _quality(units),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from spikefleet.controller.conclude import Conclusions, spent_before
 from spikefleet.controller.judge import Verdict
 from spikefleet.controller.outcome_counts import OutcomeCounts
 from spikefleet.controller.stage_calls import StageResult
-from spikefleet.core.attempts import Stage
+from spikefleet.core.attempts import AttemptOutcome, Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.policy.decide import Policy
@@ -71,7 +72,7 @@ class Room:
         self.conclusions.stage_ended(run, attempt, result)
         return self.run
 
-    def succeed(self, stage: Stage, **result: str) -> Run:
+    def succeed(self, stage: Stage, **result: Any) -> Run:
         run, attempt = self.begin(stage)
         self.conclusions.stage_ended(run, attempt, StageResult(result, pointer="p"))
         return self.run
@@ -206,3 +207,33 @@ def test_a_controller_left_behind_does_not_turn_the_pointer_back(room: Room) -> 
 def test_a_run_without_a_word_about_its_end_has_failed(room: Room) -> None:
     run = room.succeed(Stage.REPORT)
     assert (run.state, run.status) == (RunState.FAILED, RunStatus.FAILED)
+
+
+def test_what_was_projected_is_kept_beside_what_was_used(room: Room) -> None:
+    estimate = {"memory_bytes": 2_000, "scratch_bytes": 800, "duration_s": 120.0}
+    room.succeed(Stage.PREFLIGHT, preflight={"estimate": estimate})
+    run, attempt = room.begin(Stage.SORT)
+    peaks = {"usage.memory_bytes": 1_000.0, "usage.scratch_bytes": 1_600.0}
+    outcome = AttemptOutcome(attempt.attempt_id, 0, peaks=peaks, wall_s=60.0)
+    room.conclusions.sort_ended(run, attempt, Verdict(None, outcome, "outcome"))
+    compared = room.run.result["projection"]
+    assert {name: entry["ratio"] for name, entry in compared.items()} == {
+        "memory_bytes": 2.0,
+        "scratch_bytes": 0.5,
+        "duration_s": 2.0,
+    }
+    text = room.conclusions.counts.metrics.render()
+    name = "spikefleet_projection_ratio_count"
+    assert f'{name}{{backend="kilosort4",resource="memory_bytes"}} 1.0' in text
+
+
+def test_a_failed_sort_is_compared_too_but_not_its_time(room: Room) -> None:
+    room.succeed(Stage.PREFLIGHT, preflight={"estimate": {"memory_bytes": 500, "duration_s": 9.0}})
+    run, attempt = room.begin(Stage.SORT)
+    failure = Failure(FailureCode.HOST_OUT_OF_MEMORY, "Out of memory.", rule_id="r")
+    outcome = AttemptOutcome(
+        attempt.attempt_id, 106, failure, peaks={"usage.memory_bytes": 1_000.0}, wall_s=60.0
+    )
+    room.conclusions.sort_ended(run, attempt, Verdict(failure, outcome, "outcome"))
+    assert set(room.run.result["projection"]) == {"memory_bytes"}
+    assert room.run.failure == failure

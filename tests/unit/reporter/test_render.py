@@ -125,3 +125,14 @@ def test_parameters_that_a_retry_changed_are_stamped_on_the_report(store, tmp_pa
         text = (tmp_path / file).read_text()
         assert "Not the parameters that were asked for" in text
         assert "batch_size 30 000" in text
+
+
+def test_what_was_used_stands_beside_what_was_projected(store, tmp_path):
+    record = make_run_record()
+    entry = {"projected": 2e9, "used": 1.6e9, "ratio": 1.25}
+    record["run"]["result"] = {"projection": {"memory_bytes": entry}}
+    write_report(store, make_task(record), tmp_path)
+    assert "| memory | 2 GB | 1.6 GB | 1.25 |" in (tmp_path / "report.md").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "Projected and used" in page
+    assert "1.6 GB" in page

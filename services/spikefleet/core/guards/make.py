@@ -22,6 +22,7 @@ from spikefleet.core.guards.log_inactivity import (
 from spikefleet.core.guards.memory_reader import CGROUP_ROOT, PROC_CGROUP, MemoryReader
 from spikefleet.core.guards.process_tree import ProcessTree
 from spikefleet.core.guards.quiet import Surroundings
+from spikefleet.core.guards.usage import AttemptUsage
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,14 @@ def make_guards(spec: AttemptSpec, watched: Watched) -> list[Guard]:
         guards.append(_make_silence_guard(settings, spec, watched, surroundings))
     if settings.io_stall_watchdog:
         guards.append(_make_io_guard(settings, watched))
+    guards.append(GuardAside(_make_usage(spec, watched)))
     return guards
+
+
+def _make_usage(spec: AttemptSpec, watched: Watched) -> AttemptUsage:
+    """What the attempt takes, its share of the prepared copies included."""
+    shared = Path(spec.prepared_folder) if spec.prepared_folder else None
+    return AttemptUsage(watched.folder.root, shared)
 
 
 def _make_gpu_guard(settings: GuardSettings, reader: GpuReader) -> GpuMemoryWatchdog:

@@ -21,7 +21,7 @@ def names(tmp_path: Path, *, gpu: bool = False, **execution: object) -> list[str
 
 
 def test_all_guards_are_on_unless_switched_off(tmp_path: Path) -> None:
-    on_cpu = ["host_memory", "disk", "log_inactivity", "io_stall"]
+    on_cpu = ["host_memory", "disk", "log_inactivity", "io_stall", "usage"]
     assert names(tmp_path) == on_cpu
     assert names(tmp_path, gpu=True) == [on_cpu[0], "gpu_memory", *on_cpu[1:]]
     off = {
@@ -31,7 +31,7 @@ def test_all_guards_are_on_unless_switched_off(tmp_path: Path) -> None:
         "sorter_inactivity_timeout": False,
         "io_stall_watchdog": False,
     }
-    assert names(tmp_path, gpu=True, **off) == []
+    assert names(tmp_path, gpu=True, **off) == ["usage"]
 
 
 def test_a_longer_recording_is_given_more_silence(tmp_path: Path) -> None:
