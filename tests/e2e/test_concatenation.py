@@ -41,7 +41,9 @@ def cut_in_three(tmp_path: Path, seconds: tuple[float, float, float]):
     paths = []
     for index, (start, end) in enumerate(itertools.pairwise(bounds)):
         folder = tmp_path / "night" / f"take{index + 9}"  # take9, take10, take11
-        recording.frame_slice(int(start), int(end)).save(folder=folder, verbose=False)
+        take = recording.frame_slice(int(start), int(end))
+        take.annotate(n_samples=int(end - start))
+        take.save(folder=folder, verbose=False, progress_bar=False)
         paths.append(folder)
     return load_truth(whole.truth_path), bounds, paths
 

@@ -59,3 +59,32 @@ def test_every_stream_of_a_plate_gets_its_own_result(tmp_path: Path):
     folder = results["well000"].results_folder
     assert folder is not None
     assert (folder / "report" / "report.html").is_file()
+
+
+def test_several_recordings_sorted_as_one_are_one_result(tmp_path: Path):
+    plates = [
+        make_recording(
+            tmp_path / name, format="maxwell", seconds=seconds, wells=2, condition="silent",
+            units=0, name=name,
+        ).path
+        for name, seconds in (("p1", 4.0), ("p2", 5.0))
+    ]  # fmt: skip
+    wells = sort_multistream(plates, SORTER, results_folder=tmp_path / "sorted")
+    assert {stream: str(result.status) for stream, result in wells.items()} == {
+        "well000": "unsortable",
+        "well001": "unsortable",
+    }
+    (one,) = sort_recording(
+        plates, SORTER, stream_id="well001", concatenate=True, results_folder=tmp_path / "sorted"
+    )
+    assert one.run_id == wells["well001"].run_id
+
+
+def test_recordings_that_differ_are_an_input_error_that_names_both(tmp_path: Path):
+    paths = [
+        make_recording(tmp_path, seconds=4.0, channels=channels, name=name).path
+        for name, channels in (("four", 4), ("six", 6))
+    ]
+    (result,) = sort_recording(paths, SORTER, concatenate=True, results_folder=tmp_path / "sorted")
+    assert str(result.status) == "input_error"
+    assert str(result.error_message).startswith("six differs from four: 6 channels, not 4")
