@@ -1,7 +1,8 @@
 """Runs one attempt with a toy child: ``attempt_driver.py <run folder> <behaviour>``.
 
 Everything but the sorting is the real thing; the waits are short. ``driver.json`` in the folder may
-ask for this machine's own cgroups (``real_cgroup``) and for a GPU with given readings (``gpu``).
+ask for this machine's own cgroups (``real_cgroup``) and for a GPU with given readings (``gpu``,
+and in it ``probe``: what the computation on it says).
 """
 
 import sys
@@ -13,6 +14,7 @@ from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json
 from spikefleet.core.guards.make import CgroupPlaces
 from spikefleet.deploy.attempt import make_sink
 from spikefleet.infra.stores.artifacts_open import open_artifacts
+from spikefleet.runner.node_preflight_probe import ProbeAnswer
 from spikefleet.runner.parent import ParentOptions, run_attempt
 from spikefleet.runner.supervise import Timing
 
@@ -22,6 +24,8 @@ TOY_CHILD = Path(__file__).with_name("toy_child.py")
 def main(root: Path, behaviour: str) -> int:
     spec = AttemptSpec.from_json(read_json(RunFolder(root).spec) or {})
     asked = read_json(root / "driver.json") or {}
+    device = dict(asked.get("gpu") or {})
+    computes = device.pop("probe", {"device": "as asked"})
     membership = root / "cgroup-membership"
     membership.write_text("0::/\n")
     places = CgroupPlaces(root / "cgroup", membership)
@@ -31,7 +35,8 @@ def main(root: Path, behaviour: str) -> int:
         upload_pauses_s=(0.05,),
         cgroups=CgroupPlaces() if asked.get("real_cgroup") else places,
         gpu_ids=("all",) if "gpu" in asked else (),
-        nvml=FakeNvml(Device(**asked["gpu"])) if asked.get("gpu") else None,
+        nvml=FakeNvml(Device(**device)) if asked.get("gpu") else None,
+        probe=lambda: ProbeAnswer(**computes),
     )
     sink = make_sink(spec.report_address)
     return run_attempt(root, open_artifacts(spec.artifacts_url), sink=sink, options=options)

@@ -31,6 +31,8 @@ class Device:
     processes: list[tuple[int, int | None]] = field(default_factory=list)
     compute_mode: int = 0
     uncorrected: int | None = 0
+    name: str = "NVIDIA H200"
+    rows: tuple[int, int, int, int] | None = (0, 0, 0, 0)
     error: int | None = None
 
 
@@ -39,6 +41,7 @@ class FakeNvml:
 
     NVMLError = pynvml.NVMLError
     nvmlMemory_v2 = pynvml.nvmlMemory_v2
+    driver, cuda = "570.124.06", 12080
 
     def __init__(self, *devices: Device, mig: Device | None = None, init_error: int = 0) -> None:
         self.devices = list(devices) or [Device()]
@@ -88,6 +91,20 @@ class FakeNvml:
 
     def nvmlDeviceGetTotalEccErrors(self, handle: Device, kind: int, counter: int) -> int:
         return int(self._offered(handle.uncorrected))
+
+    def nvmlDeviceGetName(self, handle: Device) -> str:
+        return handle.name
+
+    def nvmlDeviceGetRemappedRows(self, handle: Device) -> tuple[int, int, int, int]:
+        if handle.rows is None:
+            raise self.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return handle.rows
+
+    def nvmlSystemGetDriverVersion(self) -> str:
+        return self.driver
+
+    def nvmlSystemGetCudaDriverVersion_v2(self) -> int:
+        return self.cuda
 
     def nvmlDeviceGetUtilizationRates(self, handle: Device) -> SimpleNamespace:
         if handle is self.mig:

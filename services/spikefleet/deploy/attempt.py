@@ -14,8 +14,8 @@ from pathlib import Path
 
 from spikefleet.client.rooms import RunReports
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, read_json
-from spikefleet.deploy.settings import visible_gpus
 from spikefleet.core.runs import LeaseAnswer
+from spikefleet.deploy.settings import hdf5_plugin_path, image_digest, visible_gpus
 from spikefleet.infra.logs import configure_logging
 from spikefleet.infra.stores.artifacts_open import open_artifacts
 from spikefleet.runner.lease import process_name
@@ -108,7 +108,9 @@ def main(root: Path) -> int:
     except (ValueError, TypeError, KeyError, OSError) as error:
         _log.exception("attempt.unreadable_spec")
         return write_unreadable_spec(folder, error)
-    options = ParentOptions(gpu_ids=visible_gpus())
+    options = ParentOptions(
+        gpu_ids=visible_gpus(), image_digest=image_digest(), hdf5_plugin_path=hdf5_plugin_path()
+    )
     return run_attempt(root, artifacts, sink=make_sink(spec.report_address), options=options)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 PREFIX = "SPIKEFLEET_"
+_IMAGE_DIGEST = PREFIX + "IMAGE_DIGEST"
 DEFAULT_ADDRESS = "127.0.0.1:7311"
 
 
@@ -50,6 +51,9 @@ class Settings(BaseModel):
         ge=0,
         description="size limit of one attempt's scratch that its file system does not show, such "
         "as an emptyDir's; 0: none",
+    )
+    image_digest: str = Field(
+        "", description="digest of the container's image; empty: not known, or no container"
     )
     attempt_deadline_s: float = Field(
         0.0, ge=0, description="seconds after which an attempt is stopped; 0: none"
@@ -101,5 +105,19 @@ def visible_gpus() -> tuple[str, ...]:
 
 
 def base_environment() -> dict[str, str]:
-    """The environment handed to child processes, without our own settings."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+    """The environment handed to child processes, without our own settings but the image's name."""
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(PREFIX) or key == _IMAGE_DIGEST
+    }
+def image_digest() -> str:
+    """The digest of the image this process runs in; "" where nobody told."""
+    return os.environ.get(_IMAGE_DIGEST, "").strip()
+
+
+def hdf5_plugin_path() -> str:
+    """Where HDF5 looks for vendors' plugins; "" for its own places only."""
+    return os.environ.get("HDF5_PLUGIN_PATH", "")
+
+

@@ -7,6 +7,7 @@ an exception. NVML knows nothing of ``CUDA_VISIBLE_DEVICES``, so devices are nam
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from spikefleet.core.guards.gpu_reader import (
@@ -32,6 +33,30 @@ _SLOWDOWN_BITS = dict(zip((0x04, 0x08, 0x20, 0x40, 0x80), SLOWDOWNS, strict=True
 _KNOWN_CALM = 0x01 | 0x02 | 0x10 | 0x100
 
 
+@dataclass(frozen=True)
+class GpuIdentity:
+    """What a device is. None or empty where the driver does not tell.
+
+    ``cuda_version`` is the newest CUDA the driver can run; ``row_repairs`` is "pending" or "failed"
+    where memory rows wait for repair or could not be repaired.
+    """
+
+    uuid: str
+    name: str = ""
+    driver_version: str = ""
+    cuda_version: tuple[int, int] | None = None
+    free_bytes: float | None = None
+    total_bytes: float | None = None
+    uncorrected_errors: int | None = None
+    row_repairs: str = ""
+
+
+def identify_gpu(visible: Sequence[str], nvml: Any = None) -> GpuIdentity | GpuUnreadable:
+    """Say what the first of ``visible`` is, named as for ``make_gpu_reader``."""
+    found = _choose(visible, lambda: (), nvml)
+    return found.identify() if isinstance(found, NvmlGpu) else found
+
+
 def make_gpu_reader(
     visible: Sequence[str], own_pids: Callable[[], Iterable[int]], nvml: Any = None
 ) -> GpuReader:
@@ -41,12 +66,19 @@ def make_gpu_reader(
     indices; ``("all",)`` is every device of the machine. ``own_pids`` are our processes, ``nvml``
     stands for nvidia-ml-py in tests.
     """
+    found = _choose(visible, own_pids, nvml)
+    return found if isinstance(found, NvmlGpu) else NoGpuReader(found.reason)
+
+
+def _choose(
+    visible: Sequence[str], own_pids: Callable[[], Iterable[int]], nvml: Any
+) -> NvmlGpu | GpuUnreadable:
     library = nvml if nvml is not None else pynvml
     if library is None:
-        return NoGpuReader("the NVML library (nvidia-ml-py) is not installed")
+        return GpuUnreadable("the NVML library (nvidia-ml-py) is not installed")
     named = [name.strip() for name in visible if name.strip().lower() not in _NO_DEVICE]
     if not named:
-        return NoGpuReader("no GPU was given to this attempt")
+        return GpuUnreadable("no GPU was given to this attempt", is_absent=True)
     return NvmlGpu(named[0], own_pids, library)
 
 
@@ -73,6 +105,34 @@ class NvmlGpu:
             is_lost = getattr(error, "value", None) in _LOST
             return GpuUnreadable(f"NVML does not answer for {self._name}: {error}", is_lost)
 
+    def identify(self) -> GpuIdentity | GpuUnreadable:
+        """Say what the device is, and what it has left."""
+        sample = self.read()
+        if isinstance(sample, GpuUnreadable):
+            return sample
+        try:
+            return self._identify(sample)
+        except self._nvml.NVMLError as error:
+            return GpuUnreadable(f"NVML does not answer for {self._name}: {error}", is_lost=True)
+
+    def _identify(self, sample: GpuSample) -> GpuIdentity:
+        nvml, handle = self._nvml, self._handle
+        is_mig = self._uuid.startswith("MIG-")
+        board = nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle) if is_mig else handle
+        cuda = self._ask("nvmlSystemGetCudaDriverVersion_v2")
+        rows = self._ask("nvmlDeviceGetRemappedRows", board)
+        failed, pending = (rows[3], rows[2]) if rows is not None else (0, 0)
+        return GpuIdentity(
+            uuid=sample.uuid,
+            name=_text(self._ask("nvmlDeviceGetName", handle) or ""),
+            driver_version=_text(self._ask("nvmlSystemGetDriverVersion") or ""),
+            cuda_version=None if cuda is None else (int(cuda) // 1000, int(cuda) % 1000 // 10),
+            free_bytes=sample.total_bytes - sample.used_bytes,
+            total_bytes=sample.total_bytes,
+            uncorrected_errors=sample.uncorrected_errors,
+            row_repairs="failed" if failed else "pending" if pending else "",
+        )
+
     def _find(self) -> tuple[Any, str] | GpuUnreadable:
         """The device called ``name`` and its full UUID."""
         nvml, name = self._nvml, self._name
@@ -89,7 +149,8 @@ class NvmlGpu:
             return GpuUnreadable(f"which of {count} GPUs is ours is not known")
         matches = [index for index, uuid in enumerate(uuids) if uuid.startswith(name)]
         if len(matches) != 1:
-            return GpuUnreadable(f"no single GPU of this machine is called {name}")
+            reason = f"no single GPU of this machine is called {name}"
+            return GpuUnreadable(reason, is_absent=True)
         return devices[matches[0]], uuids[matches[0]]
 
     def _sample(self) -> GpuSample:

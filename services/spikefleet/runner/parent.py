@@ -39,6 +39,10 @@ from spikefleet.runner.canary_memory import CanaryMemory, Machine, canary_key
 from spikefleet.runner.evidence import judge, read_result
 from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
 from spikefleet.runner.lease import RunLease
+from spikefleet.runner.node_preflight import STEP as NODE_PREFLIGHT
+from spikefleet.runner.node_preflight import run_node_preflight
+from spikefleet.runner.node_preflight_facts import Given
+from spikefleet.runner.node_preflight_probe import ProbeAnswer, probe_cuda
 from spikefleet.runner.outcome import exit_code_of, write_outcome
 from spikefleet.runner.reporting import (
     AttemptProgress,
@@ -75,7 +79,8 @@ class ParentOptions:
 
     ``metrics_address`` is the interface /metrics listens on; ``upload_pauses_s`` are the waits
     before a refused upload is tried again. ``gpu_ids`` are the devices CUDA shows us, ``nvml``
-    stands for the driver's library in tests.
+    and ``probe`` stand for the driver's library and the computation on the GPU in tests;
+    ``image_digest`` is that of the container's image, "" where it is not known.
     """
 
     command: Callable[[Path], list[str]] = child_command
@@ -84,7 +89,15 @@ class ParentOptions:
     metrics_address: str = "127.0.0.1"
     upload_pauses_s: tuple[float, ...] = (1.0, 5.0)
     gpu_ids: tuple[str, ...] = ()
+    image_digest: str = ""
+    hdf5_plugin_path: str = ""
     nvml: Any = None
+    probe: Callable[[], ProbeAnswer] = probe_cuda
+
+    @property
+    def given(self) -> Given:
+        """What the deployment knows of this place."""
+        return Given(self.gpu_ids, self.image_digest, self.hdf5_plugin_path, self.nvml, self.probe)
 
 
 def run_attempt(
@@ -154,8 +167,13 @@ class _Attempt:
             write_json(self.folder.started, {**started, "attempt_id": spec.attempt_id})
             self.lease = RunLease(spec, self.artifacts, self.sink)
             self.lease.hold()
-            reporter.tell(AttemptProgress())
+            reporter.tell(AttemptProgress(NODE_PREFLIGHT))
+            self._enter(NODE_PREFLIGHT)
+            failure = self._look_at_node(spec, metrics)
+            if failure is not None:
+                return self.failed(failure)
             self._enter("stage_in")
+            reporter.tell(AttemptProgress())
             with self.interruption.breaking_in():
                 stage_in(spec, self.folder, self.artifacts)
             failure = self._try_first(spec, metrics)
@@ -208,6 +226,17 @@ class _Attempt:
             self.elapsed_s - sum(self.timings_s.values()), 3
         )
         self.stage = stage
+
+    def _look_at_node(self, spec: AttemptSpec, metrics: Metrics) -> Failure | None:
+        """Look at this machine; return why nothing can be sorted here."""
+        memory = make_memory_reader(spec, self.options.cgroups)
+        report = run_node_preflight(spec, self.folder.root, self.options.given, memory)
+        self.node, self.machine = report.to_json(), report.machine
+        own = {"run_id": spec.run_id, "backend": spec.backend}
+        for found in report.findings:
+            labels = {**own, "level": str(found.level), "finding": found.code}
+            metrics.set(telemetry.NODE_FINDING, 1, **labels)
+        return report.failure
 
     def _try_first(self, spec: AttemptSpec, metrics: Metrics) -> Failure | None:
         """Try the sorter on a window where that is asked for; return why the sort cannot begin."""

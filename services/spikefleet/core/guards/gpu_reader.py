@@ -44,10 +44,14 @@ class GpuSample:
 
 @dataclass(frozen=True)
 class GpuUnreadable:
-    """Why nothing can be read. ``is_lost`` when the driver says the device is gone."""
+    """Why nothing can be read.
+
+    ``is_lost`` when the driver says the device is gone, ``is_absent`` when it never was there.
+    """
 
     reason: str
     is_lost: bool = False
+    is_absent: bool = False
 
 
 class GpuReader(Protocol):
