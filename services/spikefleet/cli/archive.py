@@ -1,4 +1,4 @@
-"""``spikefleet archive`` and ``verify``: lossless copies on this machine, no service needed.
+"""``spikefleet archive``, ``verify``, ``restore``: lossless copies on this machine, no service.
 
 Needs the science stack and imports it only when it runs. Never touches the source.
 """
@@ -49,7 +49,7 @@ def archive(path: Path, out: Path, output: str) -> None:
         "mb_per_s": round(mb_per_s, 1),
         "streams": {
             stream.stream: {
-                "samples_sha256": stream.traces.samples_sha256,
+                "samples_digest": stream.traces.samples_digest,
                 "codec": dict(stream.traces.codec),
             }
             for stream in manifest.streams
@@ -59,7 +59,7 @@ def archive(path: Path, out: Path, output: str) -> None:
     sizes = f"{bytes_text(manifest.source_bytes)} -> {bytes_text(manifest.stored_bytes)}"
     said = [f"wrote {out} ({sizes}, ratio {manifest.ratio:.2f}, {mb_per_s:.0f} MB/s)"]
     if manifest.kept:
-        said.append("Kept byte for byte: the samples lie inside a container or are compressed.")
+        said.append("Kept byte for byte: its samples are compressed already or lie in pieces.")
     elif manifest.ratio < LOW_RATIO:
         said.append("It hardly shrank: noise, or samples that were compressed before.")
     Output(output).emit(document, *said)
@@ -84,7 +84,7 @@ def verify(context: click.Context, path: Path, output: str) -> None:
         "whole": found.whole,
         "objects": found.n_objects,
         "decoded_bytes": found.decoded_bytes,
-        "samples_sha256": found.samples_sha256,
+        "samples_digests": found.samples_digests,
         "damages": [vars(damage) for damage in found.damages],
     }
     decoded = f"{bytes_text(found.decoded_bytes)} decoded"
@@ -98,6 +98,27 @@ def verify(context: click.Context, path: Path, output: str) -> None:
         document, f"{path} is damaged. Do not delete the source; archive it again.", made
     )
     context.exit(int(ExitCode.RUN_FAILED))
+
+
+@click.command()
+@click.argument("path", metavar="ARCHIVE", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@output_option
+def restore(path: Path, out: Path, output: str) -> None:
+    """Write the files ARCHIVE was made of to the new folder OUT, byte for byte.
+
+    Each is compared with its SHA-256 before anything appears at OUT.
+    """
+    with needs_extra("science"):
+        # Late: as above.
+        from spikefleet.core.recordings.archive.restore import restore_archive  # noqa: PLC0415
+    with _progress("restoring", output) as advance:
+        files = restore_archive(path, out, advance)
+    size_bytes = sum(file.size_bytes for file in files)
+    document = {"path": str(out), "files": [vars(file) for file in files]}
+    Output(output).emit(
+        document, f"wrote {out}: {len(files)} files, {bytes_text(size_bytes)}, each as it was"
+    )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from spikefleet.cli.archive import archive, verify
+from spikefleet.cli.archive import archive, restore, verify
 from spikefleet.cli.demo import demo
 from spikefleet.cli.doctor import doctor
 from spikefleet.cli.inspect import inspect, simulate
@@ -144,6 +144,7 @@ for _command in (
     demo,
     archive,
     verify,
+    restore,
 ):
     cli.add_command(_command)
 

@@ -24,7 +24,7 @@ from spikefleet.core.recordings.description import (
     StreamDescription,
     describe_each,
 )
-from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.edge import corrupt
 from spikefleet.core.recordings.frame_gaps import (
     note_frame_gaps,
     require_forward,
@@ -36,7 +36,7 @@ from spikefleet.core.recordings.hdf5 import (
     open_hdf5,
     require_filters,
 )
-from spikefleet.core.recordings.zarr_chunks import require_all_chunks
+from spikefleet.core.recordings.zarr_chunks import reading_zarr, require_all_chunks
 
 FORMAT = "nwb"
 _STAMPS_AT_ONCE = 1 << 20
@@ -55,7 +55,7 @@ def recognises(path: Path) -> bool:
 
 def describe(path: Path) -> RecordingDescription:
     """List the electrical series of a file."""
-    with reading(path):
+    with reading_zarr(path):
         found = sorted(NwbRecordingExtractor.fetch_available_electrical_series_paths(str(path)))
     raw = [name for name in found if name.startswith("acquisition/")]
     chosen = raw or found
@@ -77,13 +77,13 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         HDF5PluginMissingError: the series is compressed with a filter this machine lacks.
     """
     add_plugin_path(hdf5_plugin_path)
-    with _series(path, stream) as series, reading(path):
+    with _series(path, stream) as series, reading_zarr(path):
         if path.is_dir():
             require_all_chunks(path / stream / "data", path)
         else:
             require_filters(series["data"], path, hdf5_plugin_path)
         gaps = _timestamp_gaps(series, path)
-    with reading(path):
+    with reading_zarr(path):
         recording = NwbRecordingExtractor(str(path), electrical_series_path=stream)
         note_frame_gaps(recording, gaps)
     return recording
@@ -93,14 +93,16 @@ def _is_zarr(path: Path) -> bool:
     attributes = path / ".zattrs"
     if not (path / ".zgroup").is_file() or not attributes.is_file():
         return False
-    with reading(path):
+    with reading_zarr(path):
         return "nwb_version" in json.loads(attributes.read_text(encoding="utf-8"))
 
 
 @contextmanager
 def _series(path: Path, stream: str) -> Iterator[Any]:
     if path.is_dir():
-        yield zarr.open(str(path), mode="r")[stream]
+        with reading_zarr(path):
+            found = zarr.open(str(path), mode="r")[stream]
+        yield found
         return
     with open_hdf5(path) as file:
         yield file[stream]
@@ -134,9 +136,9 @@ def _timestamp_gaps(series: Any, path: Path) -> list[list[int]]:
 
 
 def _describe_series(path: Path, name: str) -> StreamDescription:
-    with _series(path, name) as series, reading(path):
+    with _series(path, name) as series, reading_zarr(path):
         require_unique_ids(series["electrodes"][:], path)
-    with reading(path):
+    with reading_zarr(path):
         recording = NwbRecordingExtractor(
             str(path), electrical_series_path=name, load_channel_properties=False
         )

@@ -18,7 +18,7 @@ from spikefleet.core.recordings.description import (
     StreamDescription,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
-from spikefleet.core.recordings.zarr_chunks import require_all_chunks
+from spikefleet.core.recordings.zarr_chunks import reading_zarr, require_all_chunks
 
 FORMAT = "spikeinterface"
 STREAM = "traces"
@@ -53,7 +53,7 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         InputCorruptError: samples are missing from the files (``truncated`` or ``empty``).
     """
     del stream, hdf5_plugin_path
-    with reading(path):
+    with reading_zarr(path):
         if _is_zarr(path):
             for array in sorted(path.glob("traces_seg*")):
                 require_all_chunks(array, path)

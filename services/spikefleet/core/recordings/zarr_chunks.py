@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from zarr.errors import MetadataError
 
-from spikefleet.core.recordings.edge import corrupt
+from spikefleet.core.recordings.edge import corrupt, reading
 
 
 def require_all_chunks(array: Path, path: Path) -> None:
@@ -34,3 +37,17 @@ def require_all_chunks(array: Path, path: Path) -> None:
             "truncated",
             f"{missing} of {math.prod(counts)} chunks of {array.name} are missing.",
         )
+
+
+@contextmanager
+def reading_zarr(path: Path) -> Iterator[None]:
+    """As ``reading``, also for what zarr says of metadata it does not understand.
+
+    Raises:
+        InputMissingError, InputCorruptError: as ``reading`` does.
+    """
+    with reading(path):
+        try:
+            yield
+        except MetadataError as error:
+            raise corrupt(path, "unreadable", f"its Zarr metadata is damaged ({error}).") from error

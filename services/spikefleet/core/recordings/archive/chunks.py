@@ -7,7 +7,6 @@ Refuses to decode a chunk whose bytes are not those that were written: codecs ca
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,10 +18,10 @@ from numcodecs.abc import Codec
 from numpy.typing import NDArray
 
 from spikefleet.core.recordings.archive.codec import codec_from_config
-from spikefleet.core.recordings.archive.manifest import ArchivedArray
+from spikefleet.core.recordings.archive.digests import Digest, digest_of
+from spikefleet.core.recordings.archive.manifest import ArchivedArray, StoredObject
 from spikefleet.core.recordings.archive.objects import write_object
 from spikefleet.core.recordings.edge import corrupt
-from spikefleet.core.submissions import ManifestFile
 
 CHUNK_S = 1.0
 CHUNK_BYTES = 8_000_000
@@ -86,13 +85,12 @@ class ArrayWriter:
         self._path = path
         self._grid = grid
         self._codec = codec
-        self._digest = hashlib.sha256()
+        self._digest = Digest()
         self._row = 0
         self._block: Samples | None = None
 
-    def append(self, traces: Samples) -> list[ManifestFile]:
+    def append(self, traces: Samples) -> list[StoredObject]:
         """Encode the next row: up to ``chunk_frames`` x ``n_channels``. Returns what it stored."""
-        self._digest.update(np.ascontiguousarray(traces).data)
         block = self._transpose(traces)
         stored = []
         for group in range(self._grid.n_groups):
@@ -113,7 +111,7 @@ class ArrayWriter:
             chunk_frames=self._grid.chunk_frames,
             chunk_channels=self._grid.chunk_channels,
             codec=self._codec.get_config(),
-            samples_sha256=self._digest.hexdigest(),
+            samples_digest=self._digest.text,
         )
 
     def _transpose(self, traces: Samples) -> Samples:
@@ -124,7 +122,9 @@ class ArrayWriter:
         block = self._block
         for start in range(0, n_frames, _SLAB_FRAMES):
             stop = min(start + _SLAB_FRAMES, n_frames)
-            block[:n_channels, start:stop] = traces[start:stop].T
+            slab = np.ascontiguousarray(traces[start:stop])
+            self._digest.update(slab.data)
+            block[:n_channels, start:stop] = slab.T
         # Padding that repeats the last sample costs next to nothing, zeros would be a step.
         block[:n_channels, n_frames:] = block[:n_channels, n_frames - 1 : n_frames]
         return block
@@ -134,7 +134,7 @@ class ArrayReader:
     """Decodes chunks of an archived array, each checked against its digest first."""
 
     def __init__(
-        self, root: Path, array: ArchivedArray, find: Callable[[str], ManifestFile]
+        self, root: Path, array: ArchivedArray, find: Callable[[str], StoredObject]
     ) -> None:
         self.grid = grid_of(array)
         self._root = root
@@ -152,20 +152,26 @@ class ArrayReader:
         name = f"{self._array.path}/{row}.{group}"
         file = self._root / name
         payload = file.read_bytes()
-        if hashlib.sha256(payload).hexdigest() != self._find(name).sha256:
+        known = self._find(name).digest
+        if digest_of(payload, known) != known:
             raise corrupt(
                 file, "digest_mismatch", "this chunk is not what was archived (spikefleet verify)."
             )
         return self.decode(payload)
 
-    def decode(self, payload: bytes) -> Samples:
-        """Decode the bytes of one chunk."""
-        shape = (self.grid.chunk_channels, self.grid.chunk_frames)
-        out = np.empty(shape, dtype=np.dtype(self._array.dtype))
+    def decode(self, payload: bytes, out: Samples | None = None) -> Samples:
+        """Decode the bytes of one chunk, into ``out`` where given."""
+        if out is None:
+            out = self.room()
         self._codec.decode(payload, out=out)
         return out
 
-    def update_digest(self, digest: Any, row: int, blocks: list[Samples]) -> None:
+    def room(self) -> Samples:
+        """Return an array that one chunk fits."""
+        shape = (self.grid.chunk_channels, self.grid.chunk_frames)
+        return np.empty(shape, dtype=np.dtype(self._array.dtype))
+
+    def update_digest(self, digest: Digest, row: int, blocks: list[Samples]) -> None:
         """Feed the samples of one row of chunks to ``digest``, in order of time."""
         start, stop = self.grid.frames(row)
         width = self.grid.chunk_channels

@@ -14,27 +14,39 @@ from pathlib import Path
 from typing import Any
 
 from spikefleet.core.failures.errors import InputMissingError
+from spikefleet.core.recordings.archive.digests import SHA256
 from spikefleet.core.recordings.description import RecordingDescription, StreamDescription
 from spikefleet.core.recordings.edge import corrupt
 from spikefleet.core.submissions import ManifestFile, digest_document
 
 NAME = "archive.json"
 FORMAT = "spikefleet-archive"
-VERSION = 1
-# Folders of an archive: encoded streams, and files kept byte for byte.
+VERSION = 2
+_OLDEST = 1  # its digests are SHA-256 without saying so
+# Folders of an archive: encoded streams, files kept byte for byte, and containers without samples.
 STREAMS = "streams"
 FILES = "files"
+REST = "rest"
 TRACES = "traces_seg0"
 LEFTOVER = "leftover_seg0"
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """A file of the archive: path relative to it, size, and ``algorithm:hex`` of its bytes."""
+
+    path: str
+    size_bytes: int
+    digest: str
 
 
 @dataclass(frozen=True)
 class ArchivedArray:
     """A samples x channels array in chunks, each chunk stored channel by channel.
 
-    ``samples_sha256`` is over all samples in order of time (frame by frame, little endian): what
-    ``sha256sum`` says of the same samples in a flat file. The last chunk of a row or column is
-    padded to full size; the padding is not part of the digest.
+    ``samples_digest`` (``algorithm:hex``) is over all samples in order of time, frame by frame,
+    little endian: what ``b3sum`` says of the same samples in a flat file. The last chunk of a row
+    or column is padded to full size; the padding is not part of the digest.
     """
 
     path: str
@@ -44,7 +56,7 @@ class ArchivedArray:
     chunk_frames: int
     chunk_channels: int
     codec: Mapping[str, Any]
-    samples_sha256: str
+    samples_digest: str
 
     @property
     def size_bytes(self) -> int:
@@ -53,11 +65,38 @@ class ArchivedArray:
 
 
 @dataclass(frozen=True)
+class ContainerPlace:
+    """Where a stream's samples lay in an uncompressed container.
+
+    ``order`` are the columns of the dataset, those of ``traces`` first, then those of ``leftover``;
+    ``by_channel``: stored channel after channel instead of frame after frame.
+    """
+
+    dataset: str
+    offset_bytes: int
+    by_channel: bool
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ArchivedContainer:
+    """A container's bytes but for its samples: ``rest`` is ``source`` with the ``holes`` cut out.
+
+    A hole is (first byte, number of bytes) of the source, in order.
+    """
+
+    source: str
+    rest: str
+    holes: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
 class ArchivedStream:
     """One sortable stream: its array and everything a sorter must know about it.
 
     ``leftover`` holds the columns of the source file that are no channels (synchronisation lines):
-    with ``traces`` they make up every byte of ``source``.
+    with ``traces`` they make up every byte of ``source``, or, where ``place`` says so, every byte
+    of a dataset in it.
     """
 
     stream: str
@@ -70,6 +109,7 @@ class ArchivedStream:
     probe: Mapping[str, Any]
     traces: ArchivedArray
     leftover: ArchivedArray | None = None
+    place: ContainerPlace | None = None
 
     @property
     def arrays(self) -> tuple[ArchivedArray, ...]:
@@ -90,8 +130,9 @@ class ArchiveManifest:
     sources: tuple[ManifestFile, ...]
     folders: tuple[str, ...]
     streams: tuple[ArchivedStream, ...]
-    objects: tuple[ManifestFile, ...]
+    objects: tuple[StoredObject, ...]
     written_by: Mapping[str, str]
+    containers: tuple[ArchivedContainer, ...] = ()
 
     @property
     def kept(self) -> bool:
@@ -134,8 +175,9 @@ class ArchiveManifest:
             sources=tuple(ManifestFile(**entry) for entry in document["sources"]),
             folders=tuple(document["folders"]),
             streams=tuple(_stream(entry) for entry in document["streams"]),
-            objects=tuple(ManifestFile(**entry) for entry in document["objects"]),
+            objects=tuple(_object(entry) for entry in document["objects"]),
             written_by=document["written_by"],
+            containers=tuple(_container(entry) for entry in document.get("containers", ())),
         )
 
 
@@ -177,14 +219,14 @@ def load_manifest(path: Path) -> ArchiveManifest:
     try:
         document = json.loads(file.read_bytes())
         claimed = document.pop("digest")
-        if document["format"] != FORMAT or document["version"] != VERSION:
+        if document["format"] != FORMAT or document["version"] not in range(_OLDEST, VERSION + 1):
             raise corrupt(
                 file, "unknown_format", f"archive version {document['version']} is not known here."
             )
         if digest_document(document) != claimed:
             raise corrupt(file, "digest_mismatch", "it does not match its own digest.")
         return ArchiveManifest.from_json(document)
-    except (LookupError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise corrupt(
             file, "unreadable", f"it cannot be read ({type(error).__name__}: {str(error)[:200]})."
         ) from error
@@ -194,6 +236,28 @@ def _stream(document: Mapping[str, Any]) -> ArchivedStream:
     values = dict(document)
     for name in ("channel_ids", "gains_to_uv", "offsets_to_uv"):
         values[name] = tuple(values[name])
-    values["traces"] = ArchivedArray(**values["traces"])
-    values["leftover"] = ArchivedArray(**values["leftover"]) if values["leftover"] else None
+    values["traces"] = _array(values["traces"])
+    values["leftover"] = _array(values["leftover"]) if values["leftover"] else None
+    place = values.get("place")
+    if place:
+        values["place"] = ContainerPlace(**{**place, "order": tuple(place["order"])})
     return ArchivedStream(**values)
+
+
+def _array(document: Mapping[str, Any]) -> ArchivedArray:
+    values = dict(document)
+    if "samples_sha256" in values:
+        values["samples_digest"] = f"{SHA256}:{values.pop('samples_sha256')}"
+    return ArchivedArray(**values)
+
+
+def _object(document: Mapping[str, Any]) -> StoredObject:
+    values = dict(document)
+    if "sha256" in values:
+        values["digest"] = f"{SHA256}:{values.pop('sha256')}"
+    return StoredObject(**values)
+
+
+def _container(document: Mapping[str, Any]) -> ArchivedContainer:
+    holes = tuple((int(first), int(size)) for first, size in document["holes"])
+    return ArchivedContainer(document["source"], document["rest"], holes)

@@ -24,12 +24,13 @@ from spikefleet.core.recordings.archive.manifest import (
     TRACES,
     ArchivedStream,
     ArchiveManifest,
+    StoredObject,
     is_archive,
     read_manifest,
 )
 from spikefleet.core.recordings.description import FormatFamily, RecordingDescription
 from spikefleet.core.recordings.edge import corrupt, reading
-from spikefleet.core.submissions import ManifestFile
+from spikefleet.core.recordings.zarr_chunks import reading_zarr
 
 FORMAT = "archive"
 _CACHED_BYTES = 64_000_000
@@ -52,8 +53,10 @@ def describe(path: Path) -> RecordingDescription:
     """List the archived streams, from the manifest only."""
     manifest = read_manifest(path)
     names = {stream.stream for stream in manifest.streams}
-    known = tuple(entry for entry in manifest.description.streams if entry.stream in names)
-    return RecordingDescription(FORMAT, known)
+    described = manifest.description
+    known = tuple(entry for entry in described.streams if entry.stream in names)
+    others = tuple(name for name in described.other_streams if name in names)
+    return RecordingDescription(FORMAT, known, others)
 
 
 def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:
@@ -98,7 +101,7 @@ class _ArchivedSegment(BaseRecordingSegment):  # type: ignore[misc]
         self,
         path: Path,
         record: ArchivedStream,
-        objects: dict[str, ManifestFile],
+        objects: dict[str, StoredObject],
         described: BaseRecordingSegment,
     ) -> None:
         super().__init__(**described.get_times_kwargs())
@@ -169,7 +172,7 @@ def _as_slice(indices: NDArray[Any]) -> Any:
 
 def open_described(path: Path, record: ArchivedStream) -> BaseRecording:
     """Open a stream's Zarr group with SpikeInterface, for what it says about the channels."""
-    with reading(path / record.folder):
+    with reading_zarr(path / record.folder):
         return ZarrRecordingExtractor(path / record.folder)
 
 
@@ -210,7 +213,7 @@ def _floats(values: Any) -> list[float]:
     return [float(value) for value in values]
 
 
-def _stream_objects(manifest: ArchiveManifest, record: ArchivedStream) -> dict[str, ManifestFile]:
+def _stream_objects(manifest: ArchiveManifest, record: ArchivedStream) -> dict[str, StoredObject]:
     prefix = f"{record.folder}/{TRACES}/"
     return {file.path: file for file in manifest.objects if file.path.startswith(prefix)}
 

@@ -1,8 +1,10 @@
-"""What can be encoded: streams whose samples lie as they are in a flat file of the recording.
+"""What can be encoded: streams whose samples lie as they are in a file of the recording.
 
-Decides by content: a file of whole frames whose leading columns are the stream's own samples. Then
-traces and the columns left over make up every byte of it, and the file itself need not be kept.
-Anything else (containers, vendors' compression) is kept whole: nothing is ever left behind.
+Decides by content. In a flat file of whole frames the leading columns must be the stream's own
+samples; in an HDF5 container one dataset, stored without compression and in one piece, must hold
+them. Then traces, the columns left over and the rest of a container make up every byte of the file,
+and the file itself need not be kept. Anything else (vendors' compression, samples a reader changes)
+is kept whole: nothing is ever left behind.
 """
 
 from __future__ import annotations
@@ -17,10 +19,10 @@ from numpy.typing import NDArray
 from spikeinterface.core import BaseRecording
 
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
+from spikefleet.core.recordings.archive.containers import ContainedSamples, find_contained
+from spikefleet.core.recordings.archive.probing import probed_spans
 from spikefleet.core.recordings.description import RecordingDescription
-
-_PROBED_FRAMES = 256
-_PROBED_PLACES = (0.0, 0.37, 0.71, 1.0)
+from spikefleet.core.recordings.hdf5 import is_hdf5
 
 
 @dataclass(frozen=True)
@@ -41,32 +43,67 @@ class FlatFile:
     n_frames: int
     n_columns: int
 
+    @property
+    def place(self) -> None:
+        """A flat file is no container."""
+        return
+
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Return frames x columns."""
+        """Return frames x columns, the stream's channels first."""
         with self.path.open("rb") as file:
             file.seek(start * self.n_columns * self.dtype.itemsize)
             frames = np.fromfile(file, dtype=self.dtype, count=(stop - start) * self.n_columns)
         return frames.reshape(stop - start, self.n_columns)
 
 
-def flat_files(source: ArchiveSource, files: tuple[Path, ...]) -> dict[str, FlatFile]:
-    """Return stream -> its flat file; empty when any stream has none, for then all is kept."""
-    found: dict[str, FlatFile] = {}
-    for entry in source.description.streams:
-        try:
-            recording = source.open_stream(entry.stream)
-        except SpikeSortingClassifiedError:
-            # Samples that cannot be read here (a vendor's plugin is missing, one bad well) are
-            # archived all the same, as the bytes they are.
+StoredSamples = FlatFile | ContainedSamples
+
+
+def encodable_streams(source: ArchiveSource, files: tuple[Path, ...]) -> dict[str, StoredSamples]:
+    """Return stream -> where its samples lie; empty when any stream has no such place.
+
+    Streams sorted only when named come along where they can; the others need not.
+    """
+    found: dict[str, StoredSamples] = {}
+    for stream in source.description.streams:
+        place = _locate(source, stream.stream, files, found)
+        if place is None:
             return {}
-        taken = {flat.path for flat in found.values()}
-        candidates = [_as_flat(path, recording) for path in files if path not in taken]
-        matching = [flat for flat in candidates if flat is not None]
-        # Two files alike where they were probed (both silent, say) leave it open which one it is.
-        if len(matching) != 1:
-            return {}
-        found[entry.stream] = matching[0]
+        found[stream.stream] = place
+    for name in source.description.other_streams:
+        place = _locate(source, name, files, found)
+        if place is not None and place.place is not None:
+            found[name] = place
     return found
+
+
+def _locate(
+    source: ArchiveSource,
+    stream: str,
+    files: tuple[Path, ...],
+    taken: dict[str, StoredSamples],
+) -> StoredSamples | None:
+    try:
+        recording = source.open_stream(stream)
+    except SpikeSortingClassifiedError:
+        # Samples that cannot be read here (a vendor's plugin is missing, one bad well) are
+        # archived all the same, as the bytes they are.
+        return None
+    paths = {place.path for place in taken.values() if place.place is None}
+    datasets = {place.place.dataset for place in taken.values() if place.place is not None}
+    matching: list[StoredSamples] = []
+    for path in files:
+        if path in paths:
+            continue
+        if is_hdf5(path):
+            matching += find_contained(path, recording, datasets)
+        elif (flat := _as_flat(path, recording)) is not None:
+            matching.append(flat)
+    # Two files alike where they were probed (both silent, say) leave it open which one it is. Of
+    # datasets any will do: every sample is compared when it is encoded.
+    if len(matching) > 1 and any(place.place is None for place in matching):
+        return None
+    return matching[0] if matching else None
 
 
 def _as_flat(path: Path, recording: BaseRecording) -> FlatFile | None:
@@ -77,9 +114,7 @@ def _as_flat(path: Path, recording: BaseRecording) -> FlatFile | None:
     if rest or n_columns < n_channels or dtype.str[0] == ">" or dtype.kind not in "iuf":
         return None
     flat = FlatFile(path, dtype, n_frames, n_columns)
-    for place in _PROBED_PLACES:
-        start = int(place * max(0, n_frames - _PROBED_FRAMES))
-        stop = min(start + _PROBED_FRAMES, n_frames)
+    for start, stop in probed_spans(n_frames):
         expected = recording.get_traces(start_frame=start, end_frame=stop)
         # Bytes, not values: a sample that is not a number equals nothing, itself included.
         if flat.read(start, stop)[:, :n_channels].tobytes() != expected.tobytes():

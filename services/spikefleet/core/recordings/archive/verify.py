@@ -6,7 +6,6 @@ Repairs nothing.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,18 +17,20 @@ import zarr
 
 from spikefleet.core.failures.errors import InputMissingError, SpikeSortingClassifiedError
 from spikefleet.core.recordings.archive.chunks import ArrayReader, Samples
+from spikefleet.core.recordings.archive.digests import Digest, algorithm_of, digest_of
 from spikefleet.core.recordings.archive.manifest import (
     FILES,
     NAME,
     ArchivedArray,
+    ArchivedContainer,
     ArchivedStream,
     ArchiveManifest,
+    StoredObject,
     load_manifest,
 )
 from spikefleet.core.recordings.archive.objects import read_blocks
 from spikefleet.core.recordings.archive.reading import compare, open_described
-from spikefleet.core.recordings.edge import reading
-from spikefleet.core.submissions import ManifestFile
+from spikefleet.core.recordings.zarr_chunks import reading_zarr
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Verification:
     damages: tuple[Damage, ...]
     n_objects: int
     decoded_bytes: int
-    samples_sha256: dict[str, str]
+    samples_digests: dict[str, str]
 
     @property
     def whole(self) -> bool:
@@ -90,7 +91,7 @@ class _Check:
         self._manifest = manifest
         self._progress = progress
         self._known = {file.path: file for file in manifest.objects}
-        self._by_digest = {file.sha256: file.path for file in manifest.objects}
+        self._by_digest = {file.digest: file.path for file in manifest.objects}
         self._total_bytes = max(1, manifest.stored_bytes)
         self._done_bytes = 0
         self._decoded_bytes = 0
@@ -108,6 +109,8 @@ class _Check:
                 self._check_object(name)
         for stream in self._manifest.streams:
             self._check_metadata(stream)
+        for container in self._manifest.containers:
+            self._check_container(container)
         damages = sorted(self._damages, key=lambda damage: damage.path)
         return Verification(
             tuple(damages), len(self._known), self._decoded_bytes, dict(self._samples)
@@ -146,13 +149,16 @@ class _Check:
         return entry in self._known
 
     def _extra(self, entry: str) -> str:
-        twin = self._by_digest.get(_digest(self._path / entry))
+        algorithms = {algorithm_of(digest) for digest in self._by_digest}
+        digests = (_digest(self._path / entry, algorithm) for algorithm in algorithms)
+        twin = next(filter(None, map(self._by_digest.get, digests)), None)
         return f"a copy of {twin}" if twin else "it was not archived"
 
     def _check_array(self, array: ArchivedArray, present: set[str]) -> set[str]:
         """Decode an array once, in order of time; returns the names of its chunks."""
         reader = ArrayReader(self._path, array, self._known.__getitem__)
-        digest = hashlib.sha256()
+        digest = Digest(algorithm_of(array.samples_digest))
+        rooms = [reader.room() for _ in range(reader.grid.n_groups)]
         names: set[str] = set()
         whole = True
         for row in range(reader.grid.n_rows):
@@ -160,7 +166,7 @@ class _Check:
             for group in range(reader.grid.n_groups):
                 name = f"{array.path}/{row}.{group}"
                 names.add(name)
-                block = self._decode(reader, name) if name in present else None
+                block = self._decode(reader, name, rooms[group]) if name in present else None
                 if name not in self._known:
                     self._damage(name, "missing", f"{NAME} does not list this chunk")
                 if block is not None:
@@ -169,35 +175,38 @@ class _Check:
             if whole:
                 reader.update_digest(digest, row, blocks)
         if whole:
-            self._samples[array.path] = digest.hexdigest()
+            self._samples[array.path] = digest.text
             self._decoded_bytes += array.size_bytes
-            if digest.hexdigest() != array.samples_sha256:
+            if digest.text != array.samples_digest:
                 self._damage(array.path, "samples", "its samples are not those archived")
         return names
 
-    def _decode(self, reader: ArrayReader, name: str) -> Samples | None:
+    def _decode(self, reader: ArrayReader, name: str, room: Samples) -> Samples | None:
+        """Decode a chunk into ``room``, which is used again for the next row."""
         payload = (self._path / name).read_bytes()
         self._advance(len(payload))
-        if not self._same(self._known[name], len(payload), hashlib.sha256(payload).hexdigest()):
+        known = self._known[name]
+        if not self._same(known, len(payload), digest_of(payload, known.digest)):
             return None
         try:
-            return reader.decode(payload)
+            return reader.decode(payload, room)
         except (RuntimeError, ValueError) as error:
             self._damage(name, "undecodable", str(error)[:200])
             return None
 
     def _check_object(self, name: str) -> None:
-        digest, size_bytes = hashlib.sha256(), 0
+        known = self._known[name]
+        digest, size_bytes = Digest(algorithm_of(known.digest)), 0
         for block in read_blocks(self._path / name):
             digest.update(block)
             size_bytes += len(block)
             self._advance(len(block))
-        self._same(self._known[name], size_bytes, digest.hexdigest())
+        self._same(known, size_bytes, digest.text)
 
-    def _same(self, known: ManifestFile, size_bytes: int, sha256: str) -> bool:
-        if sha256 == known.sha256:
+    def _same(self, known: StoredObject, size_bytes: int, digest: str) -> bool:
+        if digest == known.digest:
             return True
-        owner = self._by_digest.get(sha256)
+        owner = self._by_digest.get(digest)
         if owner:
             self._damage(known.path, "moved", f"it holds what was archived as {owner}")
         elif size_bytes != known.size_bytes:
@@ -212,13 +221,21 @@ class _Check:
         prefix = f"{stream.folder}/"
         if any(damage.path.startswith(prefix) for damage in self._damages):
             return
-        with reading(self._path / stream.folder):
+        with reading_zarr(self._path / stream.folder):
             group = zarr.open_group(str(self._path / stream.folder), mode="r")
             for array in stream.arrays:
                 for difference in _array_differences(array, group[Path(array.path).name]):
                     self._damage(array.path, "metadata", difference)
         for difference in compare(stream, open_described(self._path, stream)):
             self._damage(stream.folder, "metadata", difference)
+
+    def _check_container(self, container: ArchivedContainer) -> None:
+        """What is left of a container and its holes must make up its size again."""
+        size_bytes = {file.path: file.size_bytes for file in self._manifest.sources}
+        cut = sum(size for _, size in container.holes)
+        rest = self._known.get(container.rest)
+        if rest is None or rest.size_bytes + cut != size_bytes.get(container.source):
+            self._damage(container.rest, "metadata", f"it does not fill up {container.source}")
 
     def _advance(self, size_bytes: int) -> None:
         self._done_bytes += size_bytes
@@ -239,8 +256,8 @@ def _array_differences(array: ArchivedArray, stored: Any) -> list[str]:
     return [f"its {name} differs from {NAME}" for name, (said, is_) in found.items() if said != is_]
 
 
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
+def _digest(path: Path, algorithm: str) -> str:
+    digest = Digest(algorithm)
     for block in read_blocks(path):
         digest.update(block)
-    return digest.hexdigest()
+    return digest.text

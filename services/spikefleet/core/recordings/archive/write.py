@@ -7,7 +7,6 @@ few chunks in memory, whatever the recording's length.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -27,23 +26,34 @@ from spikeinterface.core.zarrextractors import add_properties_and_annotations
 from spikefleet.core.failures.errors import InputCorruptError, InvalidConfigurationError
 from spikefleet.core.recordings.archive.chunks import ArrayWriter, ChunkGrid, plan_grid
 from spikefleet.core.recordings.archive.codec import choose_codec, library_versions
+from spikefleet.core.recordings.archive.containers import ContainedSamples
+from spikefleet.core.recordings.archive.digests import SHA256, Digest
 from spikefleet.core.recordings.archive.manifest import (
     FILES,
     LEFTOVER,
     NAME,
+    REST,
     STREAMS,
     TRACES,
     ArchivedArray,
+    ArchivedContainer,
     ArchivedStream,
     ArchiveManifest,
+    StoredObject,
 )
 from spikefleet.core.recordings.archive.objects import (
     copy_object,
+    copy_rest,
     seal_object,
     sync,
     write_object,
 )
-from spikefleet.core.recordings.archive.sources import ArchiveSource, FlatFile, flat_files
+from spikefleet.core.recordings.archive.sources import (
+    ArchiveSource,
+    FlatFile,
+    StoredSamples,
+    encodable_streams,
+)
 from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.submissions import ManifestFile
 
@@ -73,9 +83,23 @@ def write_archive(
             value=str(out),
         )
     out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _build(source, out, progress, encode=True)
+    except _NotAsFoundError:
+        # Columns that were alike where they were probed and differ elsewhere: kept, not guessed.
+        return _build(source, out, progress, encode=False)
+
+
+class _NotAsFoundError(Exception):
+    """A container's columns are not the channels they were taken for."""
+
+
+def _build(
+    source: ArchiveSource, out: Path, progress: Progress, *, encode: bool
+) -> ArchiveManifest:
     building = Path(tempfile.mkdtemp(prefix=f".{out.name}.building-", dir=out.parent))
     try:
-        manifest = _Writing(source, building, progress).run()
+        manifest = _Writing(source, building, progress).run(encode=encode)
         building.chmod(0o755)
         os.rename(building, out)
     finally:
@@ -95,21 +119,31 @@ class _Writing:
         self._before = _stamps(self._files)
         self._total_bytes = max(1, sum(path.stat().st_size for path in self._files))
         self._done_bytes = 0
-        self._objects: list[ManifestFile] = []
+        self._objects: list[StoredObject] = []
 
-    def run(self) -> ArchiveManifest:
-        flat = flat_files(self._source, self._files)
+    def run(self, *, encode: bool) -> ArchiveManifest:
+        found = encodable_streams(self._source, self._files) if encode else {}
         streams = []
         originals: dict[Path, ManifestFile] = {}
-        for index, (name, file) in enumerate(flat.items()):
-            stream, original = self._encode(name, file, f"{STREAMS}/{index}")
+        holes: dict[Path, list[ContainedSamples]] = {}
+        for index, (name, samples) in enumerate(found.items()):
+            stream, sha256 = self._encode(name, samples, f"{STREAMS}/{index}")
             streams.append(stream)
-            originals[file.path] = original
+            if isinstance(samples, FlatFile):
+                originals[samples.path] = self._original(samples.path, sha256)
+            else:
+                holes.setdefault(samples.path, []).append(samples)
+        containers = []
+        for path, cut in holes.items():
+            container, originals[path] = self._keep_rest(path, cut)
+            containers.append(container)
         for path in self._files:
             if path not in originals:
-                copied = copy_object(path, self._building, self._stored_name(path), self._advance)
+                copied, sha256 = copy_object(
+                    path, self._building, self._stored_name(path), self._advance
+                )
                 self._objects.append(copied)
-                originals[path] = replace(copied, path=self._relative(path))
+                originals[path] = self._original(path, sha256)
         self._require_unchanged()
         manifest = ArchiveManifest(
             entry=self._entry,
@@ -119,48 +153,60 @@ class _Writing:
             streams=tuple(streams),
             objects=tuple(sorted(self._objects, key=lambda found: found.path)),
             written_by=library_versions(),
+            containers=tuple(containers),
         )
         self._publish(manifest)
         return manifest
 
-    def _encode(
-        self, name: str, flat: FlatFile, folder: str
-    ) -> tuple[ArchivedStream, ManifestFile]:
-        """Encode one stream; returns its record and that of its source file."""
+    def _encode(self, name: str, samples: StoredSamples, folder: str) -> tuple[ArchivedStream, str]:
+        """Encode one stream; returns its record and the SHA-256 of what was read for it."""
         recording = self._source.open_stream(name)
         rate_hz, n_channels = float(recording.sampling_frequency), recording.get_num_channels()
-        grid = plan_grid(flat.n_frames, n_channels, rate_hz, flat.dtype.itemsize)
-        n_over = flat.n_columns - n_channels
+        grid = plan_grid(samples.n_frames, n_channels, rate_hz, samples.dtype.itemsize)
+        n_over = samples.n_columns - n_channels
         over_grid = replace(grid, n_channels=n_over, chunk_channels=max(n_over, 1))
-        codec, over_codec = _choose(flat, grid, n_channels)
+        codec, over_codec = _choose(samples, grid, n_channels)
         (self._building / folder).mkdir(parents=True)
         group = zarr.open_group(str(self._building / folder), mode="w")
-        _declare(group, TRACES, grid, flat.dtype, codec)
+        _declare(group, TRACES, grid, samples.dtype, codec)
         traces = ArrayWriter(self._building, f"{folder}/{TRACES}", grid, codec)
         over = None
         if n_over:
-            _declare(group, LEFTOVER, over_grid, flat.dtype, over_codec)
+            _declare(group, LEFTOVER, over_grid, samples.dtype, over_codec)
             over = ArrayWriter(self._building, f"{folder}/{LEFTOVER}", over_grid, over_codec)
         _describe(group, recording)
-        original = hashlib.sha256()
+        original = Digest(SHA256)
         self._seal_folder(folder)
         for row in range(grid.n_rows):
-            frames = flat.read(*grid.frames(row))
+            frames = samples.read(*grid.frames(row))
+            if samples.place is None:
+                original.update(frames.data)
+            else:
+                _require_same(frames[:, :n_channels], recording, grid.frames(row))
             self._objects += traces.append(frames[:, :n_channels])
             if over is not None:
-                original.update(frames.data)
                 self._objects += over.append(frames[:, n_channels:])
             self._advance(frames.nbytes)
-        archived = traces.finish(flat.dtype)
-        stream = _record(name, folder, self._relative(flat.path), recording, archived)
-        if over is None:
-            # The samples in order of time are the file.
-            digest = archived.samples_sha256
-        else:
-            stream = replace(stream, leftover=over.finish(flat.dtype))
-            digest = original.hexdigest()
-        size_bytes = flat.n_frames * flat.n_columns * flat.dtype.itemsize
-        return stream, ManifestFile(self._relative(flat.path), size_bytes, digest)
+        archived = traces.finish(samples.dtype)
+        stream = replace(
+            _record(name, folder, self._relative(samples.path), recording, archived),
+            leftover=over.finish(samples.dtype) if over is not None else None,
+            place=samples.place,
+        )
+        return stream, original.hex
+
+    def _keep_rest(
+        self, path: Path, cut: list[ContainedSamples]
+    ) -> tuple[ArchivedContainer, ManifestFile]:
+        """Keep a container's bytes but for the samples that were encoded."""
+        holes = tuple(sorted(samples.hole for samples in cut))
+        name = f"{REST}/{self._relative(path)}"
+        kept, sha256 = copy_rest(path, self._building, name, holes)
+        self._objects.append(kept)
+        return ArchivedContainer(self._relative(path), name, holes), self._original(path, sha256)
+
+    def _original(self, path: Path, sha256: str) -> ManifestFile:
+        return ManifestFile(self._relative(path), path.stat().st_size, sha256)
 
     def _seal_folder(self, folder: str) -> None:
         for path in sorted((self._building / folder).rglob("*")):
@@ -211,10 +257,23 @@ def _stamps(files: tuple[Path, ...]) -> list[tuple[int, int]]:
     return [(entry.st_size, entry.st_mtime_ns) for entry in found]
 
 
-def _choose(flat: FlatFile, grid: ChunkGrid, n_channels: int) -> tuple[Codec, Codec]:
+def _require_same(
+    columns: np.ndarray[Any, Any], recording: BaseRecording, frames: tuple[int, int]
+) -> None:
+    expected = recording.get_traces(start_frame=frames[0], end_frame=frames[1])
+    same = (
+        np.array_equal(columns, expected)
+        if columns.dtype.kind in "iu"
+        else columns.tobytes() == expected.tobytes()
+    )
+    if not same:
+        raise _NotAsFoundError
+
+
+def _choose(samples: StoredSamples, grid: ChunkGrid, n_channels: int) -> tuple[Codec, Codec]:
     """Return the codecs of the channels and of the columns left over."""
     start, stop = grid.frames(grid.n_rows // 2)
-    columns = flat.read(start, stop).T
+    columns = samples.read(start, stop).T
     step = max(1, n_channels // _SAMPLED_CHANNELS)
     channels = np.ascontiguousarray(columns[:n_channels:step][:_SAMPLED_CHANNELS])
     return choose_codec(channels), choose_codec(np.ascontiguousarray(columns[n_channels:]))

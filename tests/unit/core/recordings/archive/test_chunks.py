@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from spikefleet.core.recordings.archive.chunks import (
     plan_grid,
 )
 from spikefleet.core.recordings.archive.codec import candidate_codecs
+from spikefleet.core.recordings.archive.digests import Digest
 
 DTYPES = ("<i2", "<u2", "<i4", "<f4")
 
@@ -75,7 +77,7 @@ def test_any_samples_come_back_bit_for_bit_through_any_codec_and_chunking(
     grid = ChunkGrid(*traces.shape, chunk_frames, min(chunk_channels, traces.shape[1]))
     array, known = _write(root, traces, grid, candidate_codecs(traces.dtype)[which])
     assert _read(root, array, known).tobytes() == traces.tobytes()
-    assert array.samples_sha256 == hashlib.sha256(traces.tobytes()).hexdigest()
+    assert array.samples_digest == f"blake3:{blake3(traces.tobytes()).hexdigest()}"
 
 
 @pytest.mark.parametrize("n_channels", [1, 384, 4096])
@@ -100,10 +102,10 @@ def test_the_digest_of_decoded_chunks_is_that_of_the_samples_in_a_flat_file(tmp_
     traces = np.random.default_rng(0).integers(0, 900, (1_300, 7), dtype=np.uint16)
     grid = ChunkGrid(1_300, 7, 600, 3)
     array, known = _write(tmp_path, traces, grid, candidate_codecs(traces.dtype)[1])
-    reader, digest = ArrayReader(tmp_path, array, known.__getitem__), hashlib.sha256()
+    reader, digest = ArrayReader(tmp_path, array, known.__getitem__), Digest("sha256")
     for row in range(grid.n_rows):
         reader.update_digest(digest, row, [reader.chunk(row, group) for group in range(3)])
-    assert digest.hexdigest() == hashlib.sha256(traces.tobytes()).hexdigest()
+    assert digest.hex == hashlib.sha256(traces.tobytes()).hexdigest()
 
 
 def test_a_chunk_whose_bytes_changed_is_refused_before_it_is_decoded(tmp_path):
@@ -111,6 +113,6 @@ def test_a_chunk_whose_bytes_changed_is_refused_before_it_is_decoded(tmp_path):
     array, known = _write(
         tmp_path, traces, ChunkGrid(100, 4, 100, 4), candidate_codecs(traces.dtype)[1]
     )
-    known["a/0.0"] = replace(known["a/0.0"], sha256="0" * 64)
+    known["a/0.0"] = replace(known["a/0.0"], digest=f"blake3:{0:064}")
     with pytest.raises(InputCorruptError, match="not what was archived"):
         ArrayReader(tmp_path, array, known.__getitem__).chunk(0, 0)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.support.archives import archive_folder, neural_like, save_folder
 
@@ -12,8 +15,15 @@ from spikefleet.core.recordings.archive.manifest import (
     NAME,
     ArchiveManifest,
     is_archive,
+    load_manifest,
     read_manifest,
 )
+from spikefleet.core.recordings.archive.restore import restore_archive
+from spikefleet.core.recordings.archive.verify import verify_archive
+from spikefleet.core.recordings.open import open_recording
+
+# Written by the first version of this format: three channels of ``neural_like``.
+VERSION_1 = Path(__file__).parents[4] / "support/archive_version_1.zip"
 
 
 @pytest.fixture
@@ -61,3 +71,16 @@ def test_a_folder_without_a_manifest_is_no_archive(tmp_path):
     assert not is_archive(tmp_path)
     with pytest.raises(InputMissingError, match="no finished archive"):
         read_manifest(tmp_path)
+
+
+def test_an_archive_of_version_1_still_opens_and_verifies(tmp_path):
+    shutil.unpack_archive(VERSION_1, tmp_path)
+    manifest = load_manifest(tmp_path / "archive")
+    assert manifest.streams[0].traces.samples_digest.startswith("sha256:")
+    assert {stored.digest.partition(":")[0] for stored in manifest.objects} == {"sha256"}
+    assert np.array_equal(open_recording(tmp_path / "archive").get_traces(), neural_like(300, 3))
+    assert verify_archive(tmp_path / "archive").whole
+    restore_archive(tmp_path / "archive", tmp_path / "back")
+    chunk = next((tmp_path / "archive/streams/0/traces_seg0").glob("0.0"))
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    assert [damage.kind for damage in verify_archive(tmp_path / "archive").damages] == ["size"]

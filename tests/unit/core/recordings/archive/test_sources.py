@@ -7,13 +7,13 @@ import shutil
 import numpy as np
 from tests.support.archives import archive_source, neural_like, save_folder
 
-from spikefleet.core.recordings.archive.sources import flat_files
+from spikefleet.core.recordings.archive.sources import encodable_streams
 from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.recordings.simulation import SimulationRequest, simulate
 
 
 def _found(path):
-    return flat_files(archive_source(path), recording_files(path)[1])
+    return encodable_streams(archive_source(path), recording_files(path)[1])
 
 
 def test_the_raw_file_of_a_folder_is_found_and_read_back(tmp_path):

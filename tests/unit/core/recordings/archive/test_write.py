@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from blake3 import blake3
 from spikeinterface.core import read_zarr
 from tests.support.archives import archive_folder, archive_source, neural_like, save_folder
 from tests.support.formats.raw_binary import smooth_samples, write_raw_binary
@@ -45,7 +46,12 @@ def test_a_folder_comes_back_bit_for_bit_with_all_that_describes_it(tmp_path, dt
     assert list(opened.channel_ids) == list(source.channel_ids)
     for name in ("get_channel_gains", "get_channel_offsets", "get_channel_locations"):
         assert np.array_equal(getattr(opened, name)(), getattr(source, name)())
-    assert manifest.streams[0].traces.samples_sha256 == hashlib.sha256(traces).hexdigest()
+    assert (
+        manifest.streams[0].traces.samples_digest
+        == f"blake3:{blake3(traces.tobytes()).hexdigest()}"
+    )
+    raw = next(file for file in manifest.sources if file.path.endswith(".raw"))
+    assert raw.sha256 == hashlib.sha256(traces).hexdigest()
     assert verify_archive(tmp_path / "out").whole
 
 
