@@ -21,6 +21,7 @@ from bench import (
     preflight_verdicts,
     prepare,
     runner_overhead,
+    upload,
 )
 
 RESULTS = Path(__file__).parent / "results"
@@ -51,6 +52,7 @@ BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
     "runner_overhead": _runner,
     "archive": archive.measure,
     "prepare": _prepare,
+    "upload": upload.measure,
     "preflight": preflight.measure,
     "preflight_verdicts": preflight_verdicts.measure,
 }

@@ -1,74 +1,25 @@
 """Recordings are registered in place and submitted over a real server; each stream gets a run."""
 
-import hashlib
 import threading
 import time
-from pathlib import Path
 
 import pytest
-from tests.support.facility import PART_BYTES, Facility
-from tests.support.serving import serving, write_bytes_file
+from tests.support.intake import NAME, client, digest_of, facility, refusal, server, source, stub
+from tests.support.serving import write_bytes_file
 
-from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc
+from spikefleet.api.v1 import ingest_pb2
 from spikefleet.client.sorting import SortingClient
-from spikefleet.core.submissions import RecordingName
 from spikefleet.infra.rpc import convert
-from spikefleet.infra.rpc.channels import dial
-from spikefleet.infra.rpc.errors import ServiceError, answering
+from spikefleet.infra.rpc.errors import ServiceError
 
-NAME = RecordingName("lab", "monday", "probe")
-
-
-@pytest.fixture
-def facility(tmp_path):
-    (tmp_path / "facility").mkdir()
-    return Facility(tmp_path / "facility")
-
-
-@pytest.fixture
-def server(facility):
-    with serving(facility.rooms) as running:
-        yield running
-
-
-@pytest.fixture
-def client(server):
-    with SortingClient(server.address, patience_s=20.0) as connected:
-        yield connected
-
-
-@pytest.fixture
-def source(tmp_path):
-    folder = tmp_path / "rig" / "night"
-    folder.mkdir(parents=True)
-    write_bytes_file(folder / "traces.bin", 3 * PART_BYTES + 12345)
-    (folder / "meta").mkdir()
-    write_bytes_file(folder / "meta" / "settings.xml", 1000, seed=2)
-    (folder / "empty.dat").touch()
-    return folder
-
-
-@pytest.fixture
-def stub(server):
-    with dial(server.address) as channel:
-        yield ingest_pb2_grpc.IngestServiceStub(channel)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _reason(server, call, *arguments, **changes) -> ServiceError:
-    with pytest.raises(ServiceError) as caught, answering(server.address):
-        call(*arguments, **changes)
-    return caught.value
+__all__ = ["client", "facility", "server", "source", "stub"]  # fixtures
 
 
 def test_on_this_machine_bytes_stay_where_they_are(facility, client, source) -> None:
     recording = client.add_recording(source)
     assert recording.in_place
     assert recording.location == str(source)
-    assert {file.path: file.sha256 for file in recording.files}["traces.bin"] == _digest(
+    assert {file.path: file.sha256 for file in recording.files}["traces.bin"] == digest_of(
         source / "traces.bin"
     )
     assert client.add_recording(source) == recording
@@ -83,7 +34,7 @@ def test_a_path_the_service_sees_differently_is_uploaded(server, client, source,
         must_exist=True,
         expected_files=[{"path": "traces.bin", "size_bytes": 1}],
     )
-    assert _reason(server, stub.RegisterRecording, request).reason == "PATH_NOT_VISIBLE"
+    assert refusal(server, stub.RegisterRecording, request).reason == "PATH_NOT_VISIBLE"
 
 
 def test_a_missing_recording_is_accepted_as_missing_and_gets_a_run(client, tmp_path) -> None:
@@ -144,7 +95,7 @@ def test_unknown_ids_are_not_found(server, client, stub) -> None:
         client.sort(["rec-unknown"])
     assert caught.value.reason == "RECORDING_NOT_FOUND"
     request = ingest_pb2.GetUploadRequest(upload_id="upload-unknown")
-    assert _reason(server, stub.GetUpload, request).reason == "UPLOAD_NOT_FOUND"
+    assert refusal(server, stub.GetUpload, request).reason == "UPLOAD_NOT_FOUND"
 
 
 def test_the_loop_answers_while_a_large_file_is_hashed(client, server, tmp_path) -> None:

@@ -3,64 +3,26 @@
 import hashlib
 import subprocess
 import sys
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.support.facility import PART_BYTES, Facility
-from tests.support.serving import Serving, serving, write_bytes_file
+from tests.support.facility import PART_BYTES
+from tests.support.intake import NAME, client, digest_of, facility, refusal, server, source, stub
+from tests.support.serving import Serving, write_bytes_file
 
-from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc
+from spikefleet.api.v1 import ingest_pb2
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.uploads import SourceChangedError
-from spikefleet.core.submissions import RecordingName
+from spikefleet.core.submissions import ManifestFile
 from spikefleet.core.telemetry import INGESTED_BYTES
 from spikefleet.infra.rpc import convert
-from spikefleet.infra.rpc.channels import dial
-from spikefleet.infra.rpc.errors import ServiceError, answering
 from spikefleet.infra.rpc.server import ServerOptions
 from spikefleet.infra.stores.artifacts import verify_prefix
-from spikefleet.infra.stores.uploads import UploadStore
+from spikefleet.infra.stores.uploads import UploadState, UploadStore
+from spikefleet.ingest.staging import Staging
+from spikefleet.ingest.uploads import ArrivedPart, UploadIntake, UploadRequest
 
-NAME = RecordingName("lab", "monday", "probe")
-
-
-@pytest.fixture
-def facility(tmp_path):
-    (tmp_path / "facility").mkdir()
-    return Facility(tmp_path / "facility")
-
-
-@pytest.fixture
-def server(facility):
-    with serving(facility.rooms) as running:
-        yield running
-
-
-@pytest.fixture
-def client(server):
-    with SortingClient(server.address, patience_s=20.0) as connected:
-        yield connected
-
-
-@pytest.fixture
-def source(tmp_path):
-    folder = tmp_path / "rig" / "night"
-    folder.mkdir(parents=True)
-    write_bytes_file(folder / "traces.bin", 3 * PART_BYTES + 12345)
-    (folder / "meta").mkdir()
-    write_bytes_file(folder / "meta" / "settings.xml", 1000, seed=2)
-    (folder / "empty.dat").touch()
-    return folder
-
-
-@pytest.fixture
-def stub(server):
-    with dial(server.address) as channel:
-        yield ingest_pb2_grpc.IngestServiceStub(channel)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+__all__ = ["client", "facility", "server", "source", "stub"]  # fixtures
 
 
 def test_an_uploaded_folder_is_stored_whole_with_its_manifest(facility, client, source) -> None:
@@ -69,7 +31,7 @@ def test_an_uploaded_folder_is_stored_whole_with_its_manifest(facility, client, 
     assert not recording.in_place
     assert recording.entry == ""
     digests = {
-        path.relative_to(source).as_posix(): _digest(path)
+        path.relative_to(source).as_posix(): digest_of(path)
         for path in source.rglob("*")
         if path.is_file()
     }
@@ -136,7 +98,7 @@ def test_a_service_that_restarts_during_an_upload_costs_at_most_one_part(
     with SortingClient(first.address, patience_s=30.0) as client:
         accepted.append(client.add_recording(path, in_place=False, progress=restart_after_four))
     restarted[0].stop()
-    assert accepted[0].files[0].sha256 == _digest(path)
+    assert accepted[0].files[0].sha256 == digest_of(path)
     assert len(counting.offsets) <= 13
     assert sorted(set(counting.offsets)) == [i * PART_BYTES for i in range(12)]
 
@@ -168,9 +130,101 @@ def test_a_client_killed_during_an_upload_resumes_behind_the_last_stored_part(
     assert 5 <= before < 12
     with SortingClient(server.address) as client:
         recording = client.add_recording(path, in_place=False)
-    assert recording.files[0].sha256 == _digest(path)
+    assert recording.files[0].sha256 == digest_of(path)
     assert sorted(set(counting.offsets)) == [i * PART_BYTES for i in range(12)]
     assert len(counting.offsets) <= 13
+
+
+def test_bytes_that_came_in_order_are_stored_as_they_lie(facility, server, stub) -> None:
+    data = bytes(range(256)) * (PART_BYTES // 256)
+    upload = _open(stub, 2 * PART_BYTES)
+    for number in range(2):
+        running = hashlib.sha256(data * (number + 1)).hexdigest()
+        _send(stub, upload.upload_id, data, number * PART_BYTES, file_sha256=running)
+    (staged,) = (facility.folder / "staging" / upload.upload_id).iterdir()
+    inode = staged.stat().st_ino
+    request = ingest_pb2.CompleteUploadRequest(upload_id=upload.upload_id)
+    recording = stub.CompleteUpload(request).recording
+    assert recording.files[0].sha256 == hashlib.sha256(data * 2).hexdigest()
+    stored = facility.artifacts.local_path(f"{recording.location}/files/a.bin")
+    assert stored.stat().st_ino == inode
+    assert not staged.exists()
+
+
+def test_parts_in_any_order_come_with_their_own_digests(facility, server, stub) -> None:
+    data = [bytes([number]) * PART_BYTES for number in range(3)]
+    upload = _open(stub, 3 * PART_BYTES)
+    for number in (2, 0, 1):
+        _send(stub, upload.upload_id, data[number], number * PART_BYTES)
+    request = ingest_pb2.CompleteUploadRequest(upload_id=upload.upload_id)
+    recording = stub.CompleteUpload(request).recording
+    assert recording.files[0].sha256 == hashlib.sha256(b"".join(data)).hexdigest()
+
+
+def test_a_running_digest_over_a_gap_is_refused(server, stub) -> None:
+    upload = _open(stub, 2 * PART_BYTES)
+    data = b"x" * PART_BYTES
+    error = refusal(server, _send, stub, upload.upload_id, data, PART_BYTES, file_sha256="0" * 64)
+    assert (error.reason, error.field) == ("INVALID_ARGUMENT", "offset_bytes")
+
+
+def test_bytes_that_rot_between_two_parts_are_found_when_the_next_one_comes(
+    facility, server, stub
+) -> None:
+    data = b"x" * PART_BYTES
+    upload = _open(stub, 2 * PART_BYTES)
+    _send(stub, upload.upload_id, data, file_sha256=hashlib.sha256(data).hexdigest())
+    (staged,) = (facility.folder / "staging" / upload.upload_id).iterdir()
+    staged.write_bytes(b"y" + data[1:])
+    running = hashlib.sha256(data * 2).hexdigest()
+    error = refusal(server, _send, stub, upload.upload_id, data, PART_BYTES, file_sha256=running)
+    assert error.reason == "FILE_DAMAGED"
+    assert "the part at byte 0" in error.message
+
+
+def test_a_part_that_comes_after_the_end_changes_nothing(facility, server, stub) -> None:
+    upload = _open(stub, 3)
+    _send(stub, upload.upload_id, b"abc", file_sha256=hashlib.sha256(b"abc").hexdigest())
+    request = ingest_pb2.CompleteUploadRequest(upload_id=upload.upload_id)
+    recording = stub.CompleteUpload(request).recording
+    error = refusal(server, _send, stub, upload.upload_id, b"xyz")
+    assert error.reason == "UPLOAD_CLOSED"
+    assert facility.artifacts.get_bytes(f"{recording.location}/files/a.bin") == b"abc"
+
+
+def test_an_abandoned_upload_is_dropped_and_one_that_receives_is_not(facility, tmp_path) -> None:
+    now = [datetime(2026, 3, 1, tzinfo=UTC)]
+    uploads = UploadStore(facility.database, lambda: now[0])
+    staging = Staging(tmp_path / "staging")
+    intake = UploadIntake(uploads, facility.recordings, facility.artifacts, staging)
+    files = (ManifestFile("a.bin", 6, ""),)
+    idle, slow, fresh = (intake.create(UploadRequest(NAME, files)).upload_id for _ in range(3))
+    digest = hashlib.sha256(b"abcdef").hexdigest()
+    part = ArrivedPart("a.bin", 0, (b"abcdef",), digest, from_start=True)
+    intake.store_part(idle, part)
+    now[0] += timedelta(days=8)
+    intake.store_part(fresh, part)
+    with intake.arrivals.receiving(slow):
+        assert intake.expire(7 * 86_400.0) == 1
+        intake.store_part(slow, part)
+    assert uploads.get(idle).state is UploadState.EXPIRED
+    assert staging.upload_ids() == sorted([slow, fresh])
+    assert intake.complete(slow, ()).files[0].sha256 == digest
+    now[0] += timedelta(days=8)
+    assert intake.expire(7 * 86_400.0) == 1
+    assert uploads.get(fresh).state is UploadState.EXPIRED
+    assert uploads.get(slow).state is UploadState.COMPLETE
+
+
+def test_what_a_crash_left_of_an_ended_upload_is_cleared(facility, tmp_path) -> None:
+    staging = Staging(tmp_path / "staging")
+    intake = UploadIntake(facility.uploads, facility.recordings, facility.artifacts, staging)
+    upload_id = intake.create(UploadRequest(NAME, (ManifestFile("a.bin", 6, ""),))).upload_id
+    facility.uploads.abort(upload_id)
+    for folder in (upload_id, "upload-of-another-database"):
+        staging.write_part(folder, "a.bin", 0, [b"abc"])
+    assert intake.expire(7 * 86_400.0) == 0
+    assert staging.upload_ids() == ["upload-of-another-database"]
 
 
 def _open(stub, size_bytes: int, sha256: str = "") -> ingest_pb2.Upload:
@@ -182,25 +236,20 @@ def _open(stub, size_bytes: int, sha256: str = "") -> ingest_pb2.Upload:
     return stub.CreateUpload(request).upload
 
 
-def _send(stub, upload_id: str, data: bytes, **changes):
+def _send(stub, upload_id: str, data: bytes, offset_bytes: int = 0, **changes):
     values = {
         "upload_id": upload_id,
         "path": "a.bin",
         "data": data,
+        "offset_bytes": offset_bytes,
         "part_sha256": hashlib.sha256(data).hexdigest(),
     }
     return list(stub.UploadParts(iter([ingest_pb2.UploadPartsRequest(**(values | changes))])))
 
 
-def _reason(server, call, *arguments, **changes) -> ServiceError:
-    with pytest.raises(ServiceError) as caught, answering(server.address):
-        call(*arguments, **changes)
-    return caught.value
-
-
 def test_a_part_damaged_on_the_way_is_refused_by_name_and_not_stored(server, stub) -> None:
     upload = _open(stub, 10)
-    error = _reason(server, _send, stub, upload.upload_id, b"0123456789", part_sha256="0" * 64)
+    error = refusal(server, _send, stub, upload.upload_id, b"0123456789", part_sha256="0" * 64)
     assert error.reason == "PART_DAMAGED"
     assert error.details["offset_bytes"] == "0"
     got = stub.GetUpload(ingest_pb2.GetUploadRequest(upload_id=upload.upload_id)).upload
@@ -218,7 +267,7 @@ def test_a_part_damaged_on_the_way_is_refused_by_name_and_not_stored(server, stu
 )
 def test_parts_that_do_not_fit_the_upload_are_refused(server, stub, data, changes, field) -> None:
     upload = _open(stub, 10)
-    error = _reason(server, _send, stub, upload.upload_id, data, **changes)
+    error = refusal(server, _send, stub, upload.upload_id, data, **changes)
     assert (error.reason, error.field) == ("INVALID_ARGUMENT", field)
 
 
@@ -226,7 +275,7 @@ def test_completing_without_every_part_names_the_first_missing(server, stub) -> 
     upload = _open(stub, 2 * PART_BYTES)
     _send(stub, upload.upload_id, b"x" * PART_BYTES)
     request = ingest_pb2.CompleteUploadRequest(upload_id=upload.upload_id)
-    error = _reason(server, stub.CompleteUpload, request)
+    error = refusal(server, stub.CompleteUpload, request)
     assert error.reason == "UPLOAD_INCOMPLETE"
     assert f"a.bin from byte {PART_BYTES}" in error.message
 
@@ -240,7 +289,7 @@ def test_bytes_that_rot_before_completion_are_found_and_named(facility, server, 
         {"path": "a.bin", "size_bytes": 10, "sha256": hashlib.sha256(b"0123456789").hexdigest()}
     ]
     request = ingest_pb2.CompleteUploadRequest(upload_id=upload.upload_id, files=told)
-    error = _reason(server, stub.CompleteUpload, request)
+    error = refusal(server, stub.CompleteUpload, request)
     assert error.reason == "FILE_DAMAGED"
     assert "a.bin" in error.message
     assert "the part at byte 0" in error.message
@@ -253,7 +302,7 @@ def test_completing_and_aborting_twice_is_a_no_op(server, stub) -> None:
     first = stub.CompleteUpload(complete).recording
     assert stub.CompleteUpload(complete).recording == first
     abort = ingest_pb2.AbortUploadRequest(upload_id=upload.upload_id)
-    assert _reason(server, stub.AbortUpload, abort).reason == "UPLOAD_CLOSED"
+    assert refusal(server, stub.AbortUpload, abort).reason == "UPLOAD_CLOSED"
     other = _open(stub, 4)
     abort = ingest_pb2.AbortUploadRequest(upload_id=other.upload_id)
     stub.AbortUpload(abort)
@@ -263,7 +312,7 @@ def test_completing_and_aborting_twice_is_a_no_op(server, stub) -> None:
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../b", "", "a//b", "./a"])
 def test_a_file_name_that_leaves_the_recording_is_refused(server, stub, path) -> None:
     request = ingest_pb2.CreateUploadRequest(name=convert.to_name(NAME), files=[{"path": path}])
-    assert _reason(server, stub.CreateUpload, request).reason == "INVALID_ARGUMENT"
+    assert refusal(server, stub.CreateUpload, request).reason == "INVALID_ARGUMENT"
 
 
 def test_a_source_that_changes_while_it_is_sent_is_not_accepted(facility, client, source) -> None:

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import grpc
@@ -104,9 +103,9 @@ class Uploader:
             coming = reader.submit(next, parts, None)
             while (part := coming.result()) is not None:
                 coming = reader.submit(next, parts, None)  # read and hashed while this one is sent
-                if stored.get(part.offset_bytes) != (len(part.data), part.sha256):
+                if stored.get(part.offset_bytes) != (part.size_bytes, part.file_sha256):
                     self._send_part(part)
-                meter.add(file.path, len(part.data))
+                meter.add(file.path, part.size_bytes)
         return replace(file, sha256=whole.hexdigest())
 
     def _send_part(self, part: _Part) -> None:
@@ -116,8 +115,8 @@ class Uploader:
             try:
                 with answering(self._address):
                     answers = self._stub.UploadParts(part.messages(), timeout=_PART_DEADLINE_S)
-                    acknowledged = [answer.part.sha256 for answer in answers]
-                if acknowledged == [part.sha256]:
+                    acknowledged = [answer.part.file_sha256 for answer in answers]
+                if acknowledged == [part.file_sha256]:
                     self._patience.restore()
                     return
                 raise ServiceUnreachable("UNREACHABLE", "The stream ended without an answer.")
@@ -139,7 +138,7 @@ class Uploader:
         except ServiceUnreachable:
             return False
         stored = _stored(upload.parts, part.path).get(part.offset_bytes)
-        return stored == (len(part.data), part.sha256)
+        return stored == (part.size_bytes, part.file_sha256)
 
     def _complete(self, upload_id: str, files: Sequence[ManifestFile]) -> Recording:
         request = ingest_pb2.CompleteUploadRequest(
@@ -156,42 +155,48 @@ class Uploader:
 
 @dataclass(frozen=True)
 class _Part:
+    """A part in messages' worth of bytes; ``file_sha256`` covers the file up to its end."""
+
     upload_id: str
     path: str
     offset_bytes: int
-    data: bytes
+    chunks: tuple[bytes, ...]
+    file_sha256: str
 
-    @cached_property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()
+    @property
+    def size_bytes(self) -> int:
+        """Length of the part."""
+        return sum(len(chunk) for chunk in self.chunks)
 
     def messages(self) -> Iterator[ingest_pb2.UploadPartsRequest]:
-        """Cut the part into messages; the last carries the part's digest."""
-        digest = self.sha256
-        for start in range(0, len(self.data), MESSAGE_BYTES):
-            end = start + MESSAGE_BYTES
+        """One message for each chunk; the last carries the digest."""
+        offset_bytes = self.offset_bytes
+        for left, chunk in zip(reversed(range(len(self.chunks))), self.chunks, strict=True):
             yield ingest_pb2.UploadPartsRequest(
                 upload_id=self.upload_id,
                 path=self.path,
-                offset_bytes=self.offset_bytes + start,
-                data=self.data[start:end],
-                part_sha256=digest if end >= len(self.data) else "",
+                offset_bytes=offset_bytes,
+                data=chunk,
+                file_sha256="" if left else self.file_sha256,
             )
+            offset_bytes += len(chunk)
 
 
 def _read_parts(
     upload: ingest_pb2.Upload, path: Path, file: ManifestFile, whole: hashlib._Hash
 ) -> Iterator[_Part]:
-    """Yield a file's parts, digests made; ``whole`` sees every byte."""
-    with path.open("rb") as handle:
+    """Yield a file's parts in order; ``whole`` sees every byte, once."""
+    with path.open("rb", buffering=0) as handle:
         for offset in range(0, file.size_bytes, upload.part_size_bytes):
-            length = min(upload.part_size_bytes, file.size_bytes - offset)
-            part = _Part(upload.upload_id, file.path, offset, handle.read(length))
-            if len(part.data) != length:
+            left = min(upload.part_size_bytes, file.size_bytes - offset)
+            chunks = []
+            while left > 0 and (chunk := handle.read(min(left, MESSAGE_BYTES))):
+                whole.update(chunk)
+                chunks.append(chunk)
+                left -= len(chunk)
+            if left:
                 raise SourceChangedError(f"{path} became shorter while it was sent")
-            whole.update(part.data)
-            _ = part.sha256
-            yield part
+            yield _Part(upload.upload_id, file.path, offset, tuple(chunks), whole.hexdigest())
 
 
 class _Meter:
@@ -209,7 +214,9 @@ class _Meter:
 
 
 def _stored(parts: Sequence[ingest_pb2.UploadedPart], path: str) -> dict[int, tuple[int, str]]:
-    """Return size and digest of a file's stored parts by offset."""
+    """Return size and digest (from the file's start) of a file's stored parts by offset."""
     return {
-        part.offset_bytes: (part.size_bytes, part.sha256) for part in parts if part.path == path
+        part.offset_bytes: (part.size_bytes, part.file_sha256)
+        for part in parts
+        if part.path == path
     }

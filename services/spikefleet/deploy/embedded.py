@@ -13,7 +13,7 @@ import signal
 import socket
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
 from spikefleet.client.rooms import ControllerRoom, CurationRoom, PreflightRoom, ReporterRoom
@@ -29,6 +29,7 @@ from spikefleet.core import telemetry
 from spikefleet.core.policy.decide import Policy
 from spikefleet.core.recordings.prepared_place import PreparedPlace
 from spikefleet.curation import servicer as curation_door
+from spikefleet.deploy.chores import Chore
 from spikefleet.deploy.machine import Machine, look_at_machine
 from spikefleet.deploy.service_file import announce, claim, withdraw
 from spikefleet.deploy.settings import Settings, base_environment
@@ -51,6 +52,7 @@ from spikefleet.reporter import servicer as reporter_door
 log = logging.getLogger(__name__)
 
 _STOP_GRACE_S = 20.0
+_CHORES_EVERY_S = 60.0
 
 
 @dataclass
@@ -81,6 +83,7 @@ class EmbeddedService:
         self.address = _concrete(settings.address)
         self.metrics = Metrics()
         self._stack = stack
+        self._chores: list[Chore] = []
         self._stores = Stores(settings)
         self._prepared = PreparedPlace(settings.data_dir / "prepared")
         self._prepared.tidy()
@@ -156,9 +159,14 @@ class EmbeddedService:
             ),
             clock=utc_now,
             on_error=lambda: self.metrics.add(telemetry.RECONCILE_ERRORS),
-            on_round=lambda: self.metrics.set(telemetry.RECONCILE_AGE, utc_now().timestamp()),
+            on_round=self._after_round,
         )
         return ReconcileLoop(Reconciler(parts), interval_s=self.settings.reconcile_interval_s)
+
+    def _after_round(self) -> None:
+        self.metrics.set(telemetry.RECONCILE_AGE, utc_now().timestamp())
+        for chore in self._chores:
+            chore()
 
     def _room_calls(self) -> RoomCalls:
         rooms = RoomCalls(
@@ -186,9 +194,14 @@ class EmbeddedService:
             controller,
             meter=self.metrics,
         )
+        if self.settings.upload_idle_s:
+            ingest = replace(ingest, upload_idle_s=self.settings.upload_idle_s)
+        room, drop_abandoned_uploads = ingest_door.open_room(ingest)
+        if self.settings.upload_idle_s:
+            self._chores.append(Chore(drop_abandoned_uploads, every_s=_CHORES_EVERY_S))
         requests = Requests(stores.runs, stores.recordings)
         return [
-            ingest_door.registration(ingest),
+            room,
             preflight_door.registration(
                 self._workers, PreflightPlaces(url, str(self.settings.data_dir / "attempts"))
             ),

@@ -58,6 +58,12 @@ class Settings(BaseModel):
     attempt_deadline_s: float = Field(
         0.0, ge=0, description="seconds after which an attempt is stopped; 0: none"
     )
+    upload_idle_s: float = Field(
+        7 * 86_400.0,
+        ge=0,
+        description="seconds after which an unfinished upload that receives nothing is dropped; "
+        "0: never",
+    )
     reconcile_interval_s: float = Field(
         1.0, gt=0, description="seconds between two looks at everything"
     )

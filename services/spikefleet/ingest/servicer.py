@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,18 @@ from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.artifacts import ArtifactStore
 from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.uploads import Upload, UploadedPart, UploadStore
-from spikefleet.ingest.intake import PART_SIZE_BYTES, InPlaceIntake, UploadIntake, UploadRequest
+from spikefleet.ingest.intake import InPlaceIntake
 from spikefleet.ingest.staging import Staging
 from spikefleet.ingest.submissions import (
     CreatesBatches,
     DescribesRecordings,
     SubmissionIntake,
+)
+from spikefleet.ingest.uploads import (
+    PART_SIZE_BYTES,
+    ArrivedPart,
+    UploadIntake,
+    UploadRequest,
 )
 
 SERVICE = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name
@@ -33,7 +39,10 @@ _MOST_MESSAGE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class IngestParts:
-    """What the room is made of. ``staging`` is a folder for bytes that are not verified yet."""
+    """What the room is made of. ``staging`` is a folder for bytes that are not verified yet.
+
+    ``upload_idle_s``: an unfinished upload that receives nothing for so long is abandoned.
+    """
 
     recordings: RecordingStore
     uploads: UploadStore
@@ -43,12 +52,22 @@ class IngestParts:
     controller: CreatesBatches
     meter: RpcMeter | None = None
     part_size_bytes: int = PART_SIZE_BYTES
+    upload_idle_s: float = 7 * 86_400.0
 
 
 def registration(parts: IngestParts) -> Registration:
     """Return the room as a service to serve."""
+    return open_room(parts)[0]
+
+
+def open_room(parts: IngestParts) -> tuple[Registration, Callable[[], int]]:
+    """Return the room as a service, and what drops its abandoned uploads (how many it dropped).
+
+    The second is to be called now and then, from any thread; it blocks.
+    """
     servicer = IngestServicer(parts)
-    return Registration(SERVICE, servicer, ingest_pb2_grpc.add_IngestServiceServicer_to_server)
+    add = ingest_pb2_grpc.add_IngestServiceServicer_to_server
+    return Registration(SERVICE, servicer, add), servicer.drop_abandoned_uploads
 
 
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
@@ -64,8 +83,13 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             meter=parts.meter,
             part_size_bytes=parts.part_size_bytes,
         )
+        self._upload_idle_s = parts.upload_idle_s
         self._in_place = InPlaceIntake(parts.recordings, meter=parts.meter)
         self._submissions = SubmissionIntake(parts.recordings, parts.preflight, parts.controller)
+
+    def drop_abandoned_uploads(self) -> int:
+        """Drop uploads that receive nothing any more; return how many."""
+        return self._uploads.expire(self._upload_idle_s)
 
     async def CreateUpload(  # noqa: N802
         self, request: ingest_pb2.CreateUploadRequest, context: Any
@@ -92,22 +116,24 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> AsyncIterator[ingest_pb2.UploadPartsResponse]:
         """Receive parts; acknowledge each once it is on the disk and on record."""
         arriving: _ArrivingPart | None = None
-        async for message in request_iterator:
-            if arriving is None:
-                upload = await asyncio.to_thread(self._uploads.get, message.upload_id)
-                length = self._uploads.part_length(upload, message.path, message.offset_bytes)
-                arriving = _ArrivingPart(
-                    upload.upload_id, message.path, message.offset_bytes, length
+        with ExitStack() as receiving:
+            async for message in request_iterator:
+                if arriving is None:
+                    upload = await asyncio.to_thread(self._uploads.get, message.upload_id)
+                    receiving.enter_context(self._uploads.arrivals.receiving(upload.upload_id))
+                    length = self._uploads.part_length(upload, message.path, message.offset_bytes)
+                    arriving = _ArrivingPart(
+                        upload.upload_id, message.path, message.offset_bytes, length
+                    )
+                arriving.add(message)
+                if not message.part_sha256 and not message.file_sha256:
+                    continue
+                part = await asyncio.to_thread(
+                    self._uploads.store_part, arriving.upload_id, arriving.arrived(message)
                 )
-            arriving.add(message)
-            if not message.part_sha256:
-                continue
-            part = await asyncio.to_thread(arriving.verified, message.part_sha256)
-            await asyncio.to_thread(
-                self._uploads.store_part, arriving.upload_id, part, bytes(arriving.data)
-            )
-            arriving = None
-            yield ingest_pb2.UploadPartsResponse(part=_part_message(part))
+                arriving = None
+                receiving.close()
+                yield ingest_pb2.UploadPartsResponse(part=_part_message(part))
 
     async def CompleteUpload(  # noqa: N802
         self, request: ingest_pb2.CompleteUploadRequest, context: Any
@@ -189,15 +215,17 @@ class _ArrivingPart:
     path: str
     offset_bytes: int
     size_bytes: int
-    data: bytearray = field(default_factory=bytearray)
+    chunks: list[bytes] = field(default_factory=list)
+    received_bytes: int = 0
 
     def add(self, message: ingest_pb2.UploadPartsRequest) -> None:
         """Append a message's bytes. Raises RpcProblem when they are not the next ones."""
-        if len(message.data) > _MOST_MESSAGE_BYTES:
+        data = message.data
+        if len(data) > _MOST_MESSAGE_BYTES:
             raise RpcProblem(
                 "INVALID_ARGUMENT", "a message carries at most 1 MiB of data", field="data"
             )
-        expected = (self.upload_id, self.path, self.offset_bytes + len(self.data))
+        expected = (self.upload_id, self.path, self.offset_bytes + self.received_bytes)
         if (message.upload_id, message.path, message.offset_bytes) != expected:
             raise RpcProblem(
                 "INVALID_ARGUMENT",
@@ -205,24 +233,29 @@ class _ArrivingPart:
                 f"not with {message.path} at {message.offset_bytes}",
                 field="offset_bytes",
             )
-        if len(self.data) + len(message.data) > self.size_bytes:
-            raise RpcProblem(
-                "INVALID_ARGUMENT",
-                f"the part of {self.path} at byte {self.offset_bytes} is {self.size_bytes} bytes",
-                field="data",
-            )
-        self.data += message.data
+        self.received_bytes += len(data)
+        if self.received_bytes > self.size_bytes:
+            raise self._wrong_size(f"is {self.size_bytes} bytes")
+        self.chunks.append(data)
 
-    def verified(self, sha256: str) -> UploadedPart:
-        """Return the complete part. Raises RpcProblem PART_DAMAGED naming it."""
-        found = hashlib.sha256(self.data).hexdigest()
-        if len(self.data) != self.size_bytes or found != sha256.lower():
-            raise RpcProblem(
-                "PART_DAMAGED",
-                f"the part of {self.path} at byte {self.offset_bytes} arrived damaged",
-                metadata={"path": self.path, "offset_bytes": str(self.offset_bytes)},
-            )
-        return UploadedPart(self.path, self.offset_bytes, self.size_bytes, found)
+    def arrived(self, last: ingest_pb2.UploadPartsRequest) -> ArrivedPart:
+        """Return the complete part with its sender's digest. Raises RpcProblem."""
+        if self.received_bytes != self.size_bytes:
+            raise self._wrong_size(f"ended after {self.received_bytes} of {self.size_bytes} bytes")
+        return ArrivedPart(
+            self.path,
+            self.offset_bytes,
+            tuple(self.chunks),
+            last.file_sha256 or last.part_sha256,
+            from_start=bool(last.file_sha256),
+        )
+
+    def _wrong_size(self, what: str) -> RpcProblem:
+        return RpcProblem(
+            "INVALID_ARGUMENT",
+            f"the part of {self.path} at byte {self.offset_bytes} {what}",
+            field="data",
+        )
 
 
 def _name(message: recording_pb2.RecordingName) -> RecordingName:
@@ -237,7 +270,8 @@ def _part_message(part: UploadedPart) -> ingest_pb2.UploadedPart:
         path=part.path,
         offset_bytes=part.offset_bytes,
         size_bytes=part.size_bytes,
-        sha256=part.sha256,
+        sha256="" if part.from_start else part.sha256,
+        file_sha256=part.sha256 if part.from_start else "",
     )
 
 

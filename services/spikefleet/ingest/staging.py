@@ -9,7 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from spikefleet.infra.stores.uploads import UploadedPart
+from spikefleet.ingest.arrivals import Stamp
 
 _BLOCK_BYTES = 1 << 20
 
@@ -24,22 +28,34 @@ class Staging:
         """Where the bytes of one file are gathered; the name says nothing, so any path is safe."""
         return self._root / upload_id / hashlib.sha256(path.encode()).hexdigest()[:40]
 
-    def write_part(self, upload_id: str, path: str, offset_bytes: int, data: bytes) -> None:
-        """Put a part's bytes in place and on the disk."""
+    def write_part(
+        self, upload_id: str, path: str, offset_bytes: int, chunks: Sequence[bytes]
+    ) -> Stamp:
+        """Put a part's bytes in place and on the disk; return how the file looks then."""
         target = self.file(upload_id, path)
         is_new = not target.exists()
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT, 0o644)
         try:
-            view = memoryview(data)
-            while view:
-                written = os.pwrite(descriptor, view, offset_bytes)
-                view, offset_bytes = view[written:], offset_bytes + written
+            for chunk in chunks:
+                view = memoryview(chunk)
+                while view:
+                    written = os.pwrite(descriptor, view, offset_bytes)
+                    view, offset_bytes = view[written:], offset_bytes + written
             os.fdatasync(descriptor)
+            stamp = _stamp(os.fstat(descriptor))
         finally:
             os.close(descriptor)
         if is_new:
             _sync_folder(target.parent)
+        return stamp
+
+    def stamp(self, upload_id: str, path: str) -> Stamp | None:
+        """How a file looks now (one that was touched looks different); None without a file."""
+        try:
+            return _stamp(self.file(upload_id, path).stat())
+        except FileNotFoundError:
+            return None
 
     def ensure_file(self, upload_id: str, path: str) -> Path:
         """Return the gathered file; an empty one is made when no part was due."""
@@ -48,15 +64,44 @@ class Staging:
         target.touch()
         return target
 
-    def digest_part(self, upload_id: str, path: str, offset_bytes: int, size_bytes: int) -> str:
-        """SHA-256 (hex) of a range as it lies on the disk now."""
+    def digest_start(self, upload_id: str, path: str, size_bytes: int) -> hashlib._Hash:
+        """SHA-256 of a file's first bytes as they lie on the disk now, to be gone on with."""
         digest = hashlib.sha256()
+        for block in self._blocks(upload_id, path, 0, size_bytes):
+            digest.update(block)
+        return digest
+
+    def find_damaged(self, upload_id: str, path: str, parts: Sequence[UploadedPart]) -> list[int]:
+        """Return the offsets of a file's parts whose bytes are not those on record.
+
+        Behind the first one that differs, digests from the file's start can tell nothing more.
+        """
+        whole, end_bytes, damaged, is_whole = hashlib.sha256(), 0, [], True
+        for part in sorted(parts, key=lambda part: part.offset_bytes):
+            own = hashlib.sha256()
+            is_whole = is_whole and part.offset_bytes == end_bytes
+            for block in self._blocks(upload_id, path, part.offset_bytes, part.size_bytes):
+                own.update(block)
+                whole.update(block)
+            end_bytes = part.offset_bytes + part.size_bytes
+            found = whole if part.from_start else own
+            if (is_whole or not part.from_start) and found.hexdigest() != part.sha256:
+                damaged.append(part.offset_bytes)
+                is_whole = False
+        return damaged
+
+    def _blocks(
+        self, upload_id: str, path: str, offset_bytes: int, size_bytes: int
+    ) -> Iterator[bytes]:
         with self.file(upload_id, path).open("rb") as handle:
             handle.seek(offset_bytes)
             while size_bytes > 0 and (block := handle.read(min(size_bytes, _BLOCK_BYTES))):
-                digest.update(block)
+                yield block
                 size_bytes -= len(block)
-        return digest.hexdigest()
+
+    def upload_ids(self) -> list[str]:
+        """Return the uploads that have bytes here."""
+        return sorted(path.name for path in self._root.iterdir()) if self._root.is_dir() else []
 
     def discard(self, upload_id: str) -> None:
         """Remove everything gathered for an upload."""
@@ -67,6 +112,10 @@ def digest_file(path: Path) -> str:
     """SHA-256 (hex) of a file, read once in blocks."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return (status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,16 +3,20 @@
 import hashlib
 from pathlib import Path
 
+import pytest
+
+from spikefleet.infra.stores.uploads import UploadedPart
 from spikefleet.ingest.staging import Staging, digest_file
 
 
 def test_parts_written_in_any_order_make_the_file(tmp_path: Path) -> None:
     staging = Staging(tmp_path)
-    staging.write_part("u", "a/b.bin", 4, b"4567")
-    staging.write_part("u", "a/b.bin", 0, b"0123")
-    staging.write_part("u", "a/b.bin", 4, b"4567")
+    staging.write_part("u", "a/b.bin", 4, [b"45", b"67"])
+    staging.write_part("u", "a/b.bin", 0, [b"0123"])
+    staging.write_part("u", "a/b.bin", 4, [b"4567"])
     assert staging.file("u", "a/b.bin").read_bytes() == b"01234567"
-    assert staging.digest_part("u", "a/b.bin", 4, 4) == hashlib.sha256(b"4567").hexdigest()
+    start = staging.digest_start("u", "a/b.bin", 4)
+    assert start.hexdigest() == hashlib.sha256(b"0123").hexdigest()
     assert digest_file(staging.file("u", "a/b.bin")) == hashlib.sha256(b"01234567").hexdigest()
 
 
@@ -23,10 +27,32 @@ def test_a_file_without_parts_is_empty_and_any_name_stays_inside(tmp_path: Path)
     assert empty.is_relative_to(tmp_path / "staging" / "u")
 
 
+def test_a_touched_file_looks_different(tmp_path: Path) -> None:
+    staging = Staging(tmp_path)
+    assert staging.stamp("u", "x") is None
+    stamp = staging.write_part("u", "x", 0, [b"0123"])
+    assert staging.stamp("u", "x") == stamp
+    staging.file("u", "x").write_bytes(b"0_23")
+    assert staging.stamp("u", "x") != stamp
+
+
+@pytest.mark.parametrize("from_start", [True, False])
+def test_the_first_damaged_part_is_found(tmp_path: Path, from_start: bool) -> None:
+    staging, parts, whole = Staging(tmp_path), [], hashlib.sha256()
+    for offset, data in ((0, b"0123"), (4, b"4567"), (8, b"89")):
+        staging.write_part("u", "x", offset, [data])
+        whole.update(data)
+        digest = whole if from_start else hashlib.sha256(data)
+        parts.append(UploadedPart("x", offset, len(data), digest.hexdigest(), from_start))
+    assert staging.find_damaged("u", "x", parts) == []
+    staging.file("u", "x").write_bytes(b"012345_789")
+    assert staging.find_damaged("u", "x", parts) == [4]
+
+
 def test_discarding_takes_only_the_upload_and_twice_is_fine(tmp_path: Path) -> None:
     staging = Staging(tmp_path)
-    staging.write_part("one", "x", 0, b"1")
-    staging.write_part("two", "x", 0, b"2")
+    staging.write_part("one", "x", 0, [b"1"])
+    staging.write_part("two", "x", 0, [b"2"])
     staging.discard("one")
     staging.discard("one")
     assert [folder.name for folder in tmp_path.iterdir()] == ["two"]

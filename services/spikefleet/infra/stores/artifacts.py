@@ -94,6 +94,18 @@ class HasLocalPaths(Protocol):
         ...
 
 
+@runtime_checkable
+class AdoptsFiles(Protocol):
+    """A store that can take a file as it lies, without copying or reading its bytes."""
+
+    def adopt(self, wanted: StoredFile, path: Path) -> bool:
+        """Make the file at ``path`` the bytes of ``wanted``, whose digest the caller vouches for.
+
+        Nobody may write to the file afterwards. False when it cannot be taken as it lies.
+        """
+        ...
+
+
 def publish_folder(store: ArtifactStore, prefix: str, folder: Path) -> list[StoredFile]:
     """Store every file of ``folder`` under ``prefix``, then the manifest, last.
 

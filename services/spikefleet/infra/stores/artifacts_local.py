@@ -60,6 +60,26 @@ class LocalArtifacts:
         with path.open("rb") as source:
             return self._put(key, target, _chunks(source.fileno()))
 
+    def adopt(self, wanted: StoredFile, path: Path) -> bool:
+        """Give a durable file of this file system a second name, the key. False elsewhere.
+
+        Raises ArtifactExistsError when the key holds other bytes, StorageUnavailableError.
+        """
+        target = self._path(wanted.key)
+        with self._failures(f"write of {wanted.key}"):
+            self._make_parents(target)
+            try:
+                os.link(path, target)
+            except FileExistsError:
+                self._require_same(target, wanted)
+                return True
+            except OSError as error:
+                if error.errno == errno.EXDEV:
+                    return False
+                raise
+            _sync_folder(target.parent)
+        return True
+
     def get_bytes(self, key: str) -> bytes:
         """Read a whole key. Raises ArtifactMissingError."""
         return b"".join(self.read_chunks(key, chunk_bytes=_CHUNK_BYTES))

@@ -163,8 +163,11 @@ _LEASES = (
     )""",
 )
 
+_UPLOAD_DIGESTS = ("ALTER TABLE upload_part ADD COLUMN from_start BOOLEAN NOT NULL DEFAULT FALSE",)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "recordings and uploads", _INTAKE),
     Migration(2, "batches, runs, attempts, events, holds", _RUNS),
     Migration(3, "leases of runs", _LEASES),
+    Migration(4, "digests of uploads from a file's start", _UPLOAD_DIGESTS),
 )

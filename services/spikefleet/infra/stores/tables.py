@@ -141,6 +141,7 @@ UPLOAD_PART = Table(
     Column("offset_bytes", BigInteger, primary_key=True),
     Column("size_bytes", BigInteger, nullable=False),
     Column("sha256", CleanText, nullable=False),
+    Column("from_start", Boolean, nullable=False),
 )
 
 BATCH = Table(

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from spikefleet.core.submissions import ManifestFile, RecordingName
 from spikefleet.infra.stores.database import Clock, Database, utc_now
@@ -19,11 +19,12 @@ from spikefleet.infra.stores.tables import UPLOAD, UPLOAD_PART, clean_document
 
 
 class UploadState(StrEnum):
-    """Where an upload stands; the last two are its ends."""
+    """Where an upload stands; the last three are its ends."""
 
     OPEN = "open"
     COMPLETE = "complete"
     ABORTED = "aborted"
+    EXPIRED = "expired"  # nothing came for so long that it was dropped
 
 
 class UploadNotFoundError(KeyError):
@@ -43,12 +44,16 @@ class UploadConflictError(ValueError):
 
 @dataclass(frozen=True)
 class UploadedPart:
-    """One stored part of a file; ``sha256`` is hex."""
+    """One stored part of a file; ``sha256`` is hex, of the part.
+
+    With ``from_start`` it is of the file from its first byte to the end of this part.
+    """
 
     path: str
     offset_bytes: int
     size_bytes: int
     sha256: str
+    from_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,12 @@ class UploadStore:
         with self._database.read() as connection:
             return _read_upload(connection, upload_id)
 
+    def require_open(self, upload_id: str) -> Upload:
+        """Return an upload that takes parts. Raises UploadNotFoundError, UploadClosedError."""
+        upload = self.get(upload_id)
+        _require_open(upload)
+        return upload
+
     def add_part(self, upload_id: str, part: UploadedPart) -> None:
         """Write down that a part is safe. A part sent again replaces the one at its offset.
 
@@ -156,7 +167,7 @@ class UploadStore:
         with self._database.read() as connection:
             _read_upload(connection, upload_id)
             return [
-                UploadedPart(row.path, row.offset_bytes, row.size_bytes, row.sha256)
+                UploadedPart(row.path, row.offset_bytes, row.size_bytes, row.sha256, row.from_start)
                 for row in connection.execute(query)
             ]
 
@@ -189,7 +200,7 @@ class UploadStore:
         """
         with self._database.write() as connection:
             upload = _read_upload(connection, upload_id)
-            if upload.state is UploadState.ABORTED:
+            if upload.state in (UploadState.ABORTED, UploadState.EXPIRED):
                 return upload
             _require_open(upload)
             connection.execute(UPLOAD_PART.delete().where(UPLOAD_PART.c.upload_id == upload_id))
@@ -197,6 +208,29 @@ class UploadStore:
                 connection, upload_id, state=str(UploadState.ABORTED), idempotency_key=None
             )
             return _read_upload(connection, upload_id)
+
+    def idle(self, idle_s: float) -> list[Upload]:
+        """Return the open uploads that nothing was written down for in the last ``idle_s``."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(UPLOAD).where(self._is_idle(idle_s)))
+            return [_make_upload(row) for row in rows]
+
+    def expire(self, upload_id: str, idle_s: float) -> bool:
+        """Close an upload that is still idle and free its key. False when it is not."""
+        with self._database.write() as connection:
+            here = UPLOAD.c.upload_id == upload_id
+            found = connection.execute(select(UPLOAD).where(here, self._is_idle(idle_s)))
+            if found.first() is None:
+                return False
+            connection.execute(UPLOAD_PART.delete().where(UPLOAD_PART.c.upload_id == upload_id))
+            self._update(
+                connection, upload_id, state=str(UploadState.EXPIRED), idempotency_key=None
+            )
+            return True
+
+    def _is_idle(self, idle_s: float) -> ColumnElement[bool]:
+        before = self._clock() - timedelta(seconds=idle_s)
+        return (UPLOAD.c.state == str(UploadState.OPEN)) & (UPLOAD.c.updated_at < before)
 
     def open_count(self) -> int:
         """Return how many uploads are under way."""

@@ -121,3 +121,26 @@ def test_an_unknown_upload_is_named(store: UploadStore) -> None:
     for call in (store.get, store.parts, store.abort):
         with pytest.raises(UploadNotFoundError, match="upload-absent"):
             call("upload-absent")
+
+
+def test_an_idle_upload_expires_and_frees_its_key(store: UploadStore) -> None:
+    store.create(NEW)
+    assert store.idle(3600) == []
+    assert not store.expire("upload-1", 3600)
+    [idle] = store.idle(-1)
+    assert idle.upload_id == "upload-1"
+    assert store.expire("upload-1", -1)
+    assert not store.expire("upload-1", -1)
+    assert store.get("upload-1").state is UploadState.EXPIRED
+    assert store.idle(-1) == []
+    with pytest.raises(UploadClosedError, match="expired"):
+        store.require_open("upload-1")
+    assert store.create(replace(NEW, upload_id="upload-2")).upload_id == "upload-2"
+
+
+def test_a_part_keeps_what_its_digest_covers(store: UploadStore) -> None:
+    store.create(NEW)
+    parts = [UploadedPart("data.raw", n * PART, PART, "0" * 64, bool(n)) for n in range(2)]
+    for part in parts:
+        store.add_part("upload-1", part)
+    assert store.parts("upload-1") == parts

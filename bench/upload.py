@@ -1,0 +1,120 @@
+"""What an upload costs: CPU seconds per GB, of the rig and of the service, and the rate.
+
+The service is a process of its own with the ingest room on real stores; the rig is this process.
+The yardstick is what any upload must do: read the file, digest it once on each side, write it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+
+from spikefleet.client.rooms import ControllerRoom, PreflightRoom
+from spikefleet.client.sorting import SortingClient
+from spikefleet.core.submissions import RecordingName
+from spikefleet.infra.rpc.server import RpcServer, ServerOptions
+from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.database import Database
+from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.infra.stores.uploads import UploadStore
+from spikefleet.ingest.servicer import IngestParts, registration
+
+SIZE_BYTES = 512 << 20
+LIMIT_S_PER_GB = 9.0
+
+
+def measure(rounds: int = 3) -> tuple[dict[str, Any], bool]:
+    """Upload ``rounds`` files of random bytes; return the medians and whether the bound is held."""
+    with tempfile.TemporaryDirectory(prefix="bench-upload-") as place:
+        folder = Path(place)
+        rows = [_round(folder, number) for number in range(rounds)]
+        yardstick = _yardstick(folder / "rec-0.bin", folder / "copy.bin")
+    result = {name: round(median(row[name] for row in rows), 2) for name in rows[0]}
+    result["yardstick_cpu_s_per_gb"] = round(yardstick, 2)
+    result["limit_cpu_s_per_gb"] = LIMIT_S_PER_GB
+    result["rounds"] = rows
+    return result, result["both_cpu_s_per_gb"] <= LIMIT_S_PER_GB
+
+
+def _round(folder: Path, number: int) -> dict[str, float]:
+    path = folder / f"rec-{number}.bin"
+    with path.open("wb") as handle:
+        for _ in range(SIZE_BYTES >> 20):
+            handle.write(os.urandom(1 << 20))
+    command = [sys.executable, "-m", "bench.upload", "serve", str(folder / f"service-{number}")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
+        assert service.stdout is not None
+        address = service.stdout.readline().strip()
+        server = psutil.Process(service.pid)
+        with SortingClient(address) as client:
+            before = (_cpu_s(server), time.process_time(), time.perf_counter())
+            recording = client.add_recording(
+                path, name=RecordingName("bench", "upload", f"r{number}"), in_place=False
+            )
+            after = (_cpu_s(server), time.process_time(), time.perf_counter())
+        service.terminate()
+    with path.open("rb") as handle:
+        assert recording.files[0].sha256 == hashlib.file_digest(handle, "sha256").hexdigest()
+    service_s, rig_s, wall_s = (b - a for a, b in zip(before, after, strict=True))
+    gigabytes = SIZE_BYTES / 1e9
+    return {
+        "rig_cpu_s_per_gb": round(rig_s / gigabytes, 2),
+        "service_cpu_s_per_gb": round(service_s / gigabytes, 2),
+        "both_cpu_s_per_gb": round((rig_s + service_s) / gigabytes, 2),
+        "mb_per_s": round(SIZE_BYTES / 1e6 / wall_s, 1),
+    }
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _yardstick(source: Path, target: Path) -> float:
+    """CPU seconds per GB of reading, digesting twice and writing once, without any wire."""
+    before_s = time.process_time()
+    digests = [hashlib.sha256(), hashlib.sha256()]
+    with source.open("rb") as reading, target.open("wb") as writing:
+        while chunk := reading.read(1 << 20):
+            for digest in digests:
+                digest.update(chunk)
+            writing.write(chunk)
+        os.fdatasync(writing.fileno())
+    return (time.process_time() - before_s) / (SIZE_BYTES / 1e9)
+
+
+async def _serve(folder: Path) -> None:
+    database = Database(f"sqlite:///{folder / 'state.db'}")
+    database.migrate()
+    server = RpcServer("127.0.0.1:0", (), ServerOptions())
+    address = f"127.0.0.1:{server.bind()}"
+    parts = IngestParts(
+        RecordingStore(database),
+        UploadStore(database),
+        LocalArtifacts(folder / "artifacts"),
+        folder / "staging",
+        PreflightRoom(address),
+        ControllerRoom(address),
+    )
+    await server.start([registration(parts)])
+    sys.stdout.write(f"{address}\n")
+    sys.stdout.flush()
+    await server.serve_until(asyncio.Event())
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve"]:
+        Path(sys.argv[2]).mkdir(parents=True)
+        asyncio.run(_serve(Path(sys.argv[2])))
+    else:
+        print(measure())

@@ -1,0 +1,350 @@
+"""Taking recordings in part by part: each part is checked as it comes, the whole at the end.
+
+An upload is accepted once every byte of it has a digest of this side's making. A file that arrives
+in order is digested while it arrives; only what another process received, or what was touched
+since, is read again. Blocking; the door runs it in threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
+from spikefleet.core.telemetry import INGESTED_BYTES
+from spikefleet.infra.rpc.errors import RpcProblem
+from spikefleet.infra.rpc.interceptors import RpcMeter
+from spikefleet.infra.stores.artifacts import (
+    MANIFEST,
+    AdoptsFiles,
+    ArtifactStore,
+    StoredFile,
+    verify_prefix,
+    write_manifest,
+)
+from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.infra.stores.uploads import (
+    NewUpload,
+    Upload,
+    UploadedPart,
+    UploadNotFoundError,
+    UploadState,
+    UploadStore,
+)
+from spikefleet.ingest.arrivals import Arrivals, FileTally
+from spikefleet.ingest.intake import accepted_recording
+from spikefleet.ingest.staging import Staging, digest_file
+
+log = logging.getLogger(__name__)
+
+_MIB = 1 << 20
+PART_SIZE_BYTES = 16 * _MIB
+_LARGEST_PART_BYTES = 256 * _MIB
+_MOST_PARTS = 8192
+
+
+@dataclass(frozen=True)
+class UploadRequest:
+    """A recording to come: ``files`` with sizes, digests where the rig knows them already."""
+
+    name: RecordingName
+    files: tuple[ManifestFile, ...]
+    entry: str = ""
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True)
+class ArrivedPart:
+    """A part with all its bytes, and the digest that its sender gave.
+
+    ``from_start``: the digest is of the file from its first byte to the end of this part.
+    """
+
+    path: str
+    offset_bytes: int
+    chunks: tuple[bytes, ...]
+    sha256: str
+    from_start: bool
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the part."""
+        return sum(len(chunk) for chunk in self.chunks)
+
+
+class UploadIntake:
+    """Takes recordings part by part. Changes of one upload take turns."""
+
+    def __init__(
+        self,
+        uploads: UploadStore,
+        recordings: RecordingStore,
+        artifacts: ArtifactStore,
+        staging: Staging,
+        *,
+        meter: RpcMeter | None = None,
+        part_size_bytes: int = PART_SIZE_BYTES,
+    ) -> None:
+        self._uploads = uploads
+        self._recordings = recordings
+        self._artifacts = artifacts
+        self._staging = staging
+        self._meter = meter
+        self._part_size_bytes = part_size_bytes
+        self.arrivals = Arrivals()
+
+    def create(self, request: UploadRequest) -> Upload:
+        """Open an upload, or return the one its key opened before."""
+        _check_paths(request.files, request.entry)
+        return self._uploads.create(
+            NewUpload(
+                upload_id=f"upload-{uuid.uuid4().hex[:16]}",
+                name=request.name,
+                files=request.files,
+                entry=request.entry,
+                part_size_bytes=self._part_size(request.files),
+                idempotency_key=request.idempotency_key,
+            )
+        )
+
+    def get(self, upload_id: str) -> Upload:
+        """Return an upload. Raises UploadNotFoundError."""
+        return self._uploads.get(upload_id)
+
+    def parts(self, upload_id: str) -> list[UploadedPart]:
+        """Return the parts that are safe."""
+        return self._uploads.parts(upload_id)
+
+    def recording(self, upload: Upload) -> Recording | None:
+        """Return the recording a complete upload became."""
+        is_complete = upload.state is UploadState.COMPLETE
+        return self._recordings.get(upload.recording_id) if is_complete else None
+
+    def part_length(self, upload: Upload, path: str, offset_bytes: int) -> int:
+        """Return how long the part at this offset is. Raises RpcProblem when there is none."""
+        file = next((file for file in upload.files if file.path == path), None)
+        if file is None:
+            raise RpcProblem("INVALID_ARGUMENT", f"the upload has no file {path!r}", field="path")
+        if offset_bytes % upload.part_size_bytes or not 0 <= offset_bytes < file.size_bytes:
+            raise RpcProblem(
+                "INVALID_ARGUMENT",
+                f"no part of {path} begins at byte {offset_bytes}; parts are "
+                f"{upload.part_size_bytes} bytes long and the file {file.size_bytes}",
+                field="offset_bytes",
+            )
+        return min(upload.part_size_bytes, file.size_bytes - offset_bytes)
+
+    def store_part(self, upload_id: str, part: ArrivedPart) -> UploadedPart:
+        """Check a part's digest, put it on the disk, then on record.
+
+        Raises RpcProblem PART_DAMAGED, or FILE_DAMAGED when bytes stored earlier have changed;
+        UploadClosedError.
+        """
+        with self.arrivals.changing(upload_id):
+            upload = self._uploads.require_open(upload_id)
+            tally = self._tally_before(upload, part) if part.from_start else None
+            digest = tally.sha256.copy() if tally else hashlib.sha256()
+            for chunk in part.chunks:
+                digest.update(chunk)
+            if digest.hexdigest() != part.sha256.lower():
+                raise RpcProblem(
+                    "PART_DAMAGED",
+                    f"the part of {part.path} at byte {part.offset_bytes} arrived damaged",
+                    metadata={"path": part.path, "offset_bytes": str(part.offset_bytes)},
+                )
+            stamp = self._staging.write_part(upload_id, part.path, part.offset_bytes, part.chunks)
+            stored = UploadedPart(
+                part.path, part.offset_bytes, part.size_bytes, digest.hexdigest(), part.from_start
+            )
+            self._uploads.add_part(upload_id, stored)
+            if tally is not None:
+                size_bytes = part.offset_bytes + part.size_bytes
+                self.arrivals.keep(upload_id, part.path, FileTally(digest, size_bytes, stamp))
+            else:
+                self.arrivals.drop(upload_id, part.path)
+        if self._meter is not None:
+            self._meter.add(INGESTED_BYTES, stored.size_bytes, path="upload")
+        return stored
+
+    def complete(self, upload_id: str, told: Sequence[ManifestFile]) -> Recording:
+        """Verify every file, publish the bytes and accept the recording; twice is a no-op.
+
+        Raises RpcProblem UPLOAD_INCOMPLETE, or FILE_DAMAGED naming file and part; the upload is
+        dropped then, so that the next try starts with clean bytes.
+        """
+        with self.arrivals.changing(upload_id):
+            upload = self._uploads.get(upload_id)
+            accepted = self.recording(upload)
+            if accepted is not None:
+                return accepted
+            parts = self._uploads.parts(upload_id)
+            self._require_all(upload, parts)
+            digests = {file.path: file.sha256 for file in told}
+            files = tuple(
+                self._digested(upload, file, digests.get(file.path, ""), parts)
+                for file in upload.files
+            )
+            recording = accepted_recording(upload.name, files, upload.entry)
+            self._publish(upload, recording)
+            stored = self._recordings.add(recording)
+            self._uploads.complete(upload_id, stored.recording_id)
+            self._staging.discard(upload_id)
+            self.arrivals.forget(upload_id)
+        return stored
+
+    def abort(self, upload_id: str) -> None:
+        """Drop an unfinished upload and its bytes."""
+        with self.arrivals.changing(upload_id):
+            self._uploads.abort(upload_id)
+            self._staging.discard(upload_id)
+            self.arrivals.forget(upload_id)
+
+    def expire(self, idle_s: float) -> int:
+        """Drop uploads that have received nothing for ``idle_s``; return how many.
+
+        One that is receiving a part, or being completed, is left alone however slow it is. Bytes
+        that an ended upload left behind are removed.
+        """
+        self._clear_ended()
+        expired = 0
+        for upload in self._uploads.idle(idle_s):
+            with self.arrivals.changing_if_idle(upload.upload_id) as is_idle:
+                if not is_idle or not self._uploads.expire(upload.upload_id, idle_s):
+                    continue
+                self._staging.discard(upload.upload_id)
+                self.arrivals.forget(upload.upload_id)
+            expired += 1
+            log.warning(
+                "upload.expired",
+                extra={
+                    "upload_id": upload.upload_id,
+                    "recording": str(upload.name),
+                    "idle_s": idle_s,
+                    "last_part_at": upload.updated_at.isoformat(),
+                },
+            )
+        return expired
+
+    def _clear_ended(self) -> None:
+        """Finish what a crash between the records and the disk left undone."""
+        for upload_id in self._staging.upload_ids():
+            try:
+                is_open = self._uploads.get(upload_id).state is UploadState.OPEN
+            except UploadNotFoundError:
+                continue  # of another database, perhaps of one that is about to be restored
+            if not is_open:
+                with self.arrivals.changing_if_idle(upload_id) as is_idle:
+                    if is_idle:
+                        self._staging.discard(upload_id)
+                        self.arrivals.forget(upload_id)
+
+    def _part_size(self, files: Sequence[ManifestFile]) -> int:
+        """Larger recordings get larger parts, so that their list stays short."""
+        total_bytes = sum(file.size_bytes for file in files)
+        wanted = -(-total_bytes // _MOST_PARTS // _MIB) * _MIB
+        return max(self._part_size_bytes, min(wanted, _LARGEST_PART_BYTES))
+
+    def _tally_before(self, upload: Upload, part: ArrivedPart) -> FileTally:
+        """The file's digest up to this part; what another process received is read again."""
+        tally = self.arrivals.tally(upload.upload_id, part.path)
+        stamp = self._staging.stamp(upload.upload_id, part.path)
+        if tally and (tally.size_bytes, tally.stamp) == (part.offset_bytes, stamp):
+            return tally
+        if part.offset_bytes == 0:
+            return FileTally(hashlib.sha256(), 0, None)
+        parts = [p for p in self._uploads.parts(upload.upload_id) if p.path == part.path]
+        before = [p for p in parts if p.offset_bytes < part.offset_bytes]
+        if sum(p.size_bytes for p in before) != part.offset_bytes:
+            raise RpcProblem(
+                "INVALID_ARGUMENT",
+                f"the part of {part.path} at byte {part.offset_bytes} comes before those in front "
+                "of it; send it in order, or with its own digest",
+                field="offset_bytes",
+            )
+        whole = self._staging.digest_start(upload.upload_id, part.path, part.offset_bytes)
+        if before[-1].from_start and before[-1].sha256 != whole.hexdigest():
+            raise self._damaged(upload, part.path, parts)
+        return FileTally(whole, part.offset_bytes, None)
+
+    def _require_all(self, upload: Upload, parts: Sequence[UploadedPart]) -> None:
+        there = {(part.path, part.offset_bytes) for part in parts}
+        missing = [
+            f"{file.path} from byte {offset}"
+            for file in upload.files
+            for offset in range(0, file.size_bytes, upload.part_size_bytes)
+            if (file.path, offset) not in there
+        ]
+        if missing:
+            raise RpcProblem(
+                "UPLOAD_INCOMPLETE",
+                f"{len(missing)} parts are missing; the first is {missing[0]}",
+                resource=upload.upload_id,
+            )
+
+    def _digested(
+        self, upload: Upload, file: ManifestFile, told: str, parts: Sequence[UploadedPart]
+    ) -> ManifestFile:
+        """Return the file with its digest; it must be the one the rig told, where it told one."""
+        path = self._staging.ensure_file(upload.upload_id, file.path)
+        if path.stat().st_size != file.size_bytes:
+            raise self._damaged(upload, file.path, parts)
+        tally = self.arrivals.tally(upload.upload_id, file.path)
+        stamp = self._staging.stamp(upload.upload_id, file.path)
+        if tally and (tally.size_bytes, tally.stamp) == (file.size_bytes, stamp):
+            digest = tally.sha256.hexdigest()
+        else:
+            digest = digest_file(path)
+        if {told.lower(), file.sha256.lower()} - {"", digest}:
+            raise self._damaged(upload, file.path, parts)
+        return ManifestFile(file.path, file.size_bytes, digest)
+
+    def _publish(self, upload: Upload, recording: Recording) -> None:
+        """Store the files, the manifest last; a repetition after a crash writes nothing new."""
+        prefix = recording.location
+        if self._artifacts.size(f"{prefix}/{MANIFEST}") is not None:
+            verify_prefix(self._artifacts, prefix)
+            return
+        stored = [self._put(upload, prefix, file) for file in recording.files]
+        write_manifest(self._artifacts, prefix, stored)
+
+    def _put(self, upload: Upload, prefix: str, file: ManifestFile) -> StoredFile:
+        """Give the store a file whose digest is known: as it lies, where the store can take it."""
+        source = self._staging.file(upload.upload_id, file.path)
+        wanted = StoredFile(f"{prefix}/files/{file.path}", file.size_bytes, file.sha256)
+        if isinstance(self._artifacts, AdoptsFiles) and self._artifacts.adopt(wanted, source):
+            return wanted
+        stored = self._artifacts.put_file(wanted.key, source)
+        if stored.sha256 != file.sha256:
+            self._artifacts.delete_prefix(prefix)
+            raise self._damaged(upload, file.path, self._uploads.parts(upload.upload_id))
+        return stored
+
+    def _damaged(self, upload: Upload, path: str, parts: Sequence[UploadedPart]) -> RpcProblem:
+        """Find which part rotted, drop the upload, and return what to tell the rig."""
+        mine = [part for part in parts if part.path == path]
+        damaged = self._staging.find_damaged(upload.upload_id, path, mine)
+        where = f"the part at byte {damaged[0]}" if damaged else "the file as a whole"
+        self.abort(upload.upload_id)
+        return RpcProblem(
+            "FILE_DAMAGED",
+            f"{path} does not have the bytes the rig sent: {where} differs",
+            metadata={"path": path, "offsets_bytes": ",".join(map(str, damaged))},
+        )
+
+
+def _check_paths(files: Sequence[ManifestFile], entry: str) -> None:
+    paths = [file.path for file in files]
+    for path in [*paths, *([entry] if entry else [])]:
+        parts = PurePosixPath(path).parts
+        if not parts or path != "/".join(parts) or ".." in parts or path.startswith("/"):
+            raise RpcProblem(
+                "INVALID_ARGUMENT", f"{path!r} is not a relative path", field="files.path"
+            )
+    if len(set(paths)) != len(paths):
+        raise RpcProblem("INVALID_ARGUMENT", "a file is listed twice", field="files.path")
+    if any(file.size_bytes < 0 for file in files):
+        raise RpcProblem("INVALID_ARGUMENT", "a size is negative", field="files.size_bytes")
