@@ -1,14 +1,15 @@
-"""What the attempt looked like in the moment it had to be ended, written down before any signal.
+"""What the attempt looked like in the moment it had to be ended.
 
-Only what the kernel tells at once is read: a command line would have to be asked of a process that
-may not answer any more.
+It is taken before the first signal and written after the last, because a disk that is slow to take
+it must not keep the sorter alive. Only what the kernel tells at once is read: a command line would
+have to be asked of a process that may not answer any more.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import psutil
@@ -21,14 +22,9 @@ from spikefleet.core.guards.loop import GuardLoop
 _log = logging.getLogger(__name__)
 
 
-def write_snapshot(
-    folder: RunFolder, trip: Failure, guards: GuardLoop, pids: Iterable[int]
-) -> None:
-    """Leave ``trip_snapshot.json``, and the disk's own report where the disk was the reason.
-
-    A disk that takes neither is logged; the same facts are in the failure's evidence.
-    """
-    document = {
+def take_snapshot(trip: Failure, guards: GuardLoop, pids: Iterable[int]) -> dict[str, Any]:
+    """Return what guards last read and what the processes ``pids`` are doing; writes nothing."""
+    return {
         "at": time.time(),
         "code": str(trip.code),
         "rule_id": trip.rule_id,
@@ -40,11 +36,18 @@ def write_snapshot(
         "thresholds": dict(guards.thresholds),
         "processes": [found for pid in pids if (found := _describe(pid)) is not None],
     }
+
+
+def write_snapshot(folder: RunFolder, trip: Failure, snapshot: Mapping[str, Any]) -> None:
+    """Leave ``trip_snapshot.json``, and the disk's own report where the disk was the reason.
+
+    A disk that takes neither is logged; the same facts are in the failure's evidence.
+    """
     try:
         report = trip.evidence.get("report")
         if trip.code is FailureCode.DISK_EXHAUSTION and isinstance(report, dict):
             write_json(folder.disk_report, report)
-        write_json(folder.trip_snapshot, document)
+        write_json(folder.trip_snapshot, snapshot)
     except OSError as error:
         _log.warning("snapshot.not_written", extra={"error": str(error)})
 

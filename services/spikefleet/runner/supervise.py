@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spikefleet.core.attempts import RunFolder, write_json
 from spikefleet.core.backends.progress import ProgressParser
@@ -23,7 +24,7 @@ from spikefleet.infra.launchers import processes
 from spikefleet.runner.audit import AuditTrail
 from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
 from spikefleet.runner.reporting import AttemptProgress, Reporter
-from spikefleet.runner.snapshot import write_snapshot
+from spikefleet.runner.snapshot import take_snapshot, write_snapshot
 
 _log = logging.getLogger(__name__)
 
@@ -112,15 +113,18 @@ class Supervisor:
                 start_new_session=True,
             )
         trip: Failure | None = None
+        snapshot: dict[str, Any] = {}
         grace_s = self._timing.grace_s
         try:
             self._write_started(child.pid)
             trip = self._watch(child, interruption)
             if trip is not None:
-                write_snapshot(self._folder, trip, self._guards, self._members(child.pid))
+                snapshot = take_snapshot(trip, self._guards, self._members(child.pid))
                 grace_s = min(grace_s, _HURRIED_GRACE_S) if trip.code in _HURRIED else grace_s
         finally:
             self._end(child, grace_s)
+        if trip is not None:
+            write_snapshot(self._folder, trip, snapshot)
         self._follow_log()
         code = -signal.SIGKILL if child.returncode is None else child.returncode
         return ChildEnd(

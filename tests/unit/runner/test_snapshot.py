@@ -8,7 +8,7 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.guards.base import Reading
 from spikefleet.core.guards.loop import GuardLoop
-from spikefleet.runner.snapshot import write_snapshot
+from spikefleet.runner.snapshot import take_snapshot, write_snapshot
 
 
 class Full:
@@ -25,7 +25,10 @@ def trip(**evidence: object) -> Failure:
 def test_readings_thresholds_and_live_processes_are_kept(tmp_path: Path) -> None:
     folder, guards = RunFolder(tmp_path), GuardLoop([Full()])
     guards.poll(0.0)
-    write_snapshot(folder, trip(report={"folder": "x"}), guards, [os.getpid(), 1 << 30])
+    why = trip(report={"folder": "x"})
+    snapshot = take_snapshot(why, guards, [os.getpid(), 1 << 30])
+    assert not folder.trip_snapshot.exists(), "nothing is written before the last signal"
+    write_snapshot(folder, why, snapshot)
     kept = read_json(folder.trip_snapshot)
     assert kept is not None
     assert kept["readings"] == {"disk": {"free_bytes": 3.0}}
@@ -39,4 +42,4 @@ def test_readings_thresholds_and_live_processes_are_kept(tmp_path: Path) -> None
 def test_a_disk_that_takes_nothing_does_not_keep_the_child_alive(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
-    write_snapshot(RunFolder(in_the_way), trip(), GuardLoop([]), [])
+    write_snapshot(RunFolder(in_the_way), trip(), take_snapshot(trip(), GuardLoop([]), []))
