@@ -217,7 +217,7 @@ class RunFolder:
 
     @property
     def trip_snapshot(self) -> Path:
-        """Written by the parent when it must end the child: processes and readings before it."""
+        """Written by the parent when it had to end the child: processes and readings before it."""
         return self.root / "trip_snapshot.json"
 
     @property
