@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.failures.errors import InputMissingError
+from spikefleet.core.failures.errors import InputMissingError, SpikeSortingClassifiedError
 from spikefleet.core.recordings.archive.digests import SHA256
 from spikefleet.core.recordings.description import RecordingDescription, StreamDescription
 from spikefleet.core.recordings.edge import corrupt
@@ -226,6 +226,8 @@ def load_manifest(path: Path) -> ArchiveManifest:
         if digest_document(document) != claimed:
             raise corrupt(file, "digest_mismatch", "it does not match its own digest.")
         return ArchiveManifest.from_json(document)
+    except SpikeSortingClassifiedError:
+        raise
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise corrupt(
             file, "unreadable", f"it cannot be read ({type(error).__name__}: {str(error)[:200]})."
