@@ -7,6 +7,7 @@ from tests.support.preflight_signals import HEALTHY as STATES
 from tests.support.preflight_signals import make_state
 from tests.unit.preflight.test_checks import HEALTHY, MEASURED, codes
 
+from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.failures.errors import InsufficientActivityError, InvalidConfigurationError
 from spikefleet.core.recordings.measure import measure_signal
 from spikefleet.core.recordings.measurements import ActivityAt
@@ -82,3 +83,26 @@ def test_a_long_list_of_channels_is_shortened():
     many = tuple(str(index) for index in range(30))
     (finding,) = run_preflight(with_measured(n_channels=64, dead_channels=many))
     assert finding.message.endswith("6, 7 and others).")
+
+
+def kilosort4(kept_s, counts, **params):
+    facts = with_measured(activity_over_time=at(*counts))
+    config = {"sorter": {"sorter_params": params}}
+    return replace(
+        facts,
+        backend=BACKENDS["kilosort4"],
+        kept_s=kept_s,
+        recorded_s=kept_s,
+        sampling_rate_hz=30_000.0,
+        config=config,
+    )
+
+
+def test_kilosort4_is_told_when_every_batch_it_learns_from_is_quiet():
+    quiet = (0, 0, *(20,) * 18)
+    (finding,) = run_preflight(kilosort4(20.0, quiet))
+    assert "batch_size to 13200 or less" in finding.remediation
+    (finding,) = run_preflight(kilosort4(20.0, quiet, batch_size=13_200))
+    assert "batch_size" not in finding.remediation
+    (finding,) = run_preflight(kilosort4(60.0, (0, 0, *(20,) * 58)))
+    assert "batch_size" not in finding.remediation

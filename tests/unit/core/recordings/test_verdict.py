@@ -1,6 +1,10 @@
 """Verdicts on every state a rig hands over: the healthy is never unsortable, the dead always is."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+from spikeinterface.core import NumpyRecording
 from tests.support.preflight_signals import HEALTHY, UNSORTABLE, make_state
 
 from spikefleet.core.failures.codes import FailureCode
@@ -10,7 +14,9 @@ from spikefleet.core.failures.errors import (
     SaturatedSignalError,
 )
 from spikefleet.core.recordings.measure import measure_signal, signal_failure
+from spikefleet.core.recordings.open import open_recording
 
+REAL = Path("../shared/data/recordings/biocam")
 LONG = ("1 h", "384 channels", "64 channels", "10 min", "5 min")
 CAUSES = {
     "every channel flat": NoGoodChannelsError,
@@ -77,3 +83,23 @@ def test_bad_channels_are_counted_beside_healthy_ones():
     assert failure is None
     assert len(measured.saturated_channels) == 10
     assert measured.n_active_channels == 6
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real recordings are not beside the checkout")
+@pytest.mark.parametrize("name", ["biocam_fw1.6.brw", "biocam_fw1.7_raw.brw"])
+def test_real_noise_is_noise_and_spikes_in_it_are_found(name):
+    recording = open_recording(REAL / name)
+    codes = recording.get_traces()
+    made = NumpyRecording([codes], recording.sampling_frequency)
+    made.set_channel_gains(recording.get_channel_gains())
+    made.set_channel_offsets(recording.get_channel_offsets())
+    assert measure_signal(made).activity == ""
+    rng = np.random.default_rng(0)
+    wave = np.hanning(12) * -130 / recording.get_channel_gains()[0]
+    for channel in (3, 8, 21):
+        for frame in rng.integers(100, len(codes) - 200, 4):
+            codes[frame : frame + 12, channel] += np.rint(wave).astype("int64").astype(codes.dtype)
+    spiky = NumpyRecording([codes], recording.sampling_frequency)
+    spiky.set_channel_gains(recording.get_channel_gains())
+    spiky.set_channel_offsets(recording.get_channel_offsets())
+    assert signal_failure(measure_signal(spiky)) is None
