@@ -18,13 +18,12 @@ from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.findings.checks import decide
 from spikefleet.core.findings.finding import FindingLevel, PreflightFinding
-from spikefleet.core.recordings.concatenate import open_concatenated
+from spikefleet.core.recordings.concatenate import check_joined, open_concatenated
 from spikefleet.core.recordings.description import StreamDescription
 from spikefleet.core.recordings.geometry import describe_geometry
 from spikefleet.core.recordings.kept import measure_kept
 from spikefleet.core.recordings.open import list_streams
 from spikefleet.core.recordings.scaling import with_flipped_map, with_scaling
-from spikefleet.core.recordings.truth_checks import check_truth
 from spikefleet.core.recordings.verdict import signal_failure
 from spikefleet.core.recordings.windows import keep_frames
 from spikefleet.preflight import checks_host, checks_recording, checks_signal, checks_truth
@@ -103,9 +102,8 @@ def _read(
     try:
         with located_parts(places, task.recording) as named:
             group = RecordingConfig.model_validate(task.config.get("recording") or {})
-            opened = open_concatenated(
-                named, task.stream, hdf5_plugin_path=group.hdf5_plugin_path
-            ).recording
+            joined = open_concatenated(named, task.stream, hdf5_plugin_path=group.hdf5_plugin_path)
+            opened = joined.recording
             rate_hz = float(opened.sampling_frequency)
             n_samples = int(opened.get_num_samples())
             stream = StreamDescription(
@@ -125,9 +123,8 @@ def _read(
             kept_s = sum(end - start for start, end in kept) / rate_hz
             if facts.execution.get("preflight", True):
                 scaled = with_flipped_map(with_scaling(opened, group), group.mea_y_max)
-                facts = replace(
-                    facts, truth=check_truth(scaled), geometry=describe_geometry(scaled)
-                )
+                truth = check_joined(joined, lambda part: with_scaling(part, group))
+                facts = replace(facts, truth=truth, geometry=describe_geometry(scaled))
                 measured = measure_kept(scaled, kept)
                 facts = replace(facts, measured=measured, verdict=signal_failure(measured))
             return replace(facts, kept_s=kept_s), stream

@@ -8,8 +8,8 @@ are never reordered when they are named one by one; a folder is taken in natural
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ from spikefleet.core.recordings.description import RecordingDescription, StreamD
 from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.recordings.open import list_streams, open_recording
 from spikefleet.core.recordings.timeline import FileSpan, Timeline
+from spikefleet.core.recordings.truth_checks import check_truth
+from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
 
 RECORDINGS_DIFFER = "recordings_differ"
 _LOCATION_TOLERANCE_UM = 1e-3
@@ -34,11 +36,13 @@ _LOCATION_TOLERANCE_UM = 1e-3
 class Concatenation:
     """One recording made of several, and what it was made of, in order.
 
-    ``files`` go into the preparation, which filters none across its ends.
+    ``files`` go into the preparation, which filters none across its ends; ``parts`` are the
+    recordings as they were opened, in the same order.
     """
 
     recording: BaseRecording
     files: tuple[FileSpan, ...]
+    parts: tuple[BaseRecording, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -205,7 +209,30 @@ def concatenate(names: Sequence[str], recordings: Sequence[BaseRecording]) -> Co
         for name, recording in zip(names, recordings, strict=True)
     )
     whole = recordings[0] if len(recordings) == 1 else concatenate_recordings(list(recordings))
-    return Concatenation(whole, spans)
+    return Concatenation(whole, spans, tuple(recordings))
+
+
+def check_joined(
+    joined: Concatenation, scale: Callable[[BaseRecording], BaseRecording]
+) -> tuple[TruthFinding, ...]:
+    """Check every recording by itself, as ``scale`` leaves it; worst first.
+
+    What a file says of its gaps and its gain is lost once it is joined. Findings name the recording
+    where there are several. Raises InputCorruptError: the traces cannot be read.
+    """
+    if len(joined.parts) == 1:
+        return check_truth(scale(joined.parts[0]))
+    found = [
+        replace(
+            finding,
+            message=f"{span.name}: {finding.message}",
+            where={**finding.where, "recording": span.name},
+        )
+        for span, part in zip(joined.files, joined.parts, strict=True)
+        for finding in check_truth(scale(part))
+    ]
+    order = (TruthLevel.FAIL, TruthLevel.WARN, TruthLevel.NOTE)
+    return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
 
 
 def split_trains(trains: Mapping[object, ArrayLike], timeline: Timeline) -> tuple[FileResult, ...]:
@@ -285,7 +312,7 @@ class _Likeness:
             ("gain", self.gains, other.gains),
             ("offset", self.offsets, other.offsets),
         ):
-            if not np.allclose(before, after, rtol=1e-6, atol=0):
+            if not np.allclose(before, after, rtol=1e-6, atol=0, equal_nan=True):
                 return f"its {what} to µV is another"
         return ""
 

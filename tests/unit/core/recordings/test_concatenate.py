@@ -11,6 +11,8 @@ from spikefleet.core.failures.errors import (
     InputMissingError,
 )
 from spikefleet.core.recordings.concatenate import (
+    Concatenation,
+    check_joined,
     concatenate,
     describe_concatenated,
     find_recordings,
@@ -219,3 +221,15 @@ def test_recordings_that_differ_are_described_with_both_names(tmp_path):
     }
     (stream,) = describe_concatenated(named).streams
     assert stream.problem.startswith("second differs from first: 6 channels, not 4")
+
+
+def test_a_doubt_about_one_recording_of_several_names_it():
+    parts = [recording_of(3000), recording_of(3001)]
+    assert check_joined(concatenate(["a", "b"], parts), lambda part: part) == ()
+    parts[1].set_channel_gains(np.nan)
+    doubted = check_joined(Concatenation(parts[0], (), tuple(parts[1:])), lambda part: part)
+    assert [finding.code for finding in doubted] == ["gain_invalid"]
+    parts[0].set_channel_gains(np.nan)
+    both = check_joined(concatenate(["a", "b"], parts), lambda part: part)
+    assert [finding.message.split(":")[0] for finding in both] == ["a", "b"]
+    assert both[1].where["recording"] == "b"
