@@ -23,7 +23,11 @@ from spikefleet.core.failures.errors import (
     StorageUnavailableError,
 )
 from spikefleet.core.runs import LeaseAnswer, LeaseRefusal
-from spikefleet.infra.stores.artifacts import ArtifactExistsError, ArtifactStore
+from spikefleet.infra.stores.artifacts import (
+    ArtifactExistsError,
+    ArtifactMissingError,
+    ArtifactStore,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -73,15 +77,22 @@ class RunLease:
                 f"{self._spec.artifacts_prefix}/{CLAIM}", json.dumps(document).encode()
             )
         except ArtifactExistsError as error:
+            holder = self._first_holder()
+            if holder is None:  # the store refuses the key itself: the upload will say so
+                _log.warning("lease.not_claimed", extra={"error": str(error)})
+                return
             self.owns_prefix = False
             refusal = LeaseRefusal.OTHER_PROCESS
-            holder = self._first_holder()
             raise _refused(LeaseAnswer(refusal, holder, self._spec.number), refusal) from error
         except StorageUnavailableError as error:  # asked again before anything is published
             _log.warning("lease.not_claimed", extra={"error": str(error)})
 
-    def _first_holder(self) -> str:
-        raw = self._artifacts.get_bytes(f"{self._spec.artifacts_prefix}/{CLAIM}")
+    def _first_holder(self) -> str | None:
+        """Who claimed the prefix, "" where that cannot be told; None when nobody did."""
+        try:
+            raw = self._artifacts.get_bytes(f"{self._spec.artifacts_prefix}/{CLAIM}")
+        except ArtifactMissingError:
+            return None
         try:
             return str(json.loads(raw)["holder"])
         except (ValueError, KeyError, TypeError):
