@@ -32,7 +32,7 @@ _KNOWN_SUFFIXES = frozenset(
 # Below this even an active unit has too few spikes for stable templates and metrics.
 SHORT_S = 10.0
 
-_READ_CODES: Mapping[FailureCode, str] = {
+READ_CODES: Mapping[FailureCode, str] = {
     FailureCode.INPUT_MISSING: "recording_missing",
     FailureCode.HDF5_PLUGIN_MISSING: "hdf5_plugin_missing",
     FailureCode.INVALID_CONFIGURATION: "configuration",
@@ -44,7 +44,7 @@ def check_readable(facts: Facts) -> PreflightFinding | None:
     """Whatever opening or reading the recording raised; the code says which kind."""
     if facts.read_error is None:
         return None
-    return fail(_READ_CODES.get(facts.read_error.code, "readable"), facts.read_error)
+    return fail(READ_CODES.get(facts.read_error.code, "readable"), facts.read_error)
 
 
 @check("channels")

@@ -1,9 +1,12 @@
 """The walk over a recording: bounded, spread, and longer only where nothing was found."""
 
+import tracemalloc
+
 import numpy as np
 from spikeinterface.core import BaseRecording, BaseRecordingSegment
 from tests.support.preflight_signals import Signal, SignalRecording
 
+from spikefleet.core.recordings.measure import measure_signal
 from spikefleet.core.recordings.survey import Survey
 
 
@@ -83,3 +86,15 @@ def test_wide_recordings_are_read_in_shorter_windows():
     survey = Survey(recording, 1.0)
     assert survey.window * 4000 <= 12_000_000
     assert survey.windows(20) > 20
+
+
+def test_memory_is_that_of_one_window_at_any_length():
+    peaks = []
+    for duration_s in (60.0, 480.0):
+        recording = SignalRecording(Signal(n_channels=8, duration_s=duration_s), seed=0)
+        tracemalloc.start()
+        measure_signal(recording)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+    assert peaks[1] < 40 * 8 * 20_000 * 4
