@@ -50,6 +50,7 @@ def test_parameters_changed_by_retries_are_laid_over_the_runs_own(controlled: Co
     assert spec.config["execution"]["n_jobs"] == 2
     assert spec.memory_limit_bytes == 5
     assert spec_of(controlled, SortLimits(memory_limit_bytes=3)).memory_limit_bytes == 3
+    assert spec_of(controlled, SortLimits(scratch_limit_bytes=7)).scratch_limit_bytes == 7
 
 
 def test_a_gpu_is_given_only_where_there_is_one(controlled: Controlled) -> None:

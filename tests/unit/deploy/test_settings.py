@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from spikefleet.deploy.settings import DEFAULT_ADDRESS, Settings, load_settings
+from spikefleet.deploy.settings import DEFAULT_ADDRESS, Settings, load_settings, visible_gpus
 
 
 def test_defaults_hold_without_an_environment():
@@ -46,3 +46,26 @@ def test_another_database_is_only_another_url():
 
 def test_every_setting_says_what_it_is():
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, ("all",)),
+        ({"CUDA_VISIBLE_DEVICES": ""}, ()),
+        (
+            {"CUDA_VISIBLE_DEVICES": "GPU-1,GPU-2", "NVIDIA_VISIBLE_DEVICES": "all"},
+            ("GPU-1", "GPU-2"),
+        ),
+        ({"NVIDIA_VISIBLE_DEVICES": "MIG-7"}, ("MIG-7",)),
+        ({"NVIDIA_VISIBLE_DEVICES": "void"}, ("void",)),
+    ],
+)
+def test_the_gpus_given_are_those_cuda_shows_else_the_containers(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: tuple[str, ...]
+):
+    for name in ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert visible_gpus() == expected
