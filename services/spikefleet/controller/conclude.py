@@ -30,6 +30,7 @@ from spikefleet.core.policy.decide import (
     PastAttempt,
     Policy,
     decide,
+    is_mended_by_release,
 )
 from spikefleet.core.projection import compare_projection
 from spikefleet.core.runs import Attempt, Run, RunState
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 
 _REPORT_TRIES = 2
 ATTEMPTS_BEFORE = "attempts_before"
+RELEASED_AFTER = "released_after"
 FRESH_SORT = "fresh_sort"
 _AGAIN = frozenset({Action.RETRY_SAME, Action.RETRY_SCALED, Action.RETRY_ELSEWHERE, Action.REQUEUE})
 
@@ -70,6 +72,7 @@ class Conclusions:
         """
         outcome = verdict.outcome
         document = outcome.to_json() if outcome else {}
+        self.counts.sort_checked(run, document)
         compared = self._compare(run, verdict)
         if verdict.failure is not None:
             measured = run.result.get("preflight", {}).get("measurements", {})
@@ -144,6 +147,7 @@ class Conclusions:
                 "result_affecting": decision.result_affecting,
                 "budgets_left": dict(decision.budgets_left),
                 "delay_s": decision.delay_s,
+                **_trial(outcome),
                 **({"lease_left_s": round(wait_s, 1)} if wait_s else {}),
             },
             failure=failure,
@@ -183,6 +187,7 @@ class Conclusions:
             and past.stage is attempt.stage
             and past.attempt_id != attempt.attempt_id
             and past.number > spent_before(run, attempt.stage)
+            and not _was_mended(run, past)
         )
         context = DecisionContext(
             stage=str(attempt.stage),
@@ -234,7 +239,7 @@ class Conclusions:
             attempt_state=AttemptState.SUCCEEDED,
             run_to=RunState.QUEUED,
             kind=f"stage.{stage}.done",
-            body={"attempt": attempt.number},
+            body={"attempt": attempt.number, **_trial(result.outcome)},
             outcome=result.outcome,
             changes=RunChanges(
                 stage=STAGES[STAGES.index(stage) + 1],
@@ -309,6 +314,22 @@ def spent_before(run: Run, stage: Stage) -> int:
     """How many attempts of ``stage`` a person wrote off by asking for the run again."""
     written_off = run.result.get(ATTEMPTS_BEFORE, {})
     return int(written_off.get(str(stage), 0))
+
+
+def _trial(outcome: Any) -> dict[str, Any]:
+    """How the trial before the sort went, for the event; nothing where none was made."""
+    canary = (outcome or {}).get("canary")
+    return {"canary": canary} if canary else {}
+
+
+def _was_mended(run: Run, past: Attempt) -> bool:
+    """Say whether an operator released the lane since, having mended what ended this attempt."""
+    released_after = int(run.result.get(RELEASED_AFTER, {}).get(str(past.stage), 0))
+    return (
+        past.failure is not None
+        and past.number <= released_after
+        and is_mended_by_release(past.failure.code)
+    )
 
 
 def _next_state(decision: Decision) -> RunState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from spikefleet.core import telemetry
 from spikefleet.core.attempts import Stage
@@ -47,6 +48,18 @@ class OutcomeCounts:
             self.metrics.observe(
                 telemetry.PROJECTION_RATIO, entry["ratio"], backend=run.backend, resource=resource
             )
+
+    def sort_checked(self, run: Run, outcome: Mapping[str, Any]) -> None:
+        """A sort attempt ended that had looked at its machine, and perhaps tried a window."""
+        for found in (outcome.get("node") or {}).get("findings") or ():
+            self.metrics.add(
+                telemetry.NODE_FINDINGS,
+                backend=run.backend,
+                level=str(found["level"]),
+                finding=str(found["code"]),
+            )
+        if state := (outcome.get("canary") or {}).get("state"):
+            self.metrics.add(telemetry.CANARIES_ENDED, backend=run.backend, state=str(state))
 
     def run_ended(self, run: Run, status: RunStatus, now: datetime) -> None:
         """One run reached its end."""

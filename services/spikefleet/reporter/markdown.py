@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spikefleet.reporter.before_sort import tell_canary
 from spikefleet.reporter.times import tell_times
 from spikefleet.reporter.wording import (
     describe_event,
@@ -164,8 +165,8 @@ def _failure(record: Mapping[str, Any]) -> list[str]:
 
 
 def _findings(record: Mapping[str, Any]) -> list[str]:
-    findings = (record.get("preflight") or {}).get("findings") or []
-    return [
+    findings, trial = record.get("findings") or [], tell_canary(record.get("canary") or {})
+    return ([f"- **trial** {trial}"] if trial else []) + [
         f"- **{f.get('level')}** `{f.get('code')}`: {f.get('message')} {f.get('remediation', '')}"
         for f in findings
     ]

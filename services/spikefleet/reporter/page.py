@@ -14,6 +14,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, TemplateError
 
 from spikefleet.core.units.unit_data import FloatArray
+from spikefleet.reporter.before_sort import tell_canary
 from spikefleet.reporter.figures import Drawing
 from spikefleet.reporter.times import tell_times
 from spikefleet.reporter.wording import (
@@ -77,6 +78,8 @@ def format_page(
         "columns": _COLUMNS,
         "rows": _rows(record["units"], waveforms),
         "stages": _stages(record),
+        "findings": record.get("findings") or [],
+        "trial": tell_canary(record.get("canary") or {}),
         "peaks": pick_peaks(record.get("peaks") or {}),
         "times": tell_times(record.get("timeline") or {}),
         "timeline": record.get("timeline") or {},

@@ -17,6 +17,7 @@ from typing import Any
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FAILURES
 from spikefleet.core.recordings.timeline import Timeline
+from spikefleet.reporter.before_sort import join_findings
 from spikefleet.reporter.task import RenderTask
 from spikefleet.reporter.times import describe_times
 from spikefleet.reporter.verdict import make_verdict
@@ -24,7 +25,15 @@ from spikefleet.reporter.verdict import make_verdict
 RECORD_VERSION = 1
 QUALITY_METRICS = ("snr", "std_norm", "amplitude_uv", "firing_rate_hz", "isi_percent")
 _CLASS_NAMES = {str(row.code): row.class_name for row in FAILURES}
-_STEPS = ("parent.start", "parent.stage_in", "load", "sort", "analyze")
+_STEPS = (
+    "parent.start",
+    "parent.node_preflight",
+    "parent.stage_in",
+    "parent.canary",
+    "load",
+    "sort",
+    "analyze",
+)
 _RUN_FIELDS = (
     "run_id",
     "batch_id",
@@ -83,6 +92,10 @@ def build_record(
         "stream": _stream(preflight, material),
         "timeline": describe_times(material.timeline),
         "preflight": preflight,
+        "findings": join_findings(
+            _list(preflight.get("findings")), _mapping(_last_sort(attempts).get("node"))
+        ),
+        "canary": _mapping(_last_sort(attempts).get("canary")),
         "attempts": attempts,
         "events": [_event(e) for e in _list(source.get("events"))],
         "config": config,
@@ -168,6 +181,8 @@ def _attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
         "timings_s": _steps(outcome.get("timings_s")),
         "peaks": _mapping(outcome.get("peaks")),
         "versions": _mapping(outcome.get("versions")),
+        "node": _mapping(outcome.get("node")),
+        "canary": _mapping(outcome.get("canary")),
     }
 
 

@@ -117,3 +117,5 @@ def describe_event(event: Mapping[str, Any]) -> str:
     if rule:
         details.append(f"rule {rule}")
     return " ".join(words) + (f": {', '.join(details)}" if details else "")
+    if body.get("canary"):
+        details.append(f"trial {body['canary'].get('state')}")

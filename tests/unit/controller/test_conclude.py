@@ -237,3 +237,21 @@ def test_a_failed_sort_is_compared_too_but_not_its_time(room: Room) -> None:
     room.conclusions.sort_ended(run, attempt, Verdict(failure, outcome, "outcome"))
     assert set(room.run.result["projection"]) == {"memory_bytes"}
     assert room.run.failure == failure
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_the_event_of_a_sort_says_how_its_trial_went(room: Room, failed: bool) -> None:
+    run, attempt = room.begin(Stage.PREFLIGHT)
+    room.conclusions.stage_ended(run, attempt, StageResult())
+    run, attempt = room.begin(Stage.SORT)
+    broken = Failure(FailureCode.MODEL_LOADING, "No kilosort.", stage="canary") if failed else None
+    state = "blocked" if failed else "passed"
+    outcome = AttemptOutcome(
+        attempt.attempt_id, 93 if failed else 0, broken, canary={"state": state}
+    )
+    room.conclusions.sort_ended(run, attempt, Verdict(broken, outcome, "outcome"))
+    event = room.runs.events(RUN_ID, 0)[-1]
+    assert event.body["canary"] == {"state": state}
+    if failed:
+        assert room.run.state is RunState.HELD
+        assert event.body["failure"]["stage"] == "canary"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.support.controlled import Controlled, answering
 
-from spikefleet.controller.outcome_counts import store_gauges
+from spikefleet.controller.outcome_counts import OutcomeCounts, store_gauges
 from spikefleet.controller.stage_calls import StageResult
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode
@@ -50,4 +50,24 @@ def test_runs_by_state_and_held_lanes_are_read_from_the_store(tmp_path: Path) ->
     assert 'spikefleet_runs{state="held"} 1.0' in text
     assert 'spikefleet_runs{state="queued"} 0.0' in text
     assert 'spikefleet_lanes_held{lane="kilosort4"} 1.0' in text
+    controlled.close()
+
+
+def test_what_the_machine_noticed_and_how_the_trial_went_are_counted(tmp_path: Path) -> None:
+    controlled = Controlled(tmp_path)
+    run = controlled.runs.get_run(controlled.submit())
+    counts = OutcomeCounts(controlled.metrics, controlled.clock)
+    outcome = {
+        "node": {"findings": [{"level": "warn", "code": "low_vram"}]},
+        "canary": {"state": "inconclusive"},
+    }
+    counts.sort_checked(run, outcome)
+    counts.sort_checked(run, {})
+    text = controlled.metrics.render()
+    assert lines(text, "spikefleet_node_findings_total") == {
+        'spikefleet_node_findings_total{backend="kilosort4",finding="low_vram",level="warn"} 1.0'
+    }
+    assert lines(text, "spikefleet_canaries_ended_total") == {
+        'spikefleet_canaries_ended_total{backend="kilosort4",state="inconclusive"} 1.0'
+    }
     controlled.close()

@@ -135,10 +135,13 @@ class ExecutionConfig(ConfigGroup):
         description="Batch size of such a retry relative to the attempt before (ratio).",
     )
     canary_first_n_s: NonNegative = Field(
-        default=0.0, description="Sort a window of this length first as a trial (s); 0: no trial."
+        default=0.0,
+        description="Sort an active window of this length first as a trial (s), longer where the "
+        "sorter needs two of the batches it learns from; 0: no trial. Only a broken environment "
+        "keeps the sort from starting.",
     )
     canary_min_recording_s: NonNegative = Field(
-        default=120.0, description="No trial for recordings shorter than this (s)."
+        default=120.0, description="No trial where less than this is sorted (s)."
     )
     docker_image_expected_digest: str | None = Field(
         default=None, description="Digest the sorter's image must have; null: any."

@@ -26,10 +26,6 @@ PENDING_FIELDS = frozenset(
         "compilation.save_electrodes",
         "execution.recompute_sorting",
         "execution.delete_inter",
-        "execution.preflight_min_free_vram_gb",
-        "execution.canary_first_n_s",
-        "execution.canary_min_recording_s",
-        "execution.docker_image_expected_digest",
         "execution.use_parallel_processing_for_raw_conversion",
         "execution.generate_sorting_report",
     }
