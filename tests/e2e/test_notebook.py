@@ -78,6 +78,7 @@ def test_several_recordings_sorted_as_one_are_one_result(tmp_path: Path):
         plates, SORTER, stream_id="well001", concatenate=True, results_folder=tmp_path / "sorted"
     )
     assert one.run_id == wells["well001"].run_id
+    assert one.rec_name == "p1.raw.h5-and-1-more"
 
 
 def test_recordings_that_differ_are_an_input_error_that_names_both(tmp_path: Path):

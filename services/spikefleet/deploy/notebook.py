@@ -96,13 +96,13 @@ def sort_recording(
             for together in handed
         ]
         results = []
-        for (path, *_), (runs, problem) in zip(handed, submitted, strict=True):
+        for together, (runs, problem) in zip(handed, submitted, strict=True):
             if problem is not None:
                 results.append(problem)
             elif len(runs) > 1:
-                results.append(_several_streams(client, path, runs))
+                results.append(_several_streams(client, together[0], runs))
             else:
-                results.append(_finish(client, runs[0], path, folder, on_update))
+                results.append(_finish(client, runs[0], together, folder, on_update))
         return results
 
 
@@ -128,8 +128,9 @@ def sort_multistream(
         paths = _listed(recording_file)
         submit = client.submit if len(paths) == 1 else client.submit_concatenated
         batch = submit(paths, sorter, streams=tuple(stream_ids), **overrides)
-        path = paths[0]
-        return {run.run.stream: _finish(client, run, path, folder, on_update) for run in batch.runs}
+        return {
+            run.run.stream: _finish(client, run, paths, folder, on_update) for run in batch.runs
+        }
 
 
 def _listed(paths: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -177,10 +178,16 @@ def _several_streams(client: SortingClient, path: Path, runs: Sequence[RunView])
 
 
 def _finish(
-    client: SortingClient, run: RunView, path: Path, folder: Path, on_update: OnUpdate | None
+    client: SortingClient,
+    run: RunView,
+    paths: Sequence[Path],
+    folder: Path,
+    on_update: OnUpdate | None,
 ) -> RecordingResult:
     """Follow one run to its end and fetch what it left."""
-    name = f"{path.name} {run.run.stream}".strip()
+    is_alone = len(paths) == 1
+    called = paths[0].name if is_alone else run.run.recording_name.rpartition("/")[2]
+    name = f"{called} {run.run.stream}".strip()
     with RunBar(make_bars(Console(stderr=True)), name) as bar:
         for update in client.watch(run.run_id):
             (on_update or bar.show)(update)
@@ -192,8 +199,8 @@ def _finish(
     status = ended.run.status or RunStatus.ENVIRONMENT
     sorts = sum(1 for attempt in ended.attempts if str(attempt.stage) == "sort")
     return RecordingResult(
-        rec_name=path.stem,
-        rec_path=str(path),
+        rec_name=paths[0].stem if is_alone else called,
+        rec_path=", ".join(map(str, paths)),
         stream=ended.run.stream,
         status=status,
         results_folder=results,

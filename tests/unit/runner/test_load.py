@@ -140,6 +140,25 @@ def test_parts_are_joined_in_order_with_their_names_and_lengths(tmp_path: Path) 
     assert content_digest(turned) != content_digest(spec)
 
 
+def test_a_window_across_two_parts_maps_every_sample_to_where_it_was_recorded(
+    tmp_path: Path,
+) -> None:
+    paths = [
+        make_recording(tmp_path / name, seconds=2.0, name=name, seed=seed).path
+        for seed, name in enumerate(("a", "b"))
+    ]
+    spec = make_spec(tmp_path, paths[0], **parts_of(paths))
+    windows = [[0.25, 0.5], [1.5, 2.75], [3.0, 3.125]]
+    prepared = load(spec, tmp_path / "sort-1", freq_min=None, freq_max=None, rec_chunks_s=windows)
+    recorded = np.concatenate([open_recording(path).get_traces() for path in paths])
+    n_sorted = prepared.recording.get_num_samples()
+    assert n_sorted == 30_000 * sum(end - start for start, end in windows)
+    where = prepared.timeline.to_original(np.arange(n_sorted))
+    assert np.array_equal(prepared.recording.get_traces(), recorded[where])
+    index, frame = prepared.timeline.locate([n_sorted - 1])
+    assert (prepared.timeline.files[index[0]].name, frame[0]) == ("b", 33_749)
+
+
 def test_parts_that_differ_are_an_input_error_naming_both(tmp_path: Path) -> None:
     paths = [
         make_recording(tmp_path / name, channels=channels, name=name).path
