@@ -52,7 +52,10 @@ class _LoopedSegment(BaseRecordingSegment):
 
     def get_traces(self, start_frame: int, end_frame: int, channel_indices: Any) -> NDArray[Any]:
         first = start_frame % (len(self._samples) - (end_frame - start_frame))
-        return np.array(self._samples[first : first + end_frame - start_frame])
+        samples = self._samples[first : first + end_frame - start_frame]
+        # Other channels each time, so that one rare sample of noise does not become a rhythm.
+        shift = start_frame // 7 % N_CHANNELS
+        return np.concatenate((samples[:, shift:], samples[:, :shift]), axis=1)
 
 
 def _write_source(path: Path, with_spikes: bool) -> None:
