@@ -70,7 +70,7 @@ def _asked(task: ExamineTask) -> Facts:
         _backend(task.config),
         execution=task.config.get("execution") or {},
         config=task.config,
-        entry=task.recording.entry,
+        entry=next(iter((*task.recording.parts, task.recording))).entry,
         pending_changes=pending_changes(task.config),
     )
 

@@ -150,7 +150,8 @@ def _find_family(path: Path) -> tuple[FormatFamily, Path]:
         raise corrupt(
             path,
             "several_recordings",
-            f"the folder holds {len(found)} recordings ({listed}); submit them by name.",
+            f"the folder holds {len(found)} recordings ({listed}); submit them by name, "
+            "or all of them as one (--concatenate).",
         )
     if len(found) > 1:
         listed = ", ".join(f"{family.format} ({located.name})" for family, located in found)
