@@ -18,6 +18,7 @@ from rich.text import Text
 
 from spikefleet.client.views import RunView
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.findings.next_step import next_step_of, part_advice
 from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
 
 WIDTH_WITHOUT_TERMINAL = 120
@@ -236,12 +237,13 @@ def failure_lines(failure: Failure | None) -> Text:
     """The sentence and the next step, for a person."""
     if failure is None:
         return Text("")
-    return with_next_step(failure.message, failure.row.next_step)
+    return with_next_step(failure.message, next_step_of(str(failure.code), failure.rule_id))
 
 
 def with_next_step(message: str, next_step: str, style: str = "bold") -> Text:
-    """The sentence, and below it what to do next unless the sentence ends with just that."""
+    """The sentence, and below it what to do next; what both say is said once."""
+    message, next_step = part_advice(message, next_step)
     text = Text(message, style=style)
-    if next_step and not message.rstrip().endswith(next_step):
+    if next_step:
         text = Text.assemble(text, "\n", ("Next: ", "cyan"), next_step)
     return text

@@ -18,6 +18,7 @@ from rich.console import Console
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import BatchView, RunUpdate, RunView
 from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.findings.next_step import next_step_of
 from spikefleet.core.runs import RunState
 from spikefleet.deploy.run_progress import RunBar, make_bars
 from spikefleet.deploy.service_process import running_service
@@ -208,7 +209,7 @@ def _finish(
         n_curated_units=ended.result.get("n_units_curated") if ended.has_succeeded else None,
         error_class=failure.row.class_name if failure else None,
         error_message=failure.message if failure else None,
-        next_step=failure.row.next_step if failure else None,
+        next_step=next_step_of(str(failure.code), failure.rule_id) if failure else None,
         retries_used=max(0, sorts - 1),
         run_id=ended.run_id,
         evidence=dict(failure.evidence) if failure else {},

@@ -1,4 +1,4 @@
-"""The report's figures, drawn once as SVG: the only place that knows matplotlib.
+"""The report's figures, drawn once as SVG.
 
 Colours are placeholders that become CSS variables of the page, so one drawing serves light and
 dark. The same units give the same bytes: no clock, no random ids. A figure that has nothing to
@@ -22,16 +22,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from spikefleet.core.units.unit_data import FloatArray, IntArray, UnitData
+from spikefleet.reporter.palette import ACCENT, BAD, GRID, INK, MUTED, PANEL, VARIABLES
+from spikefleet.reporter.pictures.waveforms import draw_templates, grid_rows
 
-INK, MUTED, GRID, ACCENT, BAD, PANEL = (f"#0{i}0{i}0{i}" for i in range(1, 7))
-_VARIABLES = {
-    INK: "var(--ink)",
-    MUTED: "var(--muted)",
-    GRID: "var(--line)",
-    ACCENT: "var(--accent)",
-    BAD: "var(--bad)",
-    PANEL: "var(--panel)",
-}
 _SPIKE = "#3b82c4"  # spikes become pixels, which no style sheet can recolour: right on both grounds
 _SPIKE_REJECTED = "#c98a8a"
 _STYLE = {
@@ -54,8 +47,8 @@ _STYLE = {
     "figure.constrained_layout.use": True,
 }
 _RASTER_SPIKES = 150_000
-_GRID_UNITS = 24
 _BINS = 20
+_PROBE_HEIGHT_IN = 5.4
 
 Unit = Mapping[str, Any]
 
@@ -77,7 +70,7 @@ def draw_all(data: UnitData, units: Sequence[Unit], curation: Mapping[str, Any])
     drawings: list[Drawing] = []
     for name, title, width_in, height_in, draw in _FIGURES:
         with rc_context(_STYLE):
-            figure = Figure(figsize=(width_in, height_in(units)))
+            figure = Figure(figsize=(width_in, height_in(data, units)))
             alt = draw(figure, data, units, curation)
             if alt:
                 drawings.append(Drawing(name, title, _to_svg(figure, name), alt))
@@ -96,7 +89,7 @@ def _to_svg(figure: Figure, name: str) -> str:
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
     svg = re.sub(r"font: (?:(bold|\d{3}) )?([\d.]+px)[^;\"]*", _font, svg)
-    for colour, variable in _VARIABLES.items():
+    for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, variable)
     svg = re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', _root, svg, count=1, flags=re.DOTALL)
     return svg.strip()
@@ -264,59 +257,13 @@ def _draw_histogram(axes: Axes, units: Sequence[Unit], metric: str, bound: float
     axes.set_ylabel("units")
 
 
-def _draw_templates(
-    figure: Figure, data: UnitData, units: Sequence[Unit], _curation: Mapping[str, Any]
-) -> str:
-    """Mean waveform and one standard deviation on each unit's largest channel, by amplitude."""
-    if data.templates_uv.shape[1] == 0:
-        return ""
-    chosen = _grid_units(units)
-    shown = (
-        f"{len(chosen)} units"
-        if len(chosen) == len(units)
-        else (f"the {len(chosen)} largest of {len(units)} units")
-    )
-    columns, rows = 6, _grid_rows(units)
-    panels = figure.subplots(rows, columns, sharex=True, squeeze=False).flat
-    time_ms = (np.arange(data.templates_uv.shape[1]) - data.peak_index) / data.sampling_rate_hz
-    time_ms = time_ms * 1000
-    for axes in panels:
-        axes.set_axis_off()
-    for axes, index in zip(figure.axes, chosen, strict=False):
-        unit = units[index]
-        mean, spread = template_of(data, index, unit)
-        colour = ACCENT if unit["passed"] else BAD
-        axes.fill_between(
-            time_ms, mean - spread, mean + spread, color=colour, alpha=0.22, linewidth=0
-        )
-        axes.plot(time_ms, mean, color=colour, linewidth=1.4)
-        axes.axhline(0.0, color=GRID, linewidth=0.6, zorder=0)
-        height = unit.get("amplitude_uv") or 0.0
-        axes.set_title(
-            f"{unit['unit_id']} · {height:.0f} µV", fontsize=8.5, pad=2, parse_math=False
-        )
-    return (
-        f"Mean waveforms of {shown} on their largest channel; the band is one standard deviation."
-    )
-
-
-def template_of(data: UnitData, index: int, unit: Unit) -> tuple[FloatArray, FloatArray]:
-    """Return mean and standard deviation (T,) in µV of one unit on its largest channel."""
-    channel = int(unit.get("channel_index") or 0)
-    return data.templates_uv[index, :, channel], data.template_stds_uv[index, :, channel]
-
-
-def _grid_units(units: Sequence[Unit]) -> list[int]:
-    """The units with the largest amplitude, curated ones first."""
-    order = sorted(
-        range(len(units)),
-        key=lambda i: (not units[i]["passed"], -(units[i].get("amplitude_uv") or 0.0), i),
-    )
-    return order[:_GRID_UNITS]
-
-
-def _grid_rows(units: Sequence[Unit]) -> int:
-    return max(1, -(-min(len(units), _GRID_UNITS) // 6))
+def _probe_height_in(data: UnitData, _units: Sequence[Unit]) -> float:
+    """As high as the contacts need at equal scales, so that a square array has no empty margin."""
+    where = data.channel_locations_um
+    width_um, height_um = np.ptp(where, axis=0) if where.size else (0.0, 0.0)
+    if width_um <= 0 or height_um / width_um > 1.6:
+        return _PROBE_HEIGHT_IN
+    return float(np.clip(0.9 + 3.1 * height_um / width_um, 2.6, _PROBE_HEIGHT_IN))
 
 
 def _draw_curation(
@@ -362,10 +309,11 @@ def _criterion(step: Mapping[str, Any]) -> str:
 
 
 _Draw = Callable[[Figure, UnitData, Sequence[Unit], Mapping[str, Any]], str]
-_FIGURES: tuple[tuple[str, str, float, Callable[[Sequence[Unit]], float], _Draw], ...] = (
-    ("raster", "Activity", 10.5, lambda units: 3.2 + min(2.0, len(units) / 60), _draw_raster),
-    ("probe", "Where the units are", 4.6, lambda _units: 5.4, _draw_probe),
-    ("metrics", "Unit quality", 6.2, lambda _units: 5.4, _draw_histograms),
-    ("templates", "Waveforms", 10.5, lambda units: 0.4 + 1.25 * _grid_rows(units), _draw_templates),
-    ("curation", "Curation", 10.5, lambda _units: 2.6, _draw_curation),
+_Height = Callable[[UnitData, Sequence[Unit]], float]
+_FIGURES: tuple[tuple[str, str, float, _Height, _Draw], ...] = (
+    ("raster", "Activity", 10.5, lambda _d, units: 3.2 + min(2.0, len(units) / 60), _draw_raster),
+    ("probe", "Where the units are", 4.6, _probe_height_in, _draw_probe),
+    ("metrics", "Unit quality", 6.2, lambda _d, _units: 5.4, _draw_histograms),
+    ("templates", "Waveforms", 10.5, lambda _d, u: 0.4 + 1.25 * grid_rows(u), draw_templates),
+    ("curation", "Curation", 10.5, lambda _d, _units: 2.6, _draw_curation),
 )

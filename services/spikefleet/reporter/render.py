@@ -24,9 +24,10 @@ from spikefleet.infra.stores.artifacts import (
 from spikefleet.infra.stores.artifacts_open import open_artifacts
 from spikefleet.infra.stores.checkout import checked_out
 from spikefleet.infra.stores.sort_timeline import read_timeline
-from spikefleet.reporter.figures import Drawing, draw_all, template_of
+from spikefleet.reporter.figures import Drawing, draw_all
 from spikefleet.reporter.markdown import format_markdown
 from spikefleet.reporter.page import format_page
+from spikefleet.reporter.pictures.waveforms import template_of
 from spikefleet.reporter.record import Material, build_record
 from spikefleet.reporter.task import (
     HTML_FILE,

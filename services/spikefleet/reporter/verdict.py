@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spikefleet.core.failures.codes import FAILURES
+from spikefleet.core.findings.next_step import next_step_of, part_advice
 
 TONE_GOOD, TONE_WARN, TONE_BAD, TONE_NEUTRAL = "good", "warn", "bad", "neutral"
 
@@ -49,8 +50,7 @@ def make_verdict(record: Mapping[str, Any]) -> dict[str, str]:
     if failure and status not in _SUCCEEDED:
         label, tone = _LABELS.get(status, ("Failed", TONE_BAD))
         sentence = str(failure.get("message") or _meaning(failure) or "The run failed.")
-        next_step = str(failure.get("next_step") or _next_step(failure))
-        return _verdict(label, tone, sentence, next_step)
+        return _verdict(label, tone, *part_advice(sentence, _next_step(failure)))
     # A report is made before its run ends: units without a failure are a success.
     if record.get("curation") or status in _SUCCEEDED:
         return _success(record)
@@ -86,11 +86,14 @@ def _verdict(label: str, tone: str, sentence: str, next_step: str) -> dict[str, 
     return {"label": label, "tone": tone, "sentence": sentence, "next_step": next_step}
 
 
+def _next_step(failure: Mapping[str, Any]) -> str:
+    """What the record says to do, unless that is the general advice and a check knows better."""
+    code, told = str(failure.get("code")), str(failure.get("next_step") or "")
+    if told not in ("", next_step_of(code)):
+        return told
+    return next_step_of(code, str(failure.get("rule_id") or ""))
+
+
 def _meaning(failure: Mapping[str, Any]) -> str:
     row = _ROWS.get(str(failure.get("code")))
     return row.meaning if row else ""
-
-
-def _next_step(failure: Mapping[str, Any]) -> str:
-    row = _ROWS.get(str(failure.get("code")))
-    return row.next_step if row else ""

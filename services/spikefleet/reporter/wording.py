@@ -79,7 +79,7 @@ def format_value(value: Any) -> str:
 
 def format_name(name: Any) -> str:
     """A field's name with its unit in brackets: noise_uv is "noise (µV)"."""
-    text = str(name).replace(".", " ")
+    text = str(name).replace(".", " ").removesuffix("_ratio").removesuffix("_fraction")
     stem, _, suffix = text.rpartition("_")
     if stem and suffix in _UNITS:
         unit = _UNITS[suffix]
@@ -89,7 +89,15 @@ def format_name(name: Any) -> str:
 
 def format_fact(name: Any, value: Any) -> str:
     """A value in the unit its name announces."""
-    return format_size(value) if str(name).endswith("_bytes") else format_value(value)
+    if str(name).endswith("_bytes"):
+        return format_size(value)
+    if str(name).endswith(("_ratio", "_fraction")) and _is_number(value):
+        return f"{format_number(100 * value)} %"
+    return format_value(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def pick_peaks(peaks: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,6 +112,10 @@ def describe_event(event: Mapping[str, Any]) -> str:
     words = [str(event.get("kind") or "event").replace(".", " ").replace("_", " ")]
     if event.get("to_state"):
         words.append(f"→ {event['to_state']}")
+    if words[0].startswith("attempt") and body.get("stage"):
+        number = body.get("number")
+        words[0] = f"{body['stage']} {words[0]}" + (f" (number {number})" if number != 1 else "")
+        body = {key: value for key, value in body.items() if key not in ("stage", "number")}
     details = [
         format_value(body[key]).rstrip(".")
         for key in ("stage", "number", "action", "reason", "message")
@@ -113,9 +125,9 @@ def describe_event(event: Mapping[str, Any]) -> str:
         details.append(f"changed: {format_value(body['changes'])}")
     if body.get("result_affecting"):
         details.append("spikes can differ by this")
+    if body.get("canary"):
+        details.append(f"trial {body['canary'].get('state')}")
     rule = body.get("rule_id")
     if rule:
         details.append(f"rule {rule}")
     return " ".join(words) + (f": {', '.join(details)}" if details else "")
-    if body.get("canary"):
-        details.append(f"trial {body['canary'].get('state')}")

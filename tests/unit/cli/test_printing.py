@@ -136,8 +136,19 @@ def test_an_age_is_one_number(age_s: float, text: str) -> None:
 
 def test_a_sentence_that_ends_with_the_next_step_does_not_get_it_twice() -> None:
     step = "Check the path and the mount, then submit again."
-    assert with_next_step(f"Nothing was found. {step}", step).plain == f"Nothing was found. {step}"
-    assert with_next_step("Nothing was found.", step).plain.endswith(f"\nNext: {step}")
+    told = f"Nothing was found.\nNext: {step}"
+    for message in (f"Nothing was found. {step}", "Nothing was found."):
+        assert with_next_step(message, step).plain == told
+
+
+def test_what_a_check_advises_counts_over_the_failures_general_advice() -> None:
+    message = "Every sample is digital zero: nothing was recorded on this stream."
+    failure = Failure(
+        FailureCode.INSUFFICIENT_ACTIVITY, message, stage="preflight", rule_id="preflight.silent"
+    )
+    told = failure_lines(failure).plain
+    assert "amplifier" in told
+    assert "threshold" not in told
 
 
 @pytest.mark.parametrize("width", [80, 120, 160])

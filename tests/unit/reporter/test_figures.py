@@ -34,6 +34,23 @@ def test_five_figures_come_with_a_text_for_those_who_cannot_see_them():
     assert all(len(d.alt) > 20 for d in drawings)
 
 
+def test_waveforms_say_over_which_time_they_go():
+    templates = next(d for d in draw() if d.name == "templates")
+    assert re.search(r"each over [\d.]+ ms", templates.alt)
+    assert re.search(r">[\d.]+ ms</text>", templates.svg)
+
+
+def test_a_square_array_gets_a_square_map_and_a_long_probe_a_high_one():
+    def height_per_width(locations_um):
+        probe = next(d for d in draw(channel_locations_um=locations_um) if d.name == "probe")
+        _, _, width, height = re.search(r'viewBox="([^"]+)"', probe.svg)[1].split()
+        return float(height) / float(width)
+
+    square, long = np.array([[0.0, 0.0], [60.0, 60.0]]), np.array([[0.0, 0.0], [20.0, 900.0]])
+    assert height_per_width(square) < 0.95
+    assert height_per_width(long) > 1.1
+
+
 def test_same_units_give_the_same_bytes():
     assert [d.svg for d in draw()] == [d.svg for d in draw()]
 

@@ -73,6 +73,26 @@ def test_unsortable_run_gets_a_page_with_evidence_and_next_step(store, tmp_path)
     assert "<figure" not in page
 
 
+def test_a_page_advises_what_the_check_advised_and_once(store, tmp_path):
+    record = make_unsortable_record()
+    message = "Every sample is digital zero. Check that the amplifier was on and this well or "
+    failure = record["run"]["failure"]
+    failure |= {"message": f"{message}probe connected.", "next_step": ""}
+    write_report(store, make_task(record, sort_prefix="", curation_prefix=""), tmp_path)
+    verdict = json.loads((tmp_path / "recording_report.json").read_text())["verdict"]
+    assert verdict["sentence"] == "Every sample is digital zero."
+    assert verdict["next_step"].startswith("Check that the amplifier was on")
+    assert "detection threshold" not in (tmp_path / "report.html").read_text()
+
+
+def test_a_page_names_the_file_of_a_recording_of_one_file(store, tmp_path):
+    record = make_run_record()
+    file = {"path": "plate 3.raw.h5", "size_bytes": 1, "sha256": "0" * 64}
+    record["recording"] = {"location": "/data/monday", "files": [file]}
+    write_report(store, make_task(record), tmp_path)
+    assert "<code>/data/monday/plate 3.raw.h5</code>" in (tmp_path / "report.html").read_text()
+
+
 def test_text_from_people_is_escaped(store, tmp_path):
     record = make_unsortable_record()
     record["run"]["submitter"] = "<script>alert(1)</script>"

@@ -50,6 +50,19 @@ def test_names_show_their_unit():
     assert format_fact("free_bytes", 2_000_000_000) == "2 GB"
 
 
+def test_a_share_is_told_in_percent():
+    assert format_name("host_memory.used_ratio") == "host memory used"
+    assert format_fact("host_memory.used_ratio", 0.06577) == "6.58 %"
+    assert format_fact("rail_fraction", None) == "–"
+
+
+def test_events_of_attempts_name_the_attempt():
+    body = {"stage": "sort", "number": 1, "name": "s-1-sort-1"}
+    assert describe_event({"kind": "attempt.running", "body": body}) == "sort attempt running"
+    second = {"kind": "attempt.failed", "body": body | {"number": 2}}
+    assert describe_event(second) == "sort attempt failed (number 2)"
+
+
 def test_long_values_are_cut():
     assert len(format_value("x" * 1000)) <= 300
 

@@ -1,0 +1,39 @@
+"""What a person does next about a failure, and how it is told once and not twice.
+
+A check knows more than the failure's row: a stream of digital zeros has an amplifier to look at, no
+threshold to lower. Decides words only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spikefleet.core.failures.codes import FAILURES
+from spikefleet.core.findings.catalogue import FINDINGS
+
+_CHECK_RULE = "preflight."
+_BY_FAILURE: Mapping[str, str] = {str(row.code): row.next_step for row in FAILURES}
+_BY_FINDING: Mapping[str, str] = {row.code: row.remediation for row in FINDINGS}
+
+
+def next_step_of(code: str, rule_id: str = "") -> str:
+    """Return the remedy of the check that decided, else that of the failure; "" for neither."""
+    finding = rule_id.removeprefix(_CHECK_RULE) if rule_id.startswith(_CHECK_RULE) else ""
+    return _BY_FINDING.get(finding) or _BY_FAILURE.get(code, "")
+
+
+def part_advice(message: str, next_step: str) -> tuple[str, str]:
+    """Return the message without an ending that says the next step already, and the next step.
+
+    A message that is nothing but advice stays, and the next step goes.
+    """
+    message = message.strip()
+    if not next_step:
+        return message, ""
+    if message.endswith(next_step):
+        told = message.removesuffix(next_step).rstrip()
+        return (told, next_step) if told else (message, "")
+    told, stop, last = message.removesuffix(".").rpartition(". ")
+    if stop and len(last.split()) > 2 and next_step.startswith(last):
+        return f"{told}.", next_step
+    return message, next_step
