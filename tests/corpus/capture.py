@@ -43,7 +43,12 @@ def record(
         said = f"{document['exception_type']}: {document['message'][:90]}" if document else "no"
         sys.stdout.write(f"{backend} {name}: {said}\n")
         sys.stdout.flush()
-        path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        path.write_text(_one_case_a_line(found), encoding="utf-8")
+
+
+def _one_case_a_line(found: Mapping[str, Any]) -> str:
+    lines = (f" {json.dumps(n)}: {json.dumps(found[n], sort_keys=True)}" for n in sorted(found))
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _one(run: Run, folder: Path) -> dict[str, Any]:
@@ -98,6 +103,7 @@ def _measured(known: dict[str, Any]) -> dict[str, Any]:
         recording.set_channel_gains(1.0 if traces.dtype.kind == "f" else UV_PER_CODE)
         recording.set_channel_offsets(0.0)
         measured |= measure_signal(recording).to_json()
+        del measured["noise_uv"]
     places = 1 if known.get("one_place") else len(np.unique(positions_um(), axis=0))
     measured["distinct_locations"] = places
     params = known.get("sorter_params", {})

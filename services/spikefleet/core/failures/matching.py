@@ -97,12 +97,20 @@ def _last_line(rule: Rule, log: str, first: int) -> tuple[int, Match] | None:
             if not found or (rule.unless and _regex(rule.unless).search(line.text)):
                 continue
             before, after = line.text[: found.start()], line.text[found.end() :]
+            if blames and _ends_a_traceback(log, line.start):
+                continue  # at the log's end it is known as an exception; elsewhere it was handled
             if blames and (_EXPECTED.search(before) or _GOT_OVER.search(after)):
                 continue
             told = Match(rule, extract(found.groupdict()), line.text.strip()[:_LINE_KEPT])
             best = (line.start, told)
             break
     return best
+
+
+def _ends_a_traceback(log: str, start: int) -> bool:
+    """Whether the line before is a traceback's source line or frame."""
+    before = log.rfind("\n", 0, max(0, start - 1)) + 1
+    return log.startswith("    ", before, start) or log.startswith('  File "', before, start)
 
 
 def _applies(rule: Rule, evidence: Evidence, step: str) -> bool:

@@ -1,0 +1,96 @@
+"""One function per sorter: the exception and the folder of its logs in, a classified error out.
+
+For code that runs a sorter itself, in a notebook or a script. The service does the same from the
+documents that its child processes leave.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spikefleet.core.failures.classify import Evidence, classify, read_log_head, read_log_tail
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
+
+_TRACE_LINES = 60
+
+
+def classify_ks2_failure(
+    folder: Path, error: BaseException, measured: Mapping[str, Any] | None = None
+) -> SpikeSortingClassifiedError | None:
+    """Return what ended a Kilosort 2 sort, or None when it is not known.
+
+    ``folder`` is the sort's output folder; ``measured`` are preflight's measurements of the signal
+    (``SignalMeasurements.to_json``), without which silence and bad gain look alike. A classified
+    error is returned as it is.
+    """
+    return _classify("kilosort2", folder, error, measured)
+
+
+def classify_ks4_failure(
+    folder: Path, error: BaseException, measured: Mapping[str, Any] | None = None
+) -> SpikeSortingClassifiedError | None:
+    """Return what ended a Kilosort 4 sort, or None; see ``classify_ks2_failure``."""
+    return _classify("kilosort4", folder, error, measured)
+
+
+def classify_rt_sort_failure(
+    folder: Path, error: BaseException, measured: Mapping[str, Any] | None = None
+) -> SpikeSortingClassifiedError | None:
+    """Return what ended an RT-Sort run, or None; see ``classify_ks2_failure``."""
+    return _classify("rt_sort", folder, error, measured)
+
+
+def classify_sorter_failure(
+    backend: str, folder: Path, error: BaseException, measured: Mapping[str, Any] | None = None
+) -> SpikeSortingClassifiedError | None:
+    """Return what ended a sort of any backend, or None; see ``classify_ks2_failure``."""
+    return _classify(backend, folder, error, measured)
+
+
+def _classify(
+    backend: str, folder: Path, error: BaseException, measured: Mapping[str, Any] | None
+) -> SpikeSortingClassifiedError | None:
+    if isinstance(error, SpikeSortingClassifiedError):
+        return error
+    log = _log_of(backend, folder)
+    failure = classify(
+        Evidence(
+            backend,
+            step="sort",
+            exit_code=1,
+            child_failure=_document(error),
+            log_tail=read_log_tail(log) if log else "",
+            log_head=read_log_head(log) if log else "",
+            preflight=measured or {},
+        )
+    )
+    if failure.code is FailureCode.UNCLASSIFIED:
+        return None
+    return _with_log(failure, log).to_error()
+
+
+def _log_of(backend: str, folder: Path) -> Path | None:
+    name = f"{backend}.log"
+    places = (folder / name, folder / "sorter_output" / name)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _with_log(failure: Failure, log: Path | None) -> Failure:
+    evidence = {**failure.evidence, **({"log_path": str(log)} if log else {})}
+    return Failure(failure.code, failure.message, "sort", failure.rule_id, evidence)
+
+
+def _document(error: BaseException) -> dict[str, Any]:
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "exception_type": type(error).__name__,
+        "module": type(error).__module__,
+        "message": str(error),
+        "errno": error.errno if isinstance(error, OSError) else None,
+        "frames": [{"file": frame.filename, "function": frame.name} for frame in frames],
+        "trace_tail": "".join(traceback.format_exception(error)).splitlines()[-_TRACE_LINES:],
+    }
