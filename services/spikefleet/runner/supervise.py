@@ -158,7 +158,7 @@ class Supervisor:
                 return None
             trip = self._guards.trip or self._overdue(now_s)
             if trip is not None:
-                return trip
+                return None if child.poll() == 0 else trip  # it may be done after all
 
     def _overdue(self, now_s: float) -> Failure | None:
         deadline_s = self._timing.deadline_s
