@@ -42,6 +42,7 @@ _NOT_THE_CALLER = frozenset(
     }
 )
 _JSON = "spikefleet.output_is_json"
+_WHOLE_SENTENCE = 500  # characters; no first sentence is longer
 
 
 class CommandTable(click.Group):
@@ -51,6 +52,19 @@ class CommandTable(click.Group):
         """Remember early whether a program is reading: a usage error comes before any option."""
         ctx.meta[_JSON] = _asks_for_json(args)
         return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order a person meets them, not in the alphabet's."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say of each verb its whole first sentence; a sentence that breaks off says nothing."""
+        rows = [
+            (name, command.get_short_help_str(limit=_WHOLE_SENTENCE))
+            for name, command in self.commands.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn what it raises into a sentence, a next step and a code."""

@@ -103,7 +103,17 @@ def test_the_version_is_the_distributions() -> None:
     assert done.stdout.startswith("spikefleet, version ")
 
 
+def test_the_help_tells_each_verb_in_a_whole_sentence_in_the_order_of_use() -> None:
+    done = CliRunner().invoke(cli, ["--help"])
+    told = done.stdout.partition("Commands:")[2]
+    assert "..." not in told
+    places = [
+        told.index(f"\n  {verb} ") for verb in ("serve", "submit", "watch", "fetch", "doctor")
+    ]
+    assert places == sorted(places)
+
+
 def test_every_verb_of_the_client_is_a_command() -> None:
     verbs = {"submit", "list", "status", "watch", "cancel", "retry", "fetch", "report"}
-    local = {"serve", "inspect", "simulate", "doctor", "demo", "archive", "verify"}
+    local = {"serve", "inspect", "simulate", "doctor", "demo", "archive", "verify", "restore"}
     assert verbs | local | {"holds", "release"} == set(cli.commands)
