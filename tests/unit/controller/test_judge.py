@@ -12,6 +12,7 @@ from spikefleet.core.failures.errors import Failure
 from spikefleet.infra.launchers.base import Observation, Phase
 from spikefleet.infra.stores.artifacts import ArtifactDamagedError, ArtifactMissingError
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.runner.outcome import exit_code_of, make_termination_message
 
 ATTEMPT = "attempt-1"
 
@@ -115,9 +116,58 @@ def test_another_attempts_outcome_is_no_evidence():
     )
 
 
+def said(code, attempt_id=ATTEMPT):
+    """The termination message as the runner writes it."""
+    failure = Failure(code, "It went wrong.", evidence={"free_gb": 0.2})
+    left = AttemptOutcome(attempt_id, exit_code_of(failure), failure)
+    return make_termination_message(left).decode()
+
+
 def test_a_termination_message_is_read_when_there_is_no_outcome():
-    message = json.dumps(Failure(FailureCode.DISK_EXHAUSTION, "full").to_json())
-    assert code_of(ended(107, termination_message=message)) is FailureCode.DISK_EXHAUSTION
+    found = verdict(ended(107, termination_message=said(FailureCode.DISK_EXHAUSTION)))
+    assert found.failure is not None
+    assert found.failure.code is FailureCode.DISK_EXHAUSTION
+    assert found.failure.evidence["free_gb"] == 0.2
+    assert found.step == "termination_message"
+
+
+def test_another_attempts_termination_message_is_no_evidence():
+    message = said(FailureCode.MODEL_LOADING, attempt_id="attempt-2")
+    assert code_of(ended(1, termination_message=message)) is FailureCode.UNCLASSIFIED
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("OOMKilled", FailureCode.HOST_OUT_OF_MEMORY),
+        ("DisruptionTarget: PreemptionByScheduler", FailureCode.DISRUPTED),
+        ("Evicted: The node was low on resource: memory.", FailureCode.DISRUPTED),
+        ('Evicted: Usage of EmptyDir "scratch" exceeds the limit', FailureCode.DISK_EXHAUSTION),
+        ("DeadlineExceeded", FailureCode.DEADLINE),
+        ("ImagePullBackOff", FailureCode.DOCKER_ENVIRONMENT),
+        ("OutOfmemory", FailureCode.NEVER_STARTED),
+    ],
+)
+def test_a_clusters_reason_outranks_what_a_killed_attempt_could_not_say(reason, code):
+    found = verdict(ended(137, reason=reason))
+    assert found.failure is not None
+    assert (found.failure.code, found.step) == (code, "reason")
+
+
+def test_an_interrupted_attempt_that_was_taken_away_was_disrupted():
+    stopped = Failure(FailureCode.ATTEMPT_INTERRUPTED, "Told to stop.")
+    observation = ended(113, outcome=outcome(113, stopped), reason="NodeShutdown")
+    assert code_of(observation) is FailureCode.DISRUPTED
+
+
+def test_a_failure_that_was_named_before_the_pod_was_taken_stands():
+    silent = Failure(FailureCode.INSUFFICIENT_ACTIVITY, "Silent.")
+    observation = ended(80, outcome=outcome(80, silent), reason="DisruptionTarget: Drain")
+    assert code_of(observation) is FailureCode.INSUFFICIENT_ACTIVITY
+
+
+def test_exit_zero_under_a_node_that_shuts_down_is_not_success():
+    assert code_of(ended(0, outcome=outcome(), reason="NodeShutdown")) is FailureCode.DISRUPTED
 
 
 @pytest.mark.parametrize("message", ["", "{", "[]", "\x00\xff", '{"code": "no_such_code"}'])
