@@ -12,7 +12,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from spikefleet.client.views import RunUpdate
+from spikefleet.client.views import RunUpdate, RunView
 from spikefleet.core.attempts import Stage
 
 _SHARES = {
@@ -27,7 +27,7 @@ _LABEL_CHARS = 34
 def make_bars(console: Console | None = None) -> Progress:
     """Return the bars everything of one job is shown on."""
     return Progress(
-        TextColumn(f"{{task.description:<{_LABEL_CHARS}}}"),
+        TextColumn(f"{{task.description:<{_LABEL_CHARS}}}", markup=False),
         BarColumn(bar_width=40),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
@@ -40,7 +40,7 @@ class RunBar:
 
     def __init__(self, bars: Progress, name: str = "") -> None:
         self._bars = bars
-        self._name = f"{name} " if name else ""
+        self._name = name
         self._task: TaskID | None = None
         self._said = ""
 
@@ -63,16 +63,36 @@ class RunBar:
         sorting = view.run.stage is Stage.SORT
         share = float(view.progress.get("fraction", 0.0)) if sorting else 0.0
         step = str(view.progress.get("step", "")) if sorting else ""
-        label = f"{view.run.stage}: {step}" if step else str(view.run.stage)
+        label = str(view.run.stage)
+        if step and step != label:
+            label = f"{label}: {step}"
         if view.is_settled:
-            begin, share, label = end, 1.0, f"run {view.state}"
+            begin, share, label = end, 1.0, _ending(view)
         self._move(1.0 if view.is_settled else begin + (end - begin) * share, label)
 
     def _move(self, fraction: float, label: str) -> None:
         if self._task is None:
             self._task = self._bars.add_task("", total=1.0)
-        text = f"{self._name}{label}"
-        self._bars.update(self._task, completed=fraction, description=text[:_LABEL_CHARS])
+        text = f"{self._name} {label}".strip()
+        shown = _shortened(self._name, _LABEL_CHARS - len(label) - 1)
+        described = f"{shown} {label}".strip()[:_LABEL_CHARS]
+        self._bars.update(self._task, completed=fraction, description=described)
         if text != self._said and not self._bars.console.is_terminal:
-            self._bars.console.print(f"  {text}")
+            self._bars.console.print(f"  {text}", markup=False)
         self._said = text
+
+
+def _ending(view: RunView) -> str:
+    """How it ended, in a report's word where it did not succeed."""
+    if view.has_succeeded:
+        return str(view.state)
+    return view.status.replace("_", " ") or str(view.state)
+
+
+def _shortened(name: str, width: int) -> str:
+    """The name in at most ``width`` characters. Its end tells siblings apart, so that stays."""
+    if len(name) <= width:
+        return name
+    head = max(0, (width - 1) // 2)
+    tail = max(0, width - 1 - head)
+    return f"{name[:head]}…{name[len(name) - tail :]}"
