@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAINS_HZ = (50.0, 60.0)
-_HARMONICS = 5
 _CHANNELS = 32
 # Power is compared below this frequency, where hum and slow potentials are.
 _TOP_HZ = 1000.0
@@ -74,7 +73,8 @@ def _share_at(slow: NDArray[np.float64], rate_hz: float, mains_hz: float) -> flo
     told = (at_hz >= 1.0) & (at_hz <= _TOP_HZ)
     width_hz = 2.5 * rate_hz / n_samples
     near = np.zeros_like(told)
-    for harmonic in range(1, _HARMONICS + 1):
+    # All of them: of a signal that was band-passed already only the higher ones are left.
+    for harmonic in range(1, int(_TOP_HZ // mains_hz) + 1):
         near |= np.abs(at_hz - harmonic * mains_hz) <= width_hz
     total = power[:, told].sum(axis=1)
     share = power[:, told & near].sum(axis=1) / np.where(total > 0, total, 1.0)

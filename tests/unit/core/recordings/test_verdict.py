@@ -7,17 +7,19 @@ import pytest
 from spikeinterface.core import NumpyRecording
 from tests.support.preflight_signals import HEALTHY, UNSORTABLE, make_state
 
+from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import (
     InsufficientActivityError,
     NoGoodChannelsError,
     SaturatedSignalError,
 )
-from spikefleet.core.recordings.measure import measure_signal, signal_failure
+from spikefleet.core.recordings.measure import measure_signal, search_for_spikes, signal_failure
 from spikefleet.core.recordings.open import open_recording
+from spikefleet.core.recordings.prepare import prepare
 
 REAL = Path("../shared/data/recordings/biocam")
-LONG = ("1 h", "384 channels", "64 channels", "10 min", "5 min")
+LONG = ("1 h", "384 channels", "64 channels", "10 min", "5 min", "hum")
 CAUSES = {
     "every channel flat": NoGoodChannelsError,
     "15 of 16 channels flat, noise on the other": NoGoodChannelsError,
@@ -58,6 +60,20 @@ def test_what_holds_no_spikes_is_always_unsortable_with_its_cause(name, seed):
     failure, measured = verdict(UNSORTABLE, name, seed)
     assert type(failure) is CAUSES.get(name, InsufficientActivityError)
     assert measured.activity == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "four spikes in one minute, one channel",
+        "20 uV over 5 uV of noise",
+        "uint16 at 6.3 uV per count, 20 uV",
+        "hum of 2 mV",
+    ],
+)
+def test_what_preflight_lets_pass_is_found_again_in_the_prepared_copy(tmp_path, name):
+    prepared = prepare(make_state(HEALTHY, name, 3), RecordingConfig(), tmp_path)
+    assert not search_for_spikes(prepared).noise_explains_it
 
 
 def test_a_quiet_start_is_told_from_a_silent_recording():
