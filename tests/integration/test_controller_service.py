@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import pytest
 from tests.support.attempts import wait_for
 from tests.support.controlled import Controlled, answering
 from tests.support.serving import serving
 
+from spikefleet.api.v1 import controller_pb2, controller_pb2_grpc
 from spikefleet.client.rooms import BatchTask, ControllerRoom, RunReports
 from spikefleet.client.sorting import SortingClient
 from spikefleet.controller.reconcile import ReconcileLoop
@@ -21,7 +23,8 @@ from spikefleet.core.config import resolve
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import Heard, LeaseAnswer, LeaseRefusal, RunState
-from spikefleet.infra.rpc.errors import ServiceError
+from spikefleet.infra.rpc.channels import dial
+from spikefleet.infra.rpc.errors import ServiceError, service_error
 from spikefleet.infra.stores.run_leases import LEASE_S
 
 PLUGIN_MISSING = StageResult(failure=Failure(FailureCode.HDF5_PLUGIN_MISSING, "No plugin."))
@@ -120,10 +123,31 @@ def test_a_sorted_run_is_redone_when_asked_and_refused_while_it_goes(service: Se
     service.await_state(run_id, RunState.SUCCEEDED)
     service.controlled.plan = "wait"
     service.client.retry(run_id, Stage.SORT)
-    with pytest.raises(ServiceError, match="cancel it first"):
+    with pytest.raises(ServiceError, match=r"has not ended: .*sort.*\. Cancel it first"):
         service.client.retry(run_id)
     service.client.cancel(run_id)
     service.await_state(run_id, RunState.CANCELLED)
+
+
+@pytest.mark.parametrize(
+    ("verb", "field"),
+    [
+        ("GetRun", "run_id"),
+        ("GetBatch", "batch_id"),
+        ("CancelRun", "run_id"),
+        ("RetryRun", "run_id"),
+        ("ListRunEvents", "run_id"),
+        ("ReleaseHold", "lane"),
+    ],
+)
+def test_an_empty_id_is_refused_by_its_field(service: Service, verb: str, field: str) -> None:
+    request = getattr(controller_pb2, f"{verb}Request")()
+    with dial(service.address) as channel:
+        call = getattr(controller_pb2_grpc.ControllerServiceStub(channel), verb)
+        with pytest.raises(grpc.RpcError) as caught:
+            call(request)
+    error = service_error(caught.value, service.address)
+    assert (error.reason, error.field) == ("INVALID_ARGUMENT", field)
 
 
 def test_a_batch_is_summed_up(service: Service) -> None:

@@ -295,6 +295,12 @@ def test_bytes_that_rot_before_completion_are_found_and_named(facility, server, 
     assert "the part at byte 0" in error.message
 
 
+@pytest.mark.parametrize("verb", ["GetUpload", "CompleteUpload", "AbortUpload"])
+def test_an_empty_upload_id_is_refused_by_its_field(server, stub, verb: str) -> None:
+    error = refusal(server, getattr(stub, verb), getattr(ingest_pb2, f"{verb}Request")())
+    assert (error.reason, error.field) == ("INVALID_ARGUMENT", "upload_id")
+
+
 def test_completing_and_aborting_twice_is_a_no_op(server, stub) -> None:
     upload = _open(stub, 3)
     _send(stub, upload.upload_id, b"abc")

@@ -3,6 +3,10 @@
 import asyncio
 import gc
 import logging
+import re
+import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -286,9 +290,30 @@ def test_draining_ends_streams_with_a_hint_and_lets_calls_finish(scripted) -> No
 
 async def test_an_address_in_use_is_refused_with_its_name(server) -> None:
     second = RpcServer(server.address)
-    with pytest.raises(OSError, match="is a service running there already"):
+    with pytest.raises(OSError, match=f"listens at {server.address} already"):
         second.bind()
     await second.drain()
+
+
+@pytest.mark.parametrize("address", ["no.such.host.invalid:7311", "127.0.0.1:x", "203.0.113.7:0"])
+async def test_a_place_where_nothing_can_listen_is_refused_with_its_name(address: str) -> None:
+    server = RpcServer(address)
+    with pytest.raises(OSError, match=re.escape(address)):
+        server.bind()
+    await server.drain()
+
+
+def test_grpc_says_nothing_beside_our_own_sentence_about_a_taken_address() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code = f"from spikefleet.infra.rpc.server import RpcServer; RpcServer({address!r}).bind()"
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+    assert "listens at" in done.stderr
+    assert "add_port" not in done.stderr
 
 
 @pytest.mark.parametrize(

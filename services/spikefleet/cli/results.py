@@ -10,6 +10,9 @@ from rich.text import Text
 from spikefleet.cli.connection import connected, transfers
 from spikefleet.cli.options import address_option, output_option
 from spikefleet.cli.printing import Output, bytes_text
+from spikefleet.client.views import RunView
+from spikefleet.core.runs import RunState
+from spikefleet.infra.rpc.errors import ServiceError
 
 
 @click.command()
@@ -42,6 +45,20 @@ def fetch(run_id: str, folder: Path | None, address: str | None, output: str) ->
     out.emit(document, sentence)
 
 
+def _no_report(run: RunView, error: ServiceError) -> ServiceError:
+    """Say why this run has no report, which only its state can tell."""
+    if run.state is RunState.CANCELLED:
+        message = f"{run.run_id} was cancelled before its report was made."
+        next_step = f"Start it again with: spikefleet retry {run.run_id}"
+    elif run.is_terminal:
+        message = f"{run.run_id} ended as {run.state}, and its report could not be made."
+        next_step = f"Make it again with: spikefleet retry {run.run_id} --stage report"
+    else:
+        message = f"{run.run_id} is {run.state}; its report is made when it ends."
+        next_step = f"Wait with: spikefleet watch {run.run_id}"
+    return ServiceError(error.reason, message, next_step=next_step, request_id=error.request_id)
+
+
 @click.command()
 @click.argument("run_id", metavar="RUN")
 @click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
@@ -54,7 +71,12 @@ def report(
     """Copy a run's report to FOLDER (default: a folder named like the run) and say where it is."""
     target, out = folder or Path(run_id), Output(output)
     with connected(address) as client:
-        answer = client.report(run_id)
+        try:
+            answer = client.report(run_id)
+        except ServiceError as error:
+            if error.reason == "REPORT_NOT_FOUND":
+                raise _no_report(client.get(run_id), error) from error
+            raise
         prefix = answer.html_key.rpartition("/")[0]
         files = client.fetch(run_id, target, within=prefix)
     name = answer.html_key.rpartition("/")[2]

@@ -15,6 +15,7 @@ from spikefleet.cli.options import address_option, output_option, parse_override
 from spikefleet.cli.printing import Output, console, runs_table
 from spikefleet.client.sorting import DEFAULT_PROJECT
 from spikefleet.client.views import BatchView
+from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.submissions import RecordingName, safe_part
 
 
@@ -37,6 +38,10 @@ class Hand:
         """The preset's name; every sorter has one of its own name."""
         if self.sorter and self.preset:
             raise click.UsageError("give --sorter or --preset, not both")
+        if self.sorter and self.sorter.lower().replace("-", "_") not in BACKENDS:
+            raise click.UsageError(
+                f"the sorter {self.sorter!r} is not available; choose one of {', '.join(BACKENDS)}"
+            )
         return self.preset or self.sorter or "kilosort4"
 
     def names(self) -> list[RecordingName]:

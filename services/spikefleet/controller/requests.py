@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spikefleet.controller.conclude import ATTEMPTS_BEFORE, FRESH_SORT
+from spikefleet.controller.conclude import ATTEMPTS_BEFORE, FRESH_SORT, RELEASED_AFTER
 from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.config import SortingConfig, config_digest, sort_digest
 from spikefleet.core.failures.errors import InvalidConfigurationError
-from spikefleet.core.runs import IllegalMoveError, Run, RunState, run_identity
+from spikefleet.core.runs import Attempt, IllegalMoveError, Run, RunState, run_identity
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.run_records import BatchRecord, NewBatch, NewRun, RunChanges
@@ -39,6 +39,10 @@ _PRODUCED = {
     Stage.CURATE: ("curation_prefix", "n_units_curated"),
     Stage.REPORT: ("report_prefix", "report_html", "ending"),
 }
+
+
+class LiveRunError(IllegalMoveError):
+    """The run has not ended, so it cannot be started again."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Requests:
         """Start an ended or held run again from ``stage`` (default: the stage that failed).
 
         With overrides the configuration differs, so another run is made (or found) and returned.
-        Raises IllegalMoveError while the run is still going.
+        Raises LiveRunError while the run is still going.
         """
         run = self.runs.get_run(run_id)
         if overrides:
@@ -96,9 +100,7 @@ class Requests:
             )
             return self.runs.get_run(batch.run_ids[0])
         if not run.is_terminal and run.state is not RunState.HELD:
-            raise IllegalMoveError(
-                f"run {run_id} is {run.state}; cancel it first, or wait until it has ended"
-            )
+            raise LiveRunError(_still_going(run))
         start = stage or self._stopped_at(run)
         _check_start(run, start)
         redone = STAGES[STAGES.index(start) :]
@@ -130,6 +132,13 @@ class Requests:
             ),
         )
 
+    def release(self, lane: str) -> int:
+        """Open a lane; return how many runs are queued again.
+
+        What an operator can mend (storage, a lease in the way) has its retries back.
+        """
+        return self.runs.release_hold(lane, _after_release)
+
     def _stopped_at(self, run: Run) -> Stage:
         """The stage that failed or was left; of a run that was sorted, the sort."""
         if run.stage is not Stage.REPORT:
@@ -141,6 +150,25 @@ class Requests:
                 if attempt.failure is not None and attempt.stage is not Stage.REPORT:
                     return attempt.stage
         return Stage.SORT if run.result.get("preflight") else Stage.PREFLIGHT
+
+
+def _after_release(run: Run, attempts: Sequence[Attempt]) -> RunChanges:
+    so_far: dict[str, int] = {}
+    for attempt in attempts:
+        so_far[str(attempt.stage)] = max(attempt.number, so_far.get(str(attempt.stage), 0))
+    return RunChanges(result={RELEASED_AFTER: so_far})
+
+
+def _still_going(run: Run) -> str:
+    """One sentence on what a run that has not ended is doing."""
+    match run.state:
+        case RunState.QUEUED:
+            return f"Run {run.run_id} has not ended: it is queued for its {run.stage} stage."
+        case RunState.WAITING:
+            due = run.not_before.isoformat(timespec="seconds") if run.not_before else "soon"
+            return f"Run {run.run_id} has not ended: its next {run.stage} attempt is due {due}."
+        case _:
+            return f"Run {run.run_id} has not ended: its {run.stage} stage is running."
 
 
 def _has_sort(run: Run) -> bool:

@@ -63,6 +63,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self, request: controller_pb2.GetBatchRequest, context: Any
     ) -> controller_pb2.GetBatchResponse:
         """Return a batch with its runs."""
+        require(batch_id=request.batch_id)
         record = await asyncio.to_thread(self._runs.get_batch, request.batch_id)
         return controller_pb2.GetBatchResponse(batch=await asyncio.to_thread(self._batch, record))
 
@@ -70,6 +71,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self, request: controller_pb2.GetRunRequest, context: Any
     ) -> controller_pb2.GetRunResponse:
         """Return a run with its attempts."""
+        require(run_id=request.run_id)
 
         def read() -> run_pb2.Run:
             run = self._runs.get_run(request.run_id)
@@ -100,6 +102,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self, request: controller_pb2.WatchRunRequest, context: Any
     ) -> AsyncIterator[controller_pb2.WatchRunResponse]:
         """Send the run whenever it or its progress changes; end when it has ended or is held."""
+        require(run_id=request.run_id)
         after, last = request.after_seq, None
         while True:
             run, events = await asyncio.to_thread(self._look, request.run_id, after)
@@ -118,6 +121,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self, request: controller_pb2.ListRunEventsRequest, context: Any
     ) -> controller_pb2.ListRunEventsResponse:
         """Return a run's history."""
+        require(run_id=request.run_id)
         _, events = await asyncio.to_thread(self._look, request.run_id, request.after_seq)
         return controller_pb2.ListRunEventsResponse(
             events=[convert.to_event(event) for event in events]
@@ -127,6 +131,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self, request: controller_pb2.CancelRunRequest, context: Any
     ) -> controller_pb2.CancelRunResponse:
         """Ask for a run's end."""
+        require(run_id=request.run_id)
         run = await asyncio.to_thread(self._requests.cancel, request.run_id, request.reason)
         self._wake()
         return controller_pb2.CancelRunResponse(run=convert.to_run(run))
@@ -135,6 +140,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self, request: controller_pb2.RetryRunRequest, context: Any
     ) -> controller_pb2.RetryRunResponse:
         """Start a run again."""
+        require(run_id=request.run_id)
         run = await asyncio.to_thread(
             self._requests.retry,
             request.run_id,
@@ -165,7 +171,8 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self, request: controller_pb2.ReleaseHoldRequest, context: Any
     ) -> controller_pb2.ReleaseHoldResponse:
         """Open a lane again."""
-        count = await asyncio.to_thread(self._runs.release_hold, request.lane)
+        require(lane=request.lane)
+        count = await asyncio.to_thread(self._requests.release, request.lane)
         self._wake()
         return controller_pb2.ReleaseHoldResponse(released_run_count=count)
 

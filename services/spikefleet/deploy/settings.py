@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 PREFIX = "SPIKEFLEET_"
 _IMAGE_DIGEST = PREFIX + "IMAGE_DIGEST"
 DEFAULT_ADDRESS = "127.0.0.1:7311"
+_LARGEST_PORT = 65535
 
 
 class Settings(BaseModel):
@@ -76,6 +77,15 @@ class Settings(BaseModel):
         "text", description="text for people, json for logs"
     )
     reflection: bool = Field(True, description="serve gRPC reflection")
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, address: str) -> str:
+        host, colon, port = address.rpartition(":")
+        is_host = bool(host) and "/" not in host and (":" not in host or host.startswith("["))
+        if not (colon and is_host and port.isdigit() and int(port) <= _LARGEST_PORT):
+            raise ValueError(f"an address is HOST:PORT, for example {DEFAULT_ADDRESS}")
+        return address
 
     @property
     def resolved_database_url(self) -> str:

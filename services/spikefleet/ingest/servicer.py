@@ -13,7 +13,7 @@ from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc, recording_pb2, run_pb
 from spikefleet.client.rooms import BatchAnswer
 from spikefleet.core.submissions import Recording, RecordingName, Submission
 from spikefleet.infra.rpc import convert
-from spikefleet.infra.rpc.errors import RpcProblem
+from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.artifacts import ArtifactStore
@@ -108,6 +108,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.GetUploadRequest, context: Any
     ) -> ingest_pb2.GetUploadResponse:
         """Return what has been received."""
+        require(upload_id=request.upload_id)
         upload = await asyncio.to_thread(self._uploads.get, request.upload_id)
         return ingest_pb2.GetUploadResponse(upload=await self._upload(upload))
 
@@ -119,6 +120,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         with ExitStack() as receiving:
             async for message in request_iterator:
                 if arriving is None:
+                    require(upload_id=message.upload_id)
                     upload = await asyncio.to_thread(self._uploads.get, message.upload_id)
                     receiving.enter_context(self._uploads.arrivals.receiving(upload.upload_id))
                     length = self._uploads.part_length(upload, message.path, message.offset_bytes)
@@ -139,6 +141,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.CompleteUploadRequest, context: Any
     ) -> ingest_pb2.CompleteUploadResponse:
         """Verify, publish, accept."""
+        require(upload_id=request.upload_id)
         told = convert.from_files(request.files)
         recording = await asyncio.to_thread(self._uploads.complete, request.upload_id, told)
         return ingest_pb2.CompleteUploadResponse(recording=await self._message(recording))
@@ -147,6 +150,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.AbortUploadRequest, context: Any
     ) -> ingest_pb2.AbortUploadResponse:
         """Drop an unfinished upload."""
+        require(upload_id=request.upload_id)
         await asyncio.to_thread(self._uploads.abort, request.upload_id)
         return ingest_pb2.AbortUploadResponse()
 
@@ -167,6 +171,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.GetRecordingRequest, context: Any
     ) -> ingest_pb2.GetRecordingResponse:
         """Return an accepted recording."""
+        require(recording_id=request.recording_id)
         recording = await asyncio.to_thread(self._recordings.get, request.recording_id)
         return ingest_pb2.GetRecordingResponse(recording=await self._message(recording))
 

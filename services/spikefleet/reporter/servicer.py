@@ -20,7 +20,7 @@ from spikefleet.core.failures.errors import (
     UnclassifiedSortFailure,
 )
 from spikefleet.infra.rpc import convert
-from spikefleet.infra.rpc.errors import RpcProblem
+from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.artifacts import (
     ArtifactMissingError,
@@ -90,6 +90,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         self, request: reporter_pb2.GetReportRequest, context: Any
     ) -> reporter_pb2.GetReportResponse:
         """Return the JSON record of a run's last report."""
+        require(run_id=request.run_id)
         record, html_key = await asyncio.to_thread(self._read_report, request.run_id)
         return reporter_pb2.GetReportResponse(report=convert.to_struct(record), html_key=html_key)
 
@@ -97,6 +98,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         self, request: reporter_pb2.ListArtifactsRequest, context: Any
     ) -> reporter_pb2.ListArtifactsResponse:
         """List the files of a run's winning attempts, from their manifests."""
+        require(run_id=request.run_id)
         listed = await asyncio.to_thread(self._list_artifacts, request.run_id)
         return reporter_pb2.ListArtifactsResponse(
             artifacts=[
@@ -111,6 +113,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         self, request: reporter_pb2.ReadArtifactRequest, context: Any
     ) -> AsyncIterator[reporter_pb2.ReadArtifactResponse]:
         """Stream one file of a run in chunks of at most 1 MiB."""
+        require(key=request.key)
         key = _checked_key(request.key)
         chunks = await asyncio.to_thread(
             self._store.read_chunks,

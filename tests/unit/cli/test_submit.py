@@ -7,6 +7,8 @@ import click
 import pytest
 
 from spikefleet.cli.submit import Hand
+from spikefleet.core.backends.catalogue import BACKENDS
+from spikefleet.core.config import preset
 
 
 def _hand(*paths: str, **options: Any) -> Hand:
@@ -21,6 +23,17 @@ def _hand(*paths: str, **options: Any) -> Hand:
         "in_place": None,
     }
     return Hand(tuple(Path(path) for path in paths), **{**defaults, **options})
+
+
+def test_a_sorter_that_is_not_here_is_refused_with_those_that_are() -> None:
+    with pytest.raises(click.UsageError, match="kilosort4") as caught:
+        _hand("/data/a.nwb", sorter="no_such_sorter").chosen_preset()
+    assert "did you mean" not in str(caught.value)
+
+
+def test_every_sorter_that_is_here_can_be_named() -> None:
+    for name in BACKENDS:
+        assert preset(_hand("/data/a.nwb", sorter=name).chosen_preset()).sorter.sorter_name == name
 
 
 def test_what_was_not_named_comes_from_the_path() -> None:

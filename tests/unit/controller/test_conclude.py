@@ -11,6 +11,7 @@ import pytest
 from spikefleet.controller.conclude import Conclusions, spent_before
 from spikefleet.controller.judge import Verdict
 from spikefleet.controller.outcome_counts import OutcomeCounts
+from spikefleet.controller.requests import Requests
 from spikefleet.controller.stage_calls import StageResult
 from spikefleet.core.attempts import AttemptOutcome, Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
@@ -20,6 +21,7 @@ from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.infra.stores.database import Database
+from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.run_leases import LEASE_S
 from spikefleet.infra.stores.runs import (
     LeaseTerms,
@@ -126,6 +128,24 @@ def test_a_store_that_stays_away_holds_the_lane_once_its_budget_is_spent(room: R
     assert (run.state, run.status) == (RunState.HELD, RunStatus.ENVIRONMENT)
     (hold,) = room.runs.holds()
     assert hold.reason.startswith("It broke. Check the store")
+
+
+def test_a_released_lane_has_its_retries_back(room: Room) -> None:
+    requests = Requests(room.runs, RecordingStore(room.database))
+    for _ in range(6):
+        room.fail(FailureCode.STORAGE_UNAVAILABLE)
+    assert requests.release("kilosort4") == 1
+    for _ in range(5):
+        assert room.fail(FailureCode.STORAGE_UNAVAILABLE).state is RunState.WAITING
+    assert room.fail(FailureCode.STORAGE_UNAVAILABLE).state is RunState.HELD
+
+
+def test_a_released_lane_does_not_give_back_what_no_operator_can_mend(room: Room) -> None:
+    requests = Requests(room.runs, RecordingStore(room.database))
+    room.fail(FailureCode.SORTER_CRASH)
+    room.fail(FailureCode.HDF5_PLUGIN_MISSING)
+    assert requests.release("kilosort4") == 1
+    assert room.fail(FailureCode.SORTER_CRASH).stage is Stage.REPORT
 
 
 def test_attempts_written_off_by_a_person_spend_nothing(room: Room) -> None:

@@ -118,7 +118,7 @@ def test_a_batch_of_nothing_an_unknown_recording_or_a_bad_value_writes_nothing(
 
 def test_a_run_under_way_is_not_started_again(controlled: Controlled) -> None:
     run_id = controlled.submit()
-    with pytest.raises(IllegalMoveError, match="cancel it first"):
+    with pytest.raises(IllegalMoveError, match="has not ended"):
         controlled.requests.retry(run_id, None, {})
 
 

@@ -26,6 +26,19 @@ def test_an_argument_wins_over_the_environment_and_none_means_not_given(tmp_path
     assert (settings.cpu_slots, settings.metrics_port) == (5, 9100)
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "rig-3:7311", "[::1]:7311", "a.b.c:65535"])
+def test_an_address_is_a_host_and_a_port(address: str):
+    assert load_settings({}, address=address).address == address
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "host:", ":7311", "host:99999", "http://x:1", ":::", "host:-1", ""]
+)
+def test_what_is_no_address_is_refused_with_an_example(address: str):
+    with pytest.raises(ValidationError, match=r"HOST:PORT, for example"):
+        load_settings({}, address=address)
+
+
 def test_an_unknown_variable_is_an_error_that_lists_the_known():
     with pytest.raises(ValueError, match=r"SPIKEFLEET_CPU_SLOT is not .*SPIKEFLEET_CPU_SLOTS"):
         load_settings({"SPIKEFLEET_CPU_SLOT": "3"})

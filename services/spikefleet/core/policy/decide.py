@@ -35,6 +35,7 @@ __all__ = [
     "Policy",
     "apply_changes",
     "decide",
+    "is_mended_by_release",
 ]
 
 
@@ -174,6 +175,11 @@ _AT_ONCE: Mapping[Disposition, Action] = {
     Disposition.HOLD: Action.HOLD,
     Disposition.FAIL: Action.FAIL,
 }
+
+
+def is_mended_by_release(code: FailureCode) -> bool:
+    """Say whether a person who releases a lane has mended this cause, so that it starts anew."""
+    return _WHEN_SPENT.get(BUDGET_OF.get(code, "")) is Action.HOLD
 
 
 def decide(

@@ -104,6 +104,11 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             "Look at the run's state; it allows other moves.",
             ("spikefleet.core.runs.IllegalMoveError",),
         ),
+        "RUN_NOT_ENDED": Reason(
+            Code.FAILED_PRECONDITION,
+            "Cancel it first, or wait until it has ended.",
+            ("spikefleet.controller.requests.LiveRunError",),
+        ),
         "ATTEMPT_NOT_FOUND": Reason(
             Code.NOT_FOUND,
             "Get the run to see its attempts.",

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,14 +77,13 @@ class RpcServer:
         self.port = 0
 
     def bind(self) -> int:
-        """Take the address; return the port. Raises OSError when it is taken."""
+        """Take the address; return the port. Raises OSError when it cannot be had."""
         if not self.port:
+            _check_free(self._address)
             try:
                 self.port = self._server.add_insecure_port(self._address)
             except RuntimeError as error:
-                raise OSError(
-                    f"cannot listen at {self._address}; is a service running there already?"
-                ) from error
+                raise OSError(f"Nothing can listen at {self._address}: {error}.") from error
         return self.port
 
     async def start(self, registrations: Sequence[Registration] = ()) -> int:
@@ -147,3 +148,30 @@ class RpcServer:
             ("grpc.keepalive_timeout_ms", 20_000),
             *self._options.extra,
         ]
+
+
+def _check_free(address: str) -> None:
+    """Try the address before gRPC does, which would tell of a failure in its own words first.
+
+    Raises OSError with a sentence and a next step.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"{address} names no place to listen at. Give HOST:PORT with a host of this machine."
+        ) from error
+    family, kind, protocol, _, place = found[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(place)
+            probe.listen(1)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise OSError(
+                    f"Something listens at {address} already. "
+                    "Stop it, or name another port with --address."
+                ) from error
+            raise OSError(f"Nothing can listen at {address}: {error.strerror}.") from error

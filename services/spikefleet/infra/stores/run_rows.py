@@ -130,6 +130,12 @@ def read_attempt(connection: Connection, attempt_id: str) -> Attempt:
     return make_attempt(row)
 
 
+def read_attempts(connection: Connection, run_id: str) -> list[Attempt]:
+    """Return a run's attempts in the order they were intended."""
+    query = select(ATTEMPT).where(ATTEMPT.c.run_id == run_id).order_by(ATTEMPT.c.serial)
+    return [make_attempt(row) for row in connection.execute(query)]
+
+
 def read_live_attempts(connection: Connection, run_id: str) -> list[Attempt]:
     """Return the run's intended or running attempts; the database allows one."""
     rows = connection.execute(

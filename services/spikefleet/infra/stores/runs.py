@@ -8,7 +8,7 @@ follows, the store makes it durable or refuses.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -55,6 +55,7 @@ from spikefleet.infra.stores.run_rows import (
     EventLine,
     make_run,
     read_attempt,
+    read_attempts,
     read_live_attempts,
     read_run,
     write_columns,
@@ -311,10 +312,13 @@ class RunStore(RunReader):
                 write_event(connection, EventLine(run_id, "hold.put", body), now)
         return next(hold for hold in self.holds() if hold.lane == lane)
 
-    def release_hold(self, lane: str) -> int:
+    def release_hold(
+        self, lane: str, changes: Callable[[Run, list[Attempt]], RunChanges] | None = None
+    ) -> int:
         """Open a lane; its HELD runs are queued again (event ``hold.released`` each).
 
-        Returns how many. A lane that is not held: 0.
+        ``changes`` says what else changes with a run, given its attempts. Returns how many runs
+        were queued; 0 for a lane that is not held.
         """
         with self._change() as (connection, now):
             connection.execute(HOLD.delete().where(HOLD.c.lane == lane))
@@ -331,7 +335,9 @@ class RunStore(RunReader):
                     str(RunState.HELD),
                     str(RunState.QUEUED),
                 )
-                write_move(connection, run, line, RunChanges(), now)
+                attempts = read_attempts(connection, run.run_id)
+                changed = changes(run, attempts) if changes else RunChanges()
+                write_move(connection, run, line, changed, now)
             return len(rows)
 
     @contextmanager
