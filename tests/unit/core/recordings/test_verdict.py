@@ -1,11 +1,12 @@
 """Verdicts on every state a rig hands over: the healthy is never unsortable, the dead always is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from spikeinterface.core import NumpyRecording
-from tests.support.preflight_signals import HEALTHY, UNSORTABLE, make_state
+from tests.support.preflight_signals import HEALTHY, UNSORTABLE, SignalRecording, make_state
 
 from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.failures.codes import FailureCode
@@ -86,7 +87,10 @@ def test_a_quiet_start_is_told_from_a_silent_recording():
 
 
 def test_artifacts_on_a_large_array_are_told_and_not_taken_for_spikes():
-    failure, measured = verdict(UNSORTABLE, "noise and stimulation, 64 channels", 0)
+    signal = UNSORTABLE["noise and stimulation, 64 channels"](np.random.default_rng(0))
+    measured = measure_signal(SignalRecording(replace(signal, n_channels=40, duration_s=4.0), 0))
+    failure = signal_failure(measured)
+    assert failure is not None
     assert failure.code is FailureCode.INSUFFICIENT_ACTIVITY
     assert 0.05 < measured.artifact_fraction < 0.5
 
