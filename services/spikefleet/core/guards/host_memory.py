@@ -15,6 +15,8 @@ from spikefleet.core.guards.samples import Latch, SampleWindow
 STALLED_RATIO = 0.2
 _CALM_RATIO = 0.7
 _HURRY = 8
+_HURRY_MOST = 20
+_LOOKS_AHEAD = 3
 _HYSTERESIS = 0.05
 
 
@@ -24,8 +26,9 @@ class HostMemoryWatchdog:
     A sample counts when held memory reaches ``abort_pct``; when it is over ``warn_pct`` and grows
     so fast that the limit is two samples away; or when the working set is over ``warn_pct`` and
     every task waited for memory for more than a fifth of the last ten seconds. Above seven tenths
-    it looks eight times as often. A kernel kill in our own limited cgroup trips at once: it is no
-    reading but a count of what happened.
+    it looks eight times as often, and at least three times before growth can reach the mark. A
+    kernel kill in our own limited cgroup trips at once: it is no reading but a count of what
+    happened.
     """
 
     name = "host_memory"
@@ -61,9 +64,9 @@ class HostMemoryWatchdog:
         sample = self._reader.read()
         if sample is None:
             return Reading(self.name, advisory="neither a cgroup nor the node tells its memory")
-        ahead = self._ratio_ahead(sample, now_s)
-        hurries = max(sample.held_ratio, ahead) >= _CALM_RATIO
-        self.interval_s = self._calm_interval_s / (_HURRY if hurries else 1)
+        growth = self._growth(sample, now_s)
+        self.interval_s = self._pace(sample, growth)
+        ahead = (sample.held_bytes + 2 * self.interval_s * growth) / sample.limit_bytes
         warning = ""
         if self._full.add(sample.held_ratio):
             warning = (
@@ -74,13 +77,21 @@ class HostMemoryWatchdog:
         trip = self._kernel_kill(sample) or (self._trip(sample) if is_critical else None)
         return Reading(self.name, _values(sample), warning, trip)
 
-    def _ratio_ahead(self, sample: MemorySample, now_s: float) -> float:
-        """What two more samples at the present growth would show; the present ratio at first."""
+    def _growth(self, sample: MemorySample, now_s: float) -> float:
+        """Held bytes per second since the last look; 0 at first and while they shrink."""
         before, self._before = self._before, (now_s, sample.held_bytes)
         if before is None or now_s <= before[0]:
-            return sample.held_ratio
-        growth = max(0.0, sample.held_bytes - before[1]) / (now_s - before[0])
-        return (sample.held_bytes + 2 * self.interval_s * growth) / sample.limit_bytes
+            return 0.0
+        return max(0.0, sample.held_bytes - before[1]) / (now_s - before[0])
+
+    def _pace(self, sample: MemorySample, growth: float) -> float:
+        """How soon to look again: the sooner, the fuller and the faster it fills."""
+        calm_s = self._calm_interval_s
+        pace_s = calm_s / (_HURRY if sample.held_ratio >= _CALM_RATIO else 1)
+        if growth > 0:
+            left = max(0.0, self._abort_ratio * sample.limit_bytes - sample.held_bytes)
+            pace_s = min(pace_s, left / growth / _LOOKS_AHEAD)
+        return max(pace_s, calm_s / _HURRY_MOST)
 
     def _is_critical(self, sample: MemorySample, ahead: float) -> bool:
         if sample.held_ratio >= self._abort_ratio:

@@ -79,8 +79,9 @@ def test_growth_that_reaches_the_limit_before_the_next_looks_counts_early(root: 
             found.append(watchdog.read(0.25 * number).trip is not None)
         return found
 
-    assert trips(500_000, 700_000, 870_000, 915_000) == [False, False, False, True]
-    assert trips(860_000, 875_000, 890_000, 905_000) == [False] * 4
+    assert trips(500_000, 700_000, 900_000, 960_000) == [False, False, False, True]
+    assert trips(500_000, 700_000, 900_000, 901_000, 901_000) == [False] * 5
+    assert trips(860_000, 880_000, 900_000, 960_000) == [False] * 4
 
 
 def test_it_looks_more_often_when_memory_grows_short(root: Path) -> None:
@@ -89,8 +90,16 @@ def test_it_looks_more_often_when_memory_grows_short(root: Path) -> None:
     for now_s, used in ((0, 100_000), (2, 110_000), (4, 500_000), (6, 600_000), (8, 750_000)):
         write_v2(root, current=used, limit=1_000_000)
         watchdog.read(now_s)
-        paces.append(watchdog.interval_s)
-    assert paces == [2.0, 2.0, 0.25, 2.0, 0.25]
+        paces.append(round(watchdog.interval_s, 2))
+    assert paces == [2.0, 2.0, 0.72, 2.0, 0.25]
+
+
+def test_it_looks_as_often_as_it_can_just_before_the_mark(root: Path) -> None:
+    watchdog = HostMemoryWatchdog(make_reader(root, "0::/\n"), interval_s=2.0)
+    for now_s, used in ((0.0, 500_000), (1.0, 900_000)):
+        write_v2(root, current=used, limit=1_000_000)
+        watchdog.read(now_s)
+    assert watchdog.interval_s == 0.1
 
 
 def test_a_warning_stays_until_memory_is_clearly_below_the_mark(root: Path) -> None:
