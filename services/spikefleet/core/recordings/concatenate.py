@@ -1,4 +1,4 @@
-"""Several files recorded one after the other, sorted as one, and their results apart again.
+"""Several files recorded one after the other, sorted as one.
 
 Joins only what belongs together: the same channels, in the same places, at the same rate and scale.
 A difference is an error, not a warning: joined, it would give units that move with the file. Files
@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from spikeinterface.core import BaseRecording, BaseSorting, concatenate_recordings
+from numpy.typing import NDArray
+from spikeinterface.core import BaseRecording, concatenate_recordings
 
 from spikefleet.core.failures.errors import (
     InputCorruptError,
@@ -24,7 +24,7 @@ from spikefleet.core.failures.errors import (
 from spikefleet.core.recordings.description import RecordingDescription, StreamDescription
 from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.recordings.open import list_streams, open_recording
-from spikefleet.core.recordings.timeline import FileSpan, Timeline
+from spikefleet.core.recordings.timeline import FileSpan
 from spikefleet.core.recordings.truth_checks import check_truth
 from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
 
@@ -43,21 +43,6 @@ class Concatenation:
     recording: BaseRecording
     files: tuple[FileSpan, ...]
     parts: tuple[BaseRecording, ...] = ()
-
-
-@dataclass(frozen=True)
-class FileResult:
-    """The part of a result that belongs to one file.
-
-    ``trains`` are each unit's spikes as frames of the file, every unit present though it be empty.
-    ``n_samples`` is the file's length and ``n_kept`` how many of its frames were sorted, whatever
-    the last spike's time: rates divide by what was sorted.
-    """
-
-    name: str
-    n_samples: int
-    n_kept: int
-    trains: Mapping[object, NDArray[np.int64]]
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
@@ -233,39 +218,6 @@ def check_joined(
     ]
     order = (TruthLevel.FAIL, TruthLevel.WARN, TruthLevel.NOTE)
     return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
-
-
-def split_trains(trains: Mapping[object, ArrayLike], timeline: Timeline) -> tuple[FileResult, ...]:
-    """Return the result of each file, in order; those without a spike or a sorted frame too.
-
-    ``trains`` are each unit's sorted samples, in any order; order and repeats are kept.
-
-    Raises:
-        ValueError: a spike lies outside what was sorted.
-    """
-    placed = {unit: timeline.locate(samples) for unit, samples in trains.items()}
-    kept = [0] * len(timeline.files)
-    for index, (start, end) in timeline.pieces():
-        kept[index] += end - start
-    return tuple(
-        FileResult(
-            name=file.name,
-            n_samples=file.n_samples,
-            n_kept=kept[index],
-            trains={unit: frames[where == index] for unit, (where, frames) in placed.items()},
-        )
-        for index, file in enumerate(timeline.files)
-    )
-
-
-def split_sorting(sorting: BaseSorting, timeline: Timeline) -> tuple[FileResult, ...]:
-    """Return the result of each file out of a sorting of the joined recording.
-
-    Raises:
-        ValueError: as ``split_trains``.
-    """
-    trains = {unit: sorting.get_unit_spike_train(unit_id=unit) for unit in sorting.unit_ids}
-    return split_trains(trains, timeline)
 
 
 @dataclass(frozen=True)

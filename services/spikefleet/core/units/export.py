@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spikefleet.core.recordings.concatenate import split_trains
+from spikefleet.core.recordings.split import split_trains
 from spikefleet.core.submissions import safe_part
 from spikefleet.core.units.quality import UnitQuality
 from spikefleet.core.units.unit_data import IntArray, UnitData
