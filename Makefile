@@ -19,7 +19,7 @@ TORCH := torch==2.13.0
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help venv demo serve test test-slow check bench protos clean
+.PHONY: help venv demo serve test test-slow check chart bench protos clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -64,6 +64,11 @@ test: $(READY) ## Run every test (ARGS="tests/unit -k name" for some)
 
 test-slow: $(READY) ## Run the accuracy bars on the larger recordings (about 10 minutes)
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+chart: $(READY) ## Render and lint the chart (fetches helm once, 37 MB)
+	scripts/install-helm $(BIN)
+	$(BIN)/helm lint --strict charts/spikefleet
+	$(BIN)/python -m pytest tests/house/test_deploy_files.py -k chart $(ARGS)
 
 bench: $(READY) ## Measure the runner's overhead and the control plane's import time
 	$(BIN)/python -m bench.run $(ARGS)
