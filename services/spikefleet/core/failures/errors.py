@@ -56,13 +56,13 @@ class InputSortFailure(SpikeSortingClassifiedError):
 
 
 class EnvironmentSortFailure(SpikeSortingClassifiedError):
-    """The facility: hold the lane and call the operator."""
+    """The facility: hold the lane and call the operator. Evidence: reason, path, device."""
 
     code = FailureCode.ENVIRONMENT_OTHER
 
 
 class ResourceSortFailure(SpikeSortingClassifiedError):
-    """Too little of something: retry with a change."""
+    """Too little of something: retry with a change. Evidence: reason."""
 
     code = FailureCode.RESOURCE_OTHER
 

@@ -72,12 +72,15 @@ def match_log(
     """
     log = evidence.log_tail
     best: tuple[int, Match] | None = None
+    starts = {0: 0}
     for rule in rules:
         if rule.source is not Source.LOG or not _applies(rule, evidence, step):
             continue
         if is_explained and not rule.beside_exception:
             continue
-        first = start_of_last_lines(log, rule.last_lines) if rule.last_lines else 0
+        if rule.last_lines not in starts:
+            starts[rule.last_lines] = start_of_last_lines(log, rule.last_lines)
+        first = starts[rule.last_lines]
         if best is not None:
             first = max(first, best[0] + 1)
         hit = _last_line(rule, log, first)

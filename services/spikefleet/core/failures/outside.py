@@ -11,17 +11,18 @@ import re
 from dataclasses import dataclass
 
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.errors import Failure, JsonValue
 
 
 @dataclass(frozen=True)
 class OutsideReason:
-    """One reason of a cluster: ``pattern`` is matched at the start of the text."""
+    """One row: the reason begins with one of ``words``, and its message holds ``holds``."""
 
     name: str
-    pattern: str
+    words: tuple[str, ...]
     code: FailureCode
     message: str
+    holds: str = ""
 
 
 _MEMORY = "The kernel killed the attempt because its memory limit was reached."
@@ -33,39 +34,50 @@ _OWN_LIMIT = "The attempt wrote more than its scratch limit and was evicted."
 _DEADLINE = "The attempt passed its deadline."
 
 REASONS: tuple[OutsideReason, ...] = (
-    OutsideReason("oom_killed", r"OOMKilled\b", FailureCode.HOST_OUT_OF_MEMORY, _MEMORY),
+    OutsideReason("oom_killed", ("OOMKilled",), FailureCode.HOST_OUT_OF_MEMORY, _MEMORY),
     OutsideReason(
         "ephemeral_limit",
-        r"(?s)Evicted\b.*(?:exceeds the (?:total )?limit|exceeded its local ephemeral storage)",
+        ("Evicted",),
         FailureCode.DISK_EXHAUSTION,
         _OWN_LIMIT,
+        r"exceeds the (?:total )?limit|exceeded its local ephemeral storage",
     ),
-    OutsideReason("evicted", r"Evicted\b", FailureCode.DISRUPTED, _DISRUPTED),
+    OutsideReason("evicted", ("Evicted",), FailureCode.DISRUPTED, _DISRUPTED),
     OutsideReason(
         "disruption",
-        r"DisruptionTarget\b|PreemptionByScheduler\b|EvictionByEvictionAPI\b|"
-        r"DeletionByTaintManager\b|DeletionByPodGC\b|TerminationByKubelet\b|Preempt(?:ed|ing)\b|"
-        r"NodeLost\b|NodeShutdown\b|Shutdown\b|Terminated\b",
+        (
+            "DisruptionTarget",
+            "PreemptionByScheduler",
+            "EvictionByEvictionAPI",
+            "DeletionByTaintManager",
+            "DeletionByPodGC",
+            "TerminationByKubelet",
+            "Preempted",
+            "Preempting",
+            "NodeLost",
+            "NodeShutdown",
+            "Shutdown",
+            "Terminated",
+        ),
         FailureCode.DISRUPTED,
         _DISRUPTED,
     ),
     OutsideReason(
         "admission",
-        r"OutOf(?:cpu|memory|pods|ephemeral-storage|nvidia\.com/gpu)\b|UnexpectedAdmissionError\b|"
-        r"NodeAffinity\b|Unschedulable\b",
+        ("OutOf", "UnexpectedAdmissionError", "NodeAffinity", "Unschedulable"),
         FailureCode.NEVER_STARTED,
         _NOT_STARTED,
     ),
-    OutsideReason("deadline", r"DeadlineExceeded\b", FailureCode.DEADLINE, _DEADLINE),
+    OutsideReason("deadline", ("DeadlineExceeded",), FailureCode.DEADLINE, _DEADLINE),
     OutsideReason(
         "image_pull_failed",
-        r"ImagePullBackOff\b|ErrImagePull\b|InvalidImageName\b|ErrImageNeverPull\b",
+        ("ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"),
         FailureCode.DOCKER_ENVIRONMENT,
         _IMAGE,
     ),
     OutsideReason(
         "config_error",
-        r"CreateContainerConfigError\b|CreateContainerError\b",
+        ("CreateContainerConfigError", "CreateContainerError"),
         FailureCode.DOCKER_ENVIRONMENT,
         _CONFIG,
     ),
@@ -75,13 +87,8 @@ REASONS: tuple[OutsideReason, ...] = (
 def from_reason(reason: str) -> Failure | None:
     """Return the failure a cluster's reason names; None for a reason that explains nothing."""
     for row in REASONS:
-        if re.match(row.pattern, reason):
-            evidence = {"reason": row.name, "said": reason[:400]}
-            return Failure(
-                row.code,
-                row.message,
-                stage="sort",
-                rule_id=f"outside.{row.name}",
-                evidence=evidence,
-            )
+        if reason.startswith(row.words) and (not row.holds or re.search(row.holds, reason)):
+            evidence: dict[str, JsonValue] = {"reason": row.name, "said": reason[:400]}
+            rule_id = f"outside.{row.name}"
+            return Failure(row.code, row.message, "sort", rule_id, evidence)
     return None

@@ -13,7 +13,8 @@ MAX_LOG_BYTES = 2_000_000
 TAIL_BYTES = 262_144
 HEAD_BYTES = 32_768
 _LINE_KEPT = 400
-_HITS_TRIED = 50
+_HITS_TRIED = 20
+_BLANKS_PASSED = 20
 
 
 def read_log_tail(path: Path, limit_bytes: int = TAIL_BYTES) -> str:
@@ -61,7 +62,7 @@ class Line:
 
 
 def lines_with(text: str, mark: str) -> Iterator[Line]:
-    """Yield the lines that hold ``mark``, the last one first; at most fifty.
+    """Yield the lines that hold ``mark``, the last one first; at most twenty.
 
     A line without end is looked at only around the mark.
     """
@@ -77,11 +78,16 @@ def lines_with(text: str, mark: str) -> Iterator[Line]:
 
 
 def start_of_last_lines(text: str, count: int) -> int:
-    """Return where the last ``count`` lines with words in them begin."""
+    """Return where the last ``count`` lines with words in them begin.
+
+    Looks at twenty times as many lines at most; a log's end of more blank lines hides its words.
+    """
     position, seen = len(text), 0
-    while position > 0 and seen < count:
+    for _ in range(_BLANKS_PASSED * count):
+        if position <= 0 or seen >= count:
+            break
         newline = text.rfind("\n", 0, position)
-        seen += bool(text[newline + 1 : position].strip())
+        seen += bool(text[max(newline + 1, position - _LINE_KEPT) : position].strip())
         position = max(newline, 0)
     return position
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from spikefleet.core.failures.classify import RULES
 from spikefleet.core.failures.codes import FAILURES, FailureRow
+from spikefleet.core.failures.errors import CLASS_BY_CODE
+from spikefleet.core.failures.outside import REASONS, OutsideReason
 from spikefleet.core.failures.rules_base import Rule
-from spikefleet.core.failures.vocabulary import FailureCategory
+from spikefleet.core.failures.vocabulary import Disposition, FailureCategory
 
 _HEAD = """# Failures
 
@@ -21,9 +23,11 @@ the name of the rule, guard or check that decided. The code is stable: it is the
 runner, the value of the proto enum and the label of the metrics. This page is rendered from the
 table in `core/failures/codes.py`; do not edit it by hand.
 
-The *first answer* is what happens without looking at history. Every cause has its own budget of
-retries, counted over the whole run; once it is spent the run ends (or is held, where a person must
-act). A retry that can change spikes is stamped, and taken only with leave.
+*Evidence* names what is kept with the failure, where it is known; the sorter, the step and the
+exception's type, text and frame always are. *What spikefleet does* is the first answer, without
+looking at history. Every cause has its own budget of retries, counted over the whole run; once it
+is spent the run ends (or is held, where a person must act). A retry that can change spikes is
+stamped, and taken only with leave.
 """
 
 _CATEGORIES = {
@@ -35,18 +39,51 @@ _CATEGORIES = {
     FailureCategory.INFRASTRUCTURE: "The machine went away: the same again, on its own budget.",
 }
 
+_COLUMNS = (
+    "exit",
+    "code",
+    "class",
+    "meaning",
+    "evidence",
+    "what spikefleet does",
+    "what the operator does",
+)
+_ANSWERS = {
+    Disposition.SKIP: "ends the run with this outcome and goes on with the others",
+    Disposition.RETRY_SAME: "tries again unchanged",
+    Disposition.RETRY_SCALED: "tries again with the ladder's next step, or more of what ran out",
+    Disposition.RETRY_ELSEWHERE: "tries again on another machine",
+    Disposition.HOLD: "stops this lane, keeps its runs and calls the operator; other lanes go on",
+    Disposition.REQUEUE: "puts the run back in the queue, as if it had not been tried",
+    Disposition.FAIL: "ends the run as failed",
+}
+
 _RULES_HEAD = """
 ## How a failure is recognised
 
 The first that answers wins: the trip of a guard, a request to stop, the kernel's own count of
 processes killed for memory, a failure the sorter's process classified itself, then the rules below
 (the exception's type, the innermost function of the sorter, the text, the end of the log), then the
-signal or exit code. A sorter that found nothing is looked at again with the measurements of the
-recording: flat, saturated, wrong units, thresholds, or truly quiet. What nothing matches is
+signal or exit code. From outside, a complete result and the kernel's word come before what the
+attempt said, and a cluster's reason before an attempt that could not name its failure. Of a log the
+first 32 KiB and the last 256 KiB are read. The last line that explains the end wins; a line or
+traceback of an error that the program got over blames nobody. What nothing matches is
 `unclassified`, with a fingerprint that is the same whenever the same thing happens.
+
+A sorter that found nothing says the same for many reasons. The measurements of the recording and
+the run's settings tell them apart, in this order: not numbers, digital zero, saturated, flat, wrong
+units, only the converter's last bits, all electrodes at one place, channels excluded, no more than
+noise, a threshold, spikes that never stand alone, a quiet moment where the sorter learns.
 
 | rule | looks at | sorter | code | example |
 | --- | --- | --- | --- | --- |
+"""
+
+_REASONS_HEAD = """
+## What a cluster says
+
+| reason | code | meaning |
+| --- | --- | --- |
 """
 
 
@@ -60,12 +97,25 @@ def _row(row: FailureRow) -> str:
         number,
         f"`{row.code}`",
         f"`{row.class_name}`",
-        f"`{row.disposition}`",
-        f"`{row.status}`",
         row.meaning,
+        _evidence(row),
+        f"{_ANSWERS[row.disposition]} (`{row.disposition}`, `{row.status}`)",
         row.next_step,
     )
     return f"| {' | '.join(_cell(cell) for cell in cells)} |"
+
+
+def _evidence(row: FailureRow) -> str:
+    """The names a class's docstring gives: ``Evidence: sorter, log_path.``"""
+    text = " ".join((CLASS_BY_CODE[row.code].__doc__ or "").split())
+    _, found, names = text.partition("Evidence: ")
+    return names.rstrip(".") if found else "what was raised"
+
+
+def _reason(row: OutsideReason) -> str:
+    words = ", ".join(f"`{word}`" for word in row.words)
+    shown = f"{words}, its message naming a limit of the pod's own" if row.holds else words
+    return f"| {shown} | `{row.code}` | {row.message} |"
 
 
 def _rule(rule: Rule) -> str:
@@ -87,12 +137,13 @@ def render_failures() -> str:
     lines = [_HEAD]
     for category, meaning in _CATEGORIES.items():
         lines += [f"## {category}", "", meaning, ""]
-        lines.append("| exit | code | class | first answer | status | meaning | next step |")
-        lines.append("| --- | --- | --- | --- | --- | --- | --- |")
+        lines += [f"| {' | '.join(_COLUMNS)} |", "| --- " * len(_COLUMNS) + "|"]
         lines += [_row(row) for row in FAILURES if row.category is category]
         lines.append("")
     lines.append("Numbers in brackets are no exit codes: only an observer outside can see them.")
-    return "\n".join(lines) + "\n" + _RULES_HEAD + "\n".join(_rule(rule) for rule in RULES) + "\n"
+    rules = "\n".join(_rule(rule) for rule in RULES)
+    reasons = "\n".join(_reason(row) for row in REASONS)
+    return "\n".join(lines) + f"\n{_RULES_HEAD}{rules}\n{_REASONS_HEAD}{reasons}\n"
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 
 from spikefleet.api.v1 import failure_pb2
 from spikefleet.core.failures import errors
+from spikefleet.core.failures.classify import RULES
 from spikefleet.core.failures.codes import (
     BY_CODE,
     BY_EXIT_CODE,
@@ -16,6 +17,7 @@ from spikefleet.core.failures.codes import (
     row_for_exit,
 )
 from spikefleet.core.failures.errors import CLASS_BY_CODE, Failure, SpikeSortingClassifiedError
+from spikefleet.core.failures.outside import REASONS
 from spikefleet.core.failures.render import render_failures
 
 PAGE = Path(__file__).parents[4] / "docs" / "failures.md"
@@ -95,3 +97,21 @@ def test_the_page_names_every_code_class_and_exit_code():
     for row in BY_CODE.values():
         assert f"`{row.code}` | `{row.class_name}`" in page
         assert f"| {row.exit_code} |" in page or f"| ({row.number}) |" in page
+
+
+def test_the_page_says_of_every_failure_what_is_known_what_is_done_and_what_to_do():
+    lines = render_failures().splitlines()
+    for row in FAILURES:
+        line = next(line for line in lines if f"`{row.code}` | `{row.class_name}`" in line)
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        assert len(cells) == 7
+        assert cells[3] == row.meaning
+        assert cells[4] != "what was raised"
+        assert f"(`{row.disposition}`, `{row.status}`)" in cells[5]
+        assert cells[6] == row.next_step
+
+
+def test_the_page_names_every_rule_and_every_reason_of_a_cluster():
+    page = render_failures()
+    assert all(f"`{rule.rule_id}`" in page for rule in RULES)
+    assert all(f"`{word}`" in page for row in REASONS for word in row.words)
