@@ -17,6 +17,7 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.guards.base import Reading
 from spikefleet.core.guards.process_tree import ProcessTree
+from spikefleet.core.guards.samples import SampleWindow
 
 _SYS_BLOCK = Path("/sys/dev/block")
 _SECTOR_BYTES = 512
@@ -95,9 +96,9 @@ def _counters_of(folder: Path, block_root: Path) -> Path | None:
 class IOStallWatchdog:
     """Trips when no byte moved for ``stall_s`` seconds while something waited for the disk.
 
-    Waiting must be seen in at least half of the samples of that time, so that one reading decides
-    nothing. ``sources`` are tried in order: the first that can be read counts. Raises ValueError
-    for a time that is none.
+    Waiting must be seen in at least half of the samples of that time, and a second reading must
+    confirm it, so that one reading decides nothing. ``sources`` are tried in order: the first that
+    can be read counts. Raises ValueError for a time that is none.
     """
 
     name = "io_stall"
@@ -115,6 +116,7 @@ class IOStallWatchdog:
         self._moved_bytes = -1
         self._moved_at_s = 0.0
         self._samples = self._waiting = 0
+        self._over = SampleWindow(2, 2)
 
     def read(self, now_s: float) -> Reading:
         """Compare the counters with the last look. Unreadable ones give no values."""
@@ -141,7 +143,8 @@ class IOStallWatchdog:
                 f"no byte moved for {still_s:.0f} s while {sample.n_waiting} thread(s) or "
                 f"request(s) wait for the disk (stopped at {self._stall_s:.0f} s)"
             )
-        trip = self._trip(sample, still_s) if waits and still_s >= self._stall_s else None
+        is_confirmed = self._over.add(waits and still_s >= self._stall_s)
+        trip = self._trip(sample, still_s) if is_confirmed else None
         return Reading(self.name, values, warning, trip, advisory)
 
     def _first_readable(self) -> tuple[str, IOSample] | None:

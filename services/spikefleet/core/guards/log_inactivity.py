@@ -15,6 +15,7 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.guards.base import Reading
 from spikefleet.core.guards.quiet import QuietWork, Surroundings
+from spikefleet.core.guards.samples import SampleWindow
 
 LONGEST_SILENCE = 12
 _SEARCH_S = 30.0
@@ -44,7 +45,8 @@ class LogInactivityWatchdog:
     Life is any change of a watched log: ``files`` are watched by name; in ``folder`` every
     ``*.log`` and every name of ``log_names`` counts, wherever it appears. In a step that may be
     silent, work of the ``surroundings`` is life too, but no sort may be silent for more than
-    ``LONGEST_SILENCE`` times the timeout. The clock starts at the first reading.
+    ``LONGEST_SILENCE`` times the timeout. The clock starts at the first reading; a second reading
+    confirms the stall, because a machine that was frozen shows silence at the first.
     """
 
     name = "log_inactivity"
@@ -74,6 +76,7 @@ class LogInactivityWatchdog:
         self._marks: dict[Path, _Mark] = {}
         self._found: tuple[Path, ...] = ()
         self._search_at_s = -math.inf
+        self._over = SampleWindow(2, 2)
         self._spoke_at_s: float | None = None
         self._alive_at_s = 0.0
 
@@ -101,7 +104,9 @@ class LogInactivityWatchdog:
         elif silent_s >= LONGEST_SILENCE / 2 * self._timeout_s:
             longest_s = LONGEST_SILENCE * self._timeout_s
             warning = f"busy, but no log line for {silent_s:.0f} s (stopped at {longest_s:.0f} s)"
-        return Reading(self.name, values, warning, self._verdict(silent_s, idle_s))
+        verdict = self._verdict(silent_s, idle_s)
+        is_confirmed = self._over.add(verdict is not None)
+        return Reading(self.name, values, warning, verdict if is_confirmed else None)
 
     def _watched(self, now_s: float) -> Iterable[Path]:
         """The logs; new ones in the folder are searched for now and then, as it may be large."""

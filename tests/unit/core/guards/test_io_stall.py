@@ -31,12 +31,13 @@ def first_trip_s(samples: Sequence[tuple[int, int] | None], rounds: int = 100) -
 
 
 def test_waiting_without_a_byte_trips_at_the_time_allowed() -> None:
-    assert first_trip_s([(500, 2)]) == 300
+    assert first_trip_s([(500, 2)]) == 310
     guard = IOStallWatchdog(Counted([(500, 2)]), stall_s=300)
     for now_s in range(0, 300, 10):
         guard.read(now_s)
     assert "no byte moved for 290 s" in guard.read(290).warning
-    trip = guard.read(300).trip
+    assert guard.read(300).trip is None
+    trip = guard.read(310).trip
     assert trip is not None
     assert (trip.code, trip.row.exit_code) == (FailureCode.IO_STALL, 108)
     assert trip.evidence["waiting_share"] == 1.0

@@ -48,10 +48,21 @@ def test_silence_warns_at_half_and_trips_at_the_whole(tmp_path: Path) -> None:
     guard = LogInactivityWatchdog([log], timeout_s=100)
     assert guard.read(0).warning == ""
     assert "50 s" in guard.read(50).warning
-    trip = guard.read(100).trip
+    assert guard.read(100).trip is None
+    trip = guard.read(105).trip
     assert trip is not None
     assert trip.code is FailureCode.SORTER_TIMEOUT
-    assert trip.evidence["inactivity_s"] == 100
+    assert trip.evidence["inactivity_s"] == 105
+
+
+def test_a_machine_that_was_frozen_is_given_a_second_look(tmp_path: Path) -> None:
+    log = tmp_path / "child.log"
+    log.write_text("started\n")
+    guard = LogInactivityWatchdog([log], timeout_s=100)
+    guard.read(0)
+    assert guard.read(9000).trip is None, "the sorter was frozen as well"
+    log.write_text("started\nand thawed\n")
+    assert guard.read(9005).values["idle_seconds"] == 0
 
 
 def test_any_change_of_any_watched_log_is_life(tmp_path: Path) -> None:
@@ -70,7 +81,8 @@ def test_any_change_of_any_watched_log_is_life(tmp_path: Path) -> None:
     os.utime(log, (1, 1))
     assert guard.read(360).values["silent_seconds"] == 0
     (tmp_path / "sorter" / "data.bin").write_text("not a log")
-    assert guard.read(460).trip is not None
+    assert guard.read(460).trip is None
+    assert guard.read(465).trip is not None
 
 
 def test_a_deleted_log_does_not_blind_the_guard(tmp_path: Path) -> None:
@@ -79,8 +91,7 @@ def test_a_deleted_log_does_not_blind_the_guard(tmp_path: Path) -> None:
     guard = LogInactivityWatchdog([log], timeout_s=100)
     guard.read(0)
     log.unlink()
-    assert guard.read(60).trip is None
-    assert guard.read(100).trip is not None
+    assert [guard.read(now_s).trip is None for now_s in (60, 100, 105)] == [True, True, False]
 
 
 class Computing:
@@ -110,11 +121,11 @@ def ends_at_s(tmp_path: Path, step: str, cores: float, upto_s: int = 2000) -> fl
 @pytest.mark.parametrize(
     ("step", "cores", "expected_s"),
     [
-        ("final clustering", 0.0, 100),  # hung
-        ("final clustering", 0.01, 100),  # only its timers tick
-        ("detect", 2.0, 100),  # spins where it should speak
-        ("final clustering", 1.0, 1200),  # computes, but no sort is silent for ever
-        ("", 1.0, 1200),
+        ("final clustering", 0.0, 105),  # hung
+        ("final clustering", 0.01, 105),  # only its timers tick
+        ("detect", 2.0, 105),  # spins where it should speak
+        ("final clustering", 1.0, 1205),  # computes, but no sort is silent for ever
+        ("", 1.0, 1205),
     ],
 )
 def test_silent_work_is_life_only_where_silence_is_known(
@@ -132,7 +143,9 @@ def test_the_longest_silence_warns_and_names_itself(tmp_path: Path) -> None:
         reading = guard.read(now_s)
     assert "busy, but no log line for 1150 s" in reading.warning
     tree.now_s = 1200
-    trip = guard.read(1200).trip
+    assert guard.read(1200).trip is None
+    tree.now_s = 1205
+    trip = guard.read(1205).trip
     assert trip is not None
     assert "without a word" in trip.message
     assert trip.evidence["idle_s"] == 0
