@@ -279,8 +279,8 @@ def what_it_says(run: Run) -> str:
     if run.is_terminal:
         return _ending(run)
     if run.state is RunState.HELD:
-        why = "" if run.failure is None else f" {run.failure.message}"
-        return f"held:{why} See `spikefleet holds`."
+        why = "its lane waits for an operator." if run.failure is None else run.failure.message
+        return f"held: {why} See `spikefleet holds`."
     told = _progress(run)
     parts = [str(run.stage) if run.state is RunState.RUNNING else f"{run.state} for {run.stage}"]
     if told.get("step") and str(told["step"]) != str(run.stage):

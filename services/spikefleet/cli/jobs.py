@@ -19,6 +19,7 @@ from spikefleet.cli.printing import (
     attempts_table,
     console,
     decisions_table,
+    evidence_lines,
     failure_lines,
     findings_lines,
     projection_line,
@@ -80,8 +81,11 @@ def status(run_id: str, address: str | None, output: str) -> None:
     lines = [head, *([Text(counts)] if counts else [])]
     if not view.is_settled:
         lines.append(Text(what_it_says(run), style="cyan"))
-    if run.failure is not None:
-        lines.append(failure_lines(run.failure))
+    if run.state is RunState.CANCELLED:
+        asked = [e.body.get("reason") for e in events if e.kind == "run.cancel_requested"]
+        lines.append(Text(f"Cancelled: {asked[-1] if asked and asked[-1] else 'no reason given'}"))
+    elif run.failure is not None:
+        lines += [failure_lines(run.failure), *evidence_lines(run.failure)]
     lines += findings_lines(run) + projection_line(run)
     tables = [attempts_table(view.attempts), decisions_table(events)]
     shown = [made for made in tables if made.row_count]
@@ -166,8 +170,15 @@ def holds(address: str | None, output: str) -> None:
     made = table("lane", ">runs", "since", "why")
     for hold in found:
         made.add_row(hold.lane, str(hold.held_run_count), age_text(hold.created_at), hold.reason)
-    shown = made if found else Text("no lane is on hold")
-    Output(output).emit({"holds": [hold.to_json() for hold in found]}, shown)
+    document = {"holds": [hold.to_json() for hold in found]}
+    if not found:
+        Output(output).emit(document, Text("no lane is on hold"))
+        return
+    hint = (
+        "Which runs: spikefleet list --state held. The evidence of one: spikefleet status RUN. "
+        f"After the repair: spikefleet release {found[0].lane if len(found) == 1 else 'LANE'}"
+    )
+    Output(output).emit(document, made, Text(hint, style="dim"))
 
 
 @click.command()

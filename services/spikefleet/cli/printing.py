@@ -23,6 +23,7 @@ from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
 
 WIDTH_WITHOUT_TERMINAL = 120
 _NARROW, _WIDE = 100, 140  # terminal columns
+_LOG_LINES_SHOWN = 8
 
 STATE_STYLES = {
     RunState.QUEUED: "dim",
@@ -238,6 +239,21 @@ def failure_lines(failure: Failure | None) -> Text:
     if failure is None:
         return Text("")
     return with_next_step(failure.message, next_step_of(str(failure.code), failure.rule_id))
+
+
+def evidence_lines(failure: Failure) -> list[Text]:
+    """What the failure was judged by, one thing a line; of a log its last lines."""
+    lines = []
+    for name, value in sorted(failure.evidence.items()):
+        if value in (None, "", [], {}):
+            continue
+        if isinstance(value, (list, tuple)) and len(value) > 1:
+            told = "".join(f"\n    {entry}" for entry in value[-_LOG_LINES_SHOWN:])
+        else:
+            only = value[0] if isinstance(value, (list, tuple)) else value
+            told = f" {only:.4g}" if isinstance(only, float) else f" {only}"
+        lines.append(Text.assemble((f"  {name.replace('_', ' ')}:", "dim"), told))
+    return [Text("evidence"), *lines] if lines else []
 
 
 def with_next_step(message: str, next_step: str, style: str = "bold") -> Text:

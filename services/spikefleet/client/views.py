@@ -13,6 +13,7 @@ from typing import Any
 
 from spikefleet.api.v1 import controller_pb2, run_pb2
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.findings.next_step import next_step_of
 from spikefleet.core.runs import TERMINAL, Attempt, Run, RunEvent, RunState
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.errors import ServiceUnreachable
@@ -103,7 +104,7 @@ class RunView:
             "state": str(run.state),
             "stage": str(run.stage),
             "status": self.status,
-            "failure": run.failure.to_json() if run.failure else None,
+            "failure": _failure_json(run.failure),
             "progress": dict(run.progress),
             "result": dict(run.result),
             "config": dict(run.config),
@@ -118,6 +119,14 @@ class RunView:
         }
 
 
+def _failure_json(failure: Failure | None) -> dict[str, Any] | None:
+    """The failure with the next step that a person is told too."""
+    if failure is None:
+        return None
+    step = next_step_of(str(failure.code), failure.rule_id)
+    return {**failure.to_json(), "next_step": step}
+
+
 def _attempt_json(attempt: Attempt) -> dict[str, Any]:
     return {
         "attempt_id": attempt.attempt_id,
@@ -125,7 +134,7 @@ def _attempt_json(attempt: Attempt) -> dict[str, Any]:
         "number": attempt.number,
         "state": str(attempt.state),
         "params": dict(attempt.params),
-        "failure": attempt.failure.to_json() if attempt.failure else None,
+        "failure": _failure_json(attempt.failure),
         "created_at": attempt.created_at.isoformat(),
         "ended_at": attempt.ended_at.isoformat() if attempt.ended_at else None,
     }

@@ -160,3 +160,5 @@ def test_a_held_run_tells_why_and_where_to_look() -> None:
     failure = Failure(FailureCode.MODEL_LOADING, "The model cannot be loaded.")
     text = what_it_says(make_run(state=RunState.HELD, failure=failure))
     assert text == "held: The model cannot be loaded. See `spikefleet holds`."
+    text = what_it_says(make_run(state=RunState.HELD))
+    assert text == "held: its lane waits for an operator. See `spikefleet holds`."

@@ -13,6 +13,7 @@ from spikefleet.cli.printing import (
     bytes_text,
     decisions_table,
     duration_text,
+    evidence_lines,
     failure_lines,
     findings_lines,
     projection_line,
@@ -67,6 +68,28 @@ def test_a_failure_is_a_sentence_and_a_next_step() -> None:
     text = failure_lines(FAILURE).plain
     assert text.startswith("Only 3 threshold crossings in 60 s.\nNext: ")
     assert FAILURE.row.next_step in text
+
+
+def test_evidence_is_told_a_thing_a_line_and_of_a_log_the_end() -> None:
+    evidence = {
+        "exception_message": "libfoo.so.1: cannot open",
+        "log_tail": [f"line {number}" for number in range(40)],
+        "rail_fraction": 0.123456,
+        "frame": "",
+    }
+    told = "\n".join(
+        line.plain
+        for line in evidence_lines(Failure(FailureCode.SORTER_CRASH, "Died.", evidence=evidence))
+    )
+    assert "exception message: libfoo.so.1: cannot open" in told
+    assert "rail fraction: 0.1235" in told
+    assert "line 39" in told
+    assert "line 20" not in told
+    assert "frame" not in told
+
+
+def test_without_evidence_nothing_is_told() -> None:
+    assert evidence_lines(FAILURE) == []
 
 
 def test_a_run_shows_how_far_it_is_and_then_what_it_found() -> None:
