@@ -25,6 +25,7 @@ class Source(IntEnum):
 class Evidence:
     """Everything known of an attempt's end.
 
+    ``log_tail`` and ``log_head`` are the ends of the child's log, already cut to a bounded size.
     ``child_failure`` is the child's own document; ``oom_kill_delta`` counts kernel kills for memory
     during the attempt; ``trip`` is the guard that stopped it; ``interrupted`` means that it was
     told to stop. ``preflight`` holds measurements of the recording and may be empty; the names

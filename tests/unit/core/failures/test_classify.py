@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -350,39 +349,3 @@ def test_classifying_needs_no_science_library():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "[]"
-
-
-RECORDED = json.loads((Path(__file__).parent / "kilosort4_failures.json").read_text())
-EXPECTED = {
-    "silent": F.INSUFFICIENT_ACTIVITY,
-    "silent_drift": F.INSUFFICIENT_ACTIVITY,
-    "shorter_than_a_batch": F.INPUT_CORRUPT,
-    "empty": F.INPUT_CORRUPT,
-    "float_nan": F.INPUT_CORRUPT,
-    "all_channels_excluded": F.NO_GOOD_CHANNELS,
-    "chanmap_one_based": F.INVALID_CONFIGURATION,
-    "bad_channel_unknown": F.INVALID_CONFIGURATION,
-    "empty_shank": F.INVALID_CONFIGURATION,
-    "bytes_do_not_divide": F.INVALID_CONFIGURATION,
-    "unknown_setting": F.INVALID_CONFIGURATION,
-    "even_nt": F.INVALID_CONFIGURATION,
-    "no_n_chan_bin": F.INVALID_CONFIGURATION,
-    "fs_zero": F.INVALID_CONFIGURATION,
-    "missing_file": F.INPUT_MISSING,
-    "cuda_on_cpu_build": F.ENVIRONMENT_OTHER,
-    "results_dir_unwritable": F.ENVIRONMENT_OTHER,
-    "th_learned_1000": F.INSUFFICIENT_ACTIVITY,
-    "th_universal_1000": F.INSUFFICIENT_ACTIVITY,
-    "n_templates_5000": F.INSUFFICIENT_ACTIVITY,
-}
-
-
-@pytest.mark.parametrize("name", sorted(RECORDED))
-def test_what_kilosort_really_raised_is_classified(name):
-    """The documents were recorded from real runs of Kilosort 4.1.7 on a CPU."""
-    failure = classify(Evidence("kilosort4", exit_code=1, child_failure=RECORDED[name]))
-    assert failure.code is EXPECTED[name], failure.rule_id
-
-
-def test_every_recorded_case_has_an_expectation():
-    assert set(RECORDED) == set(EXPECTED)
