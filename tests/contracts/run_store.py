@@ -246,7 +246,7 @@ class RunStoreContract(DatabaseFixtures):
         run = seed(store)
         moved = store.move_run(run, RunState.HELD, kind="hold")
         for to in (RunState.QUEUED, RunState.SUCCEEDED):
-            with pytest.raises(StaleRunError, match="read it again"):
+            with pytest.raises(StaleRunError, match="was read at version"):
                 store.move_run(run, to, kind="x")
         assert store.get_run(run.run_id) == moved
 

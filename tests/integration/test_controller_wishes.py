@@ -179,7 +179,7 @@ def test_a_curation_redone_after_a_fresh_sort_uses_that_sort(make: Make) -> None
 def test_a_curation_without_a_sort_is_refused(make: Make) -> None:
     controlled = make("fail:invalid_configuration")
     run = controlled.finish(controlled.submit())
-    with pytest.raises(IllegalMoveError, match="retry it from the sort"):
+    with pytest.raises(IllegalMoveError, match="no finished sort"):
         controlled.requests.retry(run.run_id, Stage.CURATE, {})
     assert controlled.runs.get_run(run.run_id) == run
 

@@ -45,6 +45,10 @@ class LiveRunError(IllegalMoveError):
     """The run has not ended, so it cannot be started again."""
 
 
+class UnreachedStageError(IllegalMoveError):
+    """The run has nothing yet that the wanted stage could work on."""
+
+
 @dataclass(frozen=True)
 class BatchWish:
     """Runs to make: ``streams`` are (recording id, stream) in order, ``config`` is resolved."""
@@ -182,15 +186,12 @@ def _ending(run: Run) -> dict[str, str]:
 
 
 def _check_start(run: Run, start: Stage) -> None:
-    """Raise IllegalMoveError when the run has nothing yet that ``start`` could work on."""
+    """Raise UnreachedStageError when the run has nothing yet that ``start`` could work on."""
     if start is Stage.CURATE and not _has_sort(run):
-        raise IllegalMoveError(
-            f"run {run.run_id} has no finished sort to curate; retry it from the sort"
-        )
+        raise UnreachedStageError(f"Run {run.run_id} has no finished sort to curate.")
     if start is Stage.REPORT and not run.is_terminal:
-        raise IllegalMoveError(
-            f"run {run.run_id} is {run.state} and has nothing to report yet; "
-            f"retry it from {run.stage}"
+        raise UnreachedStageError(
+            f"Run {run.run_id} is {run.state} at its {run.stage} stage and has nothing to report."
         )
 
 
@@ -203,7 +204,7 @@ def new_run(recording: Recording, stream: str, config: SortingConfig) -> NewRun:
     if backend not in BACKENDS:
         known = ", ".join(sorted(BACKENDS))
         raise InvalidConfigurationError(
-            f"The sorter {backend!r} is not available here yet; choose one of {known}.",
+            f"The sorter {backend!r} is not available here; those that are: {known}.",
             field="sorter.sorter_name",
             value=backend,
         )

@@ -262,7 +262,7 @@ class UploadIntake:
             raise RpcProblem(
                 "INVALID_ARGUMENT",
                 f"the part of {part.path} at byte {part.offset_bytes} comes before those in front "
-                "of it; send it in order, or with its own digest",
+                "of it, and only one with its own digest may",
                 field="offset_bytes",
             )
         whole = self._staging.digest_start(upload.upload_id, part.path, part.offset_bytes)

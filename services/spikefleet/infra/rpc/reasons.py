@@ -109,6 +109,11 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             "Cancel it first, or wait until it has ended.",
             ("spikefleet.controller.requests.LiveRunError",),
         ),
+        "STAGE_NOT_REACHED": Reason(
+            Code.FAILED_PRECONDITION,
+            "Retry it from an earlier stage.",
+            ("spikefleet.controller.requests.UnreachedStageError",),
+        ),
         "ATTEMPT_NOT_FOUND": Reason(
             Code.NOT_FOUND,
             "Get the run to see its attempts.",
@@ -137,12 +142,12 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         ),
         "ARTIFACT_EXISTS": Reason(
             Code.ALREADY_EXISTS,
-            "Results are written once; ask for a new run instead.",
+            "Ask for a new run; results are written once.",
             (f"{_STORES}.artifacts.ArtifactExistsError",),
         ),
         "CONFLICT": Reason(
             Code.ABORTED,
-            "Somebody else changed the run at the same time; call again.",
+            "Call again: somebody else changed the run at the same time.",
             (f"{_STORES}.run_records.StaleRunError",),
             retry_after_s=0.2,
         ),
@@ -158,11 +163,11 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             retry_after_s=5.0,
         ),
         "SERVICE_DRAINING": Reason(
-            Code.UNAVAILABLE, "The service is restarting; call again.", retry_after_s=1.0
+            Code.UNAVAILABLE, "Call again in a moment; the service is restarting.", retry_after_s=1.0
         ),
         "ROOM_UNREACHABLE": Reason(
             Code.UNAVAILABLE,
-            "Another part of the service does not answer; call again in a moment.",
+            "Call again in a moment.",
             retry_after_s=1.0,
         ),
         "DEADLINE_EXCEEDED": Reason(

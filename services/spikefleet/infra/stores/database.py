@@ -144,8 +144,7 @@ class Database:
             raise
         except DBAPIError as error:
             raise StorageUnavailableError(
-                f"the database {self.name} refused a {operation}: {error.orig}. Check that it is "
-                "reachable, writable and has free space",
+                f"the database {self.name} refused a {operation}: {error.orig}",
                 store=self.name,
                 operation=operation,
             ) from error

@@ -249,6 +249,4 @@ def _read_cursor(cursor: str) -> int:
             raise ValueError(kind)
         return int(serial)
     except (ValueError, binascii.Error) as error:
-        raise BadCursorError(
-            f"{cursor!r} is not a page token; start from the first page"
-        ) from error
+        raise BadCursorError(f"{cursor!r} is not a page token of this list") from error

@@ -217,7 +217,7 @@ def write_columns(connection: Connection, run: Run, values: Mapping[str, Any]) -
     if updated.rowcount != 1:
         raise StaleRunError(
             f"run {run.run_id} was read at version {run.version} ({run.state}) and is at version "
-            f"{current.version} ({current.state}); read it again"
+            f"{current.version} ({current.state})"
         )
     return current
 

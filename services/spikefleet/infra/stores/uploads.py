@@ -111,7 +111,7 @@ class UploadStore:
                     if not same:
                         raise UploadConflictError(
                             f"key {new.idempotency_key!r} already opened an upload of {row.name} "
-                            "with other files; use a new key"
+                            "with other files"
                         )
                     return _make_upload(row)
             now = self._clock()
@@ -249,7 +249,7 @@ class UploadStore:
 def _read_upload(connection: Connection, upload_id: str) -> Upload:
     row = connection.execute(select(UPLOAD).where(UPLOAD.c.upload_id == upload_id)).one_or_none()
     if row is None:
-        raise UploadNotFoundError(f"no upload {upload_id!r}; open one with CreateUpload")
+        raise UploadNotFoundError(f"There is no upload {upload_id!r}.")
     return _make_upload(row)
 
 
@@ -270,4 +270,4 @@ def _make_upload(row: Row[Any]) -> Upload:
 
 def _require_open(upload: Upload) -> None:
     if upload.state is not UploadState.OPEN:
-        raise UploadClosedError(f"upload {upload.upload_id} is {upload.state}; open a new one")
+        raise UploadClosedError(f"Upload {upload.upload_id} is {upload.state}.")

@@ -1,11 +1,15 @@
 """Errors cross the wire and come back with the same reason, sentence and next step."""
 
+import ast
 import importlib
+import re
+from pathlib import Path
 
 import grpc
 import pytest
 from google.rpc import status_pb2
 
+import spikefleet
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import (
     InsufficientActivityError,
@@ -26,6 +30,8 @@ from spikefleet.infra.rpc.errors import (
 from spikefleet.infra.rpc.reasons import REASONS
 from spikefleet.infra.stores.artifacts import ArtifactMissingError
 from spikefleet.infra.workers import WorkerDiedError
+
+SOURCE = Path(spikefleet.__file__).parent
 
 
 class Received(grpc.RpcError):
@@ -148,3 +154,42 @@ def test_what_another_room_refused_is_passed_on_in_its_own_words() -> None:
     away = problem_of(ServiceUnreachable("UNREACHABLE", "nobody there"))
     assert away is not None
     assert away.reason == "ROOM_UNREACHABLE"
+
+
+_ORDERS = re.compile(
+    r"(?:[;.] )(?:use|open|check|call|ask|send|choose|give|retry|start|submit|wait|read|correct) ",
+    re.IGNORECASE,
+)
+
+
+def test_a_sentence_that_has_a_next_step_gives_no_orders_of_its_own() -> None:
+    """The next step is the one place for what to do; a sentence says what is the matter."""
+    rooms = ("controller", "ingest", "reporter", "infra/stores")
+    found = [
+        f"{path.name}:{node.lineno} {text}"
+        for room in rooms
+        for path in sorted((SOURCE / room).glob("*.py"))
+        if not path.name.startswith("artifacts_")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+        for text in [_said(node.exc)]
+        if _is_for_people(node.exc) and _ORDERS.search(text)
+    ]
+    assert found == []
+
+
+def _is_for_people(call: ast.Call) -> bool:
+    """Is this an error the table of reasons knows?"""
+    name = getattr(call.func, "id", "")
+    known = {path.rpartition(".")[2] for row in REASONS.values() for path in row.exceptions}
+    return name == "RpcProblem" or name in known | {"StorageUnavailableError"}
+
+
+def _said(call: ast.Call) -> str:
+    """The text of a call's arguments, in one piece; what is filled in is left out."""
+    return "".join(
+        str(part.value)
+        for argument in call.args
+        for part in ast.walk(argument)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    )

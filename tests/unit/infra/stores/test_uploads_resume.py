@@ -60,7 +60,7 @@ def test_the_same_key_returns_the_first_upload(store: UploadStore) -> None:
 
 def test_a_key_used_for_other_files_is_refused(store: UploadStore) -> None:
     store.create(NEW)
-    with pytest.raises(UploadConflictError, match="new key"):
+    with pytest.raises(UploadConflictError, match="with other files"):
         store.create(replace(NEW, upload_id="upload-2", files=()))
 
 
