@@ -89,6 +89,17 @@ def test_growth_in_a_real_cgroup_is_stopped_before_the_kernel_kills(tmp_path: Pa
     assert ("host_memory", "abort") in happened(attempt)
 
 
+def test_a_worker_the_kernel_killed_ends_the_attempt_that_waits_for_it(tmp_path: Path) -> None:
+    with memory_cgroup(256 * MIB) as cgroup:
+        spec = make_spec(tmp_path, execution={"host_ram_poll_interval_s": 4.0})
+        root = tmp_path / "attempt"
+        attempt = start_attempt(spec, "lose_a_worker_to_the_kernel", root, cgroup=cgroup)
+        outcome = finish(attempt, FailureCode.HOST_OUT_OF_MEMORY)
+    assert outcome.exit_code == 106
+    assert outcome.failure is not None
+    assert outcome.failure.rule_id == "guard.host_memory.oom_kill"
+
+
 def test_page_cache_at_a_real_limit_does_not_trip(tmp_path: Path) -> None:
     with memory_cgroup(256 * MIB) as cgroup:
         spec = make_spec(tmp_path, execution=FAST)

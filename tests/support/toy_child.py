@@ -145,6 +145,15 @@ def grow_memory(folder: Path) -> int:
         time.sleep(0.02)
 
 
+def lose_a_worker_to_the_kernel(folder: Path) -> int:
+    """A worker asks for far too much at once; its master waits for it and never learns."""
+    say("[spikefleet] step=sort")
+    time.sleep(0.5)
+    subprocess.Popen([sys.executable, "-c", "x = bytearray(2 << 30); x[::4096] = x[::4096]"]).wait()
+    time.sleep(FOREVER_S)
+    return 0
+
+
 def stream_through_the_cache(folder: Path) -> int:
     """Read far more than the limit, and some of it again and again, and hold none of it."""
     say("streaming")

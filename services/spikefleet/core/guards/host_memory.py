@@ -6,6 +6,8 @@ counts, or every task of the cgroup waiting for memory. The watchdog decides; it
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, JsonValue
 from spikefleet.core.guards.base import Reading
@@ -17,18 +19,20 @@ _CALM_RATIO = 0.7
 _HURRY = 8
 _HURRY_MOST = 20
 _LOOKS_AHEAD = 3
+_NEEDED, _WINDOW = 2, 3
 _HYSTERESIS = 0.05
 
 
 class HostMemoryWatchdog:
-    """Trips before the kernel does: ``needed`` of the last ``window`` samples over the limit.
+    """Trips before the kernel does: two of the last three samples over the limit.
 
     A sample counts when held memory reaches ``abort_pct``; when it is over ``warn_pct`` and grows
     so fast that the limit is two samples away; or when the working set is over ``warn_pct`` and
     every task waited for memory for more than a fifth of the last ten seconds. Above seven tenths
     it looks eight times as often, and at least three times before growth can reach the mark. A
     kernel kill in our own limited cgroup trips at once: it is no reading but a count of what
-    happened.
+    happened. Where ``own_pids`` tells our processes and the cgroup holds others too, one of ours
+    must be gone since the last look: attempts that share a container do not answer for each other.
     """
 
     name = "host_memory"
@@ -40,8 +44,7 @@ class HostMemoryWatchdog:
         warn_pct: float = 85.0,
         abort_pct: float = 92.0,
         interval_s: float = 2.0,
-        needed: int = 2,
-        window: int = 3,
+        own_pids: Callable[[], Collection[int]] | None = None,
     ) -> None:
         if not 0 < warn_pct < abort_pct <= 100:
             raise ValueError(f"need 0 < warn ({warn_pct}) < abort ({abort_pct}) <= 100 percent")
@@ -49,10 +52,12 @@ class HostMemoryWatchdog:
         self._reader = reader
         self._calm_interval_s = interval_s
         self._warn_ratio, self._abort_ratio = warn_pct / 100, abort_pct / 100
-        self._critical = SampleWindow(needed, window)
+        self._critical = SampleWindow(_NEEDED, _WINDOW)
         self._full = Latch(self._warn_ratio, max(0.0, self._warn_ratio - _HYSTERESIS))
         self._before: tuple[float, float] | None = None
-        self._oom_kills_before = reader.oom_kills()
+        self._oom_kills = reader.oom_kills()
+        self._own_pids = own_pids
+        self._pids: frozenset[int] = frozenset()
         self.thresholds = {
             "warn_ratio": self._warn_ratio,
             "abort_ratio": self._abort_ratio,
@@ -74,7 +79,12 @@ class HostMemoryWatchdog:
                 f"{_gib(sample.limit_bytes)})"
             )
         is_critical = self._critical.add(self._is_critical(sample, ahead))
-        trip = self._kernel_kill(sample) or (self._trip(sample) if is_critical else None)
+        killed, is_ours = self._kernel_kills(sample)
+        if killed and not is_ours and not warning:
+            warning = f"the kernel killed {killed} process(es) of a neighbour for memory"
+        trip = self._trip(sample) if is_critical else None
+        if killed and is_ours:
+            trip = self._kernel_trip(sample, killed)
         return Reading(self.name, _values(sample), warning, trip)
 
     def _growth(self, sample: MemorySample, now_s: float) -> float:
@@ -101,13 +111,19 @@ class HostMemoryWatchdog:
         is_stalled = sample.stalled_ratio is not None and sample.stalled_ratio > STALLED_RATIO
         return is_stalled and sample.used_ratio >= self._warn_ratio
 
-    def _kernel_kill(self, sample: MemorySample) -> Failure | None:
-        before, after = self._oom_kills_before, sample.oom_kills
-        if not sample.source.startswith("cgroup") or before is None or after is None:
-            return None
-        killed = after - before
-        if killed <= 0:
-            return None
+    def _kernel_kills(self, sample: MemorySample) -> tuple[int, bool]:
+        """Kernel kills since the last look, and whether one of our processes is gone with them."""
+        before, self._oom_kills = self._oom_kills, sample.oom_kills
+        pids_before = self._pids
+        self._pids = frozenset(self._own_pids()) if self._own_pids else frozenset()
+        if not sample.source.startswith("cgroup") or before is None or sample.oom_kills is None:
+            return 0, False
+        killed = max(0, sample.oom_kills - before)
+        if killed == 0 or self._own_pids is None or pids_before - self._pids:
+            return killed, True
+        return killed, self._reader.is_ours_alone(self._pids)
+
+    def _kernel_trip(self, sample: MemorySample, killed: int) -> Failure:
         return Failure(
             FailureCode.HOST_OUT_OF_MEMORY,
             f"The kernel killed {killed} process(es) of this attempt for memory.",

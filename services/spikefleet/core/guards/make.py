@@ -110,6 +110,7 @@ def make_guards(spec: AttemptSpec, watched: Watched) -> list[Guard]:
                 warn_pct=settings.host_ram_warn_pct,
                 abort_pct=settings.host_ram_abort_pct,
                 interval_s=settings.host_ram_poll_interval_s,
+                own_pids=ProcessTree().pids,
             )
         )
     gpu = _make_gpu_guard(settings, watched.gpu) if spec.gpu and settings.gpu_watchdog else None

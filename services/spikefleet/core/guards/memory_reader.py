@@ -10,7 +10,7 @@ nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,23 @@ class MemoryReader:
                 if count is not None:
                     return count
         return None
+
+    def is_ours_alone(self, own_pids: Collection[int]) -> bool:
+        """Is nobody in our cgroup but ``own_pids``, this process and those that started it?
+
+        False also where the members of the cgroup cannot be told.
+        """
+        for folder in self._folders():
+            try:
+                members = {int(pid) for pid in (folder / "cgroup.procs").read_text().split()}
+            except (OSError, ValueError):
+                continue
+            try:
+                above = {process.pid for process in psutil.Process().parents()}
+            except psutil.Error:
+                return False
+            return bool(members) and members <= {*own_pids, *above, os.getpid()}
+        return False
 
     def _folders(self) -> Iterator[Path]:
         """Our cgroup's folder and its parents, innermost first, v1's controller before v2."""

@@ -67,12 +67,25 @@ class ProcessTree:
         n_waiting = sum(_waiting_threads(pid) for (pid, _), _ in found)
         return TreeSample(len(found), self._cpu_s, self._moved_bytes, n_waiting)
 
-    def _look(self) -> Iterator[tuple[tuple[int, float], _Seen]]:
+    def pids(self) -> frozenset[int]:
+        """The processes there are now; zombies are gone."""
+        found = set()
+        for process in self._members():
+            try:
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    found.add(process.pid)
+            except psutil.Error:
+                continue
+        return frozenset(found)
+
+    def _members(self) -> list[psutil.Process]:
         try:
-            members = psutil.Process(self._root_pid).children(recursive=self._recursive)
+            return psutil.Process(self._root_pid).children(recursive=self._recursive)
         except psutil.Error:
-            return
-        for process in members:
+            return []
+
+    def _look(self) -> Iterator[tuple[tuple[int, float], _Seen]]:
+        for process in self._members():
             try:
                 times, born = process.cpu_times(), process.create_time()
             except psutil.Error:

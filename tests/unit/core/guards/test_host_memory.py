@@ -48,6 +48,24 @@ def test_a_kernel_kill_trips_at_once_as_out_of_memory(root: Path) -> None:
     assert trip.evidence["oom_kills"] == 1
 
 
+def test_a_kernel_kill_that_took_none_of_ours_was_a_neighbours(root: Path) -> None:
+    ours = {7, 8}
+    write_v2(root, current=100, limit=1_000_000, oom_kills=3)
+    watchdog = HostMemoryWatchdog(make_reader(root, "0::/\n"), own_pids=lambda: ours)
+    watchdog.read(0.0)
+    write_v2(root, current=100, limit=1_000_000, oom_kills=4)
+    reading = watchdog.read(2.0)
+    assert reading.trip is None
+    assert "neighbour" in reading.warning
+    ours.discard(8)
+    assert watchdog.read(4.0).trip is None, "that worker ended by itself"
+    ours.discard(7)
+    write_v2(root, current=100, limit=1_000_000, oom_kills=5)
+    trip = watchdog.read(6.0).trip
+    assert trip is not None
+    assert (trip.code, trip.evidence["oom_kills"]) == (FailureCode.HOST_OUT_OF_MEMORY, 1)
+
+
 def test_warnings_name_how_full_it_is(root: Path) -> None:
     write_v2(root, current=870_000, limit=1_000_000)
     reading = HostMemoryWatchdog(make_reader(root, "0::/\n")).read(0.0)

@@ -1,5 +1,6 @@
 """Memory as the kernel will judge it: every layout of cgroups, and none."""
 
+import os
 from pathlib import Path
 
 import psutil
@@ -130,6 +131,17 @@ def test_a_pressure_file_that_says_nothing_is_unknown(root: Path, text: str) -> 
     sample = make_reader(root, "0::/\n").read()
     assert sample is not None
     assert sample.stalled_ratio is None
+
+
+def test_a_cgroup_is_ours_alone_while_only_our_family_is_in_it(root: Path) -> None:
+    write_v2(root, current=1, limit=1_000_000)
+    found = make_reader(root, "0::/\n")
+    assert not found.is_ours_alone([]), "who is in it is not known"
+    (root / "cgroup.procs").write_text(f"{os.getppid()}\n{os.getpid()}\n7\n")
+    assert found.is_ours_alone([7])
+    assert not found.is_ours_alone([8])
+    (root / "cgroup.procs").write_text("")
+    assert not found.is_ours_alone([])
 
 
 _FILES = (
