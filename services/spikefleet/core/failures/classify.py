@@ -1,9 +1,10 @@
 """From the evidence of an attempt's end to one classified failure.
 
 The first rung that answers wins: a guard's trip, a request to stop, the kernel's word on memory, a
-failure the child classified itself, then the rules (exception type, sorter frame, text, log), then
-the signal or exit code. What nothing matches is UNCLASSIFIED with a fingerprint. Nothing is
-retried or decided here, and no foreign library is imported.
+failure the child classified itself, an exit code of ours or a signal to stop, then the rules
+(exception type, sorter frame, text, log), then any other signal or exit code. What nothing matches
+is UNCLASSIFIED with a fingerprint. Nothing is retried or decided here, and no foreign library is
+imported.
 """
 
 from __future__ import annotations
@@ -75,6 +76,9 @@ def classify(evidence: Evidence) -> Failure:
     told = _classified_by_child(evidence)
     if told is not None:
         return refine(told, evidence)
+    plain = _by_plain_end(evidence)
+    if plain is not None:
+        return plain
     thrown = _thrown(evidence)
     found = _by_rules(evidence, thrown)
     if found is not None:
@@ -197,9 +201,9 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _by_exit(evidence: Evidence, thrown: Sequence[Thrown]) -> Failure:
+def _by_plain_end(evidence: Evidence) -> Failure | None:
+    """What a signal or exit code says by itself, whatever the log holds."""
     number = _signal_of(evidence)
-    log: dict[str, Any] = {"log_tail": last_lines(evidence.log_tail, _LOG_LINES_KEPT)}
     if number in _STOPS:
         return _of(
             evidence,
@@ -207,6 +211,16 @@ def _by_exit(evidence: Evidence, thrown: Sequence[Thrown]) -> Failure:
             "exit.stopped",
             f"The sorter was stopped from outside ({_signal_name(number)}).",
         )
+    row = BY_EXIT_CODE.get(evidence.exit_code or 0)
+    if row is None or evidence.child_failure:
+        return None
+    log = last_lines(evidence.log_tail, _LOG_LINES_KEPT)
+    return _of(evidence, row.code, "exit.table", row.meaning, log_tail=list(log))
+
+
+def _by_exit(evidence: Evidence, thrown: Sequence[Thrown]) -> Failure:
+    number = _signal_of(evidence)
+    log: dict[str, Any] = {"log_tail": last_lines(evidence.log_tail, _LOG_LINES_KEPT)}
     if number:
         return _of(
             evidence,
@@ -215,9 +229,6 @@ def _by_exit(evidence: Evidence, thrown: Sequence[Thrown]) -> Failure:
             f"The sorter's process was ended by {_signal_name(number)} without saying why.",
             **log,
         )
-    row = BY_EXIT_CODE.get(evidence.exit_code or 0)
-    if row is not None and not thrown:
-        return _of(evidence, row.code, "exit.table", row.meaning, **log)
     if evidence.exit_code == 0 and not thrown:
         return _of(
             evidence,

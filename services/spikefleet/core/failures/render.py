@@ -62,13 +62,14 @@ _RULES_HEAD = """
 ## How a failure is recognised
 
 The first that answers wins: the trip of a guard, a request to stop, the kernel's own count of
-processes killed for memory, a failure the sorter's process classified itself, then the rules below
-(the exception's type, the innermost function of the sorter, the text, the end of the log), then the
-signal or exit code. From outside, a complete result and the kernel's word come before what the
-attempt said, and a cluster's reason before an attempt that could not name its failure. Of a log the
-first 32 KiB and the last 256 KiB are read. The last line that explains the end wins; a line or
-traceback of an error that the program got over blames nobody. What nothing matches is
-`unclassified`, with a fingerprint that is the same whenever the same thing happens.
+processes killed for memory, a failure the sorter's process classified itself, an exit code of ours
+or a signal to stop, then the rules below (the exception's type, the innermost function of the
+sorter, the text, the end of the log), then any other signal or exit code. From outside, a complete
+result and the kernel's word come before what the attempt said, and a cluster's reason before an
+attempt that could not name its failure. Of a log the first 32 KiB and the last 256 KiB are read. The
+last line that explains the end wins; a line or traceback of an error that the program got over
+blames nobody. What nothing matches is `unclassified`, with a fingerprint that is the same whenever
+the same thing happens.
 
 A sorter that found nothing says the same for many reasons. The measurements of the recording and
 the run's settings tell them apart, in this order: not numbers, digital zero, saturated, flat, wrong

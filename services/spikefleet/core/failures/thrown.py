@@ -25,6 +25,7 @@ _CHAINED = (
 _CHAIN_LONGEST = 5
 _LINES_AFTER = 8
 _LINES_READ = 2000
+_CHARACTERS_READ = 262_144
 _WRAPPERS = frozenset({"SpikeSortingError", "RemoteTraceback", "_RemoteTraceback"})
 
 
@@ -85,7 +86,7 @@ def _listed(value: Any) -> Sequence[Any]:
 def from_text(text: str) -> list[Thrown]:
     """Return the exceptions of every traceback in a text, the last one first."""
     found = []
-    for block in text.split(_TRACEBACK)[1:]:
+    for block in text[-_CHARACTERS_READ:].split(_TRACEBACK)[1:]:
         thrown = _parse(block.splitlines())
         if thrown is not None and thrown.type_name.rpartition(".")[2] not in _WRAPPERS:
             found.append(thrown)

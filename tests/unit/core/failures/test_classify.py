@@ -143,6 +143,22 @@ def test_an_exit_code_of_the_table_means_what_the_table_says(row):
     assert classify(Evidence("lupin", exit_code=row.exit_code)).code is row.code
 
 
+def test_an_exit_code_of_ours_and_a_signal_to_stop_outrank_the_log():
+    log = "RuntimeError: CUDA error: out of memory\n"
+    assert classify(Evidence("lupin", exit_code=107, log_tail=log)).code is F.DISK_EXHAUSTION
+    assert classify(Evidence("lupin", signal=15, log_tail=log)).code is F.ATTEMPT_INTERRUPTED
+    assert classify(Evidence("lupin", exit_code=1, log_tail=log)).code is F.GPU_OUT_OF_MEMORY
+
+
+def test_a_message_of_megabytes_costs_no_more_than_a_short_one():
+    frame = '  File "/venv/lib/python3.11/site-packages/a.py", line 1, in f\n'
+    text = f"Traceback (most recent call last):\n{frame}KeyError: 1\n" * 100_000
+    started = time.process_time()
+    failure = ended("lupin", "spikeinterface.sorters.utils.SpikeSortingError", text)
+    assert time.process_time() - started < 1
+    assert failure.code is F.UNCLASSIFIED
+
+
 def test_success_without_a_result_is_incomplete():
     assert classify(Evidence("lupin", exit_code=0)).code is F.INCOMPLETE
 
