@@ -14,6 +14,7 @@ SWITCHBOARDS = {
     "core/backends/base.py": "imports the one sorter that was asked for",
     "cli/archive.py": "reads and writes recordings; the other commands need no numpy",
     "cli/demo.py": "starts an embedded service, with the whole science stack",
+    "cli/doctor.py": "looks at the machine as an attempt does; a rig has no psutil",
     "cli/inspect.py": "opens recordings; the other commands need no numpy",
     "cli/serve.py": "starts an embedded service",
     "curation/worker.py": "the science stack is loaded in the worker, not in the service",

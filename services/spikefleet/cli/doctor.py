@@ -1,6 +1,7 @@
 """``spikefleet doctor``: is this machine fit, and if not, what to do about it.
 
-Looks without touching: no sorter is imported, no GPU is opened, nothing is written.
+It looks with the eyes of an attempt: the same facts and the same checks as on the machine that
+sorts. No sorter is imported and nothing is written; a GPU is asked for a small computation.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ import os
 import platform
 import shutil
 import socket
-import subprocess
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.text import Text
@@ -21,12 +22,37 @@ from rich.text import Text
 from spikefleet.cli.options import ExitCode, output_option, settings_from
 from spikefleet.cli.printing import Output, bytes_text, table
 from spikefleet.core.backends.catalogue import BACKENDS
-from spikefleet.deploy.settings import Settings, base_environment
+from spikefleet.core.findings.finding import PreflightFinding
+from spikefleet.deploy.machine import look_at_machine
+from spikefleet.deploy.settings import Settings, hdf5_plugin_path, image_digest
 
-LOW_DISK_BYTES = 50e9
-NO_DISK_BYTES = 1e9
-LOW_MEMORY_BYTES = 8e9
+if TYPE_CHECKING:
+    from spikefleet.runner.node_preflight_facts import NodeFacts
+
 _MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "fail": ("fail", "bold red")}
+_GPU_CODES = frozenset(
+    {
+        "gpu_device_not_present",
+        "vram_unknown",
+        "low_vram",
+        "gpu_ecc",
+        "gpu_driver_too_old",
+        "cuda_probe_failed",
+    }
+)
+_DISK_CODES = frozenset({"intermediate_readonly", "low_disk_inter"})
+_MEMORY_CODES = frozenset({"ram_unknown", "low_ram"})
+_LIMIT_CODES = frozenset({"low_rlimit_nofile", "low_rlimit_nproc"})
+_SORTER_CODES = frozenset(
+    {
+        "sorter_dependency_missing",
+        "spikeinterface_version_outside_tested_range",
+        "kilosort4_version_outside_tested_range",
+    }
+)
+_PLUGIN_CODES = frozenset({"hdf5_plugin_missing"})
+_ELSEWHERE = "Or name another folder with --data."
+_NO_CUDA = "Install a CUDA build of torch, or serve with --gpu-slots 0."
 
 
 @dataclass(frozen=True)
@@ -65,107 +91,113 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
     """Look at everything, in the order a person would ask."""
     yield Diagnosis("ok", "python", f"{platform.python_version()} on {platform.machine()}")
     yield Diagnosis("ok", "spikefleet", version("spikefleet"))
-    yield from _sorters()
-    yield _gpu()
-    yield _cpus()
-    yield _memory()
-    yield _disk(settings.data_dir)
-    yield _hdf5_plugin()
+    try:
+        yield from _machine(settings)
+    except ImportError as error:  # an install that only submits lacks what a sort is watched with
+        step = "To sort here: pip install 'spikefleet[embedded]'. To submit, nothing is missing."
+        yield Diagnosis("warn", "sorting", f"not installed ({error})", step)
+    yield Diagnosis("ok", "image", image_digest() or "no digest is known")
     yield _service(settings.address)
 
 
-def _installed(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
+def _machine(settings: Settings) -> Iterator[Diagnosis]:
+    """What an attempt would see here, and what its checks say of it."""
+    from spikefleet.runner.node_preflight_checks import NODE_CHECKS  # noqa: PLC0415
+    from spikefleet.runner.node_preflight_facts import (  # noqa: PLC0415
+        Given,
+        NodeFacts,
+        Wanted,
+        gather_facts,
+        known_backend,
+        read_software,
+    )
 
-
-def _sorters() -> Iterator[Diagnosis]:
     for info in BACKENDS.values():
-        found = _installed(info.distribution)
-        if found is None:
-            step = f"To sort with it here: pip install 'spikefleet[{info.extra}]'."
-            yield Diagnosis("warn", info.name, "not installed", step)
-        else:
-            yield Diagnosis("ok", info.name, f"{info.distribution} {found}")
-    torch = _installed("torch")
-    if torch is not None:
-        yield Diagnosis("ok", "torch", torch)
-
-
-def _gpu() -> Diagnosis:
-    """Ask the driver's own tool; opening CUDA from here would cost seconds and GPU memory."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return Diagnosis("ok", "gpu", "none; sorters run on the CPU")
-    query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(
-            [tool, *query], capture_output=True, text=True, timeout=10, check=False
+        seen = NodeFacts(Wanted(info), read_software(info))
+        yield _sorter(seen, NODE_CHECKS.run(seen))
+    given = Given(hdf5_plugin_path=hdf5_plugin_path())
+    # An HDF5 recording: a plugin folder that is not there matters to some.
+    wanted = Wanted(known_backend(""), entry="recording.h5")
+    gpus = look_at_machine().gpu_ids
+    for uuid in gpus:
+        seen = gather_facts(
+            replace(wanted, gpu=True), settings.data_dir, replace(given, gpu_ids=(uuid,))
         )
-    except (OSError, subprocess.TimeoutExpired):
-        done = None
-    if done is None or done.returncode != 0:
-        step = "Reboot or reinstall the NVIDIA driver; `nvidia-smi` must answer."
-        return Diagnosis("warn", "gpu", "nvidia-smi is here but does not answer", step)
-    cards = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    if (_installed("torch") or "").endswith("+cpu"):
-        step = "Install a CUDA build of torch to use it."
-        return Diagnosis("warn", "gpu", f"{'; '.join(cards)}, but torch is a CPU build", step)
-    return Diagnosis("ok", "gpu", "; ".join(cards) or "none visible")
+        yield _gpu(seen, NODE_CHECKS.run(seen))
+    if not gpus:
+        yield _no_gpu()
+    seen = gather_facts(wanted, settings.data_dir, given)
+    findings = NODE_CHECKS.run(seen)
+    yield _cores()
+    yield _row("memory", f"{_size(seen.available_memory_bytes)} available", findings, _MEMORY_CODES)
+    free = f"{_size(seen.free_scratch_bytes)} free for {settings.data_dir}"
+    yield _row("disk", free, findings, _DISK_CODES, _ELSEWHERE)
+    limits = f"{_count(seen.open_files)} open files, {_count(seen.processes)} processes"
+    yield _row("limits", limits, findings, _LIMIT_CODES)
+    told = given.hdf5_plugin_path or "HDF5_PLUGIN_PATH is not set; compressed Maxwell needs it"
+    plugin = _row("hdf5 plugin", told, findings, _PLUGIN_CODES)
+    # Most recordings need no plugin: this machine can sort them.
+    yield plugin if plugin.level == "ok" else replace(plugin, level="warn")
 
 
-def _cgroup(name: str) -> str:
-    try:
-        return (Path("/sys/fs/cgroup") / name).read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
+def _row(
+    name: str,
+    value: str,
+    findings: Iterable[PreflightFinding],
+    codes: frozenset[str],
+    also: str = "",
+) -> Diagnosis:
+    """One thing looked at, with the worst that the checks of ``codes`` say of it."""
+    worst = next((finding for finding in findings if finding.code in codes), None)
+    if worst is None:
+        return Diagnosis("ok", name, value)
+    return Diagnosis(str(worst.level), name, worst.message, f"{worst.remediation} {also}".strip())
 
 
-def _cpus() -> Diagnosis:
+def _sorter(seen: NodeFacts, findings: Iterable[PreflightFinding]) -> Diagnosis:
+    """A sorter that is not here is no fault of a machine that may have others."""
+    info, versions = seen.wanted.backend, seen.software.versions
+    if info.distribution not in versions:
+        step = f"To sort with it here: pip install 'spikefleet[{info.extra}]'."
+        return Diagnosis("warn", info.name, "not installed", step)
+    torch = f", torch {versions['torch']}" if "torch" in versions else ""
+    told = f"{info.distribution} {versions[info.distribution]}{torch}"
+    return _row(info.name, told, findings, _SORTER_CODES)
+
+
+def _gpu(seen: NodeFacts, findings: Iterable[PreflightFinding]) -> Diagnosis:
+    known = seen.to_json().get("gpu", {})
+    told = (
+        f"{known.get('model')}, driver {known.get('driver')}, {_size(known.get('free_bytes'))} free"
+    )
+    also = "" if seen.software.torch_cuda else _NO_CUDA
+    return _row("gpu", told, findings, _GPU_CODES, also)
+
+
+def _no_gpu() -> Diagnosis:
+    if shutil.which("nvidia-smi") is None:
+        return Diagnosis("ok", "gpu", "none; sorters run on the CPU")
+    step = "Reboot or reinstall the NVIDIA driver; `nvidia-smi` must answer."
+    return Diagnosis("warn", "gpu", "nvidia-smi is here but shows no GPU", step)
+
+
+def _cores() -> Diagnosis:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    quota, _, period = _cgroup("cpu.max").partition(" ")
+    try:
+        text = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii")
+    except OSError:
+        text = ""
+    quota, _, period = text.strip().partition(" ")
     limit = f", limited to {int(quota) / int(period):.1f}" if quota.isdigit() else ""
     return Diagnosis("ok", "cores", f"{cores}{limit}")
 
 
-def _memory() -> Diagnosis:
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = _cgroup("memory.max")
-    usable = min(total, int(limit)) if limit.isdigit() else total
-    text = bytes_text(usable) + (" (container's limit)" if usable < total else "")
-    if usable < LOW_MEMORY_BYTES:
-        return Diagnosis("warn", "memory", text, "Give it 8 GB or more for high-density arrays.")
-    return Diagnosis("ok", "memory", text)
+def _size(count: float | None) -> str:
+    return "an unknown amount" if count is None else bytes_text(count)
 
 
-def _disk(data_dir: Path) -> Diagnosis:
-    folder = next(path for path in (data_dir, *data_dir.parents) if path.exists())
-    free = shutil.disk_usage(folder).free
-    text = f"{bytes_text(free)} free for {data_dir}"
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        step = f"Make {folder} writable, or name another folder with --data."
-        return Diagnosis("fail", "disk", f"{folder} cannot be written", step)
-    if free < NO_DISK_BYTES:
-        return Diagnosis("fail", "disk", text, "Free space, or name another folder with --data.")
-    if free < LOW_DISK_BYTES:
-        step = "A sort needs about twice the recording; free space before large ones."
-        return Diagnosis("warn", "disk", text, step)
-    return Diagnosis("ok", "disk", text)
-
-
-def _hdf5_plugin() -> Diagnosis:
-    """Maxwell's compressed recordings need the vendor's plugin; nothing else does."""
-    configured = base_environment().get("HDF5_PLUGIN_PATH", "")
-    if not configured:
-        text = "HDF5_PLUGIN_PATH is not set; compressed Maxwell recordings would need it"
-        return Diagnosis("ok", "hdf5 plugin", text)
-    folders = [Path(part) for part in configured.split(os.pathsep) if part]
-    if not any(folder.is_dir() and any(folder.iterdir()) for folder in folders):
-        step = "Point it at the folder with the vendor's libcompression, or unset it."
-        return Diagnosis("warn", "hdf5 plugin", f"{configured} holds nothing", step)
-    return Diagnosis("ok", "hdf5 plugin", configured)
+def _count(limit: int | None) -> str:
+    return "any number of" if limit is None else f"{limit:,}".replace(",", " ")
 
 
 def _service(address: str) -> Diagnosis:

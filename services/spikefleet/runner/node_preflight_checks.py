@@ -145,10 +145,10 @@ def check_kilosort(facts: NodeFacts) -> PreflightFinding | None:
 
 @check("hdf5_plugin_missing")
 def check_plugin(facts: NodeFacts) -> PreflightFinding | None:
-    """The folder given for the vendor's HDF5 plugin is not there."""
+    """The folder given for the vendor's HDF5 plugin is not there, or empty."""
     if not facts.lost_plugin_folder:
         return None
-    message = f"The HDF5 plugin's folder {facts.lost_plugin_folder} is not on this machine."
+    message = f"The folder for HDF5 plugins, {facts.lost_plugin_folder}, holds none here."
     return fail(
         "hdf5_plugin_missing",
         HDF5PluginMissingError(message, configured_path=facts.lost_plugin_folder),

@@ -176,13 +176,20 @@ def _worth_probing(gpu: GpuIdentity | GpuUnreadable | None) -> bool:
 
 
 def _lost_plugin_folder(wanted: Wanted, given: Given) -> str:
-    """The configured plugin folder that is not there; the environment's only where it is needed."""
+    """The configured folder that holds no plugin; the environment's only where it is needed."""
     if wanted.hdf5_plugin_path:
-        return "" if Path(wanted.hdf5_plugin_path).is_dir() else wanted.hdf5_plugin_path
+        return "" if _holds_files(wanted.hdf5_plugin_path) else wanted.hdf5_plugin_path
     folders = [part for part in given.hdf5_plugin_path.split(os.pathsep) if part]
-    if not wanted.reads_hdf5 or not folders or any(Path(part).is_dir() for part in folders):
+    if not wanted.reads_hdf5 or not folders or any(_holds_files(part) for part in folders):
         return ""
     return given.hdf5_plugin_path
+
+
+def _holds_files(folder: str) -> bool:
+    try:
+        return any(Path(folder).iterdir())
+    except OSError:
+        return False
 
 
 def _soft_limit(name: int | None) -> int | None:

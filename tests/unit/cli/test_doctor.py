@@ -1,6 +1,8 @@
 """doctor: what it finds on this machine, and what it says when a machine is not fit."""
 
 import json
+import resource
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from spikefleet.cli.doctor import examine
 from spikefleet.cli.main import cli
 from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.deploy.settings import Settings
+from spikefleet.runner.node_preflight_checks import NODE_CHECKS
+from spikefleet.runner.node_preflight_facts import Given, Wanted, gather_facts, known_backend
 
 
 def test_a_fit_machine_ends_0_and_names_every_sorter(tmp_path: Path) -> None:
@@ -55,3 +59,27 @@ def test_nothing_is_written_by_looking(tmp_path: Path) -> None:
 def test_every_problem_has_a_next_step(tmp_path: Path) -> None:
     for check in examine(Settings(data_dir=tmp_path)):
         assert (check.level == "ok") == (check.next_step == ""), check
+
+
+def test_doctor_says_what_an_attempt_would_find_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1000, soft[1]))
+    try:
+        found = {check.name: check for check in examine(Settings(data_dir=tmp_path))}
+        facts = gather_facts(Wanted(known_backend("lupin")), tmp_path, Given())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, soft)
+    (told,) = [f for f in NODE_CHECKS.run(facts) if f.code == "low_rlimit_nofile"]
+    assert (found["limits"].level, found["limits"].value) == ("warn", told.message)
+    assert found["limits"].next_step == told.remediation
+
+
+def test_a_machine_that_only_submits_is_told_what_sorting_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "spikefleet.runner.node_preflight_checks", None)
+    (sorting,) = [c for c in examine(Settings(data_dir=tmp_path)) if c.name == "sorting"]
+    assert sorting.level == "warn"
+    assert "spikefleet[embedded]" in sorting.next_step

@@ -105,7 +105,9 @@ def test_without_an_answering_driver_library_the_gpu_must_still_compute() -> Non
 
 
 def test_the_environments_plugin_folder_matters_only_to_what_reads_hdf5(tmp_path: Path) -> None:
-    gone, there = str(tmp_path / "gone"), str(tmp_path)
+    gone, there = str(tmp_path / "gone"), str(tmp_path / "there")
+    Path(there).mkdir()
+    (Path(there) / "libcompression.so").write_bytes(b"")
     maxwell = Wanted(BACKENDS["lupin"], entry="data.raw.h5")
     binary = Wanted(BACKENDS["lupin"], entry="data.bin")
     stale = Given(hdf5_plugin_path=gone)
