@@ -22,6 +22,7 @@ from spikefleet.api.v1 import (
 from spikefleet.client.downloads import DamagedCopyError
 from spikefleet.client.rooms import PreflightRoom, RunReports
 from spikefleet.client.sorting import SortingClient
+from spikefleet.client.views import Transfer
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
@@ -175,7 +176,8 @@ def _shelf(shelf: Shelf):
 def test_fetching_resumes_verifies_and_keeps_what_is_there(tmp_path) -> None:
     shelf = Shelf()
     with serving(_shelf(shelf)) as server, SortingClient(server.address) as client:
-        first = client.fetch("run-1", tmp_path)
+        told: list[Transfer] = []
+        first = client.fetch("run-1", tmp_path, told.append)
         again = client.fetch("run-1", tmp_path)
     for path, data in FILES.items():
         assert (tmp_path / path).read_bytes() == data
@@ -184,6 +186,10 @@ def test_fetching_resumes_verifies_and_keeps_what_is_there(tmp_path) -> None:
     big = [offset for path, offset in shelf.offsets if path == "sorting/spikes.npy"]
     assert big == [0, 1 << 20]
     assert not list(tmp_path.rglob("*.part"))
+    done = [transfer.done_bytes for transfer in told]
+    assert done == sorted(done)
+    assert done[-1] == told[-1].total_bytes == sum(map(len, FILES.values()))
+    assert sum(transfer.path == "sorting/spikes.npy" for transfer in told) > 2, "within a file too"
 
 
 def test_a_copy_with_other_bytes_is_not_left_behind(tmp_path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import grpc
@@ -50,19 +51,25 @@ class Downloader:
         done_bytes = 0
         fetched = []
         for artifact in artifacts:
-            fetched.append(self._fetch_one(artifact, folder))
+
+            def tell(here: int, path: str = artifact.path, before: int = done_bytes) -> None:
+                if progress is not None:
+                    progress(Transfer("fetch", path, before + here, total_bytes))
+
+            fetched.append(self._fetch_one(artifact, folder, tell))
             done_bytes += artifact.size_bytes
-            if progress is not None:
-                progress(Transfer("fetch", artifact.path, done_bytes, total_bytes))
+            tell(artifact.size_bytes)
         return fetched
 
-    def _fetch_one(self, artifact: reporter_pb2.Artifact, folder: Path) -> FetchedFile:
+    def _fetch_one(
+        self, artifact: reporter_pb2.Artifact, folder: Path, tell: Callable[[int], None]
+    ) -> FetchedFile:
         target = folder / _inside(artifact.path)
         if target.is_file() and _digest(target) == artifact.sha256:
             return FetchedFile(target, artifact.size_bytes, artifact.sha256, is_new=False)
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.part")
-        self._copy(artifact, partial)
+        self._copy(artifact, partial, tell)
         if _digest(partial) != artifact.sha256:
             partial.unlink()
             raise DamagedCopyError(
@@ -72,8 +79,10 @@ class Downloader:
         partial.replace(target)
         return FetchedFile(target, artifact.size_bytes, artifact.sha256)
 
-    def _copy(self, artifact: reporter_pb2.Artifact, partial: Path) -> None:
-        """Append to ``partial`` until it has the artifact's size."""
+    def _copy(
+        self, artifact: reporter_pb2.Artifact, partial: Path, tell: Callable[[int], None]
+    ) -> None:
+        """Append to ``partial`` until it has the artifact's size; ``tell`` gets the bytes there."""
         with partial.open("ab") as handle:
             if handle.tell() > artifact.size_bytes:
                 handle.truncate(0)
@@ -85,6 +94,7 @@ class Downloader:
                         )
                         for answer in self._stub.ReadArtifact(request):
                             handle.write(answer.data)
+                            tell(handle.tell())
                             self._patience.restore()
                     break
                 except ServiceUnreachable as error:

@@ -238,7 +238,8 @@ def _draw_histograms(
     for axes, (metric, label) in zip(figure.subplots(2, 2).flat, panels, strict=True):
         _draw_histogram(axes, units, metric, bounds.get(metric))
         axes.set_xlabel(label)
-    return "Histograms over units of " + ", ".join(label for _, label in panels) + "."
+    dashed = " Dashed lines are the curation thresholds." if bounds else ""
+    return "Histograms over units of " + ", ".join(label for _, label in panels) + f".{dashed}"
 
 
 def _draw_histogram(axes: Axes, units: Sequence[Unit], metric: str, bound: float | None) -> None:

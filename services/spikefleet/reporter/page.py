@@ -35,7 +35,7 @@ _COLUMNS = (
     ("firing_rate_hz", "Rate (Hz)"),
     ("amplitude_uv", "Amplitude (µV)"),
     ("snr", "SNR"),
-    ("isi_percent", "ISI violations"),
+    ("isi_percent", "ISI violations/spikes"),
     ("std_norm", "Spread"),
     ("presence_ratio", "Presence"),
     ("channel_id", "Channel"),

@@ -51,6 +51,10 @@ def test_a_square_array_gets_a_square_map_and_a_long_probe_a_high_one():
     assert height_per_width(long) > 1.1
 
 
+def test_histograms_say_what_their_dashed_lines_are():
+    assert "Dashed lines are the curation thresholds" in draw()[2].alt
+
+
 def test_same_units_give_the_same_bytes():
     assert [d.svg for d in draw()] == [d.svg for d in draw()]
 
