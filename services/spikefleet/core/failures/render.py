@@ -66,8 +66,8 @@ processes killed for memory, a failure the sorter's process classified itself, a
 or a signal to stop, then the rules below (the exception's type, the innermost function of the
 sorter, the text, the end of the log), then any other signal or exit code. From outside, a complete
 result and the kernel's word come before what the attempt said, and a cluster's reason before an
-attempt that could not name its failure. Of a log the first 32 KiB and the last 256 KiB are read. The
-last line that explains the end wins; a line or traceback of an error that the program got over
+attempt that could not name its failure. Of a log the first 32 KiB and the last 256 KiB are read.
+The last line that explains the end wins; a line or traceback of an error that the program got over
 blames nobody. What nothing matches is `unclassified`, with a fingerprint that is the same whenever
 the same thing happens.
 

@@ -143,6 +143,13 @@ def test_an_exit_code_of_the_table_means_what_the_table_says(row):
     assert classify(Evidence("lupin", exit_code=row.exit_code)).code is row.code
 
 
+def test_a_file_a_sorter_lost_of_its_own_scratch_holds_no_lane():
+    lost = "[Errno 2] No such file or directory: '{}'"
+    own = ended("lupin", "FileNotFoundError", lost.format("/scratch/run/sorter/run/peaks.npy"))
+    other = ended("lupin", "FileNotFoundError", lost.format("/models/mea/init.npy"))
+    assert (own.code, other.code) == (F.UNCLASSIFIED, F.ENVIRONMENT_OTHER)
+
+
 def test_an_exit_code_of_ours_and_a_signal_to_stop_outrank_the_log():
     log = "RuntimeError: CUDA error: out of memory\n"
     assert classify(Evidence("lupin", exit_code=107, log_tail=log)).code is F.DISK_EXHAUSTION
