@@ -120,13 +120,6 @@ def visible_gpus() -> tuple[str, ...]:
     return ("all",)
 
 
-def base_environment() -> dict[str, str]:
-    """The environment handed to child processes, without our own settings but the image's name."""
-    return {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(PREFIX) or key == _IMAGE_DIGEST
-    }
 def image_digest() -> str:
     """The digest of the image this process runs in; "" where nobody told."""
     return os.environ.get(_IMAGE_DIGEST, "").strip()
@@ -137,3 +130,10 @@ def hdf5_plugin_path() -> str:
     return os.environ.get("HDF5_PLUGIN_PATH", "")
 
 
+def base_environment() -> dict[str, str]:
+    """The environment handed to child processes, without our own settings but the image's name."""
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(PREFIX) or key == _IMAGE_DIGEST
+    }
