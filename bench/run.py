@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import (
-    archive,
+    classify,
     control_plane_import,
     preflight,
     preflight_verdicts,
-    prepare,
+    projection,
+    recordings,
     runner_overhead,
     upload,
 )
@@ -42,19 +43,15 @@ def _runner() -> tuple[dict[str, Any], bool]:
     return result, bool(result["within"] and result["spikes_equal"])
 
 
-def _prepare() -> tuple[dict[str, Any], bool]:
-    result = prepare.measure()
-    return result, bool(result["within"])
-
-
 BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
     "control_plane_import": _imports,
     "runner_overhead": _runner,
-    "archive": archive.measure,
-    "prepare": _prepare,
+    "recordings": recordings.measure,
     "upload": upload.measure,
     "preflight": preflight.measure,
     "preflight_verdicts": preflight_verdicts.measure,
+    "projection": projection.measure,
+    "classify": classify.measure,
 }
 
 
