@@ -11,7 +11,7 @@ from spikefleet.controller.stage_calls import StageResult
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.runs import RunState
+from spikefleet.core.runs import LeaseRefusal, RunState
 from spikefleet.infra.launchers.base import Phase
 
 Make = Callable[..., Controlled]
@@ -262,3 +262,43 @@ def test_a_run_the_controller_trips_over_is_looked_at_ever_less_and_harms_no_oth
     blocked.unlink()
     controlled.clock.skip(60)
     assert controlled.finish(troubled).is_terminal
+
+
+def test_an_attempt_out_of_sight_keeps_its_lease_and_the_next_one_waits_for_it(
+    make: Make, tmp_path: Path
+) -> None:
+    controlled = make("wait")
+    run_id = controlled.submit()
+    controlled.await_sort(run_id)
+    (attempt,) = controlled.runs.live_attempts()
+    controlled.runs.take_lease(attempt.attempt_id, "node-7/31/a")
+    folder, hidden = tmp_path / "attempts" / attempt.name, tmp_path / "hidden"
+    folder.rename(hidden)  # the launcher cannot see it; its process goes on
+    controlled.drive_rounds(4)
+    run = controlled.runs.get_run(run_id)
+    assert run.state is RunState.WAITING
+    (decision,) = controlled.decisions(run_id)
+    assert decision.kind == "decision.retry_same"
+    assert 50 < decision.body["lease_wait_s"] <= 61
+    lease = controlled.runs.lease_of(run_id)
+    assert lease is not None
+    assert run.not_before is not None
+    assert run.not_before > lease.expires_at
+    refused = controlled.runs.take_lease(attempt.attempt_id, "node-7/31/a")
+    assert refused.refusal is LeaseRefusal.ENDED
+    hidden.rename(folder)
+    controlled.drive_rounds(1)  # seen again, and stopped, for the records have ended it
+    wait_for(lambda: controlled.launcher.observe()[attempt.name].phase is not Phase.RUNNING)
+
+
+def test_an_attempt_that_was_seen_to_end_gives_its_lease_back(make: Make) -> None:
+    controlled = make("wait")
+    run_id = controlled.submit()
+    controlled.await_sort(run_id)
+    (attempt,) = controlled.runs.live_attempts()
+    controlled.runs.take_lease(attempt.attempt_id, "node-7/31/a")
+    controlled.runs.request_cancel(run_id)
+    controlled.finish(run_id)
+    lease = controlled.runs.lease_of(run_id)
+    assert lease is not None
+    assert (lease.released, lease.left_s) == (True, 0.0)

@@ -167,6 +167,11 @@ class Controlled:
                     self.clock.skip(400)
                 time.sleep(0.005)
 
+    def drive_rounds(self, rounds: int) -> None:
+        """Go round so often; no delay is skipped."""
+        for _ in range(rounds):
+            self.step()
+
     def finish(self, *run_ids: str) -> Run:
         """Drive until these runs have ended or are held; return the first of them."""
         self.drive(lambda: all(self.is_settled(run_id) for run_id in run_ids))

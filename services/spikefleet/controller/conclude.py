@@ -46,6 +46,7 @@ from spikefleet.infra.stores.runs import RunStore
 log = logging.getLogger(__name__)
 
 _REPORT_TRIES = 2
+_LEASE_MARGIN_S = 1.0  # so that the next attempt does not come a moment before the lease's end
 ATTEMPTS_BEFORE = "attempts_before"
 RELEASED_AFTER = "released_after"
 FRESH_SORT = "fresh_sort"
@@ -127,8 +128,9 @@ class Conclusions:
         decision = self._decide(run, attempt, failure)
         lease = self.runs.lease_of(run.run_id)
         wait_s = 0.0
-        if lease is not None and (may_live or lease.attempt_id != attempt.attempt_id):
-            wait_s = lease.left_s
+        stands = may_live or (lease is not None and lease.attempt_id != attempt.attempt_id)
+        if lease is not None and lease.left_s and stands:
+            wait_s = lease.left_s + _LEASE_MARGIN_S
         if wait_s > decision.delay_s and decision.action in _AGAIN:
             decision = replace(decision, delay_s=wait_s)
         self.counts.attempt_ended(run, attempt, failure, str(decision.action))
@@ -148,7 +150,7 @@ class Conclusions:
                 "budgets_left": dict(decision.budgets_left),
                 "delay_s": decision.delay_s,
                 **_trial(outcome),
-                **({"lease_left_s": round(wait_s, 1)} if wait_s else {}),
+                **({"lease_wait_s": round(wait_s, 1)} if wait_s else {}),
             },
             failure=failure,
             outcome=outcome or {},

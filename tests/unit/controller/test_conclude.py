@@ -188,9 +188,9 @@ def test_the_next_attempt_waits_for_the_lease_of_one_nobody_saw_end(room: Room) 
     room.runs.take_lease(attempt.attempt_id, "host/1/a")
     lost = Failure(FailureCode.LOST, "Gone.", rule_id="r")
     room.conclusions.sort_ended(run, attempt, Verdict(lost, None, "exit"), may_live=True)
-    assert room.run.not_before == NOW + timedelta(seconds=LEASE_S)
+    assert room.run.not_before == NOW + timedelta(seconds=LEASE_S + 1)
     body = room.runs.events(RUN_ID)[-1].body
-    assert (body["delay_s"], body["lease_left_s"]) == (LEASE_S, LEASE_S)
+    assert (body["delay_s"], body["lease_wait_s"]) == (LEASE_S + 1, LEASE_S + 1)
 
 
 def test_the_next_attempt_does_not_wait_for_one_that_was_seen_to_end(room: Room) -> None:
@@ -199,7 +199,7 @@ def test_the_next_attempt_does_not_wait_for_one_that_was_seen_to_end(room: Room)
     lost = Failure(FailureCode.LOST, "Gone.", rule_id="r")
     room.conclusions.sort_ended(run, attempt, Verdict(lost, None, "exit"))
     assert room.run.not_before == NOW + timedelta(seconds=2)
-    assert "lease_left_s" not in room.runs.events(RUN_ID)[-1].body
+    assert "lease_wait_s" not in room.runs.events(RUN_ID)[-1].body
 
 
 def test_a_refused_attempt_is_queued_again_when_the_other_lease_ends(room: Room) -> None:
@@ -209,7 +209,7 @@ def test_a_refused_attempt_is_queued_again_when_the_other_lease_ends(room: Room)
     room.conclusions.sort_ended(run, first, Verdict(lost, None, "exit"), may_live=True)
     run = room.fail(FailureCode.CONCURRENT_SORT)
     assert run.state is RunState.WAITING
-    assert run.not_before == NOW + timedelta(seconds=LEASE_S)
+    assert run.not_before == NOW + timedelta(seconds=LEASE_S + 1)
     assert room.runs.events(RUN_ID)[-1].kind == "decision.requeue"
 
 
