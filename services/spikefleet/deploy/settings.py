@@ -17,6 +17,7 @@ PREFIX = "SPIKEFLEET_"
 _IMAGE_DIGEST = PREFIX + "IMAGE_DIGEST"
 DEFAULT_ADDRESS = "127.0.0.1:7311"
 _LARGEST_PORT = 65535
+_DATABASES = ("sqlite:", "sqlite+pysqlite:", "postgresql:", "postgresql+psycopg:", "postgres:")
 
 
 class Settings(BaseModel):
@@ -86,6 +87,13 @@ class Settings(BaseModel):
         if not (colon and is_host and port.isdigit() and int(port) <= _LARGEST_PORT):
             raise ValueError(f"an address is HOST:PORT, for example {DEFAULT_ADDRESS}")
         return address
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, url: str) -> str:
+        if url and not url.startswith(_DATABASES):
+            raise ValueError("use sqlite:////path/to/state.db or postgresql://user@host/name")
+        return url
 
     @property
     def resolved_database_url(self) -> str:

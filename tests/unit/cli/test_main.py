@@ -90,6 +90,16 @@ def test_a_setting_that_does_not_exist_is_wrong_usage(monkeypatch: pytest.Monkey
     assert "SPIKEFLEET_ADRESS is not a setting" in done.stderr
 
 
+def test_a_refused_database_url_does_not_show_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SPIKEFLEET_DATABASE_URL", "mysql://lab:geheim@db/spikefleet")
+    done = CliRunner().invoke(cli, ["serve"])
+    assert done.exit_code == 2
+    assert "database_url" in done.stderr
+    assert "geheim" not in done.output
+
+
 def test_the_address_comes_from_the_settings(monkeypatch: pytest.MonkeyPatch, nobody: str) -> None:
     monkeypatch.setenv("SPIKEFLEET_ADDRESS", nobody)
     done = CliRunner().invoke(cli, ["list"])

@@ -57,6 +57,12 @@ def test_another_database_is_only_another_url():
     assert load_settings({}, database_url=url).resolved_database_url == url
 
 
+@pytest.mark.parametrize("url", ["garbage", "mysql://lab@db/spikefleet", "/data/state.db"])
+def test_what_is_no_database_of_ours_is_refused_with_an_example(url: str):
+    with pytest.raises(ValidationError, match=r"sqlite:////path"):
+        load_settings({}, database_url=url)
+
+
 def test_every_setting_says_what_it_is():
     assert all(field.description for field in Settings.model_fields.values())
 
