@@ -67,6 +67,13 @@ def happened(attempt: RunningAttempt) -> list[tuple[str, str]]:
     return [(event["watchdog"], event["event"]) for event in events(attempt)]
 
 
+def series(attempt: RunningAttempt, name: str) -> list[str]:
+    port = (read_json(attempt.folder.started) or {})["metrics_port"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return [line for line in lines if line.startswith(f"{name}{{")]
+
+
 def start(tmp_path: Path, behaviour: str, gpu: Any = None, **changes: Any) -> RunningAttempt:
     spec = make_spec(tmp_path, gpu=gpu is not None, **changes)
     return start_attempt(spec, behaviour, tmp_path / "attempt", gpu=gpu)
@@ -229,18 +236,12 @@ def test_without_a_driver_the_gpu_guard_advises_and_a_series_says_so(tmp_path: P
         attempt.process.terminate()
         attempt.finish()
         pytest.skip("this machine has a GPU: its driver answers")
-    port = (read_json(attempt.folder.started) or {})["metrics_port"]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        series = answer.read().decode().splitlines()
-    advisory = [line for line in series if line.startswith("spikefleet_guard_advisory{")]
-    assert len(advisory) == 1
-    assert 'guard="gpu_memory"' in advisory[0]
-    assert "NVML" in advisory[0]
-    assert any(
-        'guard="gpu_memory"' in line and line.endswith(" 0.0")
-        for line in series
-        if line.startswith("spikefleet_guard_readable{")
-    )
+    wait_for(lambda: series(attempt, "spikefleet_guard_advisory"))  # follows the heartbeat
+    [advisory] = series(attempt, "spikefleet_guard_advisory")
+    assert 'guard="gpu_memory"' in advisory
+    assert "NVML" in advisory
+    readable = series(attempt, "spikefleet_guard_readable")
+    assert any('guard="gpu_memory"' in line and line.endswith(" 0.0") for line in readable)
     attempt.process.terminate()
     finish(attempt, FailureCode.ATTEMPT_INTERRUPTED)
     assert ("gpu_memory", "blind") in happened(attempt)
