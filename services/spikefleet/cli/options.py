@@ -55,7 +55,8 @@ def settings_from(**arguments: Any) -> Settings:
         name = ".".join(str(part) for part in first["loc"])
         # A database's URL may hold a password, and this may end in a log.
         got = "" if name == "database_url" else f" (got {first['input']!r})"
-        raise click.UsageError(f"{name}: {first['msg']}{got}") from error
+        said = first["msg"].removeprefix("Value error, ")  # our own sentence needs no announcing
+        raise click.UsageError(f"{name}: {said}{got}") from error
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 

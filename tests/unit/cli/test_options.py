@@ -47,3 +47,9 @@ def test_a_rig_without_an_extra_is_told_how_to_get_it() -> None:
 def test_a_missing_module_of_our_own_is_no_matter_of_installation() -> None:
     with pytest.raises(ModuleNotFoundError), needs_extra("science"):
         import_module("spikefleet.no_such_module")
+
+
+def test_a_bad_address_is_told_in_our_own_words() -> None:
+    with pytest.raises(click.UsageError) as caught:
+        settings_from(address="nonsense")
+    assert str(caught.value.message).startswith("address: an address is HOST:PORT")
