@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,16 @@ import psutil
 from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_json, write_json
 from spikefleet.core.config import resolve
 from spikefleet.core.guards.disk_report import measure_folder
+from spikefleet.core.projection import compare_projection
 from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.recordings.simulation import SimulationRequest, simulate
+from spikefleet.preflight.estimate import estimate_resources
 
 SORTERS = ("kilosort4", "mountainsort5", "spykingcircus2", "tridesclous2", "lupin")
 # Channels and seconds: one grows in time, one in channels.
 SIZES = ((16, 20.0), (16, 80.0), (64, 40.0))
-# What may be off by, projected over used: memory and scratch are claims, time is patience.
-BOUNDS = {"memory": (0.8, 3.0), "scratch": (0.8, 4.0), "duration": (0.5, 4.0)}
+# Projected over used: memory and scratch are claims, so they must not be below; time may be.
+BOUNDS = {"memory_bytes": (1.0, 3.0), "scratch_bytes": (1.0, 4.0), "duration_s": (0.5, 4.0)}
 
 
 def _spec(folder: RunFolder, recording: Path, sorter: str, duration_s: float) -> AttemptSpec:
@@ -110,6 +113,30 @@ def run_case(sorter: str, channels: int, duration_s: float) -> dict[str, Any]:
             "cpu_s": child.get("cpu_s"),
             "timings_s": outcome.get("timings_s"),
         }
+
+
+def measure() -> tuple[dict[str, Any], bool]:
+    """Sort every size with every sorter; return the rows, and whether no projection is far off."""
+    rows, held = [], True
+    for sorter in SORTERS:
+        for channels, duration_s in SIZES:
+            row = run_case(sorter, channels, duration_s)
+            estimate = estimate_resources(
+                channel_count=channels,
+                sampling_rate_hz=30_000.0,
+                kept_s=duration_s,
+                on_gpu=False,
+                sorter=sorter,
+            )
+            used = {
+                "usage.memory_bytes": row["memory_mb"] * 1e6,
+                "usage.scratch_bytes": row["scratch_mb"] * 1e6,
+            }
+            compared = compare_projection(asdict(estimate), used, row["wall_s"])
+            ratios = {name: entry["ratio"] for name, entry in compared.items()}
+            held &= all(low <= ratios[name] <= high for name, (low, high) in BOUNDS.items())
+            rows.append({**row, "projected_over_used": ratios})
+    return {"cases": rows}, held
 
 
 if __name__ == "__main__":

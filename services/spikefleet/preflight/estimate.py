@@ -1,9 +1,9 @@
 """What a run is expected to need, per sorter and stage: memory, GPU memory, scratch, time.
 
 The figures are upper ones, for slots, claims and a person's patience. Those for a CPU are fitted to
-whole attempts on one thread (``bench.projection``); those for a GPU come from published runs of
-Kilosort 4, since the sizes there are the ones that matter: a 90 s recording of 385 channels takes
-2.1 times its length, and about 1020 channels exceed a card of 16 GB. What a run then used is kept
+whole attempts on one thread (``bench.projection``). For a GPU the time is that of a published run
+of Kilosort 4 (90 s of 385 channels took 2.1 times that); its memory is assumed, with the one fact
+that about 1020 channels have exhausted a card with default settings. What a run then used is kept
 beside its projection.
 """
 
@@ -41,7 +41,7 @@ class ResourceEstimate:
 
 @dataclass(frozen=True)
 class _Cost:
-    """What a sorter takes on a CPU: a start, and so much for each channel or sample."""
+    """What a sorter was seen to take on a CPU: a start, and so much for each channel or sample."""
 
     memory_mb: float
     memory_mb_per_channel: float
@@ -52,8 +52,17 @@ class _Cost:
     s_per_megasample: float
 
 
-_ANY = _Cost(900.0, 6.0, 2.0, 60.0, 6.0, 45.0, 3.0)
-_CPU: dict[str, _Cost] = {}
+_CPU: dict[str, _Cost] = {
+    "mountainsort5": _Cost(250.0, 10.0, 1.25, 5.0, 6.0, 10.0, 0.65),
+    "lupin": _Cost(620.0, 3.5, 1.25, 5.0, 4.0, 80.0, 0.5),
+    "spykingcircus2": _Cost(455.0, 4.0, 1.25, 5.0, 4.0, 50.0, 0.5),
+    "tridesclous2": _Cost(620.0, 4.2, 1.25, 5.0, 4.0, 70.0, 0.5),
+    "kilosort4": _Cost(700.0, 10.0, 1.25, 10.0, 4.0, 30.0, 5.7),
+}
+_ANY = _Cost(700.0, 10.0, 1.25, 10.0, 6.0, 80.0, 5.7)
+# On top of the fit, for claims. Memory stops growing once a sorter's training is full.
+_MARGIN = 1.2
+_GROWS_FOR_S = 600.0
 # Kilosort 4 on a GPU: memory of the context and of what a channel adds, and time over real time.
 _GPU_BASE_MB, _GPU_MB_PER_CHANNEL = 2_000.0, 14.0
 _GPU_START_S, _GPU_SLOWNESS, _GPU_CHANNELS = 40.0, 2.1, 385
@@ -78,16 +87,17 @@ def estimate_resources(
     megasamples = channel_count * sampling_rate_hz * kept_s / _MEGASAMPLES
     cost = _CPU.get(sorter, _ANY)
     per_sample = _RT_SORT_BYTES_PER_SAMPLE if sorter == "rt_sort" else cost.scratch_bytes_per_sample
-    memory_mb = (
+    growing = megasamples * min(1.0, _GROWS_FOR_S / kept_s) if kept_s > 0 else 0.0
+    memory_mb = _MARGIN * (
         cost.memory_mb
         + cost.memory_mb_per_channel * channel_count
-        + cost.memory_bytes_per_sample * megasamples
+        + cost.memory_bytes_per_sample * growing
     )
     slowness = max(_GPU_LEAST_SLOWNESS, _GPU_SLOWNESS * channel_count / _GPU_CHANNELS)
     sort = StageEstimate(
         stage=str(Stage.SORT),
         memory_bytes=int(memory_mb * _MB),
-        scratch_bytes=int((cost.scratch_mb + per_sample * megasamples) * _MB),
+        scratch_bytes=int(_MARGIN * (cost.scratch_mb + per_sample * megasamples) * _MB),
         gpu_memory_bytes=int((_GPU_BASE_MB + _GPU_MB_PER_CHANNEL * channel_count) * _MB)
         if on_gpu
         else 0,
