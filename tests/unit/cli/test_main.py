@@ -96,7 +96,7 @@ def test_a_refused_database_url_does_not_show_its_password(
     monkeypatch.setenv("SPIKEFLEET_DATABASE_URL", "mysql://lab:geheim@db/spikefleet")
     done = CliRunner().invoke(cli, ["serve"])
     assert done.exit_code == 2
-    assert "database_url" in done.stderr
+    assert "Error: database_url: use sqlite:" in done.stderr
     assert "geheim" not in done.output
 
 
