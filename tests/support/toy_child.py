@@ -137,12 +137,12 @@ def hoard_memory(folder: Path) -> int:
 
 
 def grow_memory(folder: Path) -> int:
-    """Anonymous memory, 4 MiB at a time, until somebody says stop."""
+    """Anonymous memory: much at once, then 40 MB/s until somebody says stop."""
     say("growing")
-    held = []
+    held = [bytearray(b"x") * (160 << 20)]
     while True:
-        held.append(bytearray(b"x") * (4 << 20))
-        time.sleep(0.02)
+        held.append(bytearray(b"x") * (2 << 20))
+        time.sleep(0.05)
 
 
 def lose_a_worker_to_the_kernel(folder: Path) -> int:
