@@ -166,18 +166,12 @@ def test_a_child_that_merely_sleeps_is_no_io_stall_but_a_silent_one(tmp_path: Pa
     assert outcome.thresholds["log_inactivity.timeout_seconds"] == 2.0
 
 
-def test_silent_clustering_outlives_the_timeout_and_spinning_elsewhere_does_not(
-    tmp_path: Path,
-) -> None:
+def test_silent_clustering_outlives_the_timeout(tmp_path: Path) -> None:
     limits = {"sorter_inactivity_base_s": 1.0, "io_stall_s": 0.5, "io_stall_poll_interval_s": 0.1}
-    calm = start(tmp_path / "calm", "cluster_in_silence", backend="tridesclous2", execution=limits)
-    outcome = calm.finish()
+    attempt = start(tmp_path, "cluster_in_silence", backend="tridesclous2", execution=limits)
+    outcome = attempt.finish()
     assert (outcome.exit_code, outcome.failure) == (0, None)
     assert outcome.peaks["log_inactivity.silent_seconds"] > 2.0
-    limits = {"sorter_inactivity_base_s": 0.2}
-    wild = start(tmp_path / "wild", "spin_in_silence", execution=limits)
-    outcome = finish(wild, FailureCode.SORTER_TIMEOUT)
-    assert outcome.wall_s > 2.0, "busy silence has its own, longer bound"
 
 
 def test_a_daemon_that_left_the_session_is_found_and_killed(tmp_path: Path) -> None:

@@ -212,13 +212,6 @@ def cluster_in_silence(folder: Path) -> int:
     return 0
 
 
-def spin_in_silence(folder: Path) -> int:
-    """Compute for ever without a word."""
-    say("[spikefleet] step=sort")
-    while True:
-        sum(range(100_000))
-
-
 def leave_a_daemon(folder: Path) -> int:
     """Fall silent beside a daemon that forked twice, left the session and ignores SIGTERM."""
     say("[spikefleet] step=sort")
