@@ -93,3 +93,26 @@ def test_parts_are_staged_apart_in_order_and_named(controlled: Controlled) -> No
         f"part-{number:03d}{entry}" for number, entry in enumerate(entries, start=1)
     ]
     assert input_parts(parts[0]) == ()
+
+
+def test_what_preflight_knows_travels_with_the_attempt_without_its_lists_per_channel(
+    controlled: Controlled,
+) -> None:
+    run = controlled.runs.get_run(controlled.submit())
+    known = {
+        "stream": {"sampling_rate_hz": 20_000.0, "duration_s": 90.0},
+        "estimate": {"scratch_bytes": 7},
+        "measurements": {
+            "noise_uv": [5.0] * 384,
+            "activity_over_time": [{"at_s": 3.0, "n_moments": 4, "seconds": 1.0}],
+        },
+        "findings": [],
+    }
+    spec = spec_of_run(controlled, replace(run, result={"preflight": known}), SortLimits())
+    assert spec.duration_s == 90.0
+    assert spec.preflight == {
+        "stream": known["stream"],
+        "estimate": {"scratch_bytes": 7},
+        "measurements": {"activity_over_time": known["measurements"]["activity_over_time"]},
+    }
+    assert AttemptSpec.from_json(spec.to_json()) == spec
