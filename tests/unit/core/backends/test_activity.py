@@ -8,8 +8,8 @@ from spikeinterface.core import NumpyRecording, NumpySorting
 
 from spikefleet.core.backends.activity import require_activity, require_units
 from spikefleet.core.failures.errors import InsufficientActivityError
-from spikefleet.core.recordings.measure import measure_signal, signal_failure
 from spikefleet.core.recordings.activity import CrossingTally
+from spikefleet.core.recordings.measure import measure_signal, signal_failure
 
 RATE_HZ = 20_000.0
 
