@@ -83,7 +83,7 @@ def classify(evidence: Evidence) -> Failure:
     found = _by_rules(evidence, thrown)
     if found is not None:
         return refine(found, evidence)
-    return _by_exit(evidence, thrown)
+    return refine(_by_exit(evidence, thrown), evidence)
 
 
 def _of(

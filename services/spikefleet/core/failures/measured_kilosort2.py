@@ -71,11 +71,13 @@ def weigh(failure: Failure, evidence: Evidence, measured: Mapping[str, Any]) -> 
     """Return the failure as the log's counts tell it; unchanged when they add nothing."""
     if failure.rule_id not in _ABOUT_SILENCE:
         return failure
-    counts = read_counts(f"{evidence.log_head}\n{evidence.log_tail}")
+    counts = _known(failure, read_counts(f"{evidence.log_head}\n{evidence.log_tail}"))
     known = measured.get("n_channels")
     channels = known if type(known) is int and known > 0 else counts.channels
     found: dict[str, JsonValue] = {
         "threshold_crossings": counts.crossings,
+        "counted_s": counts.seconds,
+        "progress_batch": counts.batch,
         "units_at_failure": counts.units,
         "nspks_at_failure": counts.spikes,
         "bad_channels": counts.bad_channels,
@@ -100,6 +102,25 @@ def weigh(failure: Failure, evidence: Evidence, measured: Mapping[str, Any]) -> 
             evidence=told,
         )
     return replace(failure, evidence=told)
+
+
+def _known(failure: Failure, counts: Counts) -> Counts:
+    """Fill in what an earlier look at the log wrote down; the second one has no log any more."""
+    names = {
+        "crossings": "threshold_crossings",
+        "seconds": "counted_s",
+        "bad_channels": "bad_channels",
+        "channels": "total_channels",
+        "batch": "progress_batch",
+        "units": "units_at_failure",
+        "spikes": "nspks_at_failure",
+    }
+    before = {
+        field: failure.evidence.get(name)
+        for field, name in names.items()
+        if getattr(counts, field) is None and type(failure.evidence.get(name)) in (int, float)
+    }
+    return replace(counts, **before)  # type: ignore[arg-type]
 
 
 def _is_silent(counts: Counts, channels: int | None) -> str:

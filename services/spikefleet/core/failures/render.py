@@ -74,7 +74,8 @@ the same thing happens.
 A sorter that found nothing says the same for many reasons. The measurements of the recording and
 the run's settings tell them apart, in this order: not numbers, digital zero, saturated, flat, wrong
 units, only the converter's last bits, all electrodes at one place, channels excluded, no more than
-noise, a threshold, spikes that never stand alone, a quiet moment where the sorter learns.
+noise, a threshold, spikes that never stand alone, a quiet moment where the sorter learns. What
+nothing matches is put down to the recording too, where its signal alone is proven unfit.
 
 | rule | looks at | sorter | code | example |
 | --- | --- | --- | --- | --- |

@@ -56,6 +56,8 @@ def refine(failure: Failure, evidence: Evidence) -> Failure:
     )
     if failure.code is FailureCode.INSUFFICIENT_ACTIVITY or learned_from_nothing:
         return _why_nothing_was_found(_with_settings(failure, measured), measured)
+    if failure.code is FailureCode.UNCLASSIFIED:
+        return _unfit_signal(failure, measured) or failure
     if failure.rule_id == "kilosort4.not_finite":
         known = replace(evidence, preflight=measured)
         return _why_not_finite(_with_settings(failure, measured), known)
@@ -97,14 +99,33 @@ def _not_numbers(failure: Failure, first_s: float) -> Failure:
 
 
 def _why_nothing_was_found(failure: Failure, measured: Mapping[str, Any]) -> Failure:
+    found = _unfit_signal(failure, measured, but_noise=True) or _wrong_settings(failure, measured)
+    return found or _active_all_the_same(failure, measured)
+
+
+def _unfit_signal(
+    failure: Failure, measured: Mapping[str, Any], *, but_noise: bool = False
+) -> Failure | None:
+    """What preflight's numbers prove of the signal alone: the last rung for an unknown failure."""
     first_s = number(measured.get("first_non_finite_s"))
     if first_s is not None:
         return _not_numbers(failure, first_s)
     if number(measured.get("silent_fraction")) == 1.0:
         # Digital zero throughout: nothing was recorded, whatever was connected.
         return _quiet(failure, "silent", "Every sample is digital zero: nothing was recorded.")
-    found = _wrong_signal(failure, measured) or _wrong_settings(failure, measured)
-    return found or _active_all_the_same(failure, measured)
+    found = _wrong_signal(failure, measured)
+    crossings = number(measured.get("n_crossings"))
+    if found is not None or but_noise or crossings is None:
+        return found
+    is_noise = crossings <= count(measured.get("n_crossings_noise")) and not measured.get(
+        "activity"
+    )
+    return _noise_only(failure, int(crossings)) if is_noise else None
+
+
+def _noise_only(failure: Failure, crossings: int) -> Failure:
+    message = f"{crossings} threshold crossings are no more than noise gives."
+    return _quiet(failure, "noise_only", message, threshold_crossings=crossings)
 
 
 def _quiet(failure: Failure, reason: str, message: str, **found: JsonValue) -> Failure:
@@ -196,8 +217,7 @@ def _active_all_the_same(failure: Failure, measured: Mapping[str, Any]) -> Failu
     if told < max(_CLEAR_ACTIVITY_CROSSINGS, _CLEAR_ACTIVITY_OVER_NOISE * of_noise):
         if told > of_noise or failure.code is not FailureCode.INSUFFICIENT_ACTIVITY:
             return failure
-        message = f"{told} threshold crossings are no more than noise gives."
-        return _quiet(failure, "noise_only", message, threshold_crossings=told)
+        return _noise_only(failure, told)
     given = harder_setting(failure, measured.get("sorter_params"))
     if given:
         return _changed(

@@ -112,3 +112,28 @@ def test_a_verified_digest_is_passed_on_so_that_nothing_is_fetched_again():
     assert told(NOT_FINITE, n_samples=0, digest_verified=True).evidence["digest_verified"] is True
     damaged = {"exception_type": "OSError", "module": "builtins", "message": "inflate() failed"}
     assert told(damaged, digest_verified=True).evidence["digest_verified"] is True
+
+
+@pytest.mark.parametrize(
+    ("measured", "code"),
+    [
+        ({"n_channels": 4, "flat_channels": 4}, F.NO_GOOD_CHANNELS),
+        ({"rail_fraction": 0.8}, F.SATURATED_SIGNAL),
+        ({"silent_fraction": 1.0}, F.INSUFFICIENT_ACTIVITY),
+        ({"first_non_finite_s": 0.5}, F.INPUT_CORRUPT),
+        ({"n_crossings": 2, "n_crossings_noise": 3}, F.INSUFFICIENT_ACTIVITY),
+        ({"n_crossings": 2, "n_crossings_noise": 3, "activity": "skewed"}, F.UNCLASSIFIED),
+        ({"n_crossings": 4, "n_crossings_noise": 3}, F.UNCLASSIFIED),
+        ({}, F.UNCLASSIFIED),
+    ],
+)
+def test_an_unknown_failure_of_an_unfit_recording_is_put_down_to_the_recording(measured, code):
+    unknown = {"exception_type": "IndexError", "module": "builtins", "message": "index 7"}
+    failure = told(unknown, **measured)
+    assert failure.code is code
+    assert failure.evidence["fingerprint"]
+
+
+def test_a_crash_is_not_put_down_to_the_recording():
+    measured = {"n_channels": 4, "flat_channels": 4}
+    assert classify(Evidence("lupin", signal=11, preflight=measured)).code is F.SORTER_CRASH
