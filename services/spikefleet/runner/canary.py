@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 
 STEP = "canary"
 _QUIET_S = (120.0, 300.0)
+_SHARE_OF_DEADLINE = 0.25  # a trial that never ends must leave the sort its time
 _OUR_WINDOW = frozenset({"recording.start_time_s", "recording.end_time_s"})
 _SCRATCH = ("sorter", "result", "prepared")
 
@@ -172,6 +173,7 @@ def trial_spec(spec: AttemptSpec, window: CanaryWindow) -> AttemptSpec:
         report_address="",
         prepared_folder="",
         duration_s=window.length_s,
+        deadline_s=spec.deadline_s * _SHARE_OF_DEADLINE,
     )
 
 

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from spikefleet.deploy.settings import DEFAULT_ADDRESS, Settings, load_settings, visible_gpus
+from spikefleet.deploy.settings import (
+    DEFAULT_ADDRESS,
+    Settings,
+    base_environment,
+    image_digest,
+    load_settings,
+    visible_gpus,
+)
 
 
 def test_defaults_hold_without_an_environment():
@@ -88,3 +95,15 @@ def test_the_gpus_given_are_those_cuda_shows_else_the_containers(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert visible_gpus() == expected
+
+
+def test_the_image_is_known_to_the_service_and_to_the_attempts_it_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert image_digest() == ""
+    monkeypatch.setenv("SPIKEFLEET_IMAGE_DIGEST", " sha256:a ")
+    monkeypatch.setenv("SPIKEFLEET_ADDRESS", "127.0.0.1:1")
+    assert image_digest() == "sha256:a"
+    assert load_settings().image_digest == " sha256:a "
+    handed_on = {name for name in base_environment() if name.startswith("SPIKEFLEET_")}
+    assert handed_on == {"SPIKEFLEET_IMAGE_DIGEST"}

@@ -118,6 +118,7 @@ def test_the_order_of_the_trial_keeps_the_seed_and_shares_nothing(spec) -> None:
         spec,
         prepared_folder="/shared",
         report_address="host:1",
+        deadline_s=400.0,
         config={
             **spec.config,
             "recording": {"rec_chunks_s": [[0.0, 100.0], [100.0, 200.0]], "freq_min": 300.0},
@@ -126,6 +127,7 @@ def test_the_order_of_the_trial_keeps_the_seed_and_shares_nothing(spec) -> None:
     order = trial_spec(shared, WINDOW)
     assert (order.prepared_folder, order.report_address) == ("", "")
     assert order.artifacts_prefix != shared.artifacts_prefix
+    assert (order.deadline_s, order.duration_s) == (100.0, 30.0)
     assert order.config["execution"]["random_seed"] == 5
     assert order.config["execution"]["canary_first_n_s"] == 0.0
     assert order.config["execution"]["sorter_inactivity_base_s"] == 120.0
