@@ -90,9 +90,15 @@ async def test_run_without_report_is_not_found(stub):
 
 @pytest.mark.parametrize(
     "key",
-    ["recordings/r/files/a", "runs/../recordings/r", "/etc/passwd", "runs/x", "", "runs/a/./b"],
+    ["recordings/r/files/a", "runs/../recordings/r", "/etc/passwd", "runs/x", "runs/a/./b"],
 )
 async def test_only_files_of_runs_are_served(stub, key):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await read(stub, key)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_no_key_at_all_is_refused_as_empty(stub):
+    with pytest.raises(grpc.aio.AioRpcError, match="key is empty") as caught:
+        await read(stub, "")
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
