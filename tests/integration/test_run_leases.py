@@ -2,13 +2,13 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from tests.contracts.run_store import fail, seed
+from tests.contracts.run_store_leases import SetClock
 from tests.support.attempts import RunningAttempt, make_spec, start_attempt, wait_for
 from tests.support.serving import serving
 
@@ -28,7 +28,7 @@ from spikefleet.infra.stores.database import Database
 from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.runs import LeaseTerms, RunStore
 
-LEASE_S = 4.0
+LEASE_S = 60.0
 CONCURRENT = 94
 
 
@@ -38,6 +38,7 @@ class Desk:
 
     place: Path
     runs: RunStore
+    clock: SetClock
     address: str = ""
 
     def __post_init__(self) -> None:
@@ -73,9 +74,12 @@ class Desk:
     def prefix(self, attempt: Attempt) -> str:
         return attempt_prefix(self.run_id, Stage.SORT, attempt.number)
 
-    def is_leased(self) -> bool:
+    def left_s(self) -> float:
         lease = self.runs.lease_of(self.run_id)
-        return lease is not None and lease.left_s > 0
+        return lease.left_s if lease is not None else 0.0
+
+    def is_leased(self) -> bool:
+        return self.left_s() > 0
 
     def results(self) -> list[str]:
         """Prefixes of sorts with a manifest, every byte verified."""
@@ -93,10 +97,11 @@ class Desk:
 def desk(tmp_path: Path) -> Iterator[Desk]:
     database = Database(f"sqlite:///{tmp_path / 'runs.db'}")
     database.migrate()
-    runs = RunStore(database, terms=LeaseTerms(LEASE_S))
+    clock = SetClock()
+    runs = RunStore(database, terms=LeaseTerms(LEASE_S, clock))
     requests = Requests(runs, RecordingStore(database))
     with serving(lambda _: registrations(runs, requests, lambda: None)) as served:
-        made = Desk(tmp_path, runs, served.address)
+        made = Desk(tmp_path, runs, clock, served.address)
         yield made
         for attempt in made.started:
             if attempt.process.poll() is None:
@@ -151,7 +156,8 @@ def test_a_stopped_holder_that_wakes_late_cannot_overwrite_the_winner(desk: Desk
     assert refused.failure.evidence["holder_pid"] == sleeper.process.pid
     assert 0 < refused.failure.evidence["wait_s"] <= LEASE_S
     desk.lose(too_early)
-    wait_for(lambda: not desk.is_leased())
+    desk.clock.skip(LEASE_S + 1)
+    assert not desk.is_leased()
     winner = desk.intend()
     assert desk.start(winner, "succeed").finish().exit_code == 0
     # The child finishes while its parent sleeps, so that the parent wakes up before its upload.
@@ -180,23 +186,20 @@ def test_a_killed_holder_is_reclaimed_after_its_lease_and_not_before(desk: Desk)
     desk.lose(first)
     lease = desk.runs.lease_of(desk.run_id)
     assert lease is not None
-    ends_at_s = time.monotonic() + lease.left_s
+    desk.clock.skip(lease.left_s - 0.5)
     second = desk.intend()
     assert desk.start(second, "succeed").finish().exit_code == CONCURRENT
-    assert time.monotonic() < ends_at_s, "the machine was too slow to tell"
     desk.lose(second)
-    wait_for(lambda: not desk.is_leased())
-    assert time.monotonic() >= ends_at_s - 0.1
+    desk.clock.skip(0.5)
     assert desk.start(desk.intend(), "succeed").finish().exit_code == 0
 
 
 def test_a_lease_is_renewed_for_as_long_as_the_sort_lasts(desk: Desk) -> None:
     running = desk.start(desk.intend(), "succeed_when_told")
-    wait_for(desk.is_leased)
-    deadline_s = time.monotonic() + LEASE_S + 2
-    while time.monotonic() < deadline_s:
+    for _ in range(3):
+        wait_for(lambda: desk.left_s() == LEASE_S)
+        desk.clock.skip(LEASE_S - 1)
         assert desk.is_leased()
-        time.sleep(0.1)
     (running.folder.root / "go").touch()
     assert running.finish().exit_code == 0
 
