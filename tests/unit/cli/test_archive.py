@@ -1,4 +1,4 @@
-"""archive and verify on the command line: what is said, and the exit codes."""
+"""archive, verify and restore on the command line: what is said, and the exit codes."""
 
 from __future__ import annotations
 
@@ -51,3 +51,36 @@ def test_an_existing_target_is_refused(recording, tmp_path):
     done = _run("archive", recording, tmp_path / "out")
     assert done.exit_code == 1
     assert "already there" in done.stderr
+
+
+def test_the_original_files_come_back_or_the_damage_is_named(recording, tmp_path):
+    _run("archive", recording, tmp_path / "out")
+    done = _run("restore", tmp_path / "out", tmp_path / "back", "--output", "json")
+    assert done.exit_code == 0, done.output
+    for file in json.loads(done.stdout)["files"]:
+        assert (tmp_path / "back" / file["path"]).read_bytes() == (
+            recording / file["path"]
+        ).read_bytes()
+    (tmp_path / "out/streams/0/traces_seg0/1.0").unlink()
+    done = _run("restore", tmp_path / "out", tmp_path / "again", "--output", "json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["error"]["next_step"]
+    assert not (tmp_path / "again").exists()
+
+
+def test_an_archive_is_described_as_its_recording_was(recording, tmp_path):
+    _run("archive", recording, tmp_path / "out")
+    ours, theirs = (
+        json.loads(_run("inspect", path, "--output", "json").stdout)["streams"][0]
+        for path in (tmp_path / "out", recording)
+    )
+    for name in ("n_samples", "n_channels", "sampling_rate_hz", "dtype", "scale", "findings"):
+        assert ours[name] == theirs[name]
+    assert ours["sortable"]
+
+
+def test_what_is_no_archive_ends_in_a_sentence(recording, tmp_path):
+    for command in (("verify", recording), ("restore", recording, tmp_path / "back")):
+        done = _run(*command)
+        assert done.exit_code == 1
+        assert "archive.json" in done.stdout + done.stderr

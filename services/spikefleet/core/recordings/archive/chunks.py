@@ -175,9 +175,10 @@ class ArrayReader:
         """Feed the samples of one row of chunks to ``digest``, in order of time."""
         start, stop = self.grid.frames(row)
         width = self.grid.chunk_channels
+        room = np.empty((_SLAB_FRAMES, self.grid.n_channels), dtype=blocks[0].dtype)
         for first in range(0, stop - start, _SLAB_FRAMES):
             last = min(first + _SLAB_FRAMES, stop - start)
-            slab = np.empty((last - first, self.grid.n_channels), dtype=blocks[0].dtype)
+            slab = room[: last - first]
             for group, block in enumerate(blocks):
                 columns = slab[:, group * width : (group + 1) * width]
                 columns[:] = block[: columns.shape[1], first:last].T
