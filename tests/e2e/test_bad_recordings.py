@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.e2e.conftest import SORTER
 from tests.support.recordings import make_recording
@@ -42,6 +43,35 @@ def test_a_bad_recording_ends_with_its_own_class(shared_service, tmp_path, condi
     assert not [a for a in run.attempts if a.stage == "sort"]
     after = {p: p.stat().st_size for p in recording.path.parent.rglob("*") if p.is_file()}
     assert after == before
+
+
+def quiet_at_first(folder: Path, quiet_s: float) -> Path:
+    """A healthy recording of 20 s whose first seconds are another one's plain noise."""
+    made = make_recording(folder / "healthy", seconds=20.0, channels=8, units=3, seed=5).path
+    noise = make_recording(folder / "noise", seconds=20.0, channels=8, condition="noise").path
+    name = "traces_cached_seg0.raw"
+    samples = np.memmap(made / name, dtype="<i2", mode="r+").reshape(-1, 8)
+    n_quiet = round(quiet_s * len(samples) / 20.0)
+    samples[:n_quiet] = np.memmap(noise / name, dtype="<i2", mode="r").reshape(-1, 8)[:n_quiet]
+    samples.flush()
+    return made
+
+
+def test_a_healthy_recording_with_a_quiet_start_is_told_so_and_sorted(shared_service, tmp_path):
+    run, report = end(shared_service, quiet_at_first(tmp_path, 2.5))
+    assert (run.state, run.status) == (RunState.SUCCEEDED, "success")
+    assert run.result["n_units_sorted"] >= 2
+    assert "quiet_start" in [entry["code"] for entry in report["preflight"]["findings"]]
+    assert set(run.result["projection"]) >= {"memory_bytes", "duration_s"}
+
+
+@pytest.mark.slow
+def test_kilosort4_sorts_a_quiet_start_as_the_finding_advises(shared_service, tmp_path):
+    path = quiet_at_first(tmp_path, 2.5)
+    with shared_service.client() as client:
+        batch = client.submit(path, "kilosort4", sorter_params={"batch_size": 13_000})
+        (run,) = client.wait(batch.run_ids, timeout_s=400)
+    assert (run.state, run.failure) == (RunState.SUCCEEDED, None)
 
 
 def test_a_missing_recording_is_a_run_that_says_so(shared_service, tmp_path):
