@@ -38,14 +38,7 @@ def inspection_lines(
     findings = _findings_table(found)
     if findings.row_count:
         lines += [Text(), findings]
-    for stream in found.streams:
-        if stream.refusal is not None:
-            failure = stream.refusal
-            # Where the message itself says what to do, the table's general advice would mislead.
-            remedied = failure.evidence.get("reason") in _REMEDY_IN_MESSAGE
-            next_step = "" if remedied else failure.row.next_step
-            told = with_next_step(failure.message, next_step, "red")
-            lines += [Text.assemble("\n", (f"{stream.stream.stream}: ", "bold red"), told)]
+    lines += _refusals(found)
     if found.other_streams:
         others = ", ".join(found.other_streams)
         lines.append(Text(f"Also inside, sorted only when named: {others}", style="dim"))
@@ -66,6 +59,24 @@ def inspection_lines(
     return lines
 
 
+def _refusals(found: RecordingInspection) -> list[RenderableType]:
+    """Why streams cannot be sorted, each reason once."""
+    streams: dict[str, list[str]] = {}
+    failures = {}
+    for entry in found.streams:
+        if entry.refusal is not None:
+            streams.setdefault(entry.refusal.message, []).append(entry.stream.stream)
+            failures[entry.refusal.message] = entry.refusal
+    lines: list[RenderableType] = []
+    for message, failure in failures.items():
+        # Where the message itself says what to do, the table's general advice would mislead.
+        remedied = failure.evidence.get("reason") in _REMEDY_IN_MESSAGE
+        told = with_next_step(message, "" if remedied else failure.row.next_step, "red")
+        named = ", ".join(streams[message])
+        lines.append(Text.assemble("\n", (f"{named}: ", "bold red"), told))
+    return lines
+
+
 def _streams_table(found: RecordingInspection) -> Table:
     made = table(
         "stream", ">channels", ">rate", ">duration", "samples", "scale", "probe", "tables", "sort?"
@@ -80,7 +91,7 @@ def _streams_table(found: RecordingInspection) -> Table:
             duration_text(stream.duration_s) if readable else "–",
             stream.dtype or "–",
             _scale_text(entry.scale),
-            _probe_text(entry.probe),
+            _probe_text(entry.probe) if entry.n_samples else "–",
             ", ".join(f"{count} {name}" for name, count in entry.tables.items()) or "–",
             Text("yes", style="green") if entry.sortable else Text("no", style="bold red"),
         )

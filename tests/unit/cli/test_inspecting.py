@@ -1,5 +1,6 @@
 """How an inspection reads to a person."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -25,6 +26,7 @@ def _text(found: RecordingInspection, drawn: list[dict[str, str]]) -> str:
 
 def _well(name: str, **known: object) -> StreamInspection:
     described = StreamDescription(name, 4, 20000.0, 60.0, "uint16")
+    known = {"n_samples": 1_200_000, **known}
     return StreamInspection(described, **known)  # type: ignore[arg-type]
 
 
@@ -76,3 +78,15 @@ def test_scale_and_probe_are_told_with_their_units() -> None:
     assert "imec NP2010: 4 contacts, 2 shanks, 250 x 705 µm" in text
     assert "3 stimulation" in text
     assert "findings" not in text
+
+
+def test_a_reason_that_wells_share_is_told_once() -> None:
+    broken = Failure.from_error(InputCorruptError("It ends early.", path="x", reason="truncated"))
+    described = StreamDescription("", 4, 20000.0, 60.0, "uint16")
+    wells = tuple(
+        StreamInspection(replace(described, stream=name), refusal=broken) for name in ("a", "b")
+    )
+    text = _text(RecordingInspection("maxwell", 9, 1, wells, (), ()), [{}, {}])
+    assert text.count("It ends early.") == 1
+    assert "a, b: It ends early." in text
+    assert "none" not in text
