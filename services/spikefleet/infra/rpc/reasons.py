@@ -163,7 +163,9 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             retry_after_s=5.0,
         ),
         "SERVICE_DRAINING": Reason(
-            Code.UNAVAILABLE, "Call again in a moment; the service is restarting.", retry_after_s=1.0
+            Code.UNAVAILABLE,
+            "Call again in a moment; the service is restarting.",
+            retry_after_s=1.0,
         ),
         "ROOM_UNREACHABLE": Reason(
             Code.UNAVAILABLE,
