@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spikefleet.core.failures.errors import InsufficientActivityError
-from spikefleet.core.recordings.measure import search_for_spikes
 from spikefleet.core.recordings.activity import CrossingTally
+from spikefleet.core.recordings.measure import search_for_spikes
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting

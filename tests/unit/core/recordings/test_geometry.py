@@ -42,7 +42,8 @@ def test_metres_and_nanometres_taken_for_micrometres_are_doubted(pitch_um):
 
 
 def test_one_place_for_all_is_doubted_but_one_contact_is_not():
-    assert "at one place" in describe_geometry(recording([(0, 1e-6 * index) for index in range(4)])).doubt
+    stacked = recording([(0, 1e-6 * index) for index in range(4)])
+    assert "at one place" in describe_geometry(stacked).doubt
     assert describe_geometry(recording([(0, 0)])).doubt == ""
 
 

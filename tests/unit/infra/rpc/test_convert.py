@@ -172,7 +172,8 @@ def test_a_recording_survives(missing: bool) -> None:
         missing=missing,
     )
     assert convert.from_recording(convert.to_recording(recording)) == recording
-    joined = replace(recording, recording_id="rec-2", parts=(recording, replace(recording, entry="")))
+    parts = (recording, replace(recording, entry=""))
+    joined = replace(recording, recording_id="rec-2", parts=parts)
     assert convert.from_recording(convert.to_recording(joined)) == joined
 
 
