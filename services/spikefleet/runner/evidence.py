@@ -7,6 +7,7 @@ a request to stop, and exit 0 without a complete result, which is no success.
 from __future__ import annotations
 
 import re
+import signal as signals
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,6 +19,8 @@ from spikefleet.core.failures.errors import AttemptInterrupted, Failure
 from spikefleet.runner.supervise import ChildEnd
 
 _STEP = re.compile(r"^\[spikefleet\] step=(\w+)$", re.MULTILINE)
+_LOST_WORKER = frozenset({"BrokenProcessPool", "TerminatedWorkerError"})
+_KILLED_EXIT_CODE = 128 + signals.SIGKILL
 _TOLD_TO_STOP = "The attempt was told to stop before it had finished."
 
 
@@ -64,19 +67,27 @@ def _table(value: Any, kind: Any) -> dict[str, Any]:
     return {key: entry for key, entry in value.items() if isinstance(entry, kind)}
 
 
-def judge(spec: AttemptSpec, folder: RunFolder, end: ChildEnd, *, oom_kills: int) -> Failure | None:
-    """Return why the child did not succeed; None when it did.
+@dataclass(frozen=True)
+class KernelKills:
+    """Kernel kills for memory in the attempt's cgroup while its child ran.
 
-    ``oom_kills`` counts kernel kills for memory while the child ran. They explain nothing once the
-    child has named its failure itself: on a shared machine they may have been a neighbour's.
+    Where others live in the same cgroup (``is_shared``) a kill may have been a neighbour's.
     """
+
+    count: int = 0
+    is_shared: bool = False
+
+
+def judge(
+    spec: AttemptSpec, folder: RunFolder, end: ChildEnd, kills: KernelKills = KernelKills()
+) -> Failure | None:
+    """Return why the child did not succeed; None when it did."""
     if end.interrupted:
         told = Failure.from_error(AttemptInterrupted(_TOLD_TO_STOP, signal=end.interrupted))
         return replace(told, stage="sort", rule_id="parent.interrupted")
     if end.trip is None and end.exit_code == 0:
         return _check_result(spec, folder)
     document = read_json(folder.child_failure)
-    has_named_it = bool(document and isinstance(document.get("classified"), dict))
     log_tail = read_log_tail(folder.child_log)
     failure = classify(
         Evidence(
@@ -87,13 +98,25 @@ def judge(spec: AttemptSpec, folder: RunFolder, end: ChildEnd, *, oom_kills: int
             child_failure=document,
             log_tail=log_tail,
             log_head=read_log_head(folder.child_log),
-            oom_kill_delta=0 if has_named_it else oom_kills,
+            oom_kill_delta=kills.count if _can_come_of_a_kill(end, document, kills) else 0,
             trip=end.trip,
             preflight=_known_of_the_recording(spec),
             wall_s=end.wall_s,
         )
     )
     return replace(failure, stage=failure.stage or "sort")
+
+
+def _can_come_of_a_kill(
+    end: ChildEnd, document: Mapping[str, Any] | None, kills: KernelKills
+) -> bool:
+    """A child that named its failure was not killed; beside others only the killed one was."""
+    if document and isinstance(document.get("classified"), dict):
+        return False
+    if not kills.is_shared:
+        return True
+    was_killed = end.signal == signals.SIGKILL or end.exit_code == _KILLED_EXIT_CODE
+    return was_killed or bool(document and document.get("exception_type") in _LOST_WORKER)
 
 
 def _last_step(log_tail: str) -> str:

@@ -36,7 +36,7 @@ from spikefleet.runner.audit import AuditTrail
 from spikefleet.runner.canary import STEP as CANARY
 from spikefleet.runner.canary import CanarySettings, CanaryState, run_canary
 from spikefleet.runner.canary_memory import CanaryMemory, Machine, canary_key
-from spikefleet.runner.evidence import judge, read_result
+from spikefleet.runner.evidence import KernelKills, judge, read_result
 from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
 from spikefleet.runner.lease import RunLease
 from spikefleet.runner.node_preflight import STEP as NODE_PREFLIGHT
@@ -272,7 +272,8 @@ class _Attempt:
         if end.interrupted == STOP_REQUESTED and self.lease is not None:
             self.lease.hold()  # a lost lease is another matter than a run given up
         new_oom_kills = _grown(oom_kills_before, memory.oom_kills())
-        return judge(spec, folder, end, oom_kills=new_oom_kills)
+        kills = KernelKills(new_oom_kills, is_shared=not memory.is_ours_alone(()))
+        return judge(spec, folder, end, kills)
 
     def _supervise(
         self, spec: AttemptSpec, folder: RunFolder, reporter: Reporter, memory: MemoryReader

@@ -9,7 +9,7 @@ from tests.corpus.cases import recorded
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder, write_json
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
-from spikefleet.runner.evidence import judge, read_result
+from spikefleet.runner.evidence import KernelKills, judge, read_result
 from spikefleet.runner.supervise import ChildEnd
 
 CASES = recorded()
@@ -40,7 +40,7 @@ def test_a_real_end_is_named_from_the_files_of_its_folder(case, tmp_path):
     folder = RunFolder(tmp_path)
     write_json(folder.child_failure, case.given["child_failure"])
     folder.child_log.write_text("\n".join(case.given["log"]), encoding="utf-8")
-    failure = judge(spec(case.given["backend"]), folder, end(), oom_kills=0)
+    failure = judge(spec(case.given["backend"]), folder, end())
     assert failure is not None
     assert failure.code is not FailureCode.UNCLASSIFIED
     assert failure.stage == "sort"
@@ -51,7 +51,7 @@ def test_the_settings_of_the_run_travel_with_a_silence(tmp_path):
     case = next(case for case in CASES if case.name == "kilosort4: threshold_of_one_channel")
     folder = RunFolder(tmp_path)
     write_json(folder.child_failure, case.given["child_failure"])
-    failure = judge(spec(Th_single_ch=1000), folder, end(), oom_kills=0)
+    failure = judge(spec(Th_single_ch=1000), folder, end())
     assert failure is not None
     assert failure.evidence["sorter_params"] == {"Th_single_ch": 1000}
 
@@ -64,7 +64,7 @@ def test_counts_at_the_beginning_of_a_long_log_are_found(tmp_path):
         )
         log.write(b"Time 1s. Loading raw data\n" * 100_000)
         log.write(b"-----The CUDA error was: invalid configuration argument\n")
-    failure = judge(spec("kilosort2"), folder, end(), oom_kills=0)
+    failure = judge(spec("kilosort2"), folder, end())
     assert failure is not None
     assert failure.code is FailureCode.INSUFFICIENT_ACTIVITY
     assert failure.evidence["threshold_crossings"] == 12
@@ -79,7 +79,7 @@ def test_random_bytes_in_every_file_crash_nothing_and_hold_nothing(seed, tmp_pat
         path.write_bytes(rng.randbytes(rng.randint(0, 5000)))
     ends = (end(1), end(None, 11), end(None, 9), end(127))
     for each in ends:
-        failure = judge(spec(), folder, each, oom_kills=0)
+        failure = judge(spec(), folder, each)
         assert failure is not None
         assert failure.category is not FailureCategory.ENVIRONMENT
         json.dumps(failure.to_json())
@@ -104,6 +104,30 @@ def test_a_result_with_fields_of_another_kind_is_read_without_them(document, tmp
 
 
 def test_a_folder_that_is_gone_still_gives_a_failure(tmp_path: Path):
-    failure = judge(spec(), RunFolder(tmp_path / "none"), end(None, 9), oom_kills=1)
+    failure = judge(spec(), RunFolder(tmp_path / "none"), end(None, 9), KernelKills(1))
     assert failure is not None
     assert failure.code is FailureCode.HOST_OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("ended", "document", "is_memory"),
+    [
+        (end(None, 9), None, True),
+        (end(137), None, True),
+        (end(1), {"exception_type": "BrokenProcessPool", "message": "a worker died"}, True),
+        (end(1), {"exception_type": "KeyError", "message": "'amplitude'"}, False),
+        (end(None, 11), None, False),
+    ],
+)
+def test_a_kernel_kill_beside_neighbours_explains_only_an_end_it_can_cause(
+    ended, document, is_memory, tmp_path
+):
+    folder = RunFolder(tmp_path)
+    if document is not None:
+        write_json(folder.child_failure, document)
+    shared = judge(spec(), folder, ended, KernelKills(1, is_shared=True))
+    alone = judge(spec(), folder, ended, KernelKills(1))
+    assert shared is not None
+    assert alone is not None
+    assert (shared.code is FailureCode.HOST_OUT_OF_MEMORY) is is_memory
+    assert alone.code is FailureCode.HOST_OUT_OF_MEMORY
