@@ -8,6 +8,7 @@ sorter meets it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -146,13 +147,7 @@ def _find_family(path: Path) -> tuple[FormatFamily, Path]:
     for candidate in [path, *_containers(path)]:
         found.extend(_recognise(candidate, required=not found))
     if len({located for _, located in found}) > 1 and not any(at == path for _, at in found):
-        listed = ", ".join(located.name for _, located in found[:5])
-        raise corrupt(
-            path,
-            "several_recordings",
-            f"the folder holds {len(found)} recordings ({listed}); submit them by name, "
-            "or all of them as one (--concatenate).",
-        )
+        raise _several(path, [located for _, located in found])
     if len(found) > 1:
         listed = ", ".join(f"{family.format} ({located.name})" for family, located in found)
         raise corrupt(
@@ -162,8 +157,30 @@ def _find_family(path: Path) -> tuple[FormatFamily, Path]:
         )
     if found:
         return found[0]
+    inside = _inside(path)
+    if inside:
+        raise _several(path, inside)
     known = ", ".join(family.known_as for family in FAMILIES)
     raise corrupt(path, "unknown_format", f"this is none of the formats known here: {known}.")
+
+
+def _several(path: Path, inside: Sequence[Path]) -> InputCorruptError:
+    count = "a recording" if len(inside) == 1 else f"{len(inside)} recordings"
+    listed = ", ".join(located.name for located in inside[:5])
+    further = ", or all of them as one (--concatenate)" if len(inside) > 1 else ""
+    return corrupt(
+        path,
+        "several_recordings",
+        f"the folder is no recording but holds {count} ({listed}); submit by name{further}.",
+    )
+
+
+def _inside(path: Path) -> list[Path]:
+    """The recordings directly in a folder that is none itself; of many entries the first ones."""
+    if not path.is_dir():
+        return []
+    entries = sorted(path.iterdir())[:_NEIGHBOURS_LOOKED_AT]
+    return [entry for entry in entries if entry.is_dir() and _recognise(entry, required=False)]
 
 
 def _recognise(candidate: Path, *, required: bool) -> list[tuple[FormatFamily, Path]]:

@@ -105,6 +105,18 @@ def test_a_folder_of_several_hdf5_files_asks_for_one_by_name(tmp_path):
     assert "a.raw.h5, b.raw.h5" in caught.value.message
 
 
+def test_a_folder_of_recordings_that_are_folders_names_them(tmp_path):
+    for name in ("a", "b"):
+        make_recording(tmp_path, "binary", name=name)
+    with pytest.raises(InputCorruptError) as caught:
+        list_streams(tmp_path)
+    assert caught.value.evidence["reason"] == "several_recordings"
+    assert "holds 2 recordings (a, b)" in caught.value.message
+    shutil.rmtree(tmp_path / "b")
+    with pytest.raises(InputCorruptError, match=r"holds a recording \(a\); submit by name\."):
+        list_streams(tmp_path)
+
+
 def test_a_lone_spikeglx_bin_asks_for_its_header(tmp_path):
     folder = make_recording(tmp_path, "spikeglx").path
     next(folder.glob("*.meta")).unlink()
