@@ -1,7 +1,9 @@
 """Recordings are registered in place and submitted over a real server; each stream gets a run."""
 
+import os
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from tests.support.intake import NAME, client, digest_of, facility, refusal, server, source, stub
@@ -9,6 +11,8 @@ from tests.support.serving import write_bytes_file
 
 from spikefleet.api.v1 import ingest_pb2
 from spikefleet.client.sorting import SortingClient
+from spikefleet.controller.sort_spec import input_files
+from spikefleet.core.submissions import file_stamp, join_recordings
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.errors import ServiceError
 
@@ -25,6 +29,23 @@ def test_on_this_machine_bytes_stay_where_they_are(facility, client, source) -> 
     assert client.add_recording(source) == recording
     (source / "empty.dat").write_bytes(b"now with bytes")
     assert client.add_recording(source).digest != recording.digest
+
+
+def test_bytes_in_place_carry_how_they_looked_until_they_are_sorted(
+    facility, client, source
+) -> None:
+    def stamps() -> dict[str, str]:
+        known = facility.recordings.get(client.add_recording(source).recording_id)
+        joined = join_recordings([known, replace(known, recording_id="rec-other")])
+        files = {file.path: file.stamp for file in input_files(known)}
+        assert [file.stamp for file in input_files(joined)] == [*files.values()] * 2
+        return files
+
+    before = stamps()
+    assert before == {name: file_stamp((source / name).stat()) for name in before}
+    os.utime(source / "traces.bin", ns=(1, 1))
+    after = stamps()  # the same recording, and its newest stamp
+    assert after["traces.bin"] != before["traces.bin"]
 
 
 def test_a_path_the_service_sees_differently_is_uploaded(server, client, source, stub) -> None:

@@ -180,6 +180,18 @@ def test_bytes_that_differ_from_the_submitted_ones_are_refused(tmp_path: Path) -
     assert outcome.failure.evidence["reason"] == "digest_mismatch"
 
 
+def test_a_recording_overwritten_while_it_is_sorted_is_no_success(tmp_path: Path) -> None:
+    running = start(tmp_path, "succeed_when_told")
+    running.child_pid()
+    path = tmp_path / "recording.bin"
+    path.write_bytes(bytes(reversed(path.read_bytes())))
+    (tmp_path / "attempt" / "go").touch()
+    outcome = running.finish()
+    assert_failed(outcome, FailureCode.INPUT_CORRUPT, tmp_path)
+    assert outcome.failure is not None
+    assert "while it was sorted" in outcome.failure.message
+
+
 def test_an_error_of_the_parent_itself_is_an_outcome_too(tmp_path: Path) -> None:
     outcome = run(tmp_path, "succeed", execution={"host_ram_warn_pct": 99.0})
     assert_failed(outcome, FailureCode.UNCLASSIFIED, tmp_path)

@@ -111,6 +111,7 @@ def input_files(recording: Recording) -> tuple[InputFile, ...]:
             for file in input_files(part)
         )
     folder = recording.location if recording.in_place else f"{recording.location}/files"
+    stamps = recording.stamps or ("",) * len(recording.files)
     return tuple(
         InputFile(
             path=file.path,
@@ -118,6 +119,7 @@ def input_files(recording: Recording) -> tuple[InputFile, ...]:
             size_bytes=file.size_bytes,
             sha256=file.sha256,
             in_place=recording.in_place,
+            stamp=stamp,
         )
-        for file in recording.files
+        for file, stamp in zip(recording.files, stamps, strict=True)
     )

@@ -66,6 +66,7 @@ class InputFile:
     """One file of the recording: where it is now and what it must be.
 
     ``path`` is relative to the recording; ``source`` is an artifact key or an absolute path.
+    ``stamp`` is how a file in place looked when it was digested; empty is not known.
     """
 
     path: str
@@ -73,6 +74,7 @@ class InputFile:
     size_bytes: int
     sha256: str = ""
     in_place: bool = False
+    stamp: str = ""
 
 
 @dataclass(frozen=True)

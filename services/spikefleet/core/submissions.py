@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -48,6 +49,14 @@ def safe_part(text: str) -> str:
     return f"{slug[:54]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+def file_stamp(status: os.stat_result) -> str:
+    """How a file looks without reading it: size, times of change (ns) and inode.
+
+    Equal stamps: nobody wrote to the file in between. Unequal ones say nothing about the bytes.
+    """
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
+
+
 @dataclass(frozen=True)
 class ManifestFile:
     """One file of a recording: path relative to its root, size and SHA-256 (hex)."""
@@ -65,7 +74,8 @@ class Recording:
     registered in place. ``entry`` is the file or folder inside it that a reader opens ("" = the
     location itself). ``missing`` marks a path that was not there when it was registered: kept, so
     that its run can end in a named outcome. ``parts`` are the recordings this one is joined from,
-    in order; it has no files and no location of its own then.
+    in order; it has no files and no location of its own then. ``stamps``, one for each file in
+    place, are how the files looked when they were digested (``file_stamp``); () is not known.
     """
 
     recording_id: str
@@ -77,6 +87,7 @@ class Recording:
     entry: str = ""
     missing: bool = False
     parts: tuple[Recording, ...] = ()
+    stamps: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary; ``from_json`` reads it back."""
@@ -89,6 +100,7 @@ class Recording:
         values["name"] = RecordingName(**values["name"])
         values["files"] = tuple(ManifestFile(**entry) for entry in values["files"])
         values["parts"] = tuple(cls.from_json(entry) for entry in values.get("parts", ()))
+        values["stamps"] = tuple(values.get("stamps", ()))
         return cls(**values)
 
     @property

@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from spikefleet.core.failures.errors import InputMissingError
@@ -20,6 +21,7 @@ from spikefleet.core.submissions import (
     RecordingName,
     digest_document,
     digest_manifest,
+    file_stamp,
 )
 from spikefleet.core.telemetry import INGESTED_BYTES
 from spikefleet.infra.rpc.errors import RpcProblem
@@ -37,7 +39,7 @@ class InPlaceIntake:
     def __init__(self, recordings: RecordingStore, *, meter: RpcMeter | None = None) -> None:
         self._recordings = recordings
         self._meter = meter
-        self._digests: OrderedDict[tuple[str, int, int, int], str] = OrderedDict()
+        self._digests: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._lock = threading.Lock()
 
     def register(
@@ -66,14 +68,19 @@ class InPlaceIntake:
             raise RpcProblem(
                 "PATH_NOT_VISIBLE", f"other files are at {path} on the service's side", field="path"
             )
-        files = tuple(self._digested(root, file) for file in paths)
-        return self._recordings.add(accepted_recording(name, files, entry, root=root))
+        found = [self._digested(root, file) for file in paths]
+        recording = accepted_recording(name, tuple(file for file, _ in found), entry, root=root)
+        return self._recordings.add(replace(recording, stamps=tuple(stamp for _, stamp in found)))
 
-    def _digested(self, root: Path, path: Path) -> ManifestFile:
-        """Return a file with its digest; bytes hashed before and not touched since are trusted."""
+    def _digested(self, root: Path, path: Path) -> tuple[ManifestFile, str]:
+        """Return a file with its digest, and how it looked.
+
+        Bytes hashed before and not touched since are trusted.
+        """
         try:
             before = path.stat()
-            key = (str(path), before.st_size, before.st_mtime_ns, before.st_ctime_ns)
+            stamp = file_stamp(before)
+            key = (str(path), stamp)
             with self._lock:
                 digest = self._digests.get(key)
             if digest is None:
@@ -85,13 +92,13 @@ class InPlaceIntake:
             raise RpcProblem(
                 "PATH_NOT_VISIBLE", f"{path} cannot be read: {error.strerror}", field="path"
             ) from error
-        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        if file_stamp(after) != stamp:
             raise RpcProblem("SOURCE_CHANGED", f"{path} is still being written", field="path")
         with self._lock:
             self._digests[key] = digest
             while len(self._digests) > _REMEMBERED_DIGESTS:
                 self._digests.popitem(last=False)
-        return ManifestFile(path.relative_to(root).as_posix(), before.st_size, digest)
+        return ManifestFile(path.relative_to(root).as_posix(), before.st_size, digest), stamp
 
 
 def accepted_recording(

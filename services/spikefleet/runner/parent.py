@@ -51,7 +51,7 @@ from spikefleet.runner.reporting import (
     Reporter,
     SilentSink,
 )
-from spikefleet.runner.stage_in import stage_in
+from spikefleet.runner.stage_in import require_unchanged, stage_in
 from spikefleet.runner.supervise import ChildEnd, Supervisor, Timing
 from spikefleet.runner.upload import (
     failure_prefix,
@@ -175,7 +175,7 @@ class _Attempt:
             self._enter("stage_in")
             reporter.tell(AttemptProgress())
             with self.interruption.breaking_in():
-                stage_in(spec, self.folder, self.artifacts)
+                stamps = stage_in(spec, self.folder, self.artifacts)
             failure = self._try_first(spec, metrics)
             if failure is not None:
                 return self.failed(failure)
@@ -185,6 +185,8 @@ class _Attempt:
             if failure is not None:
                 self._doubt_canary(spec, failure)
                 return self.failed(failure)
+            with self.interruption.breaking_in():
+                require_unchanged(spec, self.folder, stamps)
             self._enter("upload")
             reporter.tell(AttemptProgress("upload", 1.0, elapsed_s=self.elapsed_s))
             self.lease.hold()

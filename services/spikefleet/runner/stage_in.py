@@ -1,7 +1,8 @@
 """Puts the recording where the child expects it, and refuses bytes that are not the submitted ones.
 
 Files this machine already holds are linked, never copied; the rest is fetched from the store. Every
-file is held to its size, and to its SHA-256 unless it lies in place on a path we were given.
+file is held to its size and to its SHA-256. One that lies in place and has not been touched since
+it was digested is not read again. After the sort every file must still be the one that was staged.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +21,7 @@ from spikefleet.core.failures.errors import (
     InputMissingError,
     StorageUnavailableError,
 )
+from spikefleet.core.submissions import file_stamp
 from spikefleet.infra.stores.artifacts import (
     ArtifactDamagedError,
     ArtifactMissingError,
@@ -30,19 +32,37 @@ from spikefleet.infra.stores.artifacts import (
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-def stage_in(spec: AttemptSpec, folder: RunFolder, artifacts: ArtifactStore) -> None:
-    """Stage every input below ``folder.inputs``. Safe to repeat.
+def stage_in(spec: AttemptSpec, folder: RunFolder, artifacts: ArtifactStore) -> Mapping[str, str]:
+    """Stage every input below ``folder.inputs``; return each path's stamp. Safe to repeat.
 
     Raises InputMissingError, InputCorruptError, StorageUnavailableError or DiskExhaustionError.
     """
     folder.inputs.mkdir(parents=True, exist_ok=True)
+    stamps: dict[str, str] = {}
     for entry in spec.inputs:
         target = _target(folder, entry)
         with storage_failures(entry.source):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
             _bring(entry, target, artifacts)
-            _check(entry, target)
+            stamps[entry.path] = file_stamp(target.stat())
+            _check_size(entry, target)
+            if not (entry.in_place and entry.stamp == stamps[entry.path]):
+                _check_digest(entry, target)
+    return stamps
+
+
+def require_unchanged(spec: AttemptSpec, folder: RunFolder, stamps: Mapping[str, str]) -> None:
+    """Refuse what was sorted from files that changed since ``stage_in`` gave their ``stamps``.
+
+    One that was only touched is read again and may pass. Raises as ``stage_in`` does.
+    """
+    for entry in spec.inputs:
+        target = _target(folder, entry)
+        with storage_failures(entry.source):
+            if file_stamp(target.stat()) != stamps.get(entry.path):
+                _check_size(entry, target)
+                _check_digest(entry, target, when=", it changed while it was sorted")
 
 
 @contextmanager
@@ -90,7 +110,7 @@ def _bring(entry: InputFile, target: Path, artifacts: ArtifactStore) -> None:
     target.symlink_to(os.path.realpath(source, strict=True))
 
 
-def _check(entry: InputFile, target: Path) -> None:
+def _check_size(entry: InputFile, target: Path) -> None:
     size_bytes = target.stat().st_size
     if size_bytes != entry.size_bytes:
         shorter = size_bytes < entry.size_bytes
@@ -101,13 +121,17 @@ def _check(entry: InputFile, target: Path) -> None:
             size_bytes=size_bytes,
             expected_bytes=entry.size_bytes,
         )
-    if not entry.sha256 or entry.in_place:
+
+
+def _check_digest(entry: InputFile, target: Path, *, when: str = "") -> None:
+    if not entry.sha256:
         return
     with target.open("rb") as handle:
         found = hashlib.file_digest(handle, "sha256").hexdigest()
     if found != entry.sha256:
         raise InputCorruptError(
-            f"{entry.path} is not the file that was submitted: its SHA-256 differs.",
+            f"{entry.path} is not the file that was submitted: its SHA-256 differs{when}. "
+            "Submit it again as a new recording.",
             path=entry.path,
             reason="digest_mismatch",
             sha256=found,

@@ -1,6 +1,7 @@
 """Bringing a recording in."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from spikefleet.core.failures.errors import (
     InputMissingError,
     StorageUnavailableError,
 )
+from spikefleet.core.submissions import file_stamp
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
-from spikefleet.runner.stage_in import stage_in
+from spikefleet.runner.stage_in import require_unchanged, stage_in
 
 DATA = b"0123456789"
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -47,13 +49,66 @@ def test_stored_files_are_linked_under_their_own_paths(
     assert staged.is_symlink()
 
 
-def test_a_file_in_place_is_linked_and_not_read(tmp_path: Path, store: LocalArtifacts) -> None:
+def rig_file(tmp_path: Path, data: bytes = DATA) -> tuple[Path, InputFile]:
+    """A file in place, and its entry as it was when the file was digested."""
     source = tmp_path / "rig" / "b.dat"
     source.parent.mkdir()
-    source.write_bytes(bytes(reversed(DATA)))
+    source.write_bytes(data)
+    return source, entry(str(source), in_place=True, stamp=file_stamp(source.stat()))
+
+
+def test_a_file_in_place_that_nobody_touched_is_linked_and_not_read(
+    tmp_path: Path, store: LocalArtifacts
+) -> None:
+    source, known = rig_file(tmp_path, DATA[::-1])
     folder = RunFolder(tmp_path / "run")
-    stage_in(order(tmp_path, entry(str(source), in_place=True)), folder, store)
+    stage_in(order(tmp_path, known), folder, store)
     assert (folder.inputs / "a" / "b.dat").resolve() == source
+
+
+@pytest.mark.parametrize("is_old_record", [False, True])
+def test_a_file_in_place_overwritten_in_its_own_size_is_refused_with_both_digests(
+    tmp_path: Path, store: LocalArtifacts, is_old_record: bool
+) -> None:
+    source, known = rig_file(tmp_path)
+    overwrite(source)
+    spec = order(tmp_path, replace(known, stamp="") if is_old_record else known)
+    with pytest.raises(InputCorruptError, match="Submit it again as a new recording") as caught:
+        stage_in(spec, RunFolder(tmp_path / "run"), store)
+    evidence = caught.value.evidence
+    assert evidence["expected_sha256"] == DIGEST
+    assert evidence["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest() != DIGEST
+
+
+def test_a_file_in_place_that_was_only_touched_goes_on(
+    tmp_path: Path, store: LocalArtifacts
+) -> None:
+    source, known = rig_file(tmp_path)
+    os.utime(source, ns=(1, 1))
+    folder = RunFolder(tmp_path / "run")
+    spec = order(tmp_path, known)
+    stamps = stage_in(spec, folder, store)
+    os.utime(source, ns=(2, 2))
+    require_unchanged(spec, folder, stamps)
+
+
+def test_a_file_that_changes_during_the_sort_is_refused(
+    tmp_path: Path, store: LocalArtifacts
+) -> None:
+    source, known = rig_file(tmp_path)
+    folder = RunFolder(tmp_path / "run")
+    spec = order(tmp_path, known)
+    stamps = stage_in(spec, folder, store)
+    require_unchanged(spec, folder, stamps)
+    overwrite(source)
+    with pytest.raises(InputCorruptError, match="while it was sorted"):
+        require_unchanged(spec, folder, stamps)
+
+
+def overwrite(source: Path) -> None:
+    """Other bytes of the same length, in place."""
+    with source.open("r+b") as handle:
+        handle.write(b"ABCD")
 
 
 @pytest.mark.parametrize(

@@ -118,9 +118,17 @@ def _document(recording: Recording) -> dict[str, Any]:
 
 def _at_its_newest(connection: Connection, known: Recording, seen: Recording) -> Recording:
     """Let a recording registered in place follow its files; one in the store stays there."""
-    if not known.in_place or known.location == seen.location:
+    is_same = known.location == seen.location and known.stamps == seen.stamps
+    if not known.in_place or is_same:
         return known
-    moved = replace(known, location=seen.location, in_place=seen.in_place, entry=seen.entry)
+    moved = replace(
+        known,
+        files=seen.files,
+        location=seen.location,
+        in_place=seen.in_place,
+        entry=seen.entry,
+        stamps=seen.stamps,
+    )
     connection.execute(
         RECORDING.update()
         .where(RECORDING.c.recording_id == known.recording_id)
