@@ -1,9 +1,12 @@
 """Recordings are uploaded over a real server: in parts, resumed, verified, refused by name."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from tests.support.facility import PART_BYTES
@@ -16,6 +19,7 @@ from spikefleet.client.uploads import SourceChangedError
 from spikefleet.core.submissions import ManifestFile
 from spikefleet.core.telemetry import INGESTED_BYTES
 from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.errors import ServiceError
 from spikefleet.infra.rpc.server import ServerOptions
 from spikefleet.infra.stores.artifacts import verify_prefix
 from spikefleet.infra.stores.uploads import UploadState, UploadStore
@@ -329,3 +333,57 @@ def test_a_source_that_changes_while_it_is_sent_is_not_accepted(facility, client
     with pytest.raises(SourceChangedError):
         client.add_recording(source, in_place=False, progress=grow)
     assert facility.uploads.open_count() == 1
+
+
+def test_more_than_the_disk_holds_is_refused_before_a_byte_is_sent(server, stub) -> None:
+    request = ingest_pb2.CreateUploadRequest(
+        name=convert.to_name(NAME), files=[{"path": "huge.raw", "size_bytes": 1 << 60}]
+    )
+    refused = refusal(server, stub.CreateUpload, request)
+    assert refused.reason == "DISK_FULL"
+    assert refused.details["needed_bytes"] == str(1 << 60)
+    assert 0 <= int(refused.details["room_bytes"]) < 1 << 60
+    assert "Make room" in refused.next_step
+
+
+def test_a_disk_that_fills_up_while_receiving_is_named_and_the_reserve_is_left(
+    facility, client, stub, tmp_path, small_disk
+) -> None:
+    source = write_bytes_file(tmp_path / "night.raw", 12 << 20)
+    ballast = small_disk / "of-somebody-else"
+
+    def fill(transfer) -> None:
+        if transfer.done_bytes and not ballast.exists():
+            ballast.write_bytes(bytes(15 << 20))
+
+    with pytest.raises(ServiceError, match="room for") as caught:
+        client.add_recording(source, name=NAME, in_place=False, progress=fill)
+    assert caught.value.reason == "DISK_FULL"
+    assert shutil.disk_usage(small_disk).free >= (20 << 20) // 10
+    ballast.unlink()
+    assert client.add_recording(source, name=NAME, in_place=False).size_bytes == 12 << 20
+
+
+def test_a_part_that_meets_a_full_disk_leaves_nothing_of_itself(small_disk) -> None:
+    staging = Staging(small_disk)
+    staging.write_part("u", "x", 0, [bytes(1 << 20)])
+    with pytest.raises(OSError, match="No space left"):
+        staging.write_part("u", "x", 1 << 20, [bytes(30 << 20)])
+    assert staging.file("u", "x").stat().st_size == 1 << 20
+    assert shutil.disk_usage(small_disk).free > 18 << 20
+
+
+@pytest.fixture
+def small_disk(facility) -> Iterator[Path]:
+    """A file system of 20 MB where uploads are gathered; skips where none can be mounted."""
+    place = facility.folder / "staging"
+    place.mkdir()
+    order = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(place)]
+    try:
+        done = subprocess.run(order, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount command here")
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)

@@ -16,6 +16,7 @@ from spikefleet.infra.stores.uploads import UploadedPart
 from spikefleet.ingest.arrivals import Stamp
 
 _BLOCK_BYTES = 1 << 20
+_RESERVE_BYTES = 256 << 20
 
 
 class Staging:
@@ -31,9 +32,13 @@ class Staging:
     def write_part(
         self, upload_id: str, path: str, offset_bytes: int, chunks: Sequence[bytes]
     ) -> Stamp:
-        """Put a part's bytes in place and on the disk; return how the file looks then."""
+        """Put a part's bytes in place and on the disk; return how the file looks then.
+
+        Raises OSError, a full disk's too; the bytes that did arrive are removed then.
+        """
         target = self.file(upload_id, path)
         is_new = not target.exists()
+        begun_bytes = 0 if is_new else target.stat().st_size
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT, 0o644)
         try:
@@ -44,11 +49,20 @@ class Staging:
                     view, offset_bytes = view[written:], offset_bytes + written
             os.fdatasync(descriptor)
             stamp = _stamp(os.fstat(descriptor))
+        except OSError:
+            os.ftruncate(descriptor, begun_bytes)
+            raise
         finally:
             os.close(descriptor)
         if is_new:
             _sync_folder(target.parent)
         return stamp
+
+    def room_bytes(self) -> int:
+        """Bytes that uploads may still fill: what is free, less a reserve for the database."""
+        place = next(folder for folder in (self._root, *self._root.parents) if folder.exists())
+        disk = shutil.disk_usage(place)
+        return disk.free - min(_RESERVE_BYTES, disk.total // 10)
 
     def stamp(self, upload_id: str, path: str) -> Stamp | None:
         """How a file looks now (one that was touched looks different); None without a file."""

@@ -7,6 +7,7 @@ since, is read again. Blocking; the door runs it in threads.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import uuid
@@ -35,7 +36,7 @@ from spikefleet.infra.stores.uploads import (
     UploadState,
     UploadStore,
 )
-from spikefleet.ingest.arrivals import Arrivals, FileTally
+from spikefleet.ingest.arrivals import Arrivals, FileTally, Stamp
 from spikefleet.ingest.intake import accepted_recording
 from spikefleet.ingest.staging import Staging, digest_file
 
@@ -45,6 +46,7 @@ _MIB = 1 << 20
 PART_SIZE_BYTES = 16 * _MIB
 _LARGEST_PART_BYTES = 256 * _MIB
 _MOST_PARTS = 8192
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,12 @@ class UploadIntake:
         self.arrivals = Arrivals()
 
     def create(self, request: UploadRequest) -> Upload:
-        """Open an upload, or return the one its key opened before."""
+        """Open an upload, or return the one its key opened before.
+
+        Raises RpcProblem DISK_FULL when what is still to come does not fit.
+        """
         _check_paths(request.files, request.entry)
-        return self._uploads.create(
+        upload = self._uploads.create(
             NewUpload(
                 upload_id=f"upload-{uuid.uuid4().hex[:16]}",
                 name=request.name,
@@ -110,6 +115,11 @@ class UploadIntake:
                 idempotency_key=request.idempotency_key,
             )
         )
+        if upload.state is UploadState.OPEN:
+            there = self._uploads.parts(upload.upload_id)
+            to_come = sum(file.size_bytes for file in request.files)
+            self._require_room(to_come - sum(part.size_bytes for part in there))
+        return upload
 
     def get(self, upload_id: str) -> Upload:
         """Return an upload. Raises UploadNotFoundError."""
@@ -141,8 +151,8 @@ class UploadIntake:
     def store_part(self, upload_id: str, part: ArrivedPart) -> UploadedPart:
         """Check a part's digest, put it on the disk, then on record.
 
-        Raises RpcProblem PART_DAMAGED, or FILE_DAMAGED when bytes stored earlier have changed;
-        UploadClosedError.
+        Raises RpcProblem PART_DAMAGED, DISK_FULL, or FILE_DAMAGED when bytes stored earlier have
+        changed; UploadClosedError.
         """
         with self.arrivals.changing(upload_id):
             upload = self._uploads.require_open(upload_id)
@@ -156,7 +166,7 @@ class UploadIntake:
                     f"the part of {part.path} at byte {part.offset_bytes} arrived damaged",
                     metadata={"path": part.path, "offset_bytes": str(part.offset_bytes)},
                 )
-            stamp = self._staging.write_part(upload_id, part.path, part.offset_bytes, part.chunks)
+            stamp = self._write(upload_id, part)
             stored = UploadedPart(
                 part.path, part.offset_bytes, part.size_bytes, digest.hexdigest(), part.from_start
             )
@@ -241,6 +251,21 @@ class UploadIntake:
                     if is_idle:
                         self._staging.discard(upload_id)
                         self.arrivals.forget(upload_id)
+
+    def _write(self, upload_id: str, part: ArrivedPart) -> Stamp:
+        """Put a part on the disk. Raises RpcProblem DISK_FULL."""
+        self._require_room(part.size_bytes)
+        try:
+            return self._staging.write_part(upload_id, part.path, part.offset_bytes, part.chunks)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise _disk_full(part.size_bytes, self._staging.room_bytes()) from error
+
+    def _require_room(self, size_bytes: int) -> None:
+        room_bytes = self._staging.room_bytes()
+        if size_bytes > room_bytes:
+            raise _disk_full(size_bytes, room_bytes)
 
     def _part_size(self, files: Sequence[ManifestFile]) -> int:
         """Larger recordings get larger parts, so that their list stays short."""
@@ -334,6 +359,16 @@ class UploadIntake:
             f"{path} does not have the bytes the rig sent: {where} differs",
             metadata={"path": path, "offsets_bytes": ",".join(map(str, damaged))},
         )
+
+
+def _disk_full(size_bytes: int, room_bytes: int) -> RpcProblem:
+    room_bytes = max(0, room_bytes)
+    return RpcProblem(
+        "DISK_FULL",
+        f"the service's disk has room for {room_bytes / 1e6:.1f} MB of uploads and "
+        f"{size_bytes / 1e6:.1f} MB are to come",
+        metadata={"needed_bytes": str(size_bytes), "room_bytes": str(room_bytes)},
+    )
 
 
 def _check_paths(files: Sequence[ManifestFile], entry: str) -> None:

@@ -125,6 +125,10 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             "Open a new upload.",
             (f"{_STORES}.uploads.UploadClosedError",),
         ),
+        "DISK_FULL": Reason(
+            Code.RESOURCE_EXHAUSTED,
+            "Make room on the service's disk, then submit again; what has arrived is kept.",
+        ),
         "UPLOAD_CONFLICT": Reason(
             Code.ALREADY_EXISTS,
             "Use a new idempotency key for other files.",
