@@ -62,7 +62,8 @@ class RunReader:
     ) -> tuple[list[Run], str]:
         """Return a page of runs, newest first, and the cursor of the next page ("" at the end).
 
-        ``states`` empty means all. Raises BadCursorError for a cursor not given out here.
+        ``states`` empty means all. Raises BadCursorError for a cursor not given out here,
+        BatchNotFoundError for a batch nobody knows.
         """
         if limit < 1:
             raise ValueError(f"a page of {limit} runs holds nothing; ask for at least one")
@@ -74,6 +75,8 @@ class RunReader:
         if before:
             query = query.where(RUN.c.serial < _read_cursor(before))
         with self._database.read() as connection:
+            if batch_id:
+                read_batch(connection, batch_id)
             rows = connection.execute(query).all()
         more = len(rows) > limit
         cursor = _make_cursor(rows[limit - 1].serial) if more else ""
