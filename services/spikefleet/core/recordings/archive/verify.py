@@ -21,6 +21,7 @@ from spikefleet.core.recordings.archive.digests import Digest, algorithm_of, dig
 from spikefleet.core.recordings.archive.manifest import (
     FILES,
     NAME,
+    STREAMS,
     ArchivedArray,
     ArchivedContainer,
     ArchivedStream,
@@ -67,12 +68,17 @@ def verify_archive(
     """Check everything an archive promises.
 
     Raises:
-        InputMissingError: there is nothing at ``path``.
+        InputMissingError: there is nothing at ``path``, or a folder that is no archive.
     """
     path = path.expanduser().absolute()
     if not path.is_dir():
         raise InputMissingError(
             f"There is no archive at {path}. Check the path and the mount.", path=str(path)
+        )
+    if not any((path / part).exists() for part in (NAME, STREAMS, FILES)):
+        raise InputMissingError(
+            f"{path} is no archive: it has no {NAME}. Name the folder that was archived to.",
+            path=str(path),
         )
     try:
         manifest = load_manifest(path)
