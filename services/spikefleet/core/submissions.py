@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -42,8 +43,13 @@ class RecordingName:
 
 
 def safe_part(text: str) -> str:
-    """Turn any text (a file name, say) into a valid name part; a digest keeps it unique."""
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "recording"
+    """Turn any text (a file name, say) into a valid name part; a digest keeps it unique.
+
+    Letters lose their marks (``Süd`` becomes ``Sud``); the digest is that of the text itself.
+    """
+    plain = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    plain = "".join(char for char in plain if not unicodedata.combining(char))
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._") or "recording"
     if slug == text and len(slug) <= 63:
         return slug
     return f"{slug[:54]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

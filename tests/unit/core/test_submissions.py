@@ -1,5 +1,6 @@
 """The identity of recordings that are sorted as one."""
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from spikefleet.core.submissions import (
     RecordingName,
     join_recordings,
     part_names,
+    safe_part,
 )
 
 
@@ -62,3 +64,10 @@ def test_parts_of_one_name_get_names_of_their_own() -> None:
     twice = join_recordings([part("a"), part("A", "tuesday")])
     assert part_names(twice) == ("1-a", "2-A")
     assert part_names(part("a")) == ()
+
+
+def test_names_with_marks_stay_readable_and_plain_ones_stay_as_they_are() -> None:
+    assert safe_part("Kultur Süd 3").startswith("Kultur-Sud-3-")
+    assert safe_part("Straße").startswith("Strasse-")
+    assert safe_part("Süd") != safe_part("Sud") == "Sud"
+    assert safe_part("slice 1") == "slice-1-" + hashlib.sha256(b"slice 1").hexdigest()[:8]
