@@ -74,6 +74,15 @@ def test_the_same_submission_twice_is_one_run(service: Service, run_id: str, sil
     assert again["existing_run_ids"] == [run_id]
 
 
+def test_a_copy_under_another_name_says_whose_bytes_it_has(
+    service: Service, run_id: str, silent: Path
+) -> None:
+    first = _document(_ask(service, "status", run_id, "--output", "json"))["recording_name"]
+    done = _ask(service, "submit", str(silent), "--name", "a-copy")
+    assert "1 of them known before" in done.stdout
+    assert f"same bytes as {first}" in " ".join(done.stdout.split())
+
+
 def test_a_run_is_listed_by_its_state(service: Service, run_id: str) -> None:
     skipped = _document(_ask(service, "list", "--state", "skipped", "--output", "json"))
     running = _document(_ask(service, "list", "--state", "running", "--output", "json"))
@@ -122,6 +131,14 @@ def test_a_missing_recording_fails_the_command_by_name(service: Service, tmp_pat
     done = _ask(service, "submit", str(tmp_path / "gone.nwb"), "--watch")
     assert done.exit_code == 1
     assert "input_error: " in done.stdout
+    assert "Warning: nothing is at" in done.stderr
+
+
+def test_a_path_nobody_sees_is_warned_of_at_once(service: Service, tmp_path: Path) -> None:
+    done = _ask(service, "submit", str(tmp_path / "gone too.nwb"))
+    assert done.exit_code == 0
+    assert f"Warning: nothing is at {tmp_path / 'gone too.nwb'}" in done.stderr
+    assert "See it with: spikefleet status run-" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -130,6 +147,7 @@ def test_a_missing_recording_fails_the_command_by_name(service: Service, tmp_pat
         (["status", "run-of-nobody"], "RUN_NOT_FOUND"),
         (["report", "run-of-nobody"], "RUN_NOT_FOUND"),
         (["fetch", "run-of-nobody"], "RUN_NOT_FOUND"),
+        (["list", "--batch", "nope"], "BATCH_NOT_FOUND"),
     ],
 )
 def test_asking_for_a_run_nobody_knows_is_wrong_usage(

@@ -123,7 +123,8 @@ def restore(path: Path, out: Path, output: str) -> None:
 
 @contextmanager
 def _progress(name: str, output: str) -> Iterator[Callable[[float], None]]:
-    hidden = output == "json"
-    with Progress(console=console(stderr=True), transient=True, disable=hidden) as progress:
+    shown_on = console(stderr=True)
+    hidden = output == "json" or not shown_on.is_terminal  # a hidden bar leaves an empty line
+    with Progress(console=shown_on, transient=True, disable=hidden) as progress:
         task = progress.add_task(name, total=1.0)
         yield lambda fraction: progress.update(task, completed=fraction)

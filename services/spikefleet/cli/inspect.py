@@ -99,8 +99,9 @@ def inspect(context: click.Context, /, path: Path, output: str, **asked: Any) ->
         asked["trace_start"],
         asked["trace_length"],
     )
-    hidden = output == "json"
-    with Progress(console=console(stderr=True), transient=True, disable=hidden) as progress:
+    shown_on = console(stderr=True)
+    hidden = output == "json" or not shown_on.is_terminal  # a hidden bar leaves an empty line
+    with Progress(console=shown_on, transient=True, disable=hidden) as progress:
         task = progress.add_task("inspecting", total=1.0)
         found = inspect_recording(
             path, options, lambda fraction: progress.update(task, completed=fraction)
@@ -196,8 +197,9 @@ def simulate(path: Path, file_format: str, output: str, **parameters: Any) -> No
         # Late: numpy and SpikeInterface, as above.
         from spikefleet.core.recordings import simulation  # noqa: PLC0415
     request = simulation.SimulationRequest(format=file_format, path=path, **parameters)
-    hidden = output == "json"
-    with Progress(console=console(stderr=True), transient=True, disable=hidden) as progress:
+    shown_on = console(stderr=True)
+    hidden = output == "json" or not shown_on.is_terminal  # a hidden bar leaves an empty line
+    with Progress(console=shown_on, transient=True, disable=hidden) as progress:
         task = progress.add_task("simulating", total=1.0)
         made = simulation.simulate(
             request, lambda fraction: progress.update(task, completed=fraction)

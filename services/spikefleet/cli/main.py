@@ -39,6 +39,7 @@ _NOT_THE_CALLER = frozenset(
         "FILE_DAMAGED",
         "CONFLICT",
         "DEADLINE_EXCEEDED",
+        "DISK_FULL",
     }
 )
 _JSON = "spikefleet.output_is_json"
@@ -78,6 +79,9 @@ class CommandTable(click.Group):
         except SpikeSortingClassifiedError as error:
             usage = error.code is FailureCode.INVALID_CONFIGURATION
             failure = Failure.from_error(error).to_json()
+            if ctx.invoked_subcommand != "submit":
+                again = str(failure["next_step"]).replace("submit again", "run the command again")
+                failure = {**failure, "next_step": again}
             _explain(ctx, failure, ExitCode.USAGE if usage else ExitCode.RUN_FAILED)
         except click.UsageError as error:
             if not ctx.meta[_JSON]:

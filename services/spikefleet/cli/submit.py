@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from spikefleet.cli.printing import Output, console, runs_table
 from spikefleet.client.sorting import DEFAULT_PROJECT
 from spikefleet.client.views import BatchView
 from spikefleet.core.backends.catalogue import BACKENDS
-from spikefleet.core.submissions import RecordingName, safe_part
+from spikefleet.core.submissions import Recording, RecordingName, safe_part
 
 
 @dataclass(frozen=True)
@@ -111,23 +112,42 @@ def submit(
             concatenate=hand.concatenate,
             label=", ".join(str(name) for name in names),
         )
+        _warn_of_missing(recordings, batch)
         if not watch:
-            out.emit(batch.to_json(), runs_table(batch.runs), _hint(batch))
+            out.emit(batch.to_json(), runs_table(batch.runs), _hint(batch, names))
             return
         out.line(batch.to_json())
-        out.say(_summary(batch))
+        out.say(_summary(batch, names))
         runs = follow(client, batch.run_ids, out)
         if not out.is_json:
             console().print(runs_table(runs))
     context.exit(exit_code(runs))
 
 
-def _summary(batch: BatchView) -> str:
-    old = len(batch.existing_run_ids)
-    known = f", {old} of them known before" if old else ""
+def _warn_of_missing(recordings: Sequence[Recording], batch: BatchView) -> None:
+    """Say on stderr, JSON or not, which paths nobody sees: their runs can only fail."""
+    for recording in recordings:
+        if recording.missing:
+            console(stderr=True).print(
+                f"Warning: nothing is at {recording.location}, here or on the service's side. Its "
+                "run ends as input_missing; check the path and the mount, then submit again. "
+                f"See it with: spikefleet status {' '.join(batch.run_ids)}",
+                style="yellow",
+                soft_wrap=True,
+            )
+
+
+def _summary(batch: BatchView, names: Sequence[RecordingName]) -> str:
+    """How many runs, and why some are known; a copy's runs go by the name that came first."""
+    old = set(batch.existing_run_ids)
+    known = f", {len(old)} of them known before" if old else ""
+    asked = {str(name) for name in names}
+    first = {view.run.recording_name for view in batch.runs if view.run_id in old} - asked
+    if first and len(asked) == 1:
+        known += f" (same bytes as {', '.join(sorted(first))})"
     return f"{batch.batch_id}: {len(batch.runs)} run(s){known}"
 
 
-def _hint(batch: BatchView) -> Text:
+def _hint(batch: BatchView, names: Sequence[RecordingName]) -> Text:
     follow_with = f"spikefleet watch {' '.join(batch.run_ids)}"
-    return Text(f"{_summary(batch)}. Follow with: {follow_with}", style="dim")
+    return Text(f"{_summary(batch, names)}. Follow with: {follow_with}", style="dim")

@@ -46,6 +46,18 @@ def test_a_damaged_archive_ends_in_exit_code_1_and_names_the_object(recording, t
     assert "Do not delete the source" in done.stdout
 
 
+def test_a_folder_that_is_no_archive_is_not_called_damaged(recording, tmp_path):
+    done = _run("verify", recording)
+    assert done.exit_code == 1
+    assert "is no archive" in done.stderr
+    assert "run the command again" in done.stderr
+    assert "damaged" not in done.output
+
+
+def test_where_there_is_no_terminal_a_bar_leaves_no_empty_line(recording, tmp_path):
+    assert _run("archive", recording, tmp_path / "out").stderr == ""
+
+
 def test_an_existing_target_is_refused(recording, tmp_path):
     (tmp_path / "out").mkdir()
     done = _run("archive", recording, tmp_path / "out")
