@@ -158,6 +158,11 @@ def _member(folder: Recording, entry: str, paths: Sequence[str]) -> Recording:
     """Return one recording of several in a folder as a recording of its own; its bytes stay."""
     wanted = set(paths)
     files = tuple(file for file in folder.files if file.path in wanted)
+    stamps = tuple(
+        stamp
+        for file, stamp in zip(folder.files, folder.stamps, strict=False)  # () where not known
+        if file.path in wanted
+    )
     digest = digest_manifest(files)
     name = replace(folder.name, name=safe_part(entry.replace("/", "-")))
     return replace(
@@ -167,4 +172,5 @@ def _member(folder: Recording, entry: str, paths: Sequence[str]) -> Recording:
         files=files,
         digest=digest,
         entry=entry,
+        stamps=stamps,
     )

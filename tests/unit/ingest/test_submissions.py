@@ -137,7 +137,7 @@ def test_one_recording_twice_is_refused(recordings) -> None:
 
 def test_a_folder_of_several_stands_for_them_in_order(recordings) -> None:
     files = tuple(ManifestFile(f"{name}/data.bin", 1, name) for name in ("r9", "r10"))
-    folder = replace(_part("night"), files=files, digest=digest_manifest(files))
+    folder = replace(_part("night"), files=files, digest=digest_manifest(files), stamps=("9", "10"))
     recordings.add(folder)
     members = tuple((name, (f"{name}/data.bin",)) for name in ("r9", "r10"))
     room = _joined(recordings, DescribeAnswer("", (), members=members), PLATE, ids=("rec-night",))
@@ -145,6 +145,7 @@ def test_a_folder_of_several_stands_for_them_in_order(recordings) -> None:
     assert [part.name.name for part in joined.parts] == ["r9", "r10"]
     assert [part.entry for part in joined.parts] == ["r9", "r10"]
     assert [part.location for part in joined.parts] == ["/x", "/x"]
+    assert [part.stamps for part in joined.parts] == [("9",), ("10",)]
     assert [[file.path for file in part.files] for part in joined.parts] == [
         ["r9/data.bin"],
         ["r10/data.bin"],
