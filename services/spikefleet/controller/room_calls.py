@@ -6,7 +6,7 @@ failures, never as exceptions, so that the policy decides about them like about 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from spikefleet.client.rooms import CurationRoom, PreflightRoom, ReporterRoom, ReportTask
@@ -15,6 +15,7 @@ from spikefleet.controller.stage_calls import StageResult
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.findings.next_step import BROKEN_ROOM
 from spikefleet.core.runs import Attempt, Run
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
 from spikefleet.infra.stores.artifacts import attempt_prefix
@@ -46,9 +47,9 @@ class RoomCalls:
                 failure=_failure(FailureCode.LOST, attempt, "room.unreachable", str(error))
             )
         except ServiceError as error:
-            return StageResult(
-                failure=_failure(FailureCode.UNCLASSIFIED, attempt, "room.error", str(error))
-            )
+            failure = _failure(FailureCode.UNCLASSIFIED, attempt, BROKEN_ROOM, error.message)
+            told = {"reason": error.reason, "error_id": str(error.details.get("error_id", ""))}
+            return StageResult(failure=replace(failure, evidence=told))
 
     def _check(self, run: Run, attempt: Attempt) -> StageResult:
         recording = self.recordings.get(run.recording_id)

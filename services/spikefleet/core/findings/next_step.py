@@ -12,6 +12,10 @@ from spikefleet.core.failures.codes import FAILURES
 from spikefleet.core.findings.catalogue import FINDINGS
 
 _CHECK_RULE = "preflight."
+BROKEN_ROOM = "room.error"
+_BY_RULE: Mapping[str, str] = {
+    BROKEN_ROOM: "Look for the id in the service's log and report it, then retry the run.",
+}
 _BY_FAILURE: Mapping[str, str] = {str(row.code): row.next_step for row in FAILURES}
 _BY_FINDING: Mapping[str, str] = {row.code: row.remediation for row in FINDINGS}
 
@@ -19,7 +23,7 @@ _BY_FINDING: Mapping[str, str] = {row.code: row.remediation for row in FINDINGS}
 def next_step_of(code: str, rule_id: str = "") -> str:
     """Return the remedy of the check that decided, else that of the failure; "" for neither."""
     finding = rule_id.removeprefix(_CHECK_RULE) if rule_id.startswith(_CHECK_RULE) else ""
-    return _BY_FINDING.get(finding) or _BY_FAILURE.get(code, "")
+    return _BY_RULE.get(rule_id) or _BY_FINDING.get(finding) or _BY_FAILURE.get(code, "")
 
 
 def part_advice(message: str, next_step: str) -> tuple[str, str]:
