@@ -127,7 +127,7 @@ def _draw(
         return {}
     with needs_extra("analysis"):
         # Late: matplotlib takes a second more.
-        from spikefleet.core.recordings.open import open_unchecked  # noqa: PLC0415
+        from spikefleet.core.recordings.open import open_header, open_unchecked  # noqa: PLC0415
         from spikefleet.reporter.pictures import probe as probe_picture  # noqa: PLC0415
         from spikefleet.reporter.pictures import trace as trace_picture  # noqa: PLC0415
     name = stream.stream.stream
@@ -137,7 +137,12 @@ def _draw(
             continue
         out = _of_stream(target, name) if several else target
         try:
-            recording = open_unchecked(path, name, hdf5_plugin_path=options.hdf5_plugin_path)
+            header = open_header(path, name) if kind == "probe" else None
+            recording = (
+                open_unchecked(path, name, hdf5_plugin_path=options.hdf5_plugin_path)
+                if header is None
+                else header
+            )
             title = f"{path.name} {name}"
             if kind == "probe":
                 probe_picture.draw_probe_picture(recording, title, stream.bad_channels, out)

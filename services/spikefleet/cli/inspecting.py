@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spikefleet.cli.printing import bytes_text, duration_text, table, with_next_step
+from spikefleet.core.failures.codes import FailureCategory
 
 if TYPE_CHECKING:  # the science stack is imported by the command, when it runs
     from spikefleet.core.recordings.inspection import (
@@ -51,12 +52,19 @@ def inspection_lines(
                 style="yellow",
             )
         )
+    return lines + [Text(line) for line in dict.fromkeys(_picture_lines(found, drawn))]
+
+
+def _picture_lines(found: RecordingInspection, drawn: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """What became of the pictures; a reason told above already is not told again."""
+    told = {entry.refusal.message for entry in found.streams if entry.refusal is not None}
     for made in drawn:
         for kind, said in made.items():
-            refused = kind.endswith("_refused")
-            kind = kind.removesuffix("_refused")
-            lines.append(Text(f"no {kind} picture: {said}" if refused else f"drawn: {said}"))
-    return lines
+            wanted = kind.removesuffix("_refused")
+            if kind == wanted:
+                yield f"drawn: {said}"
+            else:
+                yield f"no {wanted} picture: {'the reason is above' if said in told else said}"
 
 
 def _refusals(found: RecordingInspection) -> list[RenderableType]:
@@ -70,7 +78,10 @@ def _refusals(found: RecordingInspection) -> list[RenderableType]:
     lines: list[RenderableType] = []
     for message, failure in failures.items():
         # Where the message itself says what to do, the table's general advice would mislead.
-        remedied = failure.evidence.get("reason") in _REMEDY_IN_MESSAGE
+        remedied = (
+            failure.evidence.get("reason") in _REMEDY_IN_MESSAGE
+            or failure.category is FailureCategory.ENVIRONMENT  # speaks of a lane's hold
+        )
         told = with_next_step(message, "" if remedied else failure.row.next_step, "red")
         named = ", ".join(streams[message])
         lines.append(Text.assemble("\n", (f"{named}: ", "bold red"), told))

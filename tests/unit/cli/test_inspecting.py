@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from spikefleet.cli.inspecting import inspection_lines
-from spikefleet.core.failures.errors import Failure, InputCorruptError
+from spikefleet.core.failures.errors import Failure, HDF5PluginMissingError, InputCorruptError
 from spikefleet.core.recordings.description import StreamDescription
 from spikefleet.core.recordings.inspection import (
     ProbeSummary,
@@ -86,7 +86,20 @@ def test_a_reason_that_wells_share_is_told_once() -> None:
     wells = tuple(
         StreamInspection(replace(described, stream=name), refusal=broken) for name in ("a", "b")
     )
-    text = _text(RecordingInspection("maxwell", 9, 1, wells, (), ()), [{}, {}])
+    refused = {"trace_refused": broken.message}
+    text = _text(RecordingInspection("maxwell", 9, 1, wells, (), ()), [refused, refused])
     assert text.count("It ends early.") == 1
+    assert text.count("no trace picture: the reason is above") == 1
     assert "a, b: It ends early." in text
     assert "none" not in text
+
+
+def test_a_missing_plugin_is_told_without_the_advice_for_a_held_lane() -> None:
+    missing = Failure.from_error(
+        HDF5PluginMissingError("Filter 401 is missing. Install it.", configured_path="/plugins")
+    )
+    described = StreamDescription("well000", 4, 20000.0, 60.0, "uint16")
+    refused = StreamInspection(described, refusal=missing)
+    text = _text(RecordingInspection("maxwell", 9, 1, (refused,), (), ()), [{}])
+    assert "well000: Filter 401 is missing. Install it." in text
+    assert "hold" not in text

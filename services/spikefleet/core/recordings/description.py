@@ -45,10 +45,11 @@ class RecordingDescription:
 
 @dataclass(frozen=True)
 class FormatFamily:
-    """A file format and the three things it can do.
+    """A file format and what it can do.
 
     ``open`` takes the path, a stream id that ``describe`` listed (or one of its ``other_streams``)
-    and the HDF5 plugin path, and returns a lazily read SpikeInterface recording.
+    and the HDF5 plugin path, and returns a lazily read SpikeInterface recording. ``open_header``,
+    where there is one, does so without asking whether the traces can be decompressed.
     """
 
     format: str
@@ -56,6 +57,7 @@ class FormatFamily:
     recognises: Callable[[Path], bool]
     describe: Callable[[Path], RecordingDescription]
     open: Callable[[Path, str, str | None], Any]
+    open_header: Callable[[Path, str], Any] | None = None
 
 
 def describe_each(

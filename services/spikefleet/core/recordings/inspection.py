@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from spikeinterface.core import BaseRecording
 
-from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
-from spikefleet.core.recordings import maxwell_events
+from spikefleet.core.failures.errors import (
+    Failure,
+    HDF5PluginMissingError,
+    SpikeSortingClassifiedError,
+)
+from spikefleet.core.recordings import maxwell, maxwell_events
 from spikefleet.core.recordings.description import (
     RecordingDescription,
     StreamDescription,
@@ -26,10 +30,10 @@ from spikefleet.core.recordings.description import (
 )
 from spikefleet.core.recordings.edge import reading_traces
 from spikefleet.core.recordings.files import recording_files
-from spikefleet.core.recordings.maxwell import FORMAT as MAXWELL
 from spikefleet.core.recordings.open import (
     find_neighbours,
     list_streams,
+    open_header,
     open_unchecked,
     require_sortable,
 )
@@ -209,11 +213,14 @@ def _inspect_stream(
 ) -> StreamInspection:
     tables: dict[str, int] = {}
     try:
-        if format_name == MAXWELL:
+        if format_name == maxwell.FORMAT:
             tables = _count_events(path, stream.stream)
         recording = open_unchecked(path, stream.stream, hdf5_plugin_path=options.hdf5_plugin_path)
     except SpikeSortingClassifiedError as error:
-        return StreamInspection(stream, tables=tables, refusal=Failure.from_error(error))
+        refused = StreamInspection(stream, tables=tables, refusal=Failure.from_error(error))
+        is_header_known = isinstance(error, HDF5PluginMissingError)
+        header = open_header(path, stream.stream) if is_header_known else None
+        return refused if header is None else _with_header(header, refused)
     refusal: Failure | None = None
     try:
         require_sortable(recording, path)
@@ -231,19 +238,25 @@ def _inspect_stream(
         ) + tuple(_doubt_channels(bad_channels, known.n_channels))
     except SpikeSortingClassifiedError as error:
         refusal = Failure.from_error(error)
-    return StreamInspection(
+    found = StreamInspection(
         stream=known,
-        n_samples=int(recording.get_num_samples()),
-        scale=_scale(recording),
-        probe=_probe(recording),
         tables=tables,
         bad_channels=bad_channels,
         findings=findings,
         refusal=refusal,
-        frame_gaps=tuple(
-            (int(frame), int(missing))
-            for frame, missing in recording.get_annotation("frame_gaps") or ()
-        ),
+    )
+    return _with_header(recording, found)
+
+
+def _with_header(recording: BaseRecording, found: StreamInspection) -> StreamInspection:
+    """Add what needs no sample: length, scale, probe, gaps."""
+    gaps = recording.get_annotation("frame_gaps") or ()
+    return replace(
+        found,
+        n_samples=int(recording.get_num_samples()),
+        scale=_scale(recording),
+        probe=_probe(recording),
+        frame_gaps=tuple((int(frame), int(missing)) for frame, missing in gaps),
     )
 
 

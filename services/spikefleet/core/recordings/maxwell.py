@@ -97,6 +97,11 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> Maxwel
     return MaxwellRecording(str(path), stream, hdf5_plugin_path)
 
 
+def open_header(path: Path, stream: str) -> MaxwellRecording:
+    """Open one well for its scale, probe and gaps; its traces may need a plugin that is absent."""
+    return MaxwellRecording(str(path), stream, needs_traces=False)
+
+
 class MaxwellRecording(BaseRecording):  # type: ignore[misc]
     """One take of one well, routed channels only, read lazily.
 
@@ -105,7 +110,14 @@ class MaxwellRecording(BaseRecording):  # type: ignore[misc]
     not store, "unplaced_channels" of routed ones that the mapping does not know.
     """
 
-    def __init__(self, file_path: str, stream: str, hdf5_plugin_path: str | None = None) -> None:
+    def __init__(
+        self,
+        file_path: str,
+        stream: str,
+        hdf5_plugin_path: str | None = None,
+        *,
+        needs_traces: bool = True,
+    ) -> None:
         path = Path(file_path)
         add_plugin_path(hdf5_plugin_path)
         file = open_hdf5(path)
@@ -114,7 +126,8 @@ class MaxwellRecording(BaseRecording):  # type: ignore[misc]
         with reading(path):
             well = read_well(file, well_id, take or takes[well_id][0], path)
             data = file[well.dataset]
-            require_filters(data, path, hdf5_plugin_path)
+            if needs_traces:
+                require_filters(data, path, hdf5_plugin_path)
             gaps = find_frame_gaps(file[well.frame_numbers], path) if well.frame_numbers else []
             super().__init__(
                 sampling_frequency=well.sampling_rate_hz,
@@ -134,6 +147,7 @@ class MaxwellRecording(BaseRecording):  # type: ignore[misc]
             "file_path": str(path.absolute()),
             "stream": stream,
             "hdf5_plugin_path": hdf5_plugin_path,
+            "needs_traces": needs_traces,
         }
 
 
@@ -247,4 +261,4 @@ def _gain_to_uv(settings: Any) -> float:
     return 3.3 / (1024 * gain) * 1e6
 
 
-FAMILY = FormatFamily(FORMAT, "MaxWell .raw.h5", recognises, describe, open_stream)
+FAMILY = FormatFamily(FORMAT, "MaxWell .raw.h5", recognises, describe, open_stream, open_header)

@@ -118,6 +118,19 @@ def open_unchecked(
         return family.open(located, chosen, plugin_path)
 
 
+def open_header(path: Path, stream: str) -> BaseRecording | None:
+    """Open one stream for what needs no sample, though its traces need a plugin that is absent.
+
+    Its scale, probe, length and gaps can be told; None where the format does not tell them so.
+    Raises InputMissingError, InputCorruptError and InvalidConfigurationError as ``list_streams``.
+    """
+    family, located = _find_family(Path(path))
+    if family.open_header is None:
+        return None
+    with reading(located):
+        return family.open_header(located, pick_stream(family.describe(located), stream, located))
+
+
 def find_neighbours(path: Path) -> tuple[str, ...]:
     """Return "format (name)" of recordings directly in a folder that are not part of the one there.
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from tests.support.formats.blackrock import write_nsx
 from tests.support.formats.intan import write_attached
+from tests.support.formats.maxwell import compressed_by_the_vendor
 from tests.support.formats.mcs import write_mcs
 from tests.support.formats.probes import make_noise, write_probe
 from tests.support.formats.raw_binary import smooth_samples, write_raw_binary
@@ -79,6 +80,18 @@ def test_no_geometry_is_a_refusal_and_everything_else_is_still_told(tmp_path):
     assert stream.scale.gain_to_uv == (0.195, 0.195)
     write_probe(tmp_path, 3)
     assert only(inspect_recording(tmp_path / "day.rhd")).refusal is None
+
+
+def test_scale_and_probe_are_told_without_the_plugin_that_the_traces_need(tmp_path):
+    path = make_recording(tmp_path, "maxwell").path
+    before = only(inspect_recording(path))
+    found = only(inspect_recording(compressed_by_the_vendor(path)))
+    assert found.refusal.code is FailureCode.HDF5_PLUGIN_MISSING
+    assert (found.scale, found.probe, found.n_samples) == (
+        before.scale,
+        before.probe,
+        before.n_samples,
+    )
 
 
 def test_event_tables_are_counted(tmp_path):

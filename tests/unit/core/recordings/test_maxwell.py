@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from tests.support.formats.maxwell import compressed_by_the_vendor
 from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.errors import HDF5PluginMissingError, InputCorruptError
@@ -129,15 +130,7 @@ def test_a_well_without_samples_is_empty(tmp_path):
 
 
 def test_a_missing_filter_names_the_plugin_folder(tmp_path):
-    path = make_recording(tmp_path, "maxwell").path
-    with h5py.File(path, "r+") as file:
-        routed = file["data_store/data0000/groups/routed"]
-        del routed["raw"]
-        creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        creation.set_chunk((8, 100))
-        creation.set_filter(401, h5py.h5z.FLAG_OPTIONAL)
-        space = h5py.h5s.create_simple((8, routed["frame_nos"].shape[0]))
-        h5py.h5d.create(routed.id, b"raw", h5py.h5t.STD_U16LE, space, creation)
+    path = compressed_by_the_vendor(make_recording(tmp_path, "maxwell").path)
     assert list_streams(path).streams[0].n_channels == 8
     folder = str(tmp_path / "plugins")
     with pytest.raises(HDF5PluginMissingError, match="401") as caught:
