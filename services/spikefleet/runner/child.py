@@ -31,6 +31,7 @@ from spikefleet.core.backends.base import SorterBackend, SortRequest, load_backe
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.codes import BY_CODE, FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
+from spikefleet.core.failures.thrown import to_document
 from spikefleet.core.units.analyzer import build_analyzer
 from spikefleet.runner.load import load_recording, workers
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting
 
 PR_SET_PDEATHSIG = 1
-TRACE_TAIL_LINES = 60
 EXIT_UNCLASSIFIED_EXCEPTION = 1
 
 
@@ -155,30 +155,13 @@ def library_versions(backend: SorterBackend) -> dict[str, str]:
 
 
 def describe(error: Exception, step: str) -> dict[str, Any]:
-    """Return the exception as data: what the failure rules read instead of a traceback's text.
-
-    ``frames`` run from the outermost to the innermost.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
+    """Return the exception as data: what the failure rules read instead of a traceback's text."""
     classified = (
         Failure.from_error(error, stage="sort", rule_id="child.raised").to_json()
         if isinstance(error, SpikeSortingClassifiedError)
         else None
     )
-    lines = "".join(traceback.format_exception(error)).splitlines()
-    return {
-        "step": step,
-        "exception_type": type(error).__name__,
-        "module": type(error).__module__,
-        "message": str(error),
-        "errno": getattr(error, "errno", None) if isinstance(error, OSError) else None,
-        "frames": [
-            {"file": frame.filename, "function": frame.name, "line": frame.lineno}
-            for frame in frames
-        ],
-        "trace_tail": lines[-TRACE_TAIL_LINES:],
-        "classified": classified,
-    }
+    return {"step": step, **to_document(error), "classified": classified}
 
 
 def die_with_parent(folder: RunFolder) -> bool:

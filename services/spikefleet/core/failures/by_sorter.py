@@ -6,16 +6,15 @@ documents that its child processes leave.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from spikefleet.core.failures.classify import Evidence, classify, read_log_head, read_log_tail
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
-
-_TRACE_LINES = 60
+from spikefleet.core.failures.thrown import to_document
 
 
 def classify_ks2_failure(
@@ -62,7 +61,7 @@ def _classify(
             backend,
             step="sort",
             exit_code=1,
-            child_failure=_document(error),
+            child_failure=to_document(error),
             log_tail=read_log_tail(log) if log else "",
             log_head=read_log_head(log) if log else "",
             preflight=measured or {},
@@ -81,16 +80,4 @@ def _log_of(backend: str, folder: Path) -> Path | None:
 
 def _with_log(failure: Failure, log: Path | None) -> Failure:
     evidence = {**failure.evidence, **({"log_path": str(log)} if log else {})}
-    return Failure(failure.code, failure.message, "sort", failure.rule_id, evidence)
-
-
-def _document(error: BaseException) -> dict[str, Any]:
-    frames = traceback.extract_tb(error.__traceback__)
-    return {
-        "exception_type": type(error).__name__,
-        "module": type(error).__module__,
-        "message": str(error),
-        "errno": error.errno if isinstance(error, OSError) else None,
-        "frames": [{"file": frame.filename, "function": frame.name} for frame in frames],
-        "trace_tail": "".join(traceback.format_exception(error)).splitlines()[-_TRACE_LINES:],
-    }
+    return replace(failure, stage="sort", evidence=evidence)

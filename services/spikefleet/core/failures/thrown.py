@@ -1,4 +1,4 @@
-"""Exceptions as plain data, read from the child's document or out of a traceback's text.
+"""Exceptions as plain data: written as a document, read from one or out of a traceback's text.
 
 Some libraries wrap a sorter's error in one exception whose message is the whole traceback; then
 the error inside is what counts. Parses; judges nothing.
@@ -7,6 +7,7 @@ the error inside is what counts. Parses; judges nothing.
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -24,6 +25,7 @@ _CHAINED = (
 )
 _CHAIN_LONGEST = 5
 _LINES_AFTER = 8
+_TAIL_LINES = 60
 _LINES_READ = 2000
 _CHARACTERS_READ = 262_144
 _WRAPPERS = frozenset({"SpikeSortingError", "RemoteTraceback", "_RemoteTraceback"})
@@ -52,6 +54,22 @@ def package_path(file: str) -> str:
         if found:
             return rest
     return "/".join(path.rsplit("/", 3)[-3:])
+
+
+def to_document(error: BaseException) -> dict[str, Any]:
+    """Return an exception as JSON-ready data; ``frames`` run from the outermost inwards."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "exception_type": type(error).__name__,
+        "module": type(error).__module__,
+        "message": str(error),
+        "errno": error.errno if isinstance(error, OSError) else None,
+        "frames": [
+            {"file": frame.filename, "function": frame.name, "line": frame.lineno}
+            for frame in frames
+        ],
+        "trace_tail": "".join(traceback.format_exception(error)).splitlines()[-_TAIL_LINES:],
+    }
 
 
 def from_document(document: Mapping[str, Any]) -> list[Thrown]:
