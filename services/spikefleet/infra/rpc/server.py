@@ -104,11 +104,6 @@ class RpcServer:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return self.port
 
-    async def set_serving(self, service: str, serving: bool) -> None:
-        """Tell health checks whether one service can do its work ("" is the whole server)."""
-        status = health_pb2.HealthCheckResponse
-        await self._health.set(service, status.SERVING if serving else status.NOT_SERVING)
-
     async def drain(self) -> None:
         """Shut down in order; returns when no call is left. A second call waits for the first."""
         await self._health.enter_graceful_shutdown()

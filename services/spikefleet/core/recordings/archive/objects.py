@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +14,19 @@ from spikefleet.core.recordings.archive.digests import SHA256, Digest, digest_of
 from spikefleet.core.recordings.archive.manifest import StoredObject
 
 _BLOCK_BYTES = 1 << 20
+
+
+@contextmanager
+def appearing_whole(out: Path, doing: str) -> Iterator[Path]:
+    """Give a folder beside ``out`` to fill; it takes that name at the end, or is gone."""
+    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.{doing}-", dir=out.parent))
+    try:
+        yield building
+        building.chmod(0o755)
+        os.rename(building, out)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    sync(out.parent)
 
 
 def write_object(root: Path, name: str, payload: bytes) -> StoredObject:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,7 +24,7 @@ from spikefleet.core.recordings.archive.manifest import (
     ContainerPlace,
     load_manifest,
 )
-from spikefleet.core.recordings.archive.objects import read_blocks, sync
+from spikefleet.core.recordings.archive.objects import appearing_whole, read_blocks, sync
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.submissions import ManifestFile
 
@@ -46,15 +45,8 @@ def restore_archive(
         raise FileExistsError(f"{out} is already there. Name a folder that does not exist yet.")
     restoring = _Restoring(path)
     out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.restoring-", dir=out.parent))
-    try:
-        files = restoring.run(building, progress)
-        building.chmod(0o755)
-        os.rename(building, out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    sync(out.parent)
-    return files
+    with appearing_whole(out, "restoring") as building:
+        return restoring.run(building, progress)
 
 
 class _Restoring:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +40,7 @@ from spikefleet.core.recordings.archive.manifest import (
     StoredObject,
 )
 from spikefleet.core.recordings.archive.objects import (
+    appearing_whole,
     copy_object,
     copy_rest,
     seal_object,
@@ -97,15 +96,8 @@ class _NotAsFoundError(Exception):
 def _build(
     source: ArchiveSource, out: Path, progress: Progress, *, encode: bool
 ) -> ArchiveManifest:
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.building-", dir=out.parent))
-    try:
-        manifest = _Writing(source, building, progress).run(encode=encode)
-        building.chmod(0o755)
-        os.rename(building, out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    sync(out.parent)
-    return manifest
+    with appearing_whole(out, "building") as building:
+        return _Writing(source, building, progress).run(encode=encode)
 
 
 class _Writing:
