@@ -1,11 +1,15 @@
 """Whatever is killed, the run ends on record: one result, no orphan, every cause decided."""
 
 import signal
+import subprocess
+import sys
 
+import psutil
 from tests.e2e.conftest import SORTER
 from tests.support.service import suspend, wait_for
 
 from spikefleet.core.runs import RunState
+from spikefleet.deploy.service_file import read_service_file
 
 
 def failures(client, run_id):
@@ -115,3 +119,16 @@ def test_a_stopped_service_ends_in_order_and_its_runs_go_on_later(make_service, 
         (run,) = client.wait([run_id], timeout_s=240)
         assert run.state is RunState.SUCCEEDED, run.failure
         assert failures(client, run_id)[0] == ["attempt_interrupted"]
+
+
+def test_a_demo_told_to_stop_takes_its_service_with_it(tmp_path):
+    command = [sys.executable, "-m", "spikefleet.cli.main", "demo", "--sorter", SORTER]
+    demo = subprocess.Popen([*command, "--out", tmp_path], stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: read_service_file(tmp_path / "service") is not None, 60, "a service")
+        pid = read_service_file(tmp_path / "service").pid
+        demo.terminate()
+        assert demo.wait(60) == 128 + signal.SIGTERM
+    finally:
+        demo.kill()
+    assert not psutil.pid_exists(pid)
