@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.failures.classify import Evidence, read_log_head, read_log_tail
+from spikefleet.core.failures.classify import LOG_MARKS, Evidence, read_log
 
 FOLDER = Path(__file__).parent / "failures"
 BACKENDS = ("kilosort4", "lupin", "spykingcircus2", "tridesclous2", "mountainsort5")
@@ -60,14 +60,17 @@ def evidence(case: Case, folder: Path, *, with_document: bool = True) -> Evidenc
     params = given.get("sorter_params", {})
     number = given.get("signal")
     number = number if isinstance(number, int) else None  # of a recorded case: the signal's name
+    read = read_log(log, LOG_MARKS)
     return Evidence(
         given["backend"],
         step=given.get("step", "sort"),
         exit_code=given.get("exit_code", None if number else 1),
         signal=number,
         child_failure=document if with_document else None,
-        log_tail=read_log_tail(log),
-        log_head=read_log_head(log),
-        oom_kill_delta=given.get("oom_kill_delta", 0),
+        log_tail=read.tail,
+        log_head=read.head,
+        log_scan=read.scan,
+        log_unread_bytes=read.unread_bytes,
+        oom_kill_delta=given.get("oom_kill_delta"),
         preflight={**given.get("preflight", {}), "sorter_params": params},
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json
-from spikefleet.core.failures.classify import Evidence, classify, read_log_head, read_log_tail
+from spikefleet.core.failures.classify import LOG_MARKS, Evidence, classify, read_log
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import AttemptInterrupted, Failure
 from spikefleet.runner.supervise import ChildEnd
@@ -71,10 +71,11 @@ def _table(value: Any, kind: Any) -> dict[str, Any]:
 class KernelKills:
     """Kernel kills for memory in the attempt's cgroup while its child ran.
 
-    Where others live in the same cgroup (``is_shared``) a kill may have been a neighbour's.
+    ``count`` None: nobody counts here. Where others live in the same cgroup (``is_shared``) a kill
+    may have been a neighbour's.
     """
 
-    count: int = 0
+    count: int | None = None
     is_shared: bool = False
 
 
@@ -88,16 +89,18 @@ def judge(
     if end.trip is None and end.exit_code == 0:
         return _check_result(spec, folder)
     document = read_json(folder.child_failure)
-    log_tail = read_log_tail(folder.child_log)
+    log = read_log(folder.child_log, LOG_MARKS)
     failure = classify(
         Evidence(
             backend=spec.backend,
-            step=_last_step(log_tail),
+            step=_last_step(log.tail),
             exit_code=end.exit_code,
             signal=end.signal,
             child_failure=document,
-            log_tail=log_tail,
-            log_head=read_log_head(folder.child_log),
+            log_tail=log.tail,
+            log_head=log.head,
+            log_scan=log.scan,
+            log_unread_bytes=log.unread_bytes,
             oom_kill_delta=kills.count if _can_come_of_a_kill(end, document, kills) else 0,
             trip=end.trip,
             preflight=_known_of_the_recording(spec),

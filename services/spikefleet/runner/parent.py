@@ -375,5 +375,5 @@ def _failure_of(error: BaseException) -> Failure:
     )
 
 
-def _grown(before: int | None, after: int | None) -> int:
-    return 0 if before is None or after is None else max(0, after - before)
+def _grown(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else max(0, after - before)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.failures.classify import Evidence, classify, read_log_head, read_log_tail
+from spikefleet.core.failures.classify import LOG_MARKS, Evidence, classify, read_log
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.failures.thrown import to_document
@@ -56,14 +56,17 @@ def _classify(
     if isinstance(error, SpikeSortingClassifiedError):
         return error
     log = _log_of(backend, folder)
+    read = read_log(log, LOG_MARKS)
     failure = classify(
         Evidence(
             backend,
             step="sort",
             exit_code=1,
             child_failure=to_document(error),
-            log_tail=read_log_tail(log) if log else "",
-            log_head=read_log_head(log) if log else "",
+            log_tail=read.tail,
+            log_head=read.head,
+            log_scan=read.scan,
+            log_unread_bytes=read.unread_bytes,
             preflight=measured or {},
         )
     )

@@ -2,13 +2,15 @@
 
 The first rung that answers wins: a guard's trip, a request to stop, the kernel's word on memory, a
 failure the child classified itself, an exit code of ours or a signal to stop, then the rules
-(exception type, sorter frame, text, log), then any other signal or exit code. What nothing matches
-is UNCLASSIFIED with a fingerprint. Nothing is retried or decided here, and no foreign library is
-imported.
+(exception type, sorter frame, text, log), then any other signal or exit code. Among the rules what
+tells of the machine and its limits outranks what tells of the recording, wherever it was said. A
+mistake of our own code is internal, never the recording's. What nothing matches is UNCLASSIFIED
+with a fingerprint. Nothing is retried or decided here, and no foreign library is imported.
 """
 
 from __future__ import annotations
 
+import re
 import signal as signals
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,24 +23,67 @@ from spikefleet.core.failures import (
     rules_kilosort2,
     rules_sorters,
 )
-from spikefleet.core.failures.codes import BY_EXIT_CODE, FAILURES, FailureCode, FailureRow
+from spikefleet.core.failures.codes import (
+    BY_CODE,
+    BY_EXIT_CODE,
+    FAILURES,
+    FailureCategory,
+    FailureCode,
+    FailureRow,
+)
 from spikefleet.core.failures.errors import Failure, JsonValue
 from spikefleet.core.failures.fingerprint import fingerprint
-from spikefleet.core.failures.matching import Match, match_exception, match_log, sorter_frame
-from spikefleet.core.failures.reading import last_lines, read_log_head, read_log_tail
-from spikefleet.core.failures.rules_base import Evidence, Rule
+from spikefleet.core.failures.matching import (
+    Match,
+    is_hard,
+    match_exception,
+    match_log,
+    match_whole_log,
+    sorter_frame,
+)
+from spikefleet.core.failures.reading import (
+    LogText,
+    last_lines,
+    read_log,
+    read_log_head,
+    read_log_tail,
+)
+from spikefleet.core.failures.rules_base import OUR_MISTAKE, Evidence, Rule
 from spikefleet.core.failures.rules_measured import refine
 from spikefleet.core.failures.thrown import Thrown, at_end_of, from_document
 
-__all__ = ["RULES", "Evidence", "classify", "read_log_head", "read_log_tail"]
+__all__ = [
+    "LOG_MARKS",
+    "RULES",
+    "Evidence",
+    "LogText",
+    "classify",
+    "read_log",
+    "read_log_head",
+    "read_log_tail",
+]
 
 _LOG_LINES_KEPT = 50
 _TEXT_KEPT = 500
 _STOPS = frozenset({signals.SIGTERM, signals.SIGINT, signals.SIGHUP})
-# Types that only say that something else failed: the log may know what.
+# Exceptions that only say that something else failed: the log may know what.
 _OPAQUE = frozenset(
-    {"SpikeSortingError", "CalledProcessError", "BrokenProcessPool", "TerminatedWorkerError"}
+    {
+        "BaseException",
+        "BrokenProcessPool",
+        "CalledProcessError",
+        "ChildProcessError",
+        "Exception",
+        "ExceptionGroup",
+        "MatlabExecutionError",
+        "RuntimeError",
+        "SpikeSortingError",
+        "SubprocessError",
+        "TerminatedWorkerError",
+    }
 )
+_OPAQUE_TEXT = re.compile(r"(?i)non-?zero exit|exit(?:ed)?(?: with)? (?:code|status)")
+_TRACE_LINES_KEPT = 60
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(
@@ -53,6 +98,8 @@ RULES: tuple[Rule, ...] = tuple(
     )
 )
 
+LOG_MARKS: tuple[str, ...] = tuple(dict.fromkeys(mark for rule in RULES for mark in rule.marks))
+
 
 def classify(evidence: Evidence) -> Failure:
     """Return what ended the attempt. Never raises on strange evidence; always gives a failure."""
@@ -65,7 +112,7 @@ def classify(evidence: Evidence) -> Failure:
             "parent.interrupted",
             "The attempt was told to stop before it had finished.",
         )
-    if evidence.oom_kill_delta > 0:
+    if evidence.oom_kill_delta:
         return _of(
             evidence,
             FailureCode.HOST_OUT_OF_MEMORY,
@@ -123,23 +170,91 @@ def _thrown(evidence: Evidence) -> list[Thrown]:
 
 def _by_rules(evidence: Evidence, thrown: Sequence[Thrown]) -> Failure | None:
     step = evidence.step or _step_of_child(evidence)
-    explained = [each for each in thrown if each.type_name.rpartition(".")[2] not in _OPAQUE]
+    opaque = [each for each in thrown if _is_opaque(each)]
+    explained = [each for each in thrown if each not in opaque]
+    own = _own_class(evidence, step, explained)
+    if own is not None:
+        return own
+    exception, match = _best_of(evidence, step, thrown)
+    if match is not None and not _yields(match.rule):
+        return _failure_of(match, evidence, exception)
+    ours = next((each for each in explained[:1] if each.is_ours), None)
+    is_known = ours is not None or (match is not None and exception not in opaque)
+    logged = match_log(
+        RULES,
+        evidence,
+        step,
+        is_explained=bool(explained) and not is_known,
+        only_hard=is_known,
+    )
+    if logged is not None:
+        return _failure_of(logged, evidence, thrown[0] if thrown else None)
+    if ours is not None:
+        return _our_mistake(evidence, ours)
+    if match is not None:
+        return _failure_of(match, evidence, exception)
+    if not explained and not _signal_of(evidence) and evidence.exit_code != 0:
+        whole = match_whole_log(RULES, evidence, step)
+        if whole is not None:
+            return _failure_of(whole, evidence, thrown[0] if thrown else None)
+    return None
+
+
+def _is_opaque(thrown: Thrown) -> bool:
+    name = thrown.type_name.rpartition(".")[2]
+    return name in _OPAQUE or bool(_OPAQUE_TEXT.search(thrown.message))
+
+
+def _yields(rule: Rule) -> bool:
+    """Whether harder evidence in the log may contradict what an exception says."""
+    return BY_CODE[rule.code].category in (FailureCategory.BIOLOGICAL, FailureCategory.INTERNAL)
+
+
+def _best_of(
+    evidence: Evidence, step: str, thrown: Sequence[Thrown]
+) -> tuple[Thrown | None, Match | None]:
+    """The exception of a chain that explains it, and the rule: the first hard one, else the first.
+
+    Exceptions that only say that something failed come last.
+    """
+    ordered = sorted(thrown, key=_is_opaque)
+    found = [
+        (each, match)
+        for each in ordered
+        if (match := match_exception(RULES, evidence, step, each)) is not None
+    ]
+    hard = next(((each, match) for each, match in found if is_hard(match.rule)), None)
+    return hard or (found[0] if found else (None, None))
+
+
+def _own_class(evidence: Evidence, step: str, explained: Sequence[Thrown]) -> Failure | None:
+    """A failure of the table by its printed name, unless something before it explains the end."""
     for exception in explained:
         own = _own_row(exception)
         if own is not None:
             message = _first_line(exception.message) or own.meaning
             return _of(evidence, own.code, "log.own_class", message)
-        match = match_exception(RULES, evidence, step, exception)
-        if match is not None:
-            return _failure_of(match, evidence, exception)
-    match = match_log(RULES, evidence, step, is_explained=bool(explained))
-    if match is not None:
-        return _failure_of(match, evidence, thrown[0] if thrown else None)
-    for exception in thrown:
-        match = match_exception(RULES, evidence, step, exception)
-        if match is not None:
-            return _failure_of(match, evidence, exception)
+        if exception.is_ours or match_exception(RULES, evidence, step, exception):
+            break
     return None
+
+
+def _our_mistake(evidence: Evidence, thrown: Thrown) -> Failure:
+    """A mistake of our own code: internal, whatever the recording is like, with its trace kept."""
+    mark = fingerprint(thrown.type_name, thrown.frames, thrown.message)
+    name, where = thrown.type_name.rpartition(".")[2], thrown.frames[-1]
+    trace = (evidence.child_failure or {}).get("trace_tail")
+    kept = [str(line) for line in trace] if isinstance(trace, list) else []
+    return _of(
+        evidence,
+        FailureCode.UNCLASSIFIED,
+        OUR_MISTAKE,
+        f"spikefleet itself made a mistake ({name} in {where}): {_first_line(thrown.message)}",
+        fingerprint=mark,
+        **_told_by(thrown, evidence.backend),
+        trace_tail=list(kept[-_TRACE_LINES_KEPT:]),
+        log_tail=list(last_lines(evidence.log_tail, _LOG_LINES_KEPT)),
+    )
 
 
 def _own_row(thrown: Thrown) -> FailureRow | None:
@@ -220,13 +335,16 @@ def _by_plain_end(evidence: Evidence) -> Failure | None:
 
 def _by_exit(evidence: Evidence, thrown: Sequence[Thrown]) -> Failure:
     number = _signal_of(evidence)
-    log: dict[str, Any] = {"log_tail": last_lines(evidence.log_tail, _LOG_LINES_KEPT)}
+    log: dict[str, Any] = {
+        "log_tail": last_lines(evidence.log_tail, _LOG_LINES_KEPT),
+        "log_unread_bytes": evidence.log_unread_bytes or None,
+    }
     if number:
         return _of(
             evidence,
             FailureCode.SORTER_CRASH,
             "exit.signal",
-            f"The sorter's process was ended by {_signal_name(number)} without saying why.",
+            f"The sorter's process was ended by {_signal_name(number)}{_who_killed(evidence)}.",
             **log,
         )
     if evidence.exit_code == 0 and not thrown:
@@ -238,6 +356,15 @@ def _by_exit(evidence: Evidence, thrown: Sequence[Thrown]) -> Failure:
             **log,
         )
     return _unclassified(evidence, thrown)
+
+
+def _who_killed(evidence: Evidence) -> str:
+    """What is known of a death by signal: the kernel, out of memory, is only one who kills."""
+    if _signal_of(evidence) != signals.SIGKILL:
+        return " without saying why"
+    if evidence.oom_kill_delta is None:
+        return " from outside; whether for memory, the kernel does not tell here"
+    return " from outside; the kernel counted no kill for memory"
 
 
 def _unclassified(evidence: Evidence, thrown: Sequence[Thrown]) -> Failure:
@@ -258,4 +385,5 @@ def _unclassified(evidence: Evidence, thrown: Sequence[Thrown]) -> Failure:
         f"The sorter failed in a way that is not known yet: {said}",
         fingerprint=mark,
         **{**_told_by(ended, evidence.backend), "log_tail": list(log)},
+        log_unread_bytes=evidence.log_unread_bytes or None,
     )

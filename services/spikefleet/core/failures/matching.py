@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
-from spikefleet.core.failures.codes import BY_CODE, FailureCategory
+from spikefleet.core.failures.codes import BY_CODE, FailureCategory, FailureCode
 from spikefleet.core.failures.errors import JsonValue
 from spikefleet.core.failures.reading import lines_with, start_of_last_lines
 from spikefleet.core.failures.rules_base import Evidence, Rule, Source, extract
@@ -49,44 +49,84 @@ def sorter_frame(thrown: Thrown, backend: str) -> str:
     return thrown.innermost(_PACKAGES.get(backend, _SORTING_COMPONENTS))
 
 
+def is_hard(rule: Rule) -> bool:
+    """Whether a rule tells of the machine or its limits plainly enough to outrank biology."""
+    category = BY_CODE[rule.code].category
+    return (
+        category in _BLAMES
+        and rule.code is not FailureCode.INVALID_CONFIGURATION
+        and not rule.only_at_the_end
+    )
+
+
 def match_exception(
     rules: Sequence[Rule], evidence: Evidence, step: str, thrown: Thrown
 ) -> Match | None:
-    """Return the first rule that fits an exception: by type, then frame, then text."""
+    """Return the rule that fits an exception: a hard one first, then by type, frame and text.
+
+    Of an exception of our own making (``Thrown.is_ours``) only hard rules may speak.
+    """
+    first: Match | None = None
     for rule in rules:
         if rule.source is Source.LOG or not _applies(rule, evidence, step):
             continue
         found = _fits(rule, thrown, evidence.backend)
-        if found is not None:
+        if found is None:
+            continue
+        if is_hard(rule):
             return Match(rule, found)
-    return None
+        if first is None and not thrown.is_ours:
+            first = Match(rule, found)
+    return first
 
 
 def match_log(
-    rules: Sequence[Rule], evidence: Evidence, step: str, *, is_explained: bool
+    rules: Sequence[Rule],
+    evidence: Evidence,
+    step: str,
+    *,
+    is_explained: bool = False,
+    only_hard: bool = False,
 ) -> Match | None:
-    """Return the LOG rule whose line comes last; of two on one line the one tried first.
+    """Return the LOG rule that explains the end: a hard one first, of these the last line's.
 
-    ``is_explained``: an exception is known, so only rules that may speak beside one do. A line that
-    tells of a trouble the program got over blames neither machine nor limits.
+    ``is_explained``: an exception is known, so only rules that may speak beside one do, or, with
+    ``only_hard``, those that outrank biology. A line that tells of a trouble the program got over
+    blames neither machine nor limits.
     """
     log = evidence.log_tail
-    best: tuple[int, Match] | None = None
+    best: dict[bool, tuple[int, Match]] = {}
     starts = {0: 0}
     for rule in rules:
         if rule.source is not Source.LOG or not _applies(rule, evidence, step):
             continue
-        if is_explained and not rule.beside_exception:
+        hard = is_hard(rule)
+        if (only_hard and not hard) or (is_explained and not rule.beside_exception):
             continue
         if rule.last_lines not in starts:
             starts[rule.last_lines] = start_of_last_lines(log, rule.last_lines)
         first = starts[rule.last_lines]
-        if best is not None:
-            first = max(first, best[0] + 1)
+        if hard in best:
+            first = max(first, best[hard][0] + 1)
         hit = _last_line(rule, log, first)
         if hit is not None:
-            best = hit
-    return best[1] if best else None
+            best[hard] = hit
+    chosen = best.get(True) or best.get(False)
+    return chosen[1] if chosen else None
+
+
+def match_whole_log(rules: Sequence[Rule], evidence: Evidence, step: str) -> Match | None:
+    """Return the LOG rule whose line is the last one in all that was read of the log.
+
+    For ends that nothing else explains: a line is believed however far from the end it stands.
+    """
+    parts = (evidence.log_tail, evidence.log_scan, evidence.log_head)
+    anywhere = [replace(rule, last_lines=0) for rule in rules if rule.source is Source.LOG]
+    for part in parts:
+        found = match_log(anywhere, replace(evidence, log_tail=part), step) if part else None
+        if found is not None:
+            return found
+    return None
 
 
 def _last_line(rule: Rule, log: str, first: int) -> tuple[int, Match] | None:
@@ -117,10 +157,8 @@ def _ends_a_traceback(log: str, start: int) -> bool:
 
 
 def _applies(rule: Rule, evidence: Evidence, step: str) -> bool:
-    return (
-        (not rule.sorter or evidence.backend in rule.sorter)
-        and (not rule.step or rule.step == step)
-        and (not rule.exit_code or evidence.exit_code in rule.exit_code)
+    return (not rule.sorter or evidence.backend in rule.sorter) and (
+        not rule.step or rule.step == step
     )
 
 

@@ -1,6 +1,7 @@
 """What the counts in a Kilosort 2 log add to its error.
 
-The same launch error ends a silent recording and an active one. Told apart by rates, never by
+The same launch error ends a silent recording and an active one, and where every channel was found
+bad it ends without any error that says so. Told apart by rates, never by
 absolute counts: Kilosort calls a channel good from 0.1 crossings per second on, so that per channel
 is the line. Its progress line is believed from the 101st batch on; the first one is small even for
 rich data. Understood lines: threshold crossings, bad channels, channel count, progress.
@@ -24,6 +25,8 @@ _FEW_UNITS = 5
 _FEW_SPIKES = 5.0
 _EMPTY_BATCHES = 10
 _ABOUT_SILENCE = frozenset({"kilosort2.invalid_launch", "kilosort2.no_templates"})
+# Ends that name no cause of their own: that every channel was found bad is cause enough for them.
+_SAY_NO_CAUSE = frozenset({FailureCode.UNCLASSIFIED, FailureCode.SORTER_CRASH})
 
 _CROSSINGS = re.compile(r"found (\d{1,18}) threshold crossings in (\d{1,9}(?:\.\d+)?) seconds")
 _BAD = re.compile(r"found (\d{1,9}) bad channels")
@@ -69,9 +72,12 @@ def _last(pattern: re.Pattern[str], log: str) -> re.Match[str] | None:
 
 def weigh(failure: Failure, evidence: Evidence, measured: Mapping[str, Any]) -> Failure:
     """Return the failure as the log's counts tell it; unchanged when they add nothing."""
-    if failure.rule_id not in _ABOUT_SILENCE:
+    sorter = evidence.backend or failure.evidence.get("sorter")
+    about_silence = failure.rule_id in _ABOUT_SILENCE
+    if not about_silence and (sorter != "kilosort2" or failure.code not in _SAY_NO_CAUSE):
         return failure
-    counts = _known(failure, read_counts(f"{evidence.log_head}\n{evidence.log_tail}"))
+    text = f"{evidence.log_head}\n{evidence.log_scan}\n{evidence.log_tail}"
+    counts = _known(failure, read_counts(text))
     known = measured.get("n_channels")
     channels = known if type(known) is int and known > 0 else counts.channels
     found: dict[str, JsonValue] = {
@@ -92,6 +98,8 @@ def weigh(failure: Failure, evidence: Evidence, measured: Mapping[str, Any]) -> 
             message=f"All {channels} channels were found bad.",
             evidence=told,
         )
+    if not about_silence:
+        return replace(failure, evidence=told)
     silent = _is_silent(counts, channels)
     if failure.rule_id == "kilosort2.invalid_launch" and silent:
         return replace(

@@ -1,20 +1,27 @@
-"""Reading logs within bounds: never more than 2 MB, whatever their length, lines or bytes are.
+"""Reading logs within bounds, whatever their length, lines or bytes are.
 
+A log's head and tail are kept whole (2 MB at most); of what lies between, the last 32 MB are
+searched and only the lines that hold one of the marks are kept. What nobody looked at is counted.
 Decides what of a log is looked at; what it means is for the rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 MAX_LOG_BYTES = 2_000_000
 TAIL_BYTES = 262_144
 HEAD_BYTES = 32_768
+SCAN_BYTES = 32_000_000
 _LINE_KEPT = 400
 _HITS_TRIED = 20
 _BLANKS_PASSED = 20
+_CHUNK_BYTES = 4_000_000
+_SCAN_LINES_KEPT = 50
 
 
 def read_log_tail(path: Path, limit_bytes: int = TAIL_BYTES) -> str:
@@ -44,6 +51,57 @@ def read_log_head(path: Path, limit_bytes: int = HEAD_BYTES) -> str:
             return _text(handle.read(max(0, min(limit_bytes, MAX_LOG_BYTES))))
     except OSError:
         return ""
+
+
+@dataclass(frozen=True)
+class LogText:
+    """What was read of a log: its ends, the telling lines between them, and the bytes passed by."""
+
+    head: str = ""
+    tail: str = ""
+    scan: str = ""
+    unread_bytes: int = 0
+
+
+def read_log(path: Path | None, marks: Iterable[str] = ()) -> LogText:
+    """Return a log's head, tail and, of what lies between, the lines that hold one of ``marks``.
+
+    Each of these lines comes with the one before it, which tells whether it ends a traceback. A
+    log that cannot be read (or None) gives an empty answer.
+    """
+    if path is None:
+        return LogText()
+    head, tail = read_log_head(path), read_log_tail(path)
+    try:
+        with path.open("rb") as handle:
+            end = handle.seek(0, 2) - TAIL_BYTES
+            start = max(HEAD_BYTES, end - SCAN_BYTES)
+            lines = _telling_lines(handle, start, end, [mark.encode() for mark in marks])
+    except OSError:
+        return LogText(head, tail)
+    return LogText(head, tail, "".join(lines), max(0, start - HEAD_BYTES) if end > 0 else 0)
+
+
+def _telling_lines(handle: BinaryIO, start: int, end: int, marks: list[bytes]) -> list[str]:
+    """The last lines with a mark between two offsets, in order, each with the one before it."""
+    found: deque[str] = deque(maxlen=_SCAN_LINES_KEPT)
+    for offset in range(start, end, _CHUNK_BYTES):
+        handle.seek(offset)
+        chunk = handle.read(min(_CHUNK_BYTES, end - offset) + _LINE_KEPT)
+        hits = set[int]()
+        for mark in marks:
+            at = chunk.find(mark)
+            for _ in range(_HITS_TRIED):
+                if at < 0:
+                    break
+                hits.add(chunk.rfind(b"\n", 0, at) + 1)
+                at = chunk.find(mark, at + _LINE_KEPT)
+        for at in sorted(hits)[-_SCAN_LINES_KEPT:]:
+            before = max(chunk.rfind(b"\n", 0, max(0, at - 1)) + 1, at - _LINE_KEPT)
+            stop = chunk.find(b"\n", at, at + 2 * _LINE_KEPT)
+            line = chunk[before : stop if stop >= 0 else at + 2 * _LINE_KEPT]
+            found.append(_text(line).strip("\n") + "\n")
+    return list(found)
 
 
 def _text(data: bytes) -> str:

@@ -66,10 +66,20 @@ processes killed for memory, a failure the sorter's process classified itself, a
 or a signal to stop, then the rules below (the exception's type, the innermost function of the
 sorter, the text, the end of the log), then any other signal or exit code. From outside, a complete
 result and the kernel's word come before what the attempt said, and a cluster's reason before an
-attempt that could not name its failure. Of a log the first 32 KiB and the last 256 KiB are read.
-The last line that explains the end wins; a line or traceback of an error that the program got over
-blames nobody. What nothing matches is `unclassified`, with a fingerprint that is the same whenever
-the same thing happens.
+attempt that could not name its failure.
+
+What plainly tells of the machine or its limits (memory, disk, GPU, licence, a missing library or
+plugin) outranks what tells of the recording, whether an exception, one of its causes or the log
+said it. An exception that only says that something failed ("non-zero exit code: 1") hides no line
+of the log. A mistake of spikefleet's own code is `unclassified` with rule `ours.mistake`, its trace
+kept: no measurement turns it into the recording's fault. A process that was killed ran out of
+memory only where the kernel counted or wrote so.
+
+Of a log the first 32 KiB and the last 256 KiB are read, and 32 MB between them are searched for the
+lines that rules know; `log_unread_bytes` in the evidence says how much lay beyond. The last line
+that explains the end wins; one far from the end only where nothing else explains it. A line or
+traceback of an error that the program got over blames nobody. What nothing matches is
+`unclassified`, with a fingerprint that is the same whenever the same thing happens.
 
 A sorter that found nothing says the same for many reasons. The measurements of the recording and
 the run's settings tell them apart, in this order: not numbers, digital zero, saturated, flat, wrong

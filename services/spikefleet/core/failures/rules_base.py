@@ -11,6 +11,9 @@ from typing import Any
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, JsonValue
 
+# The verdict on a mistake of our own code, which no measurement of the recording changes.
+OUR_MISTAKE = "ours.mistake"
+
 
 class Source(IntEnum):
     """What a rule looks at, in the order the rules are tried."""
@@ -25,11 +28,13 @@ class Source(IntEnum):
 class Evidence:
     """Everything known of an attempt's end.
 
-    ``log_tail`` and ``log_head`` are the ends of the child's log, already cut to a bounded size.
-    ``child_failure`` is the child's own document; ``oom_kill_delta`` counts kernel kills for memory
-    during the attempt; ``trip`` is the guard that stopped it; ``interrupted`` means that it was
-    told to stop. ``preflight`` holds measurements of the recording and may be empty; the names
-    understood are those of ``rules_measured``.
+    ``log_tail`` and ``log_head`` are the ends of the child's log, already cut to a bounded size;
+    ``log_scan`` holds the telling lines between them and ``log_unread_bytes`` says how much of the
+    log nobody looked at. ``child_failure`` is the child's own document; ``oom_kill_delta`` counts
+    kernel kills for memory during the attempt, None where the kernel does not tell; ``trip`` is the
+    guard that stopped it; ``interrupted`` means that it was told to stop. ``preflight`` holds
+    measurements of the recording and may be empty; the names understood are those of
+    ``rules_measured``.
     """
 
     backend: str
@@ -39,7 +44,9 @@ class Evidence:
     child_failure: Mapping[str, Any] | None = None
     log_tail: str = ""
     log_head: str = ""
-    oom_kill_delta: int = 0
+    log_scan: str = ""
+    log_unread_bytes: int = 0
+    oom_kill_delta: int | None = None
     trip: Failure | None = None
     interrupted: bool = False
     preflight: Mapping[str, Any] = field(default_factory=dict)
@@ -57,10 +64,13 @@ class Rule:
     in ``_size`` ("2.00 GiB") becomes ``_bytes``. Lower ``priority`` is tried first. ``example`` is
     a real text the rule must match; a test holds every rule to it.
 
+    ``only_at_the_end``: a common exception that programs often get over, so it explains an end only
+    where nothing in the same chain says more.
+
     LOG rules only: ``marks`` are literal texts, one of which a line must hold to be looked at (that
-    is what makes a long log cheap); ``last_lines`` bounds how far from the end the line may be;
-    ``exit_code`` names the codes it may explain; ``beside_exception`` lets it speak although an
-    exception is known, as the sorters do that report in their log and only then fail.
+    is what makes a long log cheap); ``last_lines`` bounds how far from the end the line may be, as
+    long as anything else explains the end; ``beside_exception`` lets it speak although an exception
+    is known, as the sorters do that report in their log and only then fail.
     """
 
     rule_id: str
@@ -81,8 +91,8 @@ class Rule:
     example_frame: str = ""
     marks: tuple[str, ...] = ()
     last_lines: int = 0
-    exit_code: tuple[int, ...] = ()
     beside_exception: bool = False
+    only_at_the_end: bool = False
 
 
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}

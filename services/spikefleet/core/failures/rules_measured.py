@@ -21,7 +21,7 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, JsonValue
 from spikefleet.core.failures.measured_kilosort2 import weigh
 from spikefleet.core.failures.measured_settings import harder_setting, number, why_still_nothing
-from spikefleet.core.failures.rules_base import Evidence
+from spikefleet.core.failures.rules_base import OUR_MISTAKE, Evidence
 
 # Real amplifiers have at least a microvolt of noise; volts read as microvolts show a millionth.
 _SMALLEST_NOISE_UV = 0.05
@@ -44,6 +44,8 @@ def count(value: Any) -> int:
 
 def refine(failure: Failure, evidence: Evidence) -> Failure:
     """Return the failure as the measurements tell it; unchanged when they add nothing."""
+    if failure.rule_id == OUR_MISTAKE:
+        return failure
     measured = dict(evidence.preflight)
     failure = weigh(failure, evidence, measured)
     if not isinstance(measured.get("sorter_params"), Mapping):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -31,6 +32,30 @@ _CHARACTERS_READ = 262_144
 _WRAPPERS = frozenset({"SpikeSortingError", "RemoteTraceback", "_RemoteTraceback"})
 
 
+_CAUSES_MOST = 16
+_OURS = "spikefleet/"
+# Types that a mistake in code raises. The others tell of files, memory, devices or the network.
+_MISTAKES = frozenset(
+    {
+        "ArithmeticError",
+        "AssertionError",
+        "AttributeError",
+        "IndexError",
+        "KeyError",
+        "LookupError",
+        "NameError",
+        "NotImplementedError",
+        "OverflowError",
+        "RecursionError",
+        "StopIteration",
+        "TypeError",
+        "UnboundLocalError",
+        "ValueError",
+        "ZeroDivisionError",
+    }
+)
+
+
 @dataclass(frozen=True)
 class Thrown:
     """One exception. ``frames`` are ``file:function``, outermost first, from the package on."""
@@ -39,6 +64,12 @@ class Thrown:
     message: str
     frames: tuple[str, ...] = ()
     errno: int | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a mistake of our own code raised it: the innermost frame is spikefleet's."""
+        inside = bool(self.frames) and self.frames[-1].startswith(_OURS)
+        return inside and self.type_name in _MISTAKES
 
     def innermost(self, packages: Sequence[str]) -> str:
         """Return the innermost frame inside one of ``packages``, or ""."""
@@ -56,9 +87,24 @@ def package_path(file: str) -> str:
     return "/".join(path.rsplit("/", 3)[-3:])
 
 
+def is_our_mistake(error: BaseException) -> bool:
+    """Whether an exception, as it was raised, is a mistake of our own code."""
+    return _thrown_of(_facts(error)).is_ours
+
+
 def to_document(error: BaseException) -> dict[str, Any]:
-    """Return an exception as JSON-ready data; ``frames`` run from the outermost inwards."""
-    frames = traceback.extract_tb(error.__traceback__)
+    """Return an exception as JSON-ready data; ``frames`` run from the outermost inwards.
+
+    ``causes`` are its causes and contexts, the nearest first, whether or not they were ever raised.
+    """
+    return {
+        **_facts(error),
+        "causes": [_facts(cause) for cause in _causes(error)],
+        "trace_tail": "".join(traceback.format_exception(error)).splitlines()[-_TAIL_LINES:],
+    }
+
+
+def _facts(error: BaseException) -> dict[str, Any]:
     return {
         "exception_type": type(error).__name__,
         "module": type(error).__module__,
@@ -66,14 +112,53 @@ def to_document(error: BaseException) -> dict[str, Any]:
         "errno": error.errno if isinstance(error, OSError) else None,
         "frames": [
             {"file": frame.filename, "function": frame.name, "line": frame.lineno}
-            for frame in frames
+            for frame in traceback.extract_tb(error.__traceback__)
         ],
-        "trace_tail": "".join(traceback.format_exception(error)).splitlines()[-_TAIL_LINES:],
     }
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """What an exception came of, and what it bundles; every one once, the nearest first."""
+    found: list[BaseException] = []
+    seen, queue = {id(error)}, deque([error])
+    while queue and len(found) < _CAUSES_MOST:
+        current = queue.popleft()
+        hides = current.__suppress_context__ and current.__cause__ is None  # raise … from None
+        nearest = [current.__cause__, None if hides else current.__context__]
+        bundled = current.exceptions if isinstance(current, BaseExceptionGroup) else ()
+        for cause in (*nearest, *bundled):
+            if cause is not None and id(cause) not in seen:
+                seen.add(id(cause))
+                found.append(cause)
+                queue.append(cause)
+    return found[:_CAUSES_MOST]
 
 
 def from_document(document: Mapping[str, Any]) -> list[Thrown]:
     """Return the exception of a child's document, innermost meaning first, then its causes."""
+    own = _thrown_of(document)
+    tail = document.get("trace_tail")
+    text = tail if isinstance(tail, str) else "\n".join(str(line) for line in _listed(tail))
+    listed = [each for each in _listed(document.get("causes")) if isinstance(each, Mapping)]
+    found = [*_unwrapped(document, own)]
+    for cause in listed[:_CAUSES_MOST]:
+        found += _unwrapped(cause, _thrown_of(cause))
+    for printed in from_text(text):
+        if not any(_same(printed, known) for known in found):
+            found.append(printed)
+    return found
+
+
+def _unwrapped(document: Mapping[str, Any], thrown: Thrown) -> list[Thrown]:
+    """An exception, after those whose traceback is its message."""
+    message, name = str(document.get("message", "")), thrown.type_name.rpartition(".")[2]
+    own = [thrown] if thrown.type_name else []
+    if _TRACEBACK in message or name in _WRAPPERS:
+        return [*from_text(message), *own]
+    return own
+
+
+def _thrown_of(document: Mapping[str, Any]) -> Thrown:
     message = str(document.get("message", ""))
     name = str(document.get("exception_type", ""))
     module = str(document.get("module", ""))
@@ -83,18 +168,12 @@ def from_document(document: Mapping[str, Any]) -> list[Thrown]:
         if isinstance(frame, Mapping)
     )
     code = document.get("errno")
-    own = Thrown(
+    return Thrown(
         f"{module}.{name}" if module not in ("", "builtins") else name,
         message[:MAX_MESSAGE],
         frames,
         code if type(code) is int else _errno(message),
     )
-    tail = document.get("trace_tail")
-    text = tail if isinstance(tail, str) else "\n".join(str(line) for line in _listed(tail))
-    causes = [cause for cause in from_text(text) if not _same(cause, own)]
-    if _TRACEBACK in message or name in _WRAPPERS:
-        return [*from_text(message), own, *causes]
-    return [own, *causes] if own.type_name else causes
 
 
 def _listed(value: Any) -> Sequence[Any]:

@@ -10,6 +10,22 @@ BLAMES = {FailureCategory.ENVIRONMENT, FailureCategory.RESOURCE}
 ENDS = {
     "exit 1": {"exit_code": 1},
     "a crash": {"signal": 11},
+    "an exception that only says that it failed": {
+        "exit_code": 1,
+        "child_failure": {
+            "exception_type": "RuntimeError",
+            "module": "builtins",
+            "message": "kilosort ended with non-zero exit code: 1",
+        },
+    },
+    "silence": {
+        "exit_code": 1,
+        "child_failure": {
+            "exception_type": "ValueError",
+            "module": "builtins",
+            "message": "n_samples=3 should be >= n_clusters=6.",
+        },
+    },
     "an unknown exception": {
         "exit_code": 1,
         "child_failure": {

@@ -39,9 +39,13 @@ def test_the_last_line_that_explains_wins_whatever_its_priority():
     assert by_log(CUDA, DISK) is F.DISK_EXHAUSTION
 
 
-def test_a_line_far_from_the_end_explains_nothing():
-    assert by_log(DISK, *(f"step {number}" for number in range(70))) is F.UNCLASSIFIED
-    assert by_log(DISK, *(f"step {number}" for number in range(40))) is F.DISK_EXHAUSTION
+def test_a_line_far_from_the_end_explains_only_an_end_that_nothing_else_explains():
+    far = [DISK, *(f"step {number}" for number in range(70))]
+    assert by_log(*far) is F.DISK_EXHAUSTION
+    assert by_log(*far, CUDA) is F.GPU_OUT_OF_MEMORY
+    child = {"exception_type": "KeyError", "module": "builtins", "message": "'x'"}
+    assert by_log(*far, child_failure=child) is F.UNCLASSIFIED
+    assert by_log(*far, signal=11, exit_code=None) is F.SORTER_CRASH
 
 
 def test_a_known_exception_outranks_every_line():
@@ -65,7 +69,7 @@ def test_a_trouble_the_program_got_over_is_not_the_cause(line):
     assert by_log(line) is F.UNCLASSIFIED
 
 
-@pytest.mark.parametrize(("code", "expected"), [(127, F.ENVIRONMENT_OTHER), (1, F.UNCLASSIFIED)])
-def test_a_missing_library_needs_the_exit_code_of_a_loader(code, expected):
+@pytest.mark.parametrize("code", [127, 1])
+def test_a_missing_library_is_named_whoever_started_the_program(code):
     line = "x: error while loading shared libraries: libz.so.9: cannot open shared object file"
-    assert by_log(line, exit_code=code) is expected
+    assert by_log(line, exit_code=code) is F.ENVIRONMENT_OTHER
