@@ -22,6 +22,7 @@ import psutil
 from spikefleet.client.rooms import ControllerRoom, PreflightRoom
 from spikefleet.client.sorting import SortingClient
 from spikefleet.core.submissions import RecordingName
+from spikefleet.infra.rpc.access import Admission
 from spikefleet.infra.rpc.server import RpcServer, ServerOptions
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.infra.stores.database import Database
@@ -96,15 +97,16 @@ def _yardstick(source: Path, target: Path) -> float:
 async def _serve(folder: Path) -> None:
     database = Database(f"sqlite:///{folder / 'state.db'}")
     database.migrate()
-    server = RpcServer("127.0.0.1:0", (), ServerOptions())
+    admission = Admission()
+    server = RpcServer("127.0.0.1:0", (), ServerOptions(admission=admission))
     address = f"127.0.0.1:{server.bind()}"
     parts = IngestParts(
         RecordingStore(database),
         UploadStore(database),
         LocalArtifacts(folder / "artifacts"),
         folder / "staging",
-        PreflightRoom(address),
-        ControllerRoom(address),
+        PreflightRoom(address, admission.room_secret),
+        ControllerRoom(address, admission.room_secret),
     )
     await server.start([registration(parts)])
     sys.stdout.write(f"{address}\n")

@@ -42,6 +42,21 @@ class TestProcessLauncher(LauncherContract):
     def launcher(self, root: Path) -> ProcessLauncher:
         return make_launcher(root)
 
+    def test_a_secret_is_told_to_the_process_and_lies_nowhere(
+        self, launcher: Launcher, root: Path, tmp_path: Path
+    ) -> None:
+        secret = "5ec2e7" * 8
+        launcher.start(self.spec(tmp_path, "wait"), secret=secret)
+        self.await_running(launcher)
+        folder = root / "r-sort-1"
+        wait_for(lambda: read_json(folder / "told.json"))
+        assert read_json(folder / "told.json") == {"length": len(secret), "is_end": True}
+        pid = (read_json(folder / "started.json") or {})["pid"]
+        seen = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+        seen += [Path(f"/proc/{pid}/{name}").read_bytes() for name in ("environ", "cmdline")]
+        assert len(seen) > 4
+        assert not any(secret.encode() in data for data in seen)
+
     def test_a_new_launcher_adopts_what_still_runs(
         self, launcher: Launcher, root: Path, tmp_path: Path
     ) -> None:

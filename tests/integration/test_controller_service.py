@@ -10,10 +10,11 @@ import grpc
 import pytest
 from tests.support.attempts import wait_for
 from tests.support.controlled import Controlled, answering
-from tests.support.serving import serving
+from tests.support.serving import ROOM, serving
 
 from spikefleet.api.v1 import controller_pb2, controller_pb2_grpc
-from spikefleet.client.rooms import BatchTask, ControllerRoom, RunReports
+from spikefleet.client.rooms import BatchTask, ControllerRoom
+from spikefleet.client.run_reports import RunReports
 from spikefleet.client.sorting import SortingClient
 from spikefleet.controller.reconcile import ReconcileLoop
 from spikefleet.controller.servicer import registrations
@@ -41,7 +42,7 @@ class Service:
     def submit(self, *names: str) -> list[str]:
         runs = tuple((self.controlled.recording(name), "") for name in names)
         config = resolve("kilosort4", {}).to_document()
-        room = ControllerRoom(self.address)
+        room = ControllerRoom(self.address, ROOM)
         answer = room.create_batch(BatchTask(runs=runs, config=config))
         room.close()
         return [run.run_id for run in answer.runs]
@@ -57,7 +58,7 @@ def service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]
     loop = ReconcileLoop(controlled.reconciler, interval_s=0.05)
 
     def doors(_address: str):  # type: ignore[no-untyped-def]
-        return registrations(controlled.runs, controlled.requests, loop.wake)
+        return registrations(controlled.runs, controlled.access, controlled.requests, loop.wake)
 
     with serving(doors) as served, SortingClient(served.address) as client:
         loop.start()
@@ -83,7 +84,8 @@ def test_a_running_sort_reports_and_learns_that_it_is_to_stop(service: Service) 
     wait_for(service.controlled.runs.live_attempts)
     wait_for(lambda: service.controlled.attempts(run_id)[-1] == "sort-1 running")
     attempt = service.controlled.runs.live_attempts()[0]
-    reports = RunReports(service.address)
+    service.controlled.access.keep_secret(attempt.attempt_id, "told")
+    reports = RunReports(service.address, "told")
     said = {"step": "load", "fraction": 0.2, "updated_at": "2099-01-01T00:00:00+00:00"}
     assert reports.progress(attempt.attempt_id, said, "host/1/a") == Heard(
         False, LeaseAnswer(None, "host/1/a", 1, LEASE_S)

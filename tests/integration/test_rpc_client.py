@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import grpc
 import pytest
-from tests.support.serving import Serving, serving
+from tests.support.serving import ROOM, Serving, serving
 
 from spikefleet.api.v1 import (
     controller_pb2,
@@ -20,7 +20,8 @@ from spikefleet.api.v1 import (
     runner_pb2_grpc,
 )
 from spikefleet.client.downloads import DamagedCopyError
-from spikefleet.client.rooms import PreflightRoom, RunReports
+from spikefleet.client.rooms import PreflightRoom
+from spikefleet.client.run_reports import RunReports
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import Transfer
 from spikefleet.core.attempts import Stage
@@ -236,7 +237,7 @@ def test_preflights_answer_comes_back_in_domain_words() -> None:
         return [Registration("spikefleet.api.v1.PreflightService", Checking(), add)]
 
     with serving(make) as server:
-        room = PreflightRoom(server.address)
+        room = PreflightRoom(server.address, ROOM)
         answer = room.check(recording, "", {"sorter": {"n": 3}})
         room.close()
     assert (answer.findings[0].level, answer.findings[0].category) == ("fail", "biological")

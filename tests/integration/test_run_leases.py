@@ -26,6 +26,7 @@ from spikefleet.infra.stores.artifacts import (
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.infra.stores.database import Database
 from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.infra.stores.run_access import RunAccess
 from spikefleet.infra.stores.runs import LeaseTerms, RunStore
 
 LEASE_S = 60.0
@@ -38,6 +39,7 @@ class Desk:
 
     place: Path
     runs: RunStore
+    access: RunAccess
     clock: SetClock
     address: str = ""
 
@@ -62,7 +64,8 @@ class Desk:
             report_address=self.address,
         )
         root = self.place / f"{attempt.name}-{folder}"
-        self.started.append(start_attempt(spec, behaviour, root))
+        self.access.keep_secret(attempt.attempt_id, "told")
+        self.started.append(start_attempt(spec, behaviour, root, secret="told"))
         return self.started[-1]
 
     def lose(self, attempt: Attempt) -> None:
@@ -100,8 +103,9 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     clock = SetClock()
     runs = RunStore(database, terms=LeaseTerms(LEASE_S, clock))
     requests = Requests(runs, RecordingStore(database))
-    with serving(lambda _: registrations(runs, requests, lambda: None)) as served:
-        made = Desk(tmp_path, runs, clock, served.address)
+    access = RunAccess(database)
+    with serving(lambda _: registrations(runs, access, requests, lambda: None)) as served:
+        made = Desk(tmp_path, runs, access, clock, served.address)
         yield made
         for attempt in made.started:
             if attempt.process.poll() is None:

@@ -13,6 +13,7 @@ from tests.support.fake_nvml import Device, FakeNvml
 from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json
 from spikefleet.core.guards.make import CgroupPlaces
 from spikefleet.deploy.attempt import make_sink
+from spikefleet.deploy.settings import read_attempt_secret
 from spikefleet.infra.stores.artifacts_open import open_artifacts
 from spikefleet.runner.node_preflight_probe import ProbeAnswer
 from spikefleet.runner.parent import ParentOptions, run_attempt
@@ -38,7 +39,7 @@ def main(root: Path, behaviour: str) -> int:
         nvml=FakeNvml(Device(**device)) if asked.get("gpu") else None,
         probe=lambda: ProbeAnswer(**computes),
     )
-    sink = make_sink(spec.report_address)
+    sink = make_sink(spec.report_address, read_attempt_secret())
     return run_attempt(root, open_artifacts(spec.artifacts_url), sink=sink, options=options)
 
 

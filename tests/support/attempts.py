@@ -80,11 +80,12 @@ def start_attempt(
     *,
     cgroup: Path | None = None,
     gpu: dict[str, Any] | None = None,
+    secret: str = "",
 ) -> RunningAttempt:
     """Start a real parent over ``root`` with a toy child.
 
     Inside a real ``cgroup`` it counts by that one; ``gpu`` are the readings of its GPU (empty: the
-    machine's own driver is asked).
+    machine's own driver is asked). ``secret`` is what the controller knows the attempt by.
     """
     folder = RunFolder(root)
     (root / "cgroup").mkdir(parents=True)
@@ -98,8 +99,16 @@ def start_attempt(
         command = ["sh", "-c", enter, "sh", *command]
     with (root / "parent.log").open("wb") as log:
         process = subprocess.Popen(
-            command, stdout=log, stderr=log, cwd=ROOT, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            cwd=ROOT,
+            start_new_session=True,
         )
+        assert process.stdin is not None
+        process.stdin.write(f"{secret}\n".encode())
+        process.stdin.close()
     return RunningAttempt(process, folder)
 
 

@@ -32,6 +32,7 @@ from spikefleet.infra.stores.artifacts import attempt_prefix, pointer_key
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.infra.stores.database import Database
 from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.infra.stores.run_access import RunAccess
 from spikefleet.infra.stores.runs import LeaseTerms, RunStore
 
 TOY_SORT = Path(__file__).with_name("toy_sort.py")
@@ -95,6 +96,7 @@ class Controlled:
         self.database = Database(f"sqlite:///{self.folder / 'spikefleet.db'}")
         self.database.migrate()
         self.runs = RunStore(self.database, self.clock, LeaseTerms(clock=self.clock))
+        self.access = RunAccess(self.database)
         self.recordings = RecordingStore(self.database)
         self.requests = Requests(self.runs, self.recordings)
         self.artifacts = LocalArtifacts(self.folder / "artifacts")
@@ -117,6 +119,7 @@ class Controlled:
         self.reconciler = Reconciler(
             ReconcileParts(
                 runs=self.runs,
+                access=self.access,
                 artifacts=self.artifacts,
                 launcher=self.launcher,
                 calls=self.calls,

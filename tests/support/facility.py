@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.serving import ROOM
+
 from spikefleet.api.v1 import controller_pb2_grpc, preflight_pb2, preflight_pb2_grpc
 from spikefleet.client.rooms import ControllerRoom, PreflightRoom, to_stream_info
 from spikefleet.controller.requests import Requests
@@ -16,6 +18,7 @@ from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.infra.stores.database import Database
 from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.infra.stores.run_access import RunAccess
 from spikefleet.infra.stores.runs import RunStore
 from spikefleet.infra.stores.uploads import UploadStore
 from spikefleet.ingest.servicer import IngestParts, registration
@@ -53,6 +56,7 @@ class Facility:
         self.recordings = RecordingStore(self.database)
         self.uploads = UploadStore(self.database)
         self.runs = RunStore(self.database)
+        self.access = RunAccess(self.database)
         self.artifacts = LocalArtifacts(self.folder / "artifacts")
         self.metrics = Metrics()
 
@@ -62,8 +66,8 @@ class Facility:
             uploads=self.uploads,
             artifacts=self.artifacts,
             staging=self.folder / "staging",
-            preflight=PreflightRoom(address),
-            controller=ControllerRoom(address),
+            preflight=PreflightRoom(address, ROOM),
+            controller=ControllerRoom(address, ROOM),
             meter=self.metrics,
             part_size_bytes=self.part_size_bytes,
         )
@@ -77,7 +81,7 @@ class Facility:
             ),
             Registration(
                 "spikefleet.api.v1.ControllerService",
-                ControllerServicer(self.runs, requests, lambda: None),
+                ControllerServicer(self.runs, self.access, requests, lambda: None),
                 controller_pb2_grpc.add_ControllerServiceServicer_to_server,
             ),
         ]

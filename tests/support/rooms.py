@@ -1,4 +1,4 @@
-"""A real gRPC server on a free port of this machine with one room in it."""
+"""A real gRPC server on a free port of this machine with one room in it, called by another room."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from contextlib import asynccontextmanager
 
 import grpc.aio
 
-from spikefleet.infra.rpc.server import Registration, RpcServer
+from spikefleet.infra.rpc.access import ROOM_KEY, Admission
+from spikefleet.infra.rpc.channels import dial_aio
+from spikefleet.infra.rpc.server import Registration, RpcServer, ServerOptions
 
 
 @asynccontextmanager
 async def serving(registration: Registration) -> AsyncIterator[grpc.aio.Channel]:
     """Serve one registration; give a channel to it; stop it afterwards."""
-    server = RpcServer("127.0.0.1:0", [registration])
+    admission = Admission()
+    server = RpcServer("127.0.0.1:0", [registration], ServerOptions(admission=admission))
     port = await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    credentials = ((ROOM_KEY, admission.room_secret),)
+    async with dial_aio(f"127.0.0.1:{port}", deadline_s=120.0, credentials=credentials) as channel:
         try:
             yield channel
         finally:

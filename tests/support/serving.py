@@ -4,10 +4,12 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from spikefleet.infra.rpc.server import Registration, RpcServer, ServerOptions
 
+ROOM = "the rooms' secret of every server in a test"
 Make = Callable[[str], Sequence[Registration]]
 
 
@@ -16,7 +18,8 @@ class Serving:
 
     def __init__(self, make: Make, options: ServerOptions | None = None, port: int = 0) -> None:
         self._make = make
-        self._options = options or ServerOptions(grace_s=2.0)
+        options = options or ServerOptions(grace_s=2.0)
+        self._options = replace(options, admission=replace(options.admission, room_secret=ROOM))
         self._wanted_port = port
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)

@@ -32,6 +32,8 @@ def main(root: Path) -> int:
     starts = root / "starts.txt"
     with starts.open("a") as handle:
         handle.write(f"{os.getpid()}\n")
+    told = sys.stdin.readline()
+    write_json(root / "told.json", {"length": len(told.strip()), "is_end": sys.stdin.read() == ""})
     write_json(root / "environment.json", {name: os.environ.get(name) for name in SHOWN})
     if behaviour == "cling":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

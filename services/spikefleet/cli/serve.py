@@ -27,6 +27,12 @@ from spikefleet.cli.options import needs_extra, settings_from
     default=None,
     help="What happens to running sorts when the service ends.",
 )
+@click.option(
+    "--insecure",
+    is_flag=True,
+    default=None,
+    help="Serve at an address that other machines reach: everybody there is let in.",
+)
 @click.pass_context
 def serve(context: click.Context, /, **arguments: Any) -> None:
     """Run the service on this machine.
@@ -37,10 +43,11 @@ def serve(context: click.Context, /, **arguments: Any) -> None:
     settings = settings_from(**arguments)
     with needs_extra("embedded"):
         # Late: the whole service with its science stack; the other commands must stay quick.
+        from spikefleet.deploy.embedded import ExposedAddressError  # noqa: PLC0415
         from spikefleet.deploy.embedded import serve as serve_until_stopped  # noqa: PLC0415
         from spikefleet.deploy.service_file import DataFolderBusyError  # noqa: PLC0415
 
     try:
         context.exit(serve_until_stopped(settings))
-    except DataFolderBusyError as error:
+    except (DataFolderBusyError, ExposedAddressError) as error:
         raise click.UsageError(str(error)) from error

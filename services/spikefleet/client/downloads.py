@@ -56,20 +56,24 @@ class Downloader:
                 if progress is not None:
                     progress(Transfer("fetch", path, before + here, total_bytes))
 
-            fetched.append(self._fetch_one(artifact, folder, tell))
+            fetched.append(self._fetch_one(run_id, artifact, folder, tell))
             done_bytes += artifact.size_bytes
             tell(artifact.size_bytes)
         return fetched
 
     def _fetch_one(
-        self, artifact: reporter_pb2.Artifact, folder: Path, tell: Callable[[int], None]
+        self,
+        run_id: str,
+        artifact: reporter_pb2.Artifact,
+        folder: Path,
+        tell: Callable[[int], None],
     ) -> FetchedFile:
         target = folder / _inside(artifact.path)
         if target.is_file() and _digest(target) == artifact.sha256:
             return FetchedFile(target, artifact.size_bytes, artifact.sha256, is_new=False)
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.part")
-        self._copy(artifact, partial, tell)
+        self._copy(run_id, artifact, partial, tell)
         if _digest(partial) != artifact.sha256:
             partial.unlink()
             raise DamagedCopyError(
@@ -80,7 +84,11 @@ class Downloader:
         return FetchedFile(target, artifact.size_bytes, artifact.sha256)
 
     def _copy(
-        self, artifact: reporter_pb2.Artifact, partial: Path, tell: Callable[[int], None]
+        self,
+        run_id: str,
+        artifact: reporter_pb2.Artifact,
+        partial: Path,
+        tell: Callable[[int], None],
     ) -> None:
         """Append to ``partial`` until it has the artifact's size; ``tell`` gets the bytes there."""
         with partial.open("ab") as handle:
@@ -90,7 +98,7 @@ class Downloader:
                 try:
                     with answering(self._address):
                         request = reporter_pb2.ReadArtifactRequest(
-                            key=artifact.key, offset_bytes=handle.tell()
+                            key=artifact.key, offset_bytes=handle.tell(), run_id=run_id
                         )
                         for answer in self._stub.ReadArtifact(request):
                             handle.write(answer.data)

@@ -1,8 +1,7 @@
 """How one room calls another: plain data in, plain data out, no message beyond this file.
 
 Blocking calls with deadlines of their own; an event loop runs them in a thread. They raise
-ServiceError or ServiceUnreachable. ``RunReports`` alone never raises: what a running attempt says
-of itself is best effort, its outcome is on record elsewhere.
+ServiceError or ServiceUnreachable.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import grpc
 
 from spikefleet.api.v1 import (
     controller_pb2,
@@ -24,14 +21,14 @@ from spikefleet.api.v1 import (
     recording_pb2,
     reporter_pb2,
     reporter_pb2_grpc,
-    runner_pb2,
-    runner_pb2_grpc,
 )
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.recordings.description import StreamDescription
-from spikefleet.core.runs import Heard, LeaseAnswer, Run
+from spikefleet.core.runs import AttemptPlace, Run
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.access import ROOM_KEY
+from spikefleet.infra.rpc.attempt_refs import to_attempt_ref
 from spikefleet.infra.rpc.channels import dial
 from spikefleet.infra.rpc.errors import answering
 
@@ -116,24 +113,27 @@ class RenderAnswer:
 
 @dataclass(frozen=True)
 class ReportTask:
-    """What the reporter needs: the run's record and the prefixes of what it produced, or ""."""
+    """What the reporter needs: the run's record and which attempts made what it reports."""
 
-    run_id: str
     record: Mapping[str, Any]
-    output_prefix: str
-    sort_prefix: str = ""
-    curation_prefix: str = ""
+    attempt: AttemptPlace
+    sort: AttemptPlace | None = None
+    curation: AttemptPlace | None = None
 
 
 @dataclass(frozen=True)
 class BatchTask:
-    """A batch to make: ``runs`` are (recording id, stream), ``config`` is resolved."""
+    """A batch to make: ``runs`` are (recording id, stream), ``config`` is resolved.
+
+    ``owner`` is whose runs they become.
+    """
 
     runs: Sequence[tuple[str, str]]
     config: Mapping[str, Any]
     idempotency_key: str = ""
     submitter: str = ""
     label: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,19 +174,21 @@ def _failure(message: Any) -> Failure | None:
     return convert.from_failure(message.failure) if message.HasField("failure") else None
 
 
-class _Room:
-    """A channel to the service at ``host:port``."""
+class Room:
+    """A channel to the service at ``host:port``; ``secret`` makes the caller one of its rooms."""
 
-    def __init__(self, address: str) -> None:
+    _key = ROOM_KEY
+
+    def __init__(self, address: str, secret: str = "") -> None:
         self.address = address
-        self._channel = dial(address)
+        self._channel = dial(address, credentials=((self._key, secret),) if secret else ())
 
     def close(self) -> None:
         """Close the channel."""
         self._channel.close()
 
 
-class PreflightRoom(_Room):
+class PreflightRoom(Room):
     """Calls PreflightService."""
 
     def describe(
@@ -261,17 +263,17 @@ def _check_answer(answer: preflight_pb2.CheckResponse) -> CheckAnswer:
     )
 
 
-class CurationRoom(_Room):
+class CurationRoom(Room):
     """Calls CurationService."""
 
     def curate(
-        self, run_id: str, sort_prefix: str, output_prefix: str, config: Mapping[str, Any]
+        self, sort: AttemptPlace | None, attempt: AttemptPlace, config: Mapping[str, Any]
     ) -> CurateAnswer:
-        """Apply a resolved configuration's thresholds to a sort; write to ``output_prefix``."""
+        """Apply a resolved configuration's thresholds to a sort; ``attempt`` is the one at work."""
         request = curation_pb2.CurateRequest(
-            run_id=run_id,
-            sort_prefix=sort_prefix,
-            output_prefix=output_prefix,
+            run_id=attempt.run_id,
+            sort=to_attempt_ref(sort),
+            attempt=to_attempt_ref(attempt),
             config=convert.to_struct(config),
         )
         stub = curation_pb2_grpc.CurationServiceStub(self._channel)
@@ -282,16 +284,16 @@ class CurationRoom(_Room):
         )
 
 
-class ReporterRoom(_Room):
+class ReporterRoom(Room):
     """Calls ReporterService's Render."""
 
     def render(self, task: ReportTask) -> RenderAnswer:
         """Write a run's report."""
         request = reporter_pb2.RenderRequest(
-            run_id=task.run_id,
-            sort_prefix=task.sort_prefix,
-            curation_prefix=task.curation_prefix,
-            output_prefix=task.output_prefix,
+            run_id=task.attempt.run_id,
+            sort=to_attempt_ref(task.sort),
+            curation=to_attempt_ref(task.curation),
+            attempt=to_attempt_ref(task.attempt),
             record=convert.to_struct(task.record),
         )
         stub = reporter_pb2_grpc.ReporterServiceStub(self._channel)
@@ -300,7 +302,7 @@ class ReporterRoom(_Room):
         return RenderAnswer(answer.prefix, answer.html_key, _failure(answer))
 
 
-class ControllerRoom(_Room):
+class ControllerRoom(Room):
     """Calls ControllerService's CreateBatch; the controller computes every run's identity."""
 
     def create_batch(self, task: BatchTask) -> BatchAnswer:
@@ -314,6 +316,7 @@ class ControllerRoom(_Room):
             idempotency_key=task.idempotency_key,
             submitter=task.submitter,
             label=task.label,
+            owner=task.owner,
         )
         stub = controller_pb2_grpc.ControllerServiceStub(self._channel)
         with answering(self.address):
@@ -324,53 +327,3 @@ class ControllerRoom(_Room):
             answer.batch.summary,
             tuple(answer.existing_run_ids),
         )
-
-
-class RunReports(_Room):
-    """Calls RunReportService for a running attempt. Best effort: nothing here raises."""
-
-    def __init__(
-        self, address: str, *, deadline_s: float = 2.0, lease_deadline_s: float = 10.0
-    ) -> None:
-        super().__init__(address)
-        self._deadline_s, self._lease_deadline_s = deadline_s, lease_deadline_s
-
-    def take_lease(self, attempt_id: str, holder: str) -> LeaseAnswer:
-        """Ask whether the process ``holder`` may write the attempt's run.
-
-        ``is_known`` is False when nobody answered, or nobody who knows the attempt.
-        """
-        request = runner_pb2.TakeLeaseRequest(attempt_id=attempt_id, holder=holder)
-        stub = runner_pb2_grpc.RunReportServiceStub(self._channel)
-        try:
-            answer = stub.TakeLease(request, timeout=self._lease_deadline_s)
-        except grpc.RpcError:
-            return LeaseAnswer(is_known=False)
-        return convert.from_lease(answer.lease)
-
-    def progress(self, attempt_id: str, progress: Mapping[str, Any], holder: str) -> Heard:
-        """Tell how far the attempt is; learn whether it shall stop and where its lease stands.
-
-        ``progress`` has the keys that ``infra.rpc.convert.to_progress`` names.
-        """
-        request = runner_pb2.ReportProgressRequest(
-            attempt_id=attempt_id, progress=convert.to_progress(progress), holder=holder
-        )
-        stub = runner_pb2_grpc.RunReportServiceStub(self._channel)
-        try:
-            answer = stub.ReportProgress(request, timeout=self._deadline_s)
-        except grpc.RpcError:
-            return Heard(stop_requested=False)
-        lease = convert.from_lease(answer.lease) if answer.HasField("lease") else None
-        return Heard(bool(answer.stop_requested), lease)
-
-    def outcome(self, attempt_id: str, run_id: str, outcome: Mapping[str, Any]) -> None:
-        """Tell that the attempt has ended, so that the controller looks at once."""
-        request = runner_pb2.ReportOutcomeRequest(
-            attempt_id=attempt_id, run_id=run_id, outcome=convert.to_struct(outcome)
-        )
-        stub = runner_pb2_grpc.RunReportServiceStub(self._channel)
-        try:
-            stub.ReportOutcome(request, timeout=self._deadline_s)
-        except grpc.RpcError:
-            return

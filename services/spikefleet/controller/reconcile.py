@@ -8,6 +8,7 @@ moment resumes where the records stand. What a failure means for a run is decide
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.launchers.base import Launcher, NoSlotError, Observation, Phase
 from spikefleet.infra.stores.artifacts import ArtifactStore, attempt_prefix, verify_prefix
 from spikefleet.infra.stores.recordings import RecordingNotFoundError
+from spikefleet.infra.stores.run_access import RunAccess
 from spikefleet.infra.stores.run_records import StaleRunError
 from spikefleet.infra.stores.runs import RunStore
 
@@ -39,6 +41,7 @@ class ReconcileParts:
     """Everything a round touches."""
 
     runs: RunStore
+    access: RunAccess
     artifacts: ArtifactStore
     launcher: Launcher
     calls: StageCalls
@@ -190,8 +193,11 @@ class Reconciler:
 
     def _launch(self, run: Run, attempt: Attempt) -> bool:
         """Start the attempt; its name is deterministic, so starting twice starts once."""
+        secret = secrets.token_hex(32)
         try:
-            self._parts.launcher.start(self._parts.specs.spec(run, attempt))
+            spec = self._parts.specs.spec(run, attempt)
+            self._parts.access.keep_secret(attempt.attempt_id, secret)
+            self._parts.launcher.start(spec, secret=secret)
         except NoSlotError:
             return False
         except OSError as error:

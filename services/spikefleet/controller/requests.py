@@ -51,13 +51,17 @@ class UnreachedStageError(IllegalMoveError):
 
 @dataclass(frozen=True)
 class BatchWish:
-    """Runs to make: ``streams`` are (recording id, stream) in order, ``config`` is resolved."""
+    """Runs to make: ``streams`` are (recording id, stream) in order, ``config`` is resolved.
+
+    ``owner`` is whose runs they become; an idempotency key counts among its owner's only.
+    """
 
     streams: Sequence[tuple[str, str]]
     config: Mapping[str, Any]
     idempotency_key: str = ""
     submitter: str = ""
     label: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,18 +85,22 @@ class Requests:
             raise InvalidConfigurationError(
                 "A submission needs at least one recording.", field="recording_ids", value=""
             )
+        key = f"{wish.owner}/{wish.idempotency_key}" if wish.idempotency_key else ""
         return self.runs.create_batch(
-            NewBatch(wish.submitter, wish.label, wish.idempotency_key, new_runs)
+            NewBatch(wish.submitter, wish.label, key, new_runs, wish.owner)
         )
 
     def cancel(self, run_id: str, reason: str) -> Run:
         """Ask for the run's end. A terminal run is returned as it is."""
         return self.runs.request_cancel(run_id, reason)
 
-    def retry(self, run_id: str, stage: Stage | None, overrides: Mapping[str, Any]) -> Run:
+    def retry(
+        self, run_id: str, stage: Stage | None, overrides: Mapping[str, Any], owner: str = ""
+    ) -> Run:
         """Start an ended or held run again from ``stage`` (default: the stage that failed).
 
-        With overrides the configuration differs, so another run is made (or found) and returned.
+        With overrides the configuration differs, so another run is made (or found) for ``owner``
+        and returned.
         Raises LiveRunError while the run is still going.
         """
         run = self.runs.get_run(run_id)
@@ -100,7 +108,7 @@ class Requests:
             config = SortingConfig.from_document(run.config).override(**overrides)
             recording = self.recordings.get(run.recording_id)
             batch = self.runs.create_batch(
-                NewBatch(run.submitter, "", "", (new_run(recording, run.stream, config),))
+                NewBatch(run.submitter, "", "", (new_run(recording, run.stream, config),), owner)
             )
             return self.runs.get_run(batch.run_ids[0])
         if not run.is_terminal and run.state is not RunState.HELD:

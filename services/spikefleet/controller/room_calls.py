@@ -16,9 +16,9 @@ from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.next_step import BROKEN_ROOM
-from spikefleet.core.runs import Attempt, Run
+from spikefleet.core.runs import Attempt, AttemptPlace, Run
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
-from spikefleet.infra.stores.artifacts import attempt_prefix
+from spikefleet.infra.stores.artifacts import read_place
 from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.runs import RunStore
 
@@ -63,10 +63,8 @@ class RoomCalls:
         return StageResult({"preflight": preflight}, failure=answer.failure)
 
     def _curate(self, run: Run, attempt: Attempt) -> StageResult:
-        prefix = attempt_prefix(run.run_id, attempt.stage, attempt.number)
-        answer = self.curation.curate(
-            run.run_id, str(run.result.get("sort_prefix", "")), prefix, run.config
-        )
+        sort = read_place(str(run.result.get("sort_prefix", "")))
+        answer = self.curation.curate(sort, _place(run, attempt), run.config)
         result = {
             "curation_prefix": answer.prefix,
             "n_units_sorted": answer.unit_count_sorted,
@@ -85,17 +83,20 @@ class RoomCalls:
             recording,
         )
         task = ReportTask(
-            run_id=run.run_id,
             record=record,
-            output_prefix=attempt_prefix(run.run_id, attempt.stage, attempt.number),
-            sort_prefix=str(run.result.get("sort_prefix", "")),
-            curation_prefix=str(run.result.get("curation_prefix", "")),
+            attempt=_place(run, attempt),
+            sort=read_place(str(run.result.get("sort_prefix", ""))),
+            curation=read_place(str(run.result.get("curation_prefix", ""))),
         )
         answer = self.reporter.render(task)
         if answer.failure is not None:
             return StageResult(failure=answer.failure)
         result = {"report_prefix": answer.prefix, "report_html": answer.html_key}
         return StageResult(result, pointer=answer.prefix)
+
+
+def _place(run: Run, attempt: Attempt) -> AttemptPlace:
+    return AttemptPlace(run.run_id, attempt.stage, attempt.number)
 
 
 def _failure(code: FailureCode, attempt: Attempt, rule_id: str, message: str) -> Failure:

@@ -21,8 +21,10 @@ from spikefleet.controller.requests import BatchWish, Requests, summarise
 from spikefleet.core.attempts import AttemptState
 from spikefleet.core.runs import Run, RunState
 from spikefleet.infra.rpc import convert
-from spikefleet.infra.rpc.errors import require
+from spikefleet.infra.rpc.access import current_caller, require_own
+from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.server import Registration
+from spikefleet.infra.stores.run_access import RunAccess
 from spikefleet.infra.stores.run_records import BatchRecord
 from spikefleet.infra.stores.runs import RunStore
 
@@ -36,8 +38,11 @@ _SETTLED = frozenset({RunState.HELD})
 class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     """Answers ControllerService. ``wake`` makes the reconcile loop look at once."""
 
-    def __init__(self, runs: RunStore, requests: Requests, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, runs: RunStore, access: RunAccess, requests: Requests, wake: Callable[[], None]
+    ) -> None:
         self._runs = runs
+        self._access = access
         self._requests = requests
         self._wake = wake
 
@@ -51,6 +56,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
             idempotency_key=request.idempotency_key,
             submitter=request.submitter,
             label=request.label,
+            owner=request.owner,
         )
         record = await asyncio.to_thread(self._requests.create_batch, wish)
         self._wake()
@@ -132,6 +138,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     ) -> controller_pb2.CancelRunResponse:
         """Ask for a run's end."""
         require(run_id=request.run_id)
+        await self._require_own(request.run_id)
         run = await asyncio.to_thread(self._requests.cancel, request.run_id, request.reason)
         self._wake()
         return controller_pb2.CancelRunResponse(run=convert.to_run(run))
@@ -141,11 +148,13 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     ) -> controller_pb2.RetryRunResponse:
         """Start a run again."""
         require(run_id=request.run_id)
+        await self._require_own(request.run_id)
         run = await asyncio.to_thread(
             self._requests.retry,
             request.run_id,
             convert.from_stage(request.stage),
             convert.from_struct(request.overrides),
+            current_caller().owner,
         )
         self._wake()
         return controller_pb2.RetryRunResponse(run=convert.to_run(run))
@@ -176,6 +185,14 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self._wake()
         return controller_pb2.ReleaseHoldResponse(released_run_count=count)
 
+    async def _require_own(self, run_id: str) -> None:
+        """Refuse a caller whose batch did not make the run. Raises RpcProblem NOT_YOURS."""
+        caller = current_caller()
+        if not caller.is_operator:
+            await asyncio.to_thread(self._runs.get_run, run_id)
+            owner = await asyncio.to_thread(self._access.owner_of, run_id)
+            require_own(caller, owner, f"Run {run_id}")
+
     def _look(self, run_id: str, after_seq: int) -> tuple[Run, list[Any]]:
         run = self._runs.get_run(run_id)
         return run, self._runs.events(run_id, after_seq)
@@ -190,10 +207,14 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
 
 
 class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
-    """Answers RunReportService: live progress in, the wish to stop out."""
+    """Answers RunReportService: live progress in, the wish to stop out.
 
-    def __init__(self, runs: RunStore, wake: Callable[[], None]) -> None:
+    Only the process that was started for an attempt is heard: it shows the attempt's secret.
+    """
+
+    def __init__(self, runs: RunStore, access: RunAccess, wake: Callable[[], None]) -> None:
         self._runs = runs
+        self._access = access
         self._wake = wake
 
     async def TakeLease(  # noqa: N802
@@ -201,6 +222,7 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
     ) -> runner_pb2.TakeLeaseResponse:
         """Let one process write an attempt's run."""
         require(attempt_id=request.attempt_id, holder=request.holder)
+        await self._require_secret(request.attempt_id)
         answer = await asyncio.to_thread(self._runs.take_lease, request.attempt_id, request.holder)
         return runner_pb2.TakeLeaseResponse(lease=convert.to_lease(answer))
 
@@ -209,6 +231,7 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
     ) -> runner_pb2.ReportProgressResponse:
         """Keep the last word of a running attempt; one that the records have ended shall stop."""
         require(attempt_id=request.attempt_id)
+        await self._require_secret(request.attempt_id)
         heard = await asyncio.to_thread(
             self._runs.hear,
             request.attempt_id,
@@ -224,12 +247,20 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
         self, request: runner_pb2.ReportOutcomeRequest, context: Any
     ) -> runner_pb2.ReportOutcomeResponse:
         """Look at once; the outcome itself is read where it is on record."""
+        require(attempt_id=request.attempt_id)
+        await self._require_secret(request.attempt_id)
         self._wake()
         return runner_pb2.ReportOutcomeResponse()
 
+    async def _require_secret(self, attempt_id: str) -> None:
+        """Refuse whoever does not show the attempt's secret. Raises RpcProblem NOT_THE_ATTEMPT."""
+        shown = current_caller().attempt_secret
+        if not await asyncio.to_thread(self._access.has_secret, attempt_id, shown):
+            raise RpcProblem("NOT_THE_ATTEMPT", "The caller does not show the attempt's secret.")
+
 
 def registrations(
-    runs: RunStore, requests: Requests, wake: Callable[[], None]
+    runs: RunStore, access: RunAccess, requests: Requests, wake: Callable[[], None]
 ) -> list[Registration]:
     """Return both doors as services to serve."""
     services = controller_pb2.DESCRIPTOR.services_by_name
@@ -237,12 +268,12 @@ def registrations(
     return [
         Registration(
             services["ControllerService"].full_name,
-            ControllerServicer(runs, requests, wake),
+            ControllerServicer(runs, access, requests, wake),
             controller_pb2_grpc.add_ControllerServiceServicer_to_server,
         ),
         Registration(
             reports["RunReportService"].full_name,
-            RunReportServicer(runs, wake),
+            RunReportServicer(runs, access, wake),
             runner_pb2_grpc.add_RunReportServiceServicer_to_server,
         ),
     ]

@@ -106,6 +106,15 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class AttemptPlace:
+    """An attempt by what its artifacts are stored under."""
+
+    run_id: str
+    stage: Stage
+    number: int
+
+
+@dataclass(frozen=True)
 class RunEvent:
     """One line of a run's history, written in the same transaction as the change it tells of."""
 

@@ -171,6 +171,7 @@ class Submission:
 
     ``streams`` empty means every stream; ``overrides`` are flat or dotted configuration names.
     ``concatenate`` sorts the recordings as one, in the order given: one run per stream.
+    ``owner`` is whose runs they become, ``submitter`` what the caller says of himself.
     """
 
     recording_ids: tuple[str, ...]
@@ -181,3 +182,4 @@ class Submission:
     submitter: str = ""
     label: str = ""
     concatenate: bool = False
+    owner: str = ""

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from spikefleet.api.v1 import curation_pb2, curation_pb2_grpc
+from spikefleet.core.attempts import Stage
 from spikefleet.curation.task import CurationTask
 from spikefleet.curation.worker import run_task
 from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.attempt_refs import from_attempt_ref, own_attempt
+from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.rpc.server import Registration
+from spikefleet.infra.stores.artifacts import place_prefix
 from spikefleet.infra.workers import WorkerPool
 
 
@@ -23,10 +27,14 @@ class CurationServicer(curation_pb2_grpc.CurationServiceServicer):
         self, request: curation_pb2.CurateRequest, context: Any
     ) -> curation_pb2.CurateResponse:
         """Curate one sort. A failure is an answer, not an error of the call."""
+        attempt = own_attempt(request, Stage.CURATE)
+        sort = from_attempt_ref(request, "sort", Stage.SORT)
+        if sort is None:
+            raise RpcProblem("INVALID_ARGUMENT", "sort is not named.", field="sort")
         task = CurationTask(
             run_id=request.run_id,
-            sort_prefix=request.sort_prefix,
-            output_prefix=request.output_prefix,
+            sort_prefix=place_prefix(sort),
+            output_prefix=place_prefix(attempt),
             config=convert.from_struct(request.config),
         )
         answer = await self._workers.run(run_task, self._artifacts_url, task)

@@ -12,10 +12,15 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spikefleet.client.rooms import RunReports
+from spikefleet.client.run_reports import RunReports
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, read_json
 from spikefleet.core.runs import LeaseAnswer
-from spikefleet.deploy.settings import hdf5_plugin_path, image_digest, visible_gpus
+from spikefleet.deploy.settings import (
+    hdf5_plugin_path,
+    image_digest,
+    read_attempt_secret,
+    visible_gpus,
+)
 from spikefleet.infra.logs import configure_logging
 from spikefleet.infra.stores.artifacts_open import open_artifacts
 from spikefleet.runner.lease import process_name
@@ -93,14 +98,18 @@ def make_progress_document(progress: AttemptProgress) -> dict[str, object]:
     }
 
 
-def make_sink(address: str) -> ProgressSink:
-    """Return where news goes: the controller at ``address``, or nowhere when it is empty."""
-    return ControllerSink(RunReports(address)) if address else SilentSink()
+def make_sink(address: str, secret: str) -> ProgressSink:
+    """Return where news goes: the controller at ``address``, or nowhere when it is empty.
+
+    ``secret`` tells the controller that this process was started for the attempt.
+    """
+    return ControllerSink(RunReports(address, secret)) if address else SilentSink()
 
 
 def main(root: Path) -> int:
     """Run the attempt in ``root``; return its exit code."""
     configure_logging(as_json=True)
+    secret = read_attempt_secret()
     folder = RunFolder(root)
     try:
         spec = AttemptSpec.from_json(read_json(folder.spec) or {})
@@ -111,7 +120,9 @@ def main(root: Path) -> int:
     options = ParentOptions(
         gpu_ids=visible_gpus(), image_digest=image_digest(), hdf5_plugin_path=hdf5_plugin_path()
     )
-    return run_attempt(root, artifacts, sink=make_sink(spec.report_address), options=options)
+    return run_attempt(
+        root, artifacts, sink=make_sink(spec.report_address, secret), options=options
+    )
 
 
 if __name__ == "__main__":

@@ -37,10 +37,13 @@ from spikefleet.infra.launchers.base import Phase
 from spikefleet.infra.launchers.process import ProcessLauncher
 from spikefleet.infra.logs import configure_logging
 from spikefleet.infra.metrics import Measured, Metrics
+from spikefleet.infra.rpc.access import Admission
+from spikefleet.infra.rpc.channels import is_loopback
 from spikefleet.infra.rpc.server import Registration, RpcServer, ServerOptions
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.infra.stores.database import Database, utc_now
 from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.infra.stores.run_access import RunAccess
 from spikefleet.infra.stores.runs import RunStore
 from spikefleet.infra.stores.uploads import UploadStore
 from spikefleet.infra.workers import WorkerPool
@@ -62,6 +65,7 @@ class Stores:
     settings: Settings
     database: Database = field(init=False)
     runs: RunStore = field(init=False)
+    access: RunAccess = field(init=False)
     recordings: RecordingStore = field(init=False)
     uploads: UploadStore = field(init=False)
     artifacts: LocalArtifacts = field(init=False)
@@ -70,6 +74,7 @@ class Stores:
         self.database = Database(self.settings.resolved_database_url)
         self.database.migrate()
         self.runs = RunStore(self.database)
+        self.access = RunAccess(self.database)
         self.recordings = RecordingStore(self.database)
         self.uploads = UploadStore(self.database)
         self.artifacts = LocalArtifacts(self.settings.data_dir / "artifacts")
@@ -82,6 +87,7 @@ class EmbeddedService:
         self.settings = settings
         self.address = _concrete(settings.address)
         self.metrics = Metrics()
+        self._admission = Admission()
         self._stack = stack
         self._chores: list[Chore] = []
         self._stores = Stores(settings)
@@ -108,7 +114,9 @@ class EmbeddedService:
         self.server = RpcServer(
             self.address,
             self._registrations(),
-            ServerOptions(meter=self.metrics, reflection=settings.reflection),
+            ServerOptions(
+                meter=self.metrics, reflection=settings.reflection, admission=self._admission
+            ),
         )
         self.metrics.collect_from(store_gauges(self._stores.runs))
         self.metrics.collect_from(
@@ -139,6 +147,7 @@ class EmbeddedService:
         counts = OutcomeCounts(self.metrics, utc_now)
         parts = ReconcileParts(
             runs=stores.runs,
+            access=stores.access,
             artifacts=stores.artifacts,
             launcher=self._launcher,
             calls=calls,
@@ -169,12 +178,13 @@ class EmbeddedService:
             chore()
 
     def _room_calls(self) -> RoomCalls:
+        secret = self._admission.room_secret
         rooms = RoomCalls(
             self._stores.runs,
             self._stores.recordings,
-            PreflightRoom(self.address),
-            CurationRoom(self.address),
-            ReporterRoom(self.address),
+            PreflightRoom(self.address, secret),
+            CurationRoom(self.address, secret),
+            ReporterRoom(self.address, secret),
         )
         for room in (rooms.preflight, rooms.curation, rooms.reporter):
             self._stack.callback(room.close)
@@ -182,7 +192,9 @@ class EmbeddedService:
 
     def _registrations(self) -> list[Registration]:
         stores, url = self._stores, self._stores.artifacts.url
-        preflight, controller = PreflightRoom(self.address), ControllerRoom(self.address)
+        secret = self._admission.room_secret
+        preflight = PreflightRoom(self.address, secret)
+        controller = ControllerRoom(self.address, secret)
         self._stack.callback(preflight.close)
         self._stack.callback(controller.close)
         ingest = ingest_door.IngestParts(
@@ -206,13 +218,28 @@ class EmbeddedService:
                 self._workers, PreflightPlaces(url, str(self.settings.data_dir / "attempts"))
             ),
             curation_door.registration(self._workers, url),
-            reporter_door.registration(self._workers, stores.artifacts),
-            *controller_door.registrations(stores.runs, requests, lambda: self.loop.wake()),
+            reporter_door.registration(self._workers, stores.artifacts, stores.access.may_read),
+            *controller_door.registrations(
+                stores.runs, stores.access, requests, lambda: self.loop.wake()
+            ),
         ]
 
 
+class ExposedAddressError(RuntimeError):
+    """Other machines would reach the service, and nobody said that this is meant."""
+
+
 def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; return 0. Raises DataFolderBusyError, OSError."""
+    """Serve until SIGTERM or SIGINT; return 0.
+
+    Raises ExposedAddressError, DataFolderBusyError, OSError.
+    """
+    if not (settings.insecure or is_loopback(settings.address)):
+        raise ExposedAddressError(
+            f"other machines reach {settings.address}, and the service would let everybody there "
+            "in; serve at 127.0.0.1 and reach it through ssh -L, or add --insecure where all of "
+            "the network is trusted"
+        )
     configure_logging(as_json=settings.log_format == "json")
     with claim(settings.data_dir):
         return asyncio.run(_serve(settings))

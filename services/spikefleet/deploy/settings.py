@@ -7,6 +7,7 @@ default below. Unknown ``SPIKEFLEET_`` variables are an error: a typo must not p
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ PREFIX = "SPIKEFLEET_"
 _IMAGE_DIGEST = PREFIX + "IMAGE_DIGEST"
 DEFAULT_ADDRESS = "127.0.0.1:7311"
 _LARGEST_PORT = 65535
+_LONGEST_SECRET_BYTES = 256
 _DATABASES = ("sqlite:", "sqlite+pysqlite:", "postgresql:", "postgresql+psycopg:", "postgres:")
 
 
@@ -78,6 +80,11 @@ class Settings(BaseModel):
         "text", description="text for people, json for logs"
     )
     reflection: bool = Field(True, description="serve gRPC reflection")
+    insecure: bool = Field(
+        False,
+        description="serve at an address that other machines reach, though everybody there is let "
+        "in without a password; for a network in which all are trusted",
+    )
 
     @field_validator("address")
     @classmethod
@@ -118,6 +125,23 @@ def load_settings(environ: Mapping[str, str] | None = None, **arguments: Any) ->
         values[field] = value
     values.update({key: value for key, value in arguments.items() if value is not None})
     return Settings(**values)
+
+
+def read_attempt_secret(descriptor: int = 0) -> str:
+    """The line that the launcher wrote to a runner's standard input; "" where it is no pipe.
+
+    Not a variable of the environment: ``/proc`` shows that to every process of the same user, the
+    sorter's too. It is read once and leaves nothing behind.
+    """
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        return ""
+    line = b""
+    while not line.endswith(b"\n") and len(line) < _LONGEST_SECRET_BYTES:
+        byte = os.read(descriptor, 1)
+        if not byte:
+            break
+        line += byte
+    return line.decode("ascii", errors="replace").strip()
 
 
 def visible_gpus() -> tuple[str, ...]:

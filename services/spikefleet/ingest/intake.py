@@ -49,6 +49,7 @@ class InPlaceIntake:
         *,
         must_exist: bool = False,
         expected: Sequence[ManifestFile] = (),
+        owner: str = "",
     ) -> Recording:
         """Hash what is at ``path`` and accept it; nothing there is accepted as missing.
 
@@ -62,7 +63,7 @@ class InPlaceIntake:
         except InputMissingError as error:
             if must_exist:
                 raise RpcProblem("PATH_NOT_VISIBLE", error.message, field="path") from error
-            return self._recordings.add(_missing(name, path))
+            return self._recordings.add(_missing(name, path), owner)
         seen = [(file.relative_to(root).as_posix(), file.stat().st_size) for file in paths]
         if expected and sorted(seen) != sorted((f.path, f.size_bytes) for f in expected):
             raise RpcProblem(
@@ -70,7 +71,8 @@ class InPlaceIntake:
             )
         found = [self._digested(root, file) for file in paths]
         recording = accepted_recording(name, tuple(file for file, _ in found), entry, root=root)
-        return self._recordings.add(replace(recording, stamps=tuple(stamp for _, stamp in found)))
+        stamped = replace(recording, stamps=tuple(stamp for _, stamp in found))
+        return self._recordings.add(stamped, owner)
 
     def _digested(self, root: Path, path: Path) -> tuple[ManifestFile, str]:
         """Return a file with its digest, and how it looked.

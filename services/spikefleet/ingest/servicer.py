@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc, recording_pb2, run_pb
 from spikefleet.client.rooms import BatchAnswer
 from spikefleet.core.submissions import Recording, RecordingName, Submission
 from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.access import current_caller, not_yours, require_own
 from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.rpc.server import Registration
@@ -100,6 +101,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             convert.from_files(request.files),
             request.entry,
             request.idempotency_key,
+            current_caller().owner,
         )
         upload = await asyncio.to_thread(self._uploads.create, wanted)
         return ingest_pb2.CreateUploadResponse(upload=await self._upload(upload))
@@ -109,7 +111,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.GetUploadResponse:
         """Return what has been received."""
         require(upload_id=request.upload_id)
-        upload = await asyncio.to_thread(self._uploads.get, request.upload_id)
+        upload = await self._own_upload(request.upload_id)
         return ingest_pb2.GetUploadResponse(upload=await self._upload(upload))
 
     async def UploadParts(  # noqa: N802
@@ -121,7 +123,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             async for message in request_iterator:
                 if arriving is None:
                     require(upload_id=message.upload_id)
-                    upload = await asyncio.to_thread(self._uploads.get, message.upload_id)
+                    upload = await self._own_upload(message.upload_id)
                     receiving.enter_context(self._uploads.arrivals.receiving(upload.upload_id))
                     length = self._uploads.part_length(upload, message.path, message.offset_bytes)
                     arriving = _ArrivingPart(
@@ -142,6 +144,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.CompleteUploadResponse:
         """Verify, publish, accept."""
         require(upload_id=request.upload_id)
+        await self._own_upload(request.upload_id)
         told = convert.from_files(request.files)
         recording = await asyncio.to_thread(self._uploads.complete, request.upload_id, told)
         return ingest_pb2.CompleteUploadResponse(recording=await self._message(recording))
@@ -151,6 +154,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.AbortUploadResponse:
         """Drop an unfinished upload."""
         require(upload_id=request.upload_id)
+        await self._own_upload(request.upload_id)
         await asyncio.to_thread(self._uploads.abort, request.upload_id)
         return ingest_pb2.AbortUploadResponse()
 
@@ -164,6 +168,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             request.path,
             must_exist=request.must_exist,
             expected=convert.from_files(request.expected_files),
+            owner=current_caller().owner,
         )
         return ingest_pb2.RegisterRecordingResponse(recording=await self._message(recording))
 
@@ -173,6 +178,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         """Return an accepted recording."""
         require(recording_id=request.recording_id)
         recording = await asyncio.to_thread(self._recordings.get, request.recording_id)
+        await self._require_own_recordings((request.recording_id,))
         return ingest_pb2.GetRecordingResponse(recording=await self._message(recording))
 
     async def Submit(  # noqa: N802
@@ -188,11 +194,29 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             submitter=request.submitter,
             label=request.label,
             concatenate=request.concatenate,
+            owner=current_caller().owner,
         )
+        await self._require_own_recordings(submission.recording_ids)
         answer = await asyncio.to_thread(self._submissions.submit, submission)
         return ingest_pb2.SubmitResponse(
             batch=_batch_message(answer), existing_run_ids=answer.existing_run_ids
         )
+
+    async def _own_upload(self, upload_id: str) -> Upload:
+        """Return an upload of the caller's. Raises UploadNotFoundError, RpcProblem NOT_YOURS."""
+        upload = await asyncio.to_thread(self._uploads.get, upload_id)
+        require_own(current_caller(), upload.owner, f"Upload {upload_id}")
+        return upload
+
+    async def _require_own_recordings(self, recording_ids: Sequence[str]) -> None:
+        """Refuse recordings that the caller did not hand in. Raises RpcProblem NOT_YOURS."""
+        caller = current_caller()
+        if caller.is_operator:
+            return
+        for recording_id in recording_ids:
+            await asyncio.to_thread(self._recordings.get, recording_id)
+            if not await asyncio.to_thread(self._recordings.owns, recording_id, caller.owner):
+                raise not_yours(f"Recording {recording_id}")
 
     async def _upload(self, upload: Upload) -> ingest_pb2.Upload:
         parts = await asyncio.to_thread(self._uploads.parts, upload.upload_id)

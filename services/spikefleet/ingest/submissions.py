@@ -73,7 +73,7 @@ class SubmissionIntake:
         config = resolve(submission.preset, submission.overrides)
         recordings = [self._recordings.get(name) for name in submission.recording_ids]
         if submission.concatenate:
-            recordings = [self._joined(recordings)]
+            recordings = [self._joined(recordings, submission.owner)]
         wanted = submission.streams
         if config.recording.stream_id and not wanted:
             wanted = (config.recording.stream_id,)
@@ -89,20 +89,21 @@ class SubmissionIntake:
                 idempotency_key=submission.idempotency_key,
                 submitter=submission.submitter,
                 label=submission.label,
+                owner=submission.owner,
             )
         )
 
-    def _joined(self, recordings: Sequence[Recording]) -> Recording:
+    def _joined(self, recordings: Sequence[Recording], owner: str) -> Recording:
         """Return the recording that these become as one; one alone is itself."""
-        parts = [part for recording in recordings for part in self._parts(recording)]
+        parts = [part for recording in recordings for part in self._parts(recording, owner)]
         if len(parts) == 1:
             return parts[0]
         try:
-            return self._recordings.add(join_recordings(parts))
+            return self._recordings.add(join_recordings(parts), owner)
         except ValueError as error:
             raise RpcProblem("INVALID_ARGUMENT", str(error), field="recording_ids") from error
 
-    def _parts(self, recording: Recording) -> tuple[Recording, ...]:
+    def _parts(self, recording: Recording, owner: str) -> tuple[Recording, ...]:
         """Return what a recording contributes: its parts, those its folder holds, or itself."""
         if recording.parts:
             return recording.parts
@@ -114,7 +115,7 @@ class SubmissionIntake:
             raise RpcProblem("RECORDINGS_DIFFER", failure.message, field="recording_ids")
         members = answer.members if answer is not None else ()
         found = [_member(recording, entry, paths) for entry, paths in members]
-        return tuple(self._recordings.add(part) for part in found) or (recording,)
+        return tuple(self._recordings.add(part, owner) for part in found) or (recording,)
 
     def _streams(self, recording: Recording, wanted: tuple[str, ...]) -> tuple[str, ...]:
         if recording.missing:

@@ -57,6 +57,7 @@ class UploadRequest:
     files: tuple[ManifestFile, ...]
     entry: str = ""
     idempotency_key: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ class UploadIntake:
                 files=request.files,
                 entry=request.entry,
                 part_size_bytes=self._part_size(request.files),
-                idempotency_key=request.idempotency_key,
+                idempotency_key=_key_of(request),
+                owner=request.owner,
             )
         )
         if upload.state is UploadState.OPEN:
@@ -200,7 +202,7 @@ class UploadIntake:
             )
             recording = accepted_recording(upload.name, files, upload.entry)
             self._publish(upload, recording)
-            stored = self._recordings.add(recording)
+            stored = self._recordings.add(recording, upload.owner)
             self._uploads.complete(upload_id, stored.recording_id)
             self._staging.discard(upload_id)
             self.arrivals.forget(upload_id)
@@ -359,6 +361,11 @@ class UploadIntake:
             f"{path} does not have the bytes the rig sent: {where} differs",
             metadata={"path": path, "offsets_bytes": ",".join(map(str, damaged))},
         )
+
+
+def _key_of(request: UploadRequest) -> str:
+    """The key under which the upload is found again; a stranger's equal key is another one."""
+    return f"{request.owner}/{request.idempotency_key}" if request.idempotency_key else ""
 
 
 def _disk_full(size_bytes: int, room_bytes: int) -> RpcProblem:

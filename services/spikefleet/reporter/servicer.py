@@ -9,23 +9,26 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
-from spikefleet.core.attempts import STAGES
+from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.failures.errors import (
     Failure,
     SpikeSortingClassifiedError,
     UnclassifiedSortFailure,
 )
 from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.access import current_caller, not_yours
+from spikefleet.infra.rpc.attempt_refs import from_attempt_ref, own_attempt
 from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.artifacts import (
     ArtifactMissingError,
     ArtifactStore,
     StoredFile,
+    place_prefix,
     pointer_key,
     verify_prefix,
 )
@@ -35,6 +38,7 @@ from spikefleet.reporter.worker import run_task
 
 log = logging.getLogger(__name__)
 _CHUNK_BYTES = 1 << 20
+MayRead = Callable[[str, str], bool]  # (run id, owner)
 # Everything a figure or a template may raise over unusual units, named so that a bug elsewhere is
 # not swallowed with it.
 _RENDER_ERRORS = (
@@ -49,21 +53,28 @@ _RENDER_ERRORS = (
 
 
 class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
-    """Answers ReporterService from ``store``, which the worker opens again by its URL."""
+    """Answers ReporterService from ``store``, which the worker opens again by its URL.
 
-    def __init__(self, workers: WorkerPool, store: ArtifactStore) -> None:
+    ``may_read`` says whether a run (its id) is one of a user's; an operator may read every run.
+    """
+
+    def __init__(self, workers: WorkerPool, store: ArtifactStore, may_read: MayRead) -> None:
         self._workers = workers
         self._store = store
+        self._may_read = may_read
 
     async def Render(  # noqa: N802
         self, request: reporter_pb2.RenderRequest, context: Any
     ) -> reporter_pb2.RenderResponse:
         """Write a run's report. A failure is an answer, not an error of the call."""
+        attempt = own_attempt(request, Stage.REPORT)
+        sort = from_attempt_ref(request, "sort", Stage.SORT)
+        curation = from_attempt_ref(request, "curation", Stage.CURATE)
         task = RenderTask(
             run_id=request.run_id,
-            sort_prefix=request.sort_prefix,
-            curation_prefix=request.curation_prefix,
-            output_prefix=request.output_prefix,
+            sort_prefix=place_prefix(sort) if sort else "",
+            curation_prefix=place_prefix(curation) if curation else "",
+            output_prefix=place_prefix(attempt),
             record=convert.from_struct(request.record),
         )
         try:
@@ -91,6 +102,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
     ) -> reporter_pb2.GetReportResponse:
         """Return the JSON record of a run's last report."""
         require(run_id=request.run_id)
+        await self._require_reader(request.run_id)
         record, html_key = await asyncio.to_thread(self._read_report, request.run_id)
         return reporter_pb2.GetReportResponse(report=convert.to_struct(record), html_key=html_key)
 
@@ -99,6 +111,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
     ) -> reporter_pb2.ListArtifactsResponse:
         """List the files of a run's winning attempts, from their manifests."""
         require(run_id=request.run_id)
+        await self._require_reader(request.run_id)
         listed = await asyncio.to_thread(self._list_artifacts, request.run_id)
         return reporter_pb2.ListArtifactsResponse(
             artifacts=[
@@ -115,6 +128,9 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         """Stream one file of a run in chunks of at most 1 MiB."""
         require(key=request.key)
         key = _checked_key(request.key)
+        run_id = request.run_id or key.split("/")[1]
+        await self._require_reader(run_id)
+        await asyncio.to_thread(self._require_of_run, key, run_id)
         chunks = await asyncio.to_thread(
             self._store.read_chunks,
             key,
@@ -123,6 +139,23 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         )
         while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
             yield reporter_pb2.ReadArtifactResponse(data=chunk)
+
+    async def _require_reader(self, run_id: str) -> None:
+        """Refuse a caller who did not submit the run. Raises RpcProblem NOT_YOURS."""
+        caller = current_caller()
+        if caller.is_operator:
+            return
+        if not await asyncio.to_thread(self._may_read, run_id, caller.owner):
+            raise not_yours(f"Run {run_id}")
+
+    def _require_of_run(self, key: str, run_id: str) -> None:
+        """Refuse a file that is neither the run's own nor of a sort that it took over."""
+        if key.split("/")[1] == run_id:
+            return
+        if not any(key.startswith(f"{prefix}/") for prefix in self._pointer(run_id).values()):
+            raise RpcProblem(
+                "ARTIFACT_NOT_FOUND", f"{key!r} is not a file of {run_id}.", resource=key
+            )
 
     def _read_report(self, run_id: str) -> tuple[dict[str, Any], str]:
         prefix = self._pointer(run_id).get("report", "")
@@ -156,10 +189,10 @@ def _checked_key(key: str) -> str:
     return key
 
 
-def registration(workers: WorkerPool, store: ArtifactStore) -> Registration:
+def registration(workers: WorkerPool, store: ArtifactStore, may_read: MayRead) -> Registration:
     """Return the room as a service to serve."""
     return Registration(
         reporter_pb2.DESCRIPTOR.services_by_name["ReporterService"].full_name,
-        ReporterServicer(workers, store),
+        ReporterServicer(workers, store, may_read),
         reporter_pb2_grpc.add_ReporterServiceServicer_to_server,
     )

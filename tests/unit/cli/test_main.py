@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -98,6 +99,15 @@ def test_a_refused_database_url_does_not_show_its_password(
     assert done.exit_code == 2
     assert "Error: database_url: use sqlite:" in done.stderr
     assert "geheim" not in done.output
+
+
+def test_an_address_that_others_reach_is_not_served_unless_that_is_meant(tmp_path: Path) -> None:
+    place = ["--address", "0.0.0.0:0", "--data", str(tmp_path / "data")]
+    done = CliRunner().invoke(cli, ["serve", *place])
+    assert done.exit_code == 2
+    assert "--insecure" in done.stderr
+    assert "ssh -L" in done.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_the_address_comes_from_the_settings(monkeypatch: pytest.MonkeyPatch, nobody: str) -> None:

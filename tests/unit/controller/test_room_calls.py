@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.support.facility import Facility
 from tests.support.runs import CREATED, make_run
-from tests.support.serving import serving
+from tests.support.serving import ROOM, serving
 
 from spikefleet.api.v1 import preflight_pb2_grpc
 from spikefleet.client.rooms import CurationRoom, PreflightRoom, ReporterRoom
@@ -33,13 +33,13 @@ def test_a_room_that_breaks_names_its_id_once_and_says_where_to_look(tmp_path: P
         Recording("rec-1", RecordingName("a", "b", "c"), (), "d" * 64, "/x", in_place=True)
     )
     with serving(_broken) as server:
-        preflight = PreflightRoom(server.address)
+        preflight = PreflightRoom(server.address, ROOM)
         calls = RoomCalls(
             facility.runs,
             facility.recordings,
             preflight,
-            CurationRoom(server.address),
-            ReporterRoom(server.address),
+            CurationRoom(server.address, ROOM),
+            ReporterRoom(server.address, ROOM),
         )
         attempt = Attempt(
             "run-1/preflight-1",

@@ -13,6 +13,8 @@ from tests.support.sorted_runs import (
 from spikefleet.api.v1 import curation_pb2, curation_pb2_grpc, failure_pb2
 from spikefleet.curation.servicer import registration
 from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.attempt_refs import to_attempt_ref
+from spikefleet.infra.stores.artifacts import read_place
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.infra.workers import WorkerPool
 
@@ -33,8 +35,8 @@ async def test_sort_is_curated_with_the_thresholds_of_the_request(stub, tmp_path
     publish_sort(LocalArtifacts(tmp_path / "artifacts"), folder)
     request = curation_pb2.CurateRequest(
         run_id=RUN_ID,
-        sort_prefix=SORT_PREFIX,
-        output_prefix=CURATION_PREFIX,
+        sort=to_attempt_ref(read_place(SORT_PREFIX)),
+        attempt=to_attempt_ref(read_place(CURATION_PREFIX)),
         config=convert.to_struct({"curation": {"snr_min": 1e6}}),
     )
     answer = await stub.Curate(request)
@@ -45,6 +47,10 @@ async def test_sort_is_curated_with_the_thresholds_of_the_request(stub, tmp_path
 
 async def test_missing_sort_is_an_answer_with_its_failure(stub):
     answer = await stub.Curate(
-        curation_pb2.CurateRequest(run_id=RUN_ID, sort_prefix="runs/none/attempts/sort-1")
+        curation_pb2.CurateRequest(
+            run_id=RUN_ID,
+            sort=to_attempt_ref(read_place("runs/none/attempts/sort-1")),
+            attempt=to_attempt_ref(read_place(CURATION_PREFIX)),
+        )
     )
     assert answer.failure.code == failure_pb2.FAILURE_CODE_INCOMPLETE

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.attempts import make_spec
 
-from spikefleet.client.rooms import RunReports
+from spikefleet.client.run_reports import RunReports
 from spikefleet.core.attempts import AttemptOutcome, RunFolder, read_json, write_json
 from spikefleet.deploy.attempt import ControllerSink, make_progress_document, make_sink
 from spikefleet.runner.reporting import AttemptProgress, SilentSink
@@ -47,7 +47,7 @@ def test_the_time_left_is_only_guessed_from_some_progress() -> None:
 
 
 def test_nobody_to_tell_is_silence() -> None:
-    assert isinstance(make_sink(""), SilentSink)
+    assert isinstance(make_sink("", ""), SilentSink)
 
 
 @pytest.mark.parametrize("n_reports", [200])

@@ -1,5 +1,6 @@
 """Settings come from arguments, then the environment, then defaults; a typo is an error."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from spikefleet.deploy.settings import (
     base_environment,
     image_digest,
     load_settings,
+    read_attempt_secret,
     visible_gpus,
 )
 
@@ -95,6 +97,19 @@ def test_the_gpus_given_are_those_cuda_shows_else_the_containers(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert visible_gpus() == expected
+
+
+def test_a_secret_is_read_from_a_pipe_and_from_nothing_else(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"told\nand more")
+    assert read_attempt_secret(reading) == "told"
+    os.close(writing)
+    assert os.read(reading, 100) == b"and more"
+    assert read_attempt_secret(reading) == ""
+    os.close(reading)
+    (tmp_path / "file").write_text("no secret\n")
+    with (tmp_path / "file").open() as handle:
+        assert read_attempt_secret(handle.fileno()) == ""
 
 
 def test_the_image_is_known_to_the_service_and_to_the_attempts_it_starts(

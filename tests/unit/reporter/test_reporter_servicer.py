@@ -9,7 +9,8 @@ from tests.support.sorted_runs import REPORT_PREFIX, RUN_ID, SORT_PREFIX, make_u
 
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
 from spikefleet.infra.rpc import convert
-from spikefleet.infra.stores.artifacts import pointer_key, publish_folder
+from spikefleet.infra.rpc.attempt_refs import to_attempt_ref
+from spikefleet.infra.stores.artifacts import pointer_key, publish_folder, read_place
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.infra.workers import WorkerPool
 from spikefleet.reporter.servicer import registration
@@ -23,7 +24,7 @@ def store(tmp_path):
 @pytest.fixture
 async def stub(store):
     workers = WorkerPool()
-    entry = registration(workers, store)
+    entry = registration(workers, store, lambda run_id, owner: False)
     async with serving(entry) as channel:
         yield reporter_pb2_grpc.ReporterServiceStub(channel)
     workers.close()
@@ -32,7 +33,7 @@ async def stub(store):
 def make_request(**changes):
     values = {
         "run_id": RUN_ID,
-        "output_prefix": REPORT_PREFIX,
+        "attempt": to_attempt_ref(read_place(REPORT_PREFIX)),
         "record": convert.to_struct(make_unsortable_record()),
     }
     return reporter_pb2.RenderRequest(**(values | changes))

@@ -63,8 +63,12 @@ class Launcher(Protocol):
     behind; it is called only after its outcome is on record.
     """
 
-    def start(self, spec: AttemptSpec) -> None:
-        """Start the attempt. Raises NoSlotError; OSError when the machine refuses."""
+    def start(self, spec: AttemptSpec, *, secret: str = "") -> None:
+        """Start the attempt and give its process ``secret``, and nobody else.
+
+        It is in no file and no environment, which the sorter could read. Raises NoSlotError;
+        OSError when the machine refuses.
+        """
         ...
 
     def observe(self) -> dict[str, Observation]:

@@ -76,11 +76,12 @@ class ProcessLauncher:
         self._root.mkdir(parents=True, exist_ok=True)
         sweep(self._root)
 
-    def start(self, spec: AttemptSpec) -> None:
+    def start(self, spec: AttemptSpec, *, secret: str = "") -> None:
         """Start the attempt; a second time with one name does nothing. Raises NoSlotError, OSError.
 
         The intention is on disk before the process exists, so that a start cut short by our own
-        death is found again by its command line instead of being repeated.
+        death is found again by its command line instead of being repeated. ``secret`` is a line on
+        the process's standard input.
         """
         with self._lock:
             folder = folder_of(self._root, spec.name)
@@ -93,6 +94,7 @@ class ProcessLauncher:
             folder.write_launch(launch)
             process = self._spawn(folder, spec, launch)
             self._own[spec.name] = process
+            _tell_secret(process, secret)
             folder.write_launch(replace(launch, process=processes.identify_child(process.pid)))
             _log.info("attempt.started", extra={"attempt": spec.name, "pid": process.pid})
 
@@ -172,7 +174,7 @@ class ProcessLauncher:
                 launch.command,
                 env=environment,
                 cwd=folder.root,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -253,6 +255,13 @@ class ProcessLauncher:
             return
         _log.warning("attempt.leftovers", extra={"attempt": folder.name, "n": len(leftovers)})
         processes.signal_all(leftovers, signal.SIGKILL)
+
+
+def _tell_secret(process: subprocess.Popen[bytes], secret: str) -> None:
+    """Write the secret and close the pipe, which holds a line whether or not it is read."""
+    if process.stdin is not None:
+        with suppress(OSError), process.stdin:
+            process.stdin.write(f"{secret}\n".encode())
 
 
 def _ended(folder: AttemptFolder) -> Observation:

@@ -1,7 +1,8 @@
 """How a caller reaches a service: channel, deadline, request id, and what is tried again.
 
 Decides that only calls which change nothing, or carry an idempotency key, are repeated, and only
-on UNAVAILABLE. A call without a deadline gets one; a stream gets none. It sends no credentials.
+on UNAVAILABLE. A call without a deadline gets one; a stream gets none. Credentials are sent only
+where the caller of ``dial`` hands some in: people are known by their connection.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _MAX_MESSAGE_BYTES = 16 << 20
 DEFAULT_DEADLINE_S = 30.0
 
 _PACKAGE = "spikefleet.api.v1"
+Credentials = tuple[tuple[str, str], ...]  # names and values of metadata
 REPEATABLE: dict[str, tuple[str, ...]] = {
     "IngestService": (
         "CreateUpload",
@@ -99,13 +101,14 @@ class _Prepared(
     grpc.UnaryStreamClientInterceptor,  # type: ignore[misc,unused-ignore]
     grpc.StreamStreamClientInterceptor,  # type: ignore[misc,unused-ignore]
 ):
-    """Gives every call a request id, and unary calls a deadline."""
+    """Gives every call a request id and the channel's credentials, and unary calls a deadline."""
 
-    def __init__(self, deadline_s: float) -> None:
+    def __init__(self, deadline_s: float, credentials: Credentials) -> None:
         self._deadline_s = deadline_s
+        self._credentials = credentials
 
     def _details(self, details: Any, *, unary: bool) -> _CallDetails:
-        metadata = list(details.metadata or ())
+        metadata = [*(details.metadata or ()), *self._credentials]
         if all(key != REQUEST_ID_KEY for key, _ in metadata):
             metadata.append((REQUEST_ID_KEY, secrets.token_hex(8)))
         timeout = details.timeout
@@ -139,13 +142,16 @@ class _Prepared(
 class _PreparedAio(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc,unused-ignore]
     """The same for asyncio callers, unary calls."""
 
-    def __init__(self, deadline_s: float) -> None:
+    def __init__(self, deadline_s: float, credentials: Credentials) -> None:
         self._deadline_s = deadline_s
+        self._credentials = credentials
 
     async def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
         metadata = grpc.aio.Metadata(*(client_call_details.metadata or ()))
+        for key, value in self._credentials:
+            metadata.add(key, value)
         if metadata.get(REQUEST_ID_KEY) is None:
             metadata.add(REQUEST_ID_KEY, secrets.token_hex(8))
         timeout = client_call_details.timeout
@@ -159,16 +165,23 @@ class _PreparedAio(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc,u
         return await continuation(details, request)
 
 
-def dial(address: str, *, deadline_s: float = DEFAULT_DEADLINE_S) -> grpc.Channel:
-    """Return a channel to ``host:port``; it connects when first used and reconnects by itself."""
+def dial(
+    address: str, *, deadline_s: float = DEFAULT_DEADLINE_S, credentials: Credentials = ()
+) -> grpc.Channel:
+    """Return a channel to ``host:port``; it connects when first used and reconnects by itself.
+
+    ``credentials`` go with every call.
+    """
     channel = grpc.insecure_channel(address, options=_options())
-    return grpc.intercept_channel(channel, _Prepared(deadline_s))
+    return grpc.intercept_channel(channel, _Prepared(deadline_s, credentials))
 
 
-def dial_aio(address: str, *, deadline_s: float = DEFAULT_DEADLINE_S) -> grpc.aio.Channel:
-    """Return an asyncio channel to ``host:port``."""
+def dial_aio(
+    address: str, *, deadline_s: float = DEFAULT_DEADLINE_S, credentials: Credentials = ()
+) -> grpc.aio.Channel:
+    """Return an asyncio channel to ``host:port``; ``credentials`` go with unary calls."""
     return grpc.aio.insecure_channel(
-        address, options=_options(), interceptors=[_PreparedAio(deadline_s)]
+        address, options=_options(), interceptors=[_PreparedAio(deadline_s, credentials)]
     )
 
 

@@ -186,7 +186,8 @@ def service_error(error: grpc.RpcError, address: str) -> ServiceError:
     info, details = _unpack(error)
     message = str(error.details() or code.name)
     if info is None:
-        if code is grpc.StatusCode.UNAVAILABLE:
+        # A server that goes away while it answers cancels the call; nobody here cancels one.
+        if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
             return ServiceUnreachable(
                 "UNREACHABLE",
                 f"No service answers at {address} ({message}).",

@@ -1,4 +1,5 @@
-"""What every call passes through on the server, from the outside in: id, meter, deadline, errors.
+"""What every call passes through on the server, from the outside in: id, meter, deadline, errors,
+admission.
 
 Decides how an exception leaves (never raw) and how long a call may take; streams end when the
 server drains. It knows no room: what is counted goes to a ``RpcMeter`` handed in by ``deploy``.
@@ -21,6 +22,7 @@ import grpc
 import grpc.aio
 
 from spikefleet.core.telemetry import RPC_DURATION, RPC_HANDLED, RPC_STARTED, Series
+from spikefleet.infra.rpc.access import Admission
 from spikefleet.infra.rpc.errors import (
     DETAILS_KEY,
     REQUEST_ID_KEY,
@@ -211,6 +213,17 @@ async def _abort(context: Any, problem: Problem) -> None:
         (DETAILS_KEY, problem.to_status(request_id).SerializeToString()),
     )
     await context.abort(problem.row.code, problem.message, trailing)
+
+
+def admission(door: Admission, port: Callable[[], int]) -> grpc.aio.ServerInterceptor:
+    """Refuse calls that are not for their caller; ``port`` is the one the server listens at."""
+
+    @asynccontextmanager
+    async def around(context: Any, method: str) -> AsyncIterator[None]:
+        door.admit(method, context, port())
+        yield
+
+    return _Wrapping(around)
 
 
 class _Draining(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]

@@ -55,6 +55,22 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "RECORDINGS_DIFFER": Reason(
             Code.INVALID_ARGUMENT, "Sort them apart, or submit only files that belong together."
         ),
+        "ROOMS_ONLY": Reason(
+            Code.PERMISSION_DENIED,
+            "Use the command line or SortingClient; they make the calls that are for people.",
+        ),
+        "OPERATORS_ONLY": Reason(
+            Code.PERMISSION_DENIED,
+            "Ask the user who runs the service, or call as that user on its machine.",
+        ),
+        "NOT_YOURS": Reason(
+            Code.PERMISSION_DENIED,
+            "Ask the one who submitted it, or the user who runs the service.",
+        ),
+        "NOT_THE_ATTEMPT": Reason(
+            Code.PERMISSION_DENIED,
+            "Nothing to do: only the process that the service started for it may say this.",
+        ),
         "RUN_NOT_FOUND": Reason(
             Code.NOT_FOUND,
             "List the runs to see their ids.",

@@ -21,6 +21,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from spikefleet.infra.rpc import interceptors
+from spikefleet.infra.rpc.access import Admission
 from spikefleet.infra.rpc.interceptors import RpcMeter
 
 _MIB = 1 << 20
@@ -41,6 +42,7 @@ class ServerOptions:
 
     ``propagation_s`` is how long load balancers need to hear NOT_SERVING before streams end;
     ``grace_s`` what calls in flight may still take; ``unary_cap_s`` what any unary call may take.
+    ``admission`` says who may call what.
     """
 
     meter: RpcMeter | None = None
@@ -50,6 +52,7 @@ class ServerOptions:
     grace_s: float = 10.0
     max_message_bytes: int = 16 * _MIB
     extra: Sequence[tuple[str, Any]] = field(default=())
+    admission: Admission = field(default_factory=Admission)
 
 
 class RpcServer:
@@ -129,6 +132,7 @@ class RpcServer:
             *([interceptors.metering(meter)] if meter is not None else []),
             interceptors.deadlines(self._options.unary_cap_s),
             interceptors.error_mapping(),
+            interceptors.admission(self._options.admission, lambda: self.port),
             interceptors.draining_streams(self._draining),
         ]
 

@@ -165,9 +165,22 @@ _LEASES = (
 
 _UPLOAD_DIGESTS = ("ALTER TABLE upload_part ADD COLUMN from_start BOOLEAN NOT NULL DEFAULT FALSE",)
 
+_OWNERS = (
+    # What is older than owners belongs to nobody, so only the operator may change it.
+    "ALTER TABLE batch ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE upload ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE attempt ADD COLUMN secret_sha256 TEXT NOT NULL DEFAULT ''",
+    """CREATE TABLE recording_owner (
+        recording_id TEXT NOT NULL REFERENCES recording (recording_id),
+        owner TEXT NOT NULL,
+        PRIMARY KEY (recording_id, owner)
+    )""",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "recordings and uploads", _INTAKE),
     Migration(2, "batches, runs, attempts, events, holds", _RUNS),
     Migration(3, "leases of runs", _LEASES),
     Migration(4, "digests of uploads from a file's start", _UPLOAD_DIGESTS),
+    Migration(5, "owners, and secrets of attempts", _OWNERS),
 )

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.database import Clock, Database, utc_now
-from spikefleet.infra.stores.tables import RECORDING, next_serial
+from spikefleet.infra.stores.tables import RECORDING, RECORDING_OWNER, next_serial
 
 
 class RecordingNotFoundError(KeyError):
@@ -31,40 +31,56 @@ class RecordingStore:
         self._database = database
         self._clock = clock
 
-    def add(self, recording: Recording) -> Recording:
-        """Store a recording; return the stored one.
+    def add(self, recording: Recording, owner: str = "") -> Recording:
+        """Store a recording as one of ``owner``'s; return the stored one.
 
         The same digest under the same name is the recording that is already there; where it lay
-        in place, the new location replaces the old, whose files may be gone. One that was missing
-        when it was registered is always new: nobody knows what it would have been. The parts of a
-        joined recording are added before it.
+        in place, its owner's new location replaces the old, whose files may be gone. One that was
+        missing when it was registered is always new: nobody knows what it would have been. The
+        parts of a joined recording are added before it.
         """
-        name = str(recording.name)
         with self._database.write() as connection:
-            known = _find(connection, recording.recording_id) if recording.parts else None
-            if known is not None:
-                return known
-            if not recording.missing:
-                found = connection.execute(
-                    select(RECORDING.c.document).where(
-                        RECORDING.c.digest == recording.digest,
-                        RECORDING.c.name == name,
-                        ~RECORDING.c.missing,
-                    )
-                ).scalar_one_or_none()
-                if found is not None:
-                    return _at_its_newest(connection, _read(connection, found), recording)
-            connection.execute(
-                RECORDING.insert().values(
-                    recording_id=recording.recording_id,
-                    serial=next_serial(connection, RECORDING),
-                    name=name,
-                    digest=recording.digest,
-                    missing=recording.missing,
-                    document=_document(recording),
-                    created_at=self._clock(),
+            stored = self._stored(connection, recording, owner)
+            if owner and not _owns(connection, stored.recording_id, owner):
+                connection.execute(
+                    RECORDING_OWNER.insert().values(recording_id=stored.recording_id, owner=owner)
                 )
+        return stored
+
+    def owns(self, recording_id: str, owner: str) -> bool:
+        """Say whether ``owner`` handed this recording in, first or again."""
+        with self._database.read() as connection:
+            return _owns(connection, recording_id, owner)
+
+    def _stored(self, connection: Connection, recording: Recording, owner: str) -> Recording:
+        """Insert the recording unless it is there; return the one that is."""
+        known = _find(connection, recording.recording_id) if recording.parts else None
+        if known is not None:
+            return known
+        if not recording.missing:
+            row = connection.execute(
+                select(RECORDING.c.recording_id, RECORDING.c.document).where(
+                    RECORDING.c.digest == recording.digest,
+                    RECORDING.c.name == str(recording.name),
+                    ~RECORDING.c.missing,
+                )
+            ).one_or_none()
+            if row is not None:
+                found = _read(connection, row.document)
+                if owner and not _owns(connection, row.recording_id, owner):
+                    return found  # a stranger's copy may vanish, and the owner's run with it
+                return _at_its_newest(connection, found, recording)
+        connection.execute(
+            RECORDING.insert().values(
+                recording_id=recording.recording_id,
+                serial=next_serial(connection, RECORDING),
+                name=str(recording.name),
+                digest=recording.digest,
+                missing=recording.missing,
+                document=_document(recording),
+                created_at=self._clock(),
             )
+        )
         return recording
 
     def get(self, recording_id: str) -> Recording:
@@ -96,6 +112,13 @@ class RecordingStore:
         with self._database.read() as connection:
             document = connection.execute(query).scalar_one_or_none()
             return None if document is None else _read(connection, document)
+
+
+def _owns(connection: Connection, recording_id: str, owner: str) -> bool:
+    query = select(RECORDING_OWNER.c.owner).where(
+        RECORDING_OWNER.c.recording_id == recording_id, RECORDING_OWNER.c.owner == owner
+    )
+    return connection.execute(query).first() is not None
 
 
 def _find(connection: Connection, recording_id: str) -> Recording | None:

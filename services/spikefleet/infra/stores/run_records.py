@@ -55,12 +55,16 @@ class NewRun:
 
 @dataclass(frozen=True)
 class NewBatch:
-    """One submission. An empty ``idempotency_key`` makes a new batch every time."""
+    """One submission. An empty ``idempotency_key`` makes a new batch every time.
+
+    ``owner`` is whose runs they become; "" only the operator's.
+    """
 
     submitter: str
     label: str
     idempotency_key: str
     runs: tuple[NewRun, ...]
+    owner: str = ""
 
 
 @dataclass(frozen=True)

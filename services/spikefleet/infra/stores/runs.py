@@ -120,6 +120,7 @@ class RunStore(RunReader):
                     label=new.label,
                     idempotency_key=new.idempotency_key or None,
                     created_at=now,
+                    owner=new.owner,
                 )
             )
             born: set[str] = set()

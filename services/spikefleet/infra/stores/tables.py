@@ -118,6 +118,13 @@ RECORDING = Table(
     Column("created_at", UtcTime, nullable=False),
 )
 
+RECORDING_OWNER = Table(
+    "recording_owner",
+    METADATA,
+    Column("recording_id", CleanText, ForeignKey("recording.recording_id"), primary_key=True),
+    Column("owner", CleanText, primary_key=True),
+)
+
 UPLOAD = Table(
     "upload",
     METADATA,
@@ -131,6 +138,7 @@ UPLOAD = Table(
     Column("recording_id", CleanText, nullable=True),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
+    Column("owner", CleanText, nullable=False),
 )
 
 UPLOAD_PART = Table(
@@ -152,6 +160,7 @@ BATCH = Table(
     Column("label", CleanText, nullable=False),
     Column("idempotency_key", CleanText, nullable=True, unique=True),
     Column("created_at", UtcTime, nullable=False),
+    Column("owner", CleanText, nullable=False),
 )
 
 RUN = Table(
@@ -207,6 +216,7 @@ ATTEMPT = Table(
     Column("outcome", Document, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime, nullable=True),
+    Column("secret_sha256", CleanText, nullable=False, default=""),
     UniqueConstraint("run_id", "stage", "number"),
 )
 

@@ -70,11 +70,15 @@ class Upload:
     recording_id: str
     created_at: datetime
     updated_at: datetime
+    owner: str = ""
 
 
 @dataclass(frozen=True)
 class NewUpload:
-    """What opens an upload. An empty ``idempotency_key`` opens a new one every time."""
+    """What opens an upload. An empty ``idempotency_key`` opens a new one every time.
+
+    Keys are one owner's: the caller makes them differ between owners.
+    """
 
     upload_id: str
     name: RecordingName
@@ -82,6 +86,7 @@ class NewUpload:
     entry: str
     part_size_bytes: int
     idempotency_key: str = ""
+    owner: str = ""
 
 
 class UploadStore:
@@ -126,6 +131,7 @@ class UploadStore:
                     state=str(UploadState.OPEN),
                     created_at=now,
                     updated_at=now,
+                    owner=new.owner,
                 )
             )
             return _read_upload(connection, new.upload_id)
@@ -265,6 +271,7 @@ def _make_upload(row: Row[Any]) -> Upload:
         recording_id=row.recording_id or "",
         created_at=row.created_at,
         updated_at=row.updated_at,
+        owner=row.owner,
     )
 
 

@@ -56,6 +56,16 @@ def test_the_same_bytes_under_the_same_name_are_one_recording(store: RecordingSt
     assert store.add(replace(RECORDING, recording_id="rec-2")) == RECORDING
 
 
+def test_everybody_who_handed_the_bytes_in_owns_them_and_a_stranger_moves_no_copy(
+    store: RecordingStore,
+) -> None:
+    mine = replace(RECORDING, in_place=True, location="/mine")
+    assert store.add(mine, "uid:1") == mine
+    assert store.add(replace(mine, location="/theirs"), "uid:2").location == "/mine"
+    assert [store.owns("rec-1", f"uid:{uid}") for uid in (1, 2, 3)] == [True, True, False]
+    assert store.add(replace(mine, location="/moved"), "uid:1").location == "/moved"
+
+
 def test_the_same_bytes_under_another_name_are_another_recording(store: RecordingStore) -> None:
     other = replace(RECORDING, recording_id="rec-2", name=RecordingName("retina", "x", "y"))
     store.add(RECORDING)

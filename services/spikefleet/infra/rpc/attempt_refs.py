@@ -1,0 +1,52 @@
+"""Which attempt a room is asked to work for: by run, stage and number, never by a path.
+
+A caller cannot name a place to read from or write to; the room derives it from what is read here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from spikefleet.api.v1 import run_pb2
+from spikefleet.core.attempts import Stage
+from spikefleet.core.runs import AttemptPlace
+from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.errors import RpcProblem
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def to_attempt_ref(place: AttemptPlace | None) -> run_pb2.AttemptRef | None:
+    """Return the message that names an attempt; None for none."""
+    if place is None:
+        return None
+    stage = convert.to_stage(place.stage)
+    return run_pb2.AttemptRef(run_id=place.run_id, stage=stage, number=place.number)
+
+
+def from_attempt_ref(message: Any, field: str, stage: Stage) -> AttemptPlace | None:
+    """Read ``message.<field>``, an attempt of ``stage``; None when it is absent.
+
+    Raises RpcProblem INVALID_ARGUMENT for a name, stage or number that no attempt has.
+    """
+    if not message.HasField(field):
+        return None
+    found: run_pb2.AttemptRef = getattr(message, field)
+    is_stage = convert.from_stage(found.stage) is stage
+    if not (_RUN_ID.fullmatch(found.run_id) and is_stage and found.number > 0):
+        raise RpcProblem("INVALID_ARGUMENT", f"{field} names no {stage} attempt.", field=field)
+    return AttemptPlace(found.run_id, stage, found.number)
+
+
+def own_attempt(message: Any, stage: Stage) -> AttemptPlace:
+    """Read ``message.attempt``, which is of the run that ``message.run_id`` names.
+
+    Raises RpcProblem INVALID_ARGUMENT when it is absent or of another run.
+    """
+    place = from_attempt_ref(message, "attempt", stage)
+    if place is None or place.run_id != message.run_id:
+        raise RpcProblem(
+            "INVALID_ARGUMENT", f"attempt is not one of run {message.run_id!r}.", field="attempt"
+        )
+    return place

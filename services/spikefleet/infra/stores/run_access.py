@@ -1,0 +1,63 @@
+"""Whose a run is, and which process may speak for an attempt.
+
+A run belongs to everybody who submitted it: the same recording under the same configuration is one
+run. All of them may read its results; only the one whose batch made it may stop it or start it
+again. Of an attempt's secret only the SHA-256 is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from sqlalchemy import select
+
+from spikefleet.infra.stores.database import Database
+from spikefleet.infra.stores.tables import ATTEMPT, BATCH, BATCH_RUN, RUN
+
+
+class RunAccess:
+    """Answers for owners and secrets. Every call is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def may_read(self, run_id: str, owner: str) -> bool:
+        """Say whether ``owner`` submitted this run, first or again. False for an unknown run."""
+        query = (
+            select(BATCH_RUN.c.run_id)
+            .join(BATCH, BATCH.c.batch_id == BATCH_RUN.c.batch_id)
+            .where(BATCH_RUN.c.run_id == run_id, BATCH.c.owner == owner)
+        )
+        with self._database.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def owner_of(self, run_id: str) -> str:
+        """Return whose batch made the run; "" for an unknown one, and one older than owners."""
+        query = (
+            select(BATCH.c.owner)
+            .join(RUN, RUN.c.batch_id == BATCH.c.batch_id)
+            .where(RUN.c.run_id == run_id)
+        )
+        with self._database.read() as connection:
+            return str(connection.execute(query).scalar_one_or_none() or "")
+
+    def keep_secret(self, attempt_id: str, secret: str) -> None:
+        """Remember the secret of an attempt that is about to be launched; the last one counts."""
+        here = ATTEMPT.c.attempt_id == attempt_id
+        with self._database.write() as connection:
+            connection.execute(ATTEMPT.update().where(here).values(secret_sha256=_digest(secret)))
+
+    def has_secret(self, attempt_id: str, secret: str) -> bool:
+        """Say whether this is the attempt's secret. False for an unknown attempt, and without one.
+
+        Takes the same time for any wrong secret.
+        """
+        query = select(ATTEMPT.c.secret_sha256).where(ATTEMPT.c.attempt_id == attempt_id)
+        with self._database.read() as connection:
+            known = str(connection.execute(query).scalar_one_or_none() or "")
+        return bool(known) and hmac.compare_digest(known, _digest(secret))
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
