@@ -134,8 +134,8 @@ def _agreeing(failure: Failure, observation: Observation) -> Failure:
     row = row_for_exit(code) if code is not None else None
     if row is None or row.code == failure.code:
         return failure
-    evidence = {**failure.evidence, "class_mismatch": str(failure.code)}
-    return replace(failure, code=row.code, evidence=evidence, rule_id="outside.exit_code")
+    told = str(failure.code)
+    return failure.becomes(row.code, "outside.exit_code", class_mismatch=told)
 
 
 def _from_exit(observation: Observation, missing: str) -> Failure:

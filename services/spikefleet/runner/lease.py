@@ -12,6 +12,8 @@ import logging
 import os
 import socket
 import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from typing import Protocol
 
@@ -71,35 +73,39 @@ class RunLease:
 
     def _claim(self) -> None:
         """Write this process beside the result, once; the second to come finds the first."""
-        document = {"attempt_id": self._spec.attempt_id, "holder": process_name()}
+        claim = f"{self._spec.artifacts_prefix}/{CLAIM}"
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        mine = {"attempt_id": self._spec.attempt_id, "holder": process_name(), "started_at": now}
         try:
-            self._artifacts.put_bytes(
-                f"{self._spec.artifacts_prefix}/{CLAIM}", json.dumps(document).encode()
-            )
+            self._artifacts.put_bytes(claim, json.dumps(mine).encode())
         except ArtifactExistsError as error:
-            holder = self._first_holder()
-            if holder is None:  # the store refuses the key itself: the upload will say so
+            first = self._first_claim(claim)
+            if first is None:  # the store refuses the key itself: the upload will say so
                 _log.warning("lease.not_claimed", extra={"error": str(error)})
                 return
             self.owns_prefix = False
             refusal = LeaseRefusal.OTHER_PROCESS
-            raise _refused(LeaseAnswer(refusal, holder, self._spec.number), refusal) from error
+            answer = LeaseAnswer(refusal, first.get("holder", ""), self._spec.number)
+            known = {"lock_path": claim, "started_at": first.get("started_at")}
+            raise _refused(answer, refusal, known) from error
         except StorageUnavailableError as error:  # asked again before anything is published
             _log.warning("lease.not_claimed", extra={"error": str(error)})
 
-    def _first_holder(self) -> str | None:
-        """Who claimed the prefix, "" where that cannot be told; None when nobody did."""
+    def _first_claim(self, claim: str) -> Mapping[str, str] | None:
+        """What the first process wrote, empty where that cannot be read; None when nobody did."""
         try:
-            raw = self._artifacts.get_bytes(f"{self._spec.artifacts_prefix}/{CLAIM}")
+            raw = self._artifacts.get_bytes(claim)
         except ArtifactMissingError:
             return None
         try:
-            return str(json.loads(raw)["holder"])
-        except (ValueError, KeyError, TypeError):
-            return ""
+            return {name: str(value) for name, value in json.loads(raw).items()}
+        except (ValueError, AttributeError):
+            return {}
 
 
-def _refused(answer: LeaseAnswer, refusal: LeaseRefusal) -> SpikeSortingClassifiedError:
+def _refused(
+    answer: LeaseAnswer, refusal: LeaseRefusal, claim: Mapping[str, str | None] | None = None
+) -> SpikeSortingClassifiedError:
     holder = answer.holder or "an unnamed process"
     messages = {
         LeaseRefusal.HELD: (
@@ -119,9 +125,10 @@ def _refused(answer: LeaseAnswer, refusal: LeaseRefusal) -> SpikeSortingClassifi
     return ConcurrentSortError(
         messages[refusal],
         reason=str(refusal),
-        holder=answer.holder,
-        holder_hostname=host,
-        holder_pid=int(pid) if pid.isdigit() else 0,
+        holder=answer.holder or None,
+        holder_hostname=host or None,
+        holder_pid=int(pid) if pid.isdigit() else None,
         token=answer.token,
         wait_s=round(answer.wait_s, 1),
+        **(claim or {}),
     )

@@ -19,6 +19,7 @@ from spikefleet.core.attempts import RunFolder, write_json
 from spikefleet.core.backends.progress import ProgressParser
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.evidence_rows import SorterTimeoutEvidence
 from spikefleet.core.guards.loop import GuardLoop
 from spikefleet.infra.launchers import processes
 from spikefleet.runner.audit import AuditTrail
@@ -168,7 +169,7 @@ class Supervisor:
             FailureCode.SORTER_TIMEOUT,
             f"The sort was not done after {deadline_s:.0f} s, the deadline of an attempt.",
             rule_id="parent.deadline",
-            evidence={"reason": "deadline", "deadline_s": deadline_s},
+            evidence=SorterTimeoutEvidence(reason="deadline", deadline_s=deadline_s),
         )
 
     def _follow_log(self) -> None:

@@ -31,7 +31,8 @@ from spikefleet.core.failures.codes import (
     FailureCode,
     FailureRow,
 )
-from spikefleet.core.failures.errors import Failure, JsonValue
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.evidence import JsonValue
 from spikefleet.core.failures.fingerprint import fingerprint
 from spikefleet.core.failures.matching import (
     Match,

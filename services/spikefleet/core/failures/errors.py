@@ -1,39 +1,43 @@
 """One exception class per row of the failure table, and ``Failure``, the same thing as plain data.
 
 Code raises the classes; what crosses a process, a wire or a database carries ``Failure``.
-Attributes are evidence: each lands in ``Failure.evidence`` under its own name.
+Both carry the row's evidence (``evidence_rows``): every published name is an attribute of the
+exception, None where unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from spikefleet.core.failures.codes import BY_CODE, FailureCategory, FailureCode, FailureRow
-
-JsonValue = str | int | float | bool | None | list[Any] | dict[str, Any]
+from spikefleet.core.failures.evidence import FailureEvidence, JsonValue
 
 
 class SpikeSortingClassifiedError(RuntimeError):
     """Base of every classified failure.
 
-    ``message`` is one sentence for the person at the rig; ``evidence`` holds the measured values.
+    ``message`` is one sentence for the person at the rig; ``evidence`` holds the measured values
+    under the names of the row's evidence class.
     """
 
     code: ClassVar[FailureCode] = FailureCode.UNCLASSIFIED
 
-    def __init__(self, message: str, **evidence: JsonValue) -> None:
+    def __init__(self, message: str, **evidence: Any) -> None:
         super().__init__(message)
         self.message = message
-        self.evidence: dict[str, JsonValue] = dict(evidence)
+        self.evidence: FailureEvidence = self.row.evidence.of(evidence)
 
-    def __getattr__(self, name: str) -> JsonValue:
-        """Read a piece of evidence as an attribute; None is never invented for unknown names."""
-        evidence = self.__dict__.get("evidence", {})
-        if name in evidence:
-            return evidence[name]  # type: ignore[no-any-return]
+    def __getattr__(self, name: str) -> Any:
+        """Read a piece of evidence; None where it is unknown, an error where no row has it."""
+        evidence = self.__dict__.get("evidence")
+        if isinstance(evidence, FailureEvidence):
+            if name in evidence.names():
+                return getattr(evidence, name)
+            if name in evidence.extra:
+                return evidence.extra[name]
         raise AttributeError(f"{type(self).__name__} carries no evidence named {name!r}")
 
     @property
@@ -56,13 +60,13 @@ class InputSortFailure(SpikeSortingClassifiedError):
 
 
 class EnvironmentSortFailure(SpikeSortingClassifiedError):
-    """The facility: hold the lane and call the operator. Evidence: reason, path, device."""
+    """The facility: hold the lane and call the operator."""
 
     code = FailureCode.ENVIRONMENT_OTHER
 
 
 class ResourceSortFailure(SpikeSortingClassifiedError):
-    """Too little of something: retry with a change. Evidence: reason."""
+    """Too little of something: retry with a change."""
 
     code = FailureCode.RESOURCE_OTHER
 
@@ -76,187 +80,187 @@ class InfrastructureFailure(SpikeSortingClassifiedError):
 
 
 class InsufficientActivityError(BiologicalSortFailure):
-    """Evidence: sorter, threshold_crossings, units_at_failure, nspks_at_failure, log_path."""
+    """Row ``insufficient_activity``."""
 
     code = FailureCode.INSUFFICIENT_ACTIVITY
 
 
 class NoGoodChannelsError(BiologicalSortFailure):
-    """Evidence: sorter, total_channels, bad_channels, log_path."""
+    """Row ``no_good_channels``."""
 
     code = FailureCode.NO_GOOD_CHANNELS
 
 
 class SaturatedSignalError(BiologicalSortFailure):
-    """Evidence: channels_saturated, total_channels."""
+    """Row ``saturated_signal``."""
 
     code = FailureCode.SATURATED_SIGNAL
 
 
 class EmptyWaveformMetricsError(BiologicalSortFailure, ValueError):
-    """Evidence: metric_name."""
+    """Row ``empty_waveform_metrics``."""
 
     code = FailureCode.EMPTY_WAVEFORM_METRICS
 
 
 class InputMissingError(InputSortFailure, FileNotFoundError):
-    """Evidence: path."""
+    """Row ``input_missing``."""
 
     code = FailureCode.INPUT_MISSING
 
 
 class InputCorruptError(InputSortFailure, ValueError):
-    """Evidence: path, reason (truncated, empty, non_finite, unreadable, digest_mismatch, ...)."""
+    """Row ``input_corrupt``."""
 
     code = FailureCode.INPUT_CORRUPT
 
 
 class HDF5PluginMissingError(EnvironmentSortFailure):
-    """Evidence: configured_path."""
+    """Row ``hdf5_plugin_missing``."""
 
     code = FailureCode.HDF5_PLUGIN_MISSING
 
 
 class DockerEnvironmentError(EnvironmentSortFailure):
-    """Evidence: reason (daemon_down, client_missing, image_pull_failed, permission_denied, ...)."""
+    """Row ``docker_environment``."""
 
     code = FailureCode.DOCKER_ENVIRONMENT
 
 
 class ModelLoadingError(EnvironmentSortFailure):
-    """Evidence: sorter, model_path."""
+    """Row ``model_loading``."""
 
     code = FailureCode.MODEL_LOADING
 
 
 class ConcurrentSortError(EnvironmentSortFailure):
-    """Evidence: lock_path, holder_pid, holder_hostname, started_at."""
+    """Row ``concurrent_sort``."""
 
     code = FailureCode.CONCURRENT_SORT
 
 
 class LicenseUnavailableError(EnvironmentSortFailure):
-    """Evidence: sorter, licence."""
+    """Row ``license_unavailable``."""
 
     code = FailureCode.LICENSE_UNAVAILABLE
 
 
 class StorageUnavailableError(EnvironmentSortFailure, OSError):
-    """Evidence: store, operation."""
+    """Row ``storage_unavailable``."""
 
     code = FailureCode.STORAGE_UNAVAILABLE
 
 
 class InvalidConfigurationError(EnvironmentSortFailure, ValueError):
-    """Evidence: field, value."""
+    """Row ``invalid_configuration``."""
 
     code = FailureCode.INVALID_CONFIGURATION
 
 
 class GPUOutOfMemoryError(ResourceSortFailure):
-    """Evidence: sorter, log_path."""
+    """Row ``gpu_out_of_memory``."""
 
     code = FailureCode.GPU_OUT_OF_MEMORY
 
 
 class GpuMemoryWatchdogError(ResourceSortFailure):
-    """Evidence: device_index, used_pct_at_trip, abort_pct."""
+    """Row ``gpu_memory_watchdog``."""
 
     code = FailureCode.GPU_MEMORY_WATCHDOG
 
 
 class GpuThermalWatchdogError(ResourceSortFailure):
-    """Evidence: device_index, temperature_c_at_trip, abort_temp_c."""
+    """Row ``gpu_thermal_watchdog``."""
 
     code = FailureCode.GPU_THERMAL_WATCHDOG
 
 
 class GpuFaultError(ResourceSortFailure):
-    """Evidence: sorter, fault."""
+    """Row ``gpu_fault``."""
 
     code = FailureCode.GPU_FAULT
 
 
 class HostMemoryWatchdogError(ResourceSortFailure):
-    """Evidence: percent_at_trip, abort_pct."""
+    """Row ``host_memory_watchdog``."""
 
     code = FailureCode.HOST_MEMORY_WATCHDOG
 
 
 class HostOutOfMemoryError(ResourceSortFailure, MemoryError):
-    """Evidence: sorter, requested_bytes."""
+    """Row ``host_out_of_memory``."""
 
     code = FailureCode.HOST_OUT_OF_MEMORY
 
 
 class DiskExhaustionError(ResourceSortFailure):
-    """Evidence: folder, free_gb_at_trip, abort_threshold_gb, report."""
+    """Row ``disk_exhaustion``."""
 
     code = FailureCode.DISK_EXHAUSTION
 
 
 class IOStallError(ResourceSortFailure):
-    """Evidence: device, stall_s."""
+    """Row ``io_stall``."""
 
     code = FailureCode.IO_STALL
 
 
 class SorterTimeoutError(ResourceSortFailure):
-    """Evidence: sorter, inactivity_s, log_path."""
+    """Row ``sorter_timeout``."""
 
     code = FailureCode.SORTER_TIMEOUT
 
 
 class SorterCrashError(InternalSortFailure):
-    """Evidence: sorter, signal, exit_code."""
+    """Row ``sorter_crash``."""
 
     code = FailureCode.SORTER_CRASH
 
 
 class ParameterSensitiveError(InternalSortFailure):
-    """Evidence: sorter, parameter."""
+    """Row ``parameter_sensitive``."""
 
     code = FailureCode.PARAMETER_SENSITIVE
 
 
 class UnclassifiedSortFailure(InternalSortFailure):
-    """Evidence: fingerprint, exception_type, log_tail."""
+    """Row ``unclassified``."""
 
     code = FailureCode.UNCLASSIFIED
 
 
 class AttemptInterrupted(InfrastructureFailure):
-    """Evidence: signal."""
+    """Row ``attempt_interrupted``."""
 
     code = FailureCode.ATTEMPT_INTERRUPTED
 
 
 class AttemptDisrupted(InfrastructureFailure):
-    """Evidence: reason."""
+    """Row ``disrupted``."""
 
     code = FailureCode.DISRUPTED
 
 
 class AttemptNeverStarted(InfrastructureFailure):
-    """Evidence: reason."""
+    """Row ``never_started``."""
 
     code = FailureCode.NEVER_STARTED
 
 
 class AttemptLost(InfrastructureFailure):
-    """Evidence: last_seen."""
+    """Row ``lost``."""
 
     code = FailureCode.LOST
 
 
 class IncompleteOutcome(InfrastructureFailure):
-    """Evidence: missing."""
+    """Row ``incomplete``."""
 
     code = FailureCode.INCOMPLETE
 
 
 class DeadlineExceeded(InfrastructureFailure):
-    """Evidence: deadline_s."""
+    """Row ``deadline``."""
 
     code = FailureCode.DEADLINE
 
@@ -282,7 +286,8 @@ class Failure:
     """A classified failure as data: what crosses processes, the wire and the database.
 
     ``rule_id`` names the classifier rule, guard or check that decided; ``suggest`` holds hints for
-    the next attempt (for example ``{"batch_size": 30000}``).
+    the next attempt (for example ``{"batch_size": 30000}``). ``evidence`` may be given as the row's
+    evidence class or as a mapping of its names; it always becomes the class.
     """
 
     code: FailureCode
@@ -291,6 +296,9 @@ class Failure:
     rule_id: str = ""
     evidence: Mapping[str, JsonValue] = field(default_factory=dict)
     suggest: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "evidence", self.row.evidence.of(self.evidence))
 
     @property
     def row(self) -> FailureRow:
@@ -301,6 +309,23 @@ class Failure:
     def category(self) -> FailureCategory:
         """Whose failure it is."""
         return self.row.category
+
+    def becomes(
+        self, code: FailureCode, rule_id: str, message: str = "", **found: JsonValue
+    ) -> Failure:
+        """Return the same end under another code; what only the old row knows is its complaint."""
+        kept = BY_CODE[code].evidence.names()
+        evidence = {name: value for name, value in self.evidence.items() if name in kept}
+        complaint = {name: value for name, value in self.evidence.items() if name not in kept}
+        if complaint:
+            evidence["complaint"] = complaint
+        return replace(
+            self,
+            code=code,
+            rule_id=rule_id,
+            message=message or self.message,
+            evidence={**evidence, **found},
+        )
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return a JSON-ready dictionary; ``from_json`` reads it back."""
@@ -336,4 +361,4 @@ class Failure:
 
     def to_error(self) -> SpikeSortingClassifiedError:
         """Return the exception class of the table, carrying this failure's evidence."""
-        return CLASS_BY_CODE[self.code](self.message, **dict(self.evidence))
+        return CLASS_BY_CODE[self.code](self.message, **self.evidence)

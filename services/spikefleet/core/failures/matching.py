@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from spikefleet.core.failures.codes import BY_CODE, FailureCategory, FailureCode
-from spikefleet.core.failures.errors import JsonValue
+from spikefleet.core.failures.evidence import JsonValue
 from spikefleet.core.failures.reading import lines_with, start_of_last_lines
 from spikefleet.core.failures.rules_base import Evidence, Rule, Source, extract
 from spikefleet.core.failures.thrown import Thrown

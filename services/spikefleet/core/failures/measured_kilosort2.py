@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.failures.errors import Failure, JsonValue
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.evidence import JsonValue
 from spikefleet.core.failures.rules_base import Evidence
 
 LEAST_CROSSINGS_HZ = 0.1
@@ -91,24 +92,18 @@ def weigh(failure: Failure, evidence: Evidence, measured: Mapping[str, Any]) -> 
     }
     told = {**failure.evidence, **{k: v for k, v in found.items() if v is not None}}
     if channels and counts.bad_channels is not None and counts.bad_channels >= channels:
-        return replace(
-            failure,
-            code=FailureCode.NO_GOOD_CHANNELS,
-            rule_id="kilosort2.all_channels_bad",
-            message=f"All {channels} channels were found bad.",
-            evidence=told,
-        )
+        counted = replace(failure, evidence=told)
+        message = f"All {channels} channels were found bad."
+        rule_id = "kilosort2.all_channels_bad"
+        return counted.becomes(FailureCode.NO_GOOD_CHANNELS, rule_id, message)
     if not about_silence:
         return replace(failure, evidence=told)
     silent = _is_silent(counts, channels)
     if failure.rule_id == "kilosort2.invalid_launch" and silent:
-        return replace(
-            failure,
-            code=FailureCode.INSUFFICIENT_ACTIVITY,
-            rule_id="kilosort2.too_few_spikes",
-            message=f"Too few spikes for the sorter to build templates from: {silent}.",
-            evidence=told,
-        )
+        counted = replace(failure, evidence=told)
+        message = f"Too few spikes for the sorter to build templates from: {silent}."
+        rule_id = "kilosort2.too_few_spikes"
+        return counted.becomes(FailureCode.INSUFFICIENT_ACTIVITY, rule_id, message)
     return replace(failure, evidence=told)
 
 

@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.failures.errors import Failure, JsonValue
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.evidence import JsonValue
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,21 @@
-"""docs/failures.md, rendered from the failure table and the classifier's rules.
+"""docs/failures.md and the comments of the proto enum, rendered from the failure table.
 
-Write it with ``python -m spikefleet.core.failures.render docs/failures.md``; a test holds the
-committed page equal.
+Write both with ``python -m spikefleet.core.failures.render docs/failures.md
+protos/spikefleet/api/v1/failure.proto``; a test holds the committed files equal.
 """
 
 from __future__ import annotations
 
+import re
 import sys
+import textwrap
+from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 
 from spikefleet.core.failures.classify import RULES
 from spikefleet.core.failures.codes import FAILURES, FailureRow
-from spikefleet.core.failures.errors import CLASS_BY_CODE
+from spikefleet.core.failures.evidence import FailureEvidence
 from spikefleet.core.failures.outside import REASONS, OutsideReason
 from spikefleet.core.failures.rules_base import Rule
 from spikefleet.core.failures.vocabulary import Disposition, FailureCategory
@@ -23,8 +27,9 @@ the name of the rule, guard or check that decided. The code is stable: it is the
 runner, the value of the proto enum and the label of the metrics. This page is rendered from the
 table in `core/failures/codes.py`; do not edit it by hand.
 
-*Evidence* names what is kept with the failure, where it is known; the sorter, the step and the
-exception's type, text and frame always are. *What spikefleet does* is the first answer, without
+*Evidence* names what is kept with the failure, where it is known; [below](#what-the-evidence-says)
+every name is explained, also those that every failure may carry (the sorter, the step, the
+exception's type, text and frame, ...). *What spikefleet does* is the first answer, without
 looking at history. Every cause has its own budget of retries, counted over the whole run; once it
 is spent the run ends (or is held, where a person must act). A retry that can change spikes is
 stamped, and taken only with leave.
@@ -91,6 +96,15 @@ nothing matches is put down to the recording too, where its signal alone is prov
 | --- | --- | --- | --- | --- |
 """
 
+_EVIDENCE_HEAD = """
+## What the evidence says
+
+A name that is not known in a case is left out; for a client of the exceptions it is None. Every
+failure may carry:
+
+| name | says |
+| --- | --- |"""
+
 _REASONS_HEAD = """
 ## What a cluster says
 
@@ -118,10 +132,36 @@ def _row(row: FailureRow) -> str:
 
 
 def _evidence(row: FailureRow) -> str:
-    """The names a class's docstring gives: ``Evidence: sorter, log_path.``"""
-    text = " ".join((CLASS_BY_CODE[row.code].__doc__ or "").split())
-    _, found, names = text.partition("Evidence: ")
-    return names.rstrip(".") if found else "what was raised"
+    return ", ".join(row.evidence.own_names())
+
+
+def _names(cls: type[FailureEvidence], names: Iterable[str]) -> list[str]:
+    says = {entry.name: entry.metadata.get("says", "") for entry in fields(cls)}
+    return [f"| `{name}` | {_cell(says[name])} |" for name in names]
+
+
+def _evidence_pages() -> list[str]:
+    """Every name of the evidence with its meaning: the common ones, then row by row."""
+    common = [entry.name for entry in fields(FailureEvidence) if entry.metadata]
+    lines = [_EVIDENCE_HEAD, *_names(FailureEvidence, common)]
+    for row in FAILURES:
+        lines += ["", f"### `{row.code}`", "", "| name | says |", "| --- | --- |"]
+        lines += _names(row.evidence, row.evidence.own_names())
+    return lines
+
+
+def enum_comment(row: FailureRow) -> str:
+    """The comment of a row's value in the proto enum, as it stands there."""
+    told = f"{row.meaning} Evidence: {_evidence(row)}."
+    return textwrap.fill(told, width=100, initial_indent="  // ", subsequent_indent="  // ")
+
+
+def render_proto(text: str) -> str:
+    """Return failure.proto with the comments of the enum's values as the table has them."""
+    for row in FAILURES:
+        value = f"  FAILURE_CODE_{row.code.name} = {row.number};"
+        text = re.sub(rf"(?:  //[^\n]*\n)+(?={re.escape(value)})", enum_comment(row) + "\n", text)
+    return text
 
 
 def _reason(row: OutsideReason) -> str:
@@ -155,8 +195,12 @@ def render_failures() -> str:
     lines.append("Numbers in brackets are no exit codes: only an observer outside can see them.")
     rules = "\n".join(_rule(rule) for rule in RULES)
     reasons = "\n".join(_reason(row) for row in REASONS)
-    return "\n".join(lines) + f"\n{_RULES_HEAD}{rules}\n{_REASONS_HEAD}{reasons}\n"
+    evidence = "\n".join(_evidence_pages())
+    head = "\n".join(lines)
+    return f"{head}\n{_RULES_HEAD}{rules}\n{_REASONS_HEAD}{reasons}\n{evidence}\n"
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(render_failures(), encoding="utf-8")
+    page, proto = Path(sys.argv[1]), Path(sys.argv[2])
+    page.write_text(render_failures(), encoding="utf-8")
+    proto.write_text(render_proto(proto.read_text(encoding="utf-8")), encoding="utf-8")

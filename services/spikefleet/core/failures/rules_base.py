@@ -9,7 +9,8 @@ from enum import IntEnum
 from typing import Any
 
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.failures.errors import Failure, JsonValue
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.evidence import JsonValue
 
 # The verdict on a mistake of our own code, which no measurement of the recording changes.
 OUR_MISTAKE = "ours.mistake"

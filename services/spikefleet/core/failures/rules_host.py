@@ -360,7 +360,8 @@ IMAGE_RULES = (
         Source.LOG,
         FailureCode.LICENSE_UNAVAILABLE,
         "The sorter's licence could not be checked out.",
-        pattern=r"^\W*License checkout failed",
+        pattern=r"^\W*License checkout failed"
+        r"(?:.*License Manager Error (?P<license_manager_error>-?\d+))?",
         marks=("License checkout failed",),
         last_lines=40,
         example="License checkout failed. License Manager Error -15",

@@ -18,7 +18,8 @@ from dataclasses import replace
 from typing import Any
 
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.failures.errors import Failure, JsonValue
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.evidence import JsonValue
 from spikefleet.core.failures.measured_kilosort2 import weigh
 from spikefleet.core.failures.measured_settings import harder_setting, number, why_still_nothing
 from spikefleet.core.failures.rules_base import OUR_MISTAKE, Evidence
@@ -79,14 +80,11 @@ def _with_settings(failure: Failure, measured: Mapping[str, Any]) -> Failure:
 def _changed(
     failure: Failure, code: FailureCode, rule: str, message: str, **found: JsonValue
 ) -> Failure:
-    kept = {**failure.evidence, "refined_from": str(failure.code), "refined_rule": failure.rule_id}
-    return replace(
-        failure,
-        code=code,
-        rule_id=f"measured.{rule}",
-        message=message,
-        evidence={**kept, **found},
-    )
+    before: dict[str, JsonValue] = {
+        "refined_from": str(failure.code),
+        "refined_rule": failure.rule_id,
+    }
+    return failure.becomes(code, f"measured.{rule}", message, **before, **found)
 
 
 def _not_numbers(failure: Failure, first_s: float) -> Failure:

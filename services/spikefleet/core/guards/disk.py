@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.evidence_rows import DiskExhaustionEvidence
 from spikefleet.core.guards.base import Reading
 from spikefleet.core.guards.disk_report import (
     GIB,
@@ -114,17 +115,18 @@ class DiskUsageWatchdog:
             f"Only {free_bytes / GIB:.2f} GiB are left on the scratch disk; the sorter was stopped "
             f"at {self._abort_bytes / GIB:.2f} GiB.",
             rule_id="guard.disk",
-            evidence={
-                "folder": str(self._folder),
-                "free_bytes": int(free_bytes),
-                "abort_free_bytes": int(self._abort_bytes),
-                "limit_bytes": self._budget.limit_bytes,
-                "consumed_bytes": report.bytes_consumed_during_sort,
-                "top_consumers": [
-                    {"path": path, "size_bytes": size} for path, size in usage.largest
-                ],
-                "report": report.to_json(),
-            },
+            evidence=DiskExhaustionEvidence(
+                folder=str(self._folder),
+                free_gb_at_trip=report.free_gb_at_trip,
+                abort_threshold_gb=report.abort_threshold_gb,
+                free_bytes=int(free_bytes),
+                abort_free_bytes=int(self._abort_bytes),
+                limit_bytes=self._budget.limit_bytes,
+                projected_need_gb=report.projected_need_gb,
+                consumed_bytes=report.bytes_consumed_during_sort,
+                top_consumers=[{"path": path, "size_bytes": size} for path, size in usage.largest],
+                report=report.to_json(),
+            ),
         )
 
     def _report(
@@ -133,8 +135,8 @@ class DiskUsageWatchdog:
         projected = self._budget.projected_bytes
         return DiskExhaustionReport(
             folder=str(self._folder),
-            free_gb_at_trip=free_bytes / GIB,
-            abort_threshold_gb=self._abort_bytes / GIB,
+            free_gb_at_trip=round(free_bytes / GIB, 3),
+            abort_threshold_gb=round(self._abort_bytes / GIB, 3),
             projected_need_gb=round(projected / GIB, 3) if projected else None,
             bytes_consumed_during_sort=consumed_bytes,
             top_consumers=usage.largest,

@@ -10,6 +10,11 @@ from dataclasses import dataclass
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.evidence_rows import (
+    GpuFaultEvidence,
+    GpuMemoryEvidence,
+    GpuThermalEvidence,
+)
 from spikefleet.core.guards.base import Reading
 from spikefleet.core.guards.gpu_reader import (
     SLOWDOWNS,
@@ -22,6 +27,7 @@ from spikefleet.core.guards.samples import Latch, SampleWindow
 
 # A busy GPU at its power cap is as it should be: measured, never warned of.
 _NORMAL_SLOWDOWNS = frozenset({"sw_power_cap"})
+_FIRST_VISIBLE = 0  # a sorter is given one device, which CUDA shows it as the first
 _HYSTERESIS_RATIO = 0.05
 _HYSTERESIS_C = 3.0
 
@@ -128,15 +134,16 @@ class GpuMemoryWatchdog:
             f"GPU memory reached {ratio:.0%} of {sample.total_bytes / 2**30:.1f} GiB; the sorter "
             "was stopped.",
             rule_id="guard.gpu_memory",
-            evidence={
-                "device": sample.uuid,
-                "used_pct": round(100 * ratio, 1),
-                "abort_pct": self._limits.abort_pct,
-                "used_bytes": int(sample.used_bytes),
-                "own_bytes": None if sample.own_bytes is None else int(sample.own_bytes),
-                "total_bytes": int(sample.total_bytes),
-                "sharing": str(sample.sharing),
-            },
+            evidence=GpuMemoryEvidence(
+                device_index=_FIRST_VISIBLE,
+                device_uuid=sample.uuid,
+                used_pct_at_trip=round(100 * ratio, 1),
+                abort_pct=self._limits.abort_pct,
+                used_bytes=int(sample.used_bytes),
+                own_bytes=None if sample.own_bytes is None else int(sample.own_bytes),
+                total_bytes=int(sample.total_bytes),
+                sharing=str(sample.sharing),
+            ),
         )
 
     def _hot_trip(self, sample: GpuSample, celsius: float) -> Failure:
@@ -145,12 +152,13 @@ class GpuMemoryWatchdog:
             f"The GPU reached {celsius:.0f} °C; the sorter was stopped at "
             f"{self._limits.abort_temp_c:.0f} °C.",
             rule_id="guard.gpu_thermal",
-            evidence={
-                "device": sample.uuid,
-                "temperature_c": celsius,
-                "abort_temp_c": self._limits.abort_temp_c,
-                "slowdowns": ", ".join(sorted(sample.slowdowns or ())),
-            },
+            evidence=GpuThermalEvidence(
+                device_index=_FIRST_VISIBLE,
+                device_uuid=sample.uuid,
+                temperature_c_at_trip=celsius,
+                abort_temp_c=self._limits.abort_temp_c,
+                slowdowns=sorted(sample.slowdowns or ()),
+            ),
         )
 
 
@@ -159,7 +167,7 @@ def _lost(reason: str) -> Failure:
         FailureCode.GPU_FAULT,
         "The driver says the GPU is gone; the sorter was stopped.",
         rule_id="guard.gpu_lost",
-        evidence={"reason": reason},
+        evidence=GpuFaultEvidence(reason="lost", fault=reason),
     )
 
 

@@ -7,9 +7,11 @@ counts, or every task of the cgroup waiting for memory. The watchdog decides; it
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import Any
 
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.failures.errors import Failure, JsonValue
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.evidence_rows import HostMemoryEvidence, HostOutOfMemoryEvidence
 from spikefleet.core.guards.base import Reading
 from spikefleet.core.guards.memory_reader import MemoryReader, MemorySample
 from spikefleet.core.guards.samples import Latch, SampleWindow
@@ -128,27 +130,31 @@ class HostMemoryWatchdog:
             FailureCode.HOST_OUT_OF_MEMORY,
             f"The kernel killed {killed} process(es) of this attempt for memory.",
             rule_id="guard.host_memory.oom_kill",
-            evidence={**self._evidence(sample), "oom_kills": killed},
+            evidence=HostOutOfMemoryEvidence(oom_kills=killed, **self._readings(sample)),
         )
 
     def _trip(self, sample: MemorySample) -> Failure:
-        is_held = sample.held_ratio >= self._warn_ratio
         return Failure(
             FailureCode.HOST_MEMORY_WATCHDOG,
-            f"Memory reached {sample.held_ratio if is_held else sample.used_ratio:.0%} of "
+            f"Memory reached {self._ratio(sample):.0%} of "
             f"{_gib(sample.limit_bytes)}; the sorter was stopped before the kernel would have "
             "killed it.",
             rule_id="guard.host_memory",
-            evidence=self._evidence(sample),
+            evidence=HostMemoryEvidence(**self._readings(sample)),
         )
 
-    def _evidence(self, sample: MemorySample) -> dict[str, JsonValue]:
+    def _ratio(self, sample: MemorySample) -> float:
+        """The share of the limit that decided: held memory, else the working set that stalls."""
+        is_held = sample.held_ratio >= self._warn_ratio
+        return sample.held_ratio if is_held else sample.used_ratio
+
+    def _readings(self, sample: MemorySample) -> dict[str, Any]:
         return {
             "source": sample.source,
             "working_set_bytes": int(sample.working_set_bytes),
             "held_bytes": int(sample.held_bytes),
             "limit_bytes": int(sample.limit_bytes),
-            "used_pct": round(100 * sample.used_ratio, 1),
+            "percent_at_trip": round(100 * self._ratio(sample), 1),
             "abort_pct": round(100 * self._abort_ratio, 1),
             "stalled_ratio": sample.stalled_ratio,
         }

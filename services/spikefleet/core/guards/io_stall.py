@@ -15,6 +15,7 @@ from typing import Protocol
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.evidence_rows import IOStallEvidence
 from spikefleet.core.guards.base import Reading
 from spikefleet.core.guards.process_tree import ProcessTree
 from spikefleet.core.guards.samples import SampleWindow
@@ -34,9 +35,13 @@ class IOSample:
 
 
 class IOSource(Protocol):
-    """Where bytes are counted. ``label`` says whose."""
+    """Where bytes are counted.
+
+    ``label`` says whose; ``device`` is the block device as major:minor, "" for processes.
+    """
 
     label: str
+    device: str
 
     def read(self) -> IOSample | None:
         """Return the counters; None when they cannot be read."""
@@ -47,7 +52,7 @@ class ProcessIO:
     """The bytes of the sorter's processes, and their threads that wait for a disk."""
 
     def __init__(self, tree: ProcessTree) -> None:
-        self.label = "processes"
+        self.label, self.device = "processes", ""
         self._tree = tree
 
     def read(self) -> IOSample | None:
@@ -68,6 +73,7 @@ class DeviceIO:
     def __init__(self, folder: Path, block_root: Path = _SYS_BLOCK) -> None:
         self._counters = _counters_of(folder, block_root)
         self.label = f"device of {folder}" if self._counters else ""
+        self.device = self._counters.parent.name if self._counters else ""
 
     def read(self) -> IOSample | None:
         """Read the kernel's counters of the device."""
@@ -112,7 +118,7 @@ class IOStallWatchdog:
         self.thresholds = {"stall_seconds": stall_s}
         self._sources = sources
         self._stall_s = stall_s
-        self._label = ""
+        self._label = self._device = ""
         self._moved_bytes = -1
         self._moved_at_s = 0.0
         self._samples = self._waiting = 0
@@ -123,7 +129,8 @@ class IOStallWatchdog:
         found = self._first_readable()
         if found is None:
             return Reading(self.name, advisory="neither processes nor device tell their I/O")
-        label, sample = found
+        source, sample = found
+        label, self._device = source.label, source.device
         if label != self._label or sample.moved_bytes != self._moved_bytes:
             self._label, self._moved_bytes = label, sample.moved_bytes
             self._moved_at_s, self._samples, self._waiting = now_s, 0, 0
@@ -147,11 +154,11 @@ class IOStallWatchdog:
         trip = self._trip(sample, still_s) if is_confirmed else None
         return Reading(self.name, values, warning, trip, advisory)
 
-    def _first_readable(self) -> tuple[str, IOSample] | None:
+    def _first_readable(self) -> tuple[IOSource, IOSample] | None:
         for source in self._sources:
             sample = source.read()
             if sample is not None:
-                return source.label, sample
+                return source, sample
         return None
 
     def _trip(self, sample: IOSample, still_s: float) -> Failure:
@@ -160,12 +167,13 @@ class IOStallWatchdog:
             f"No byte was read or written for {still_s:.0f} s while the sorter waited for its "
             "disk; it was stopped.",
             rule_id="guard.io_stall",
-            evidence={
-                "stall_s": round(still_s, 1),
-                "allowed_s": self._stall_s,
-                "counted": self._label,
-                "waiting": sample.n_waiting,
-                "waiting_share": round(self._waiting / self._samples, 2),
-                "moved_bytes": sample.moved_bytes,
-            },
+            evidence=IOStallEvidence(
+                device=self._device or None,
+                stall_s=round(still_s, 1),
+                allowed_s=self._stall_s,
+                counted=self._label,
+                waiting=sample.n_waiting,
+                waiting_share=round(self._waiting / self._samples, 2),
+                moved_bytes=sample.moved_bytes,
+            ),
         )

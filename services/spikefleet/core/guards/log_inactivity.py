@@ -13,6 +13,7 @@ from pathlib import Path
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.evidence_rows import SorterTimeoutEvidence
 from spikefleet.core.guards.base import Reading
 from spikefleet.core.guards.quiet import QuietWork, Surroundings
 from spikefleet.core.guards.samples import SampleWindow
@@ -140,12 +141,12 @@ class LogInactivityWatchdog:
             FailureCode.SORTER_TIMEOUT,
             said,
             rule_id="guard.log_inactivity",
-            evidence={
-                "inactivity_s": round(silent_s, 1),
-                "idle_s": round(idle_s, 1),
-                "timeout_s": self._timeout_s,
-                "log_path": str(self._files[0]) if self._files else "",
-            },
+            evidence=SorterTimeoutEvidence(
+                inactivity_s=round(silent_s, 1),
+                idle_s=round(idle_s, 1),
+                timeout_s=self._timeout_s,
+                log_path=str(self._files[0]) if self._files else None,
+            ),
         )
 
 

@@ -20,18 +20,16 @@ def test_what_a_sorter_really_did_gets_its_name(case, tmp_path):
     failure = classify(evidence(case, tmp_path))
     assert (failure.code, failure.rule_id) == (case.expect["code"], case.expect["rule"])
     assert failure.category == case.expect["category"]
-    assert {key: failure.evidence.get(key) for key in case.expect["evidence"]} == (
-        case.expect["evidence"]
-    )
+    known = {**(failure.evidence.complaint or {}), **failure.evidence}
+    assert {key: known.get(key) for key in case.expect["evidence"]} == (case.expect["evidence"])
 
 
 @pytest.mark.parametrize("case", TOLD, ids=named)
 def test_what_a_sorter_said_gets_its_name(case, tmp_path):
     failure = classify(evidence(case, tmp_path))
     assert failure.code == case.expect["code"], failure.rule_id
-    assert {key: failure.evidence.get(key) for key in case.expect["evidence"]} == (
-        case.expect["evidence"]
-    )
+    known = {**(failure.evidence.complaint or {}), **failure.evidence}
+    assert {key: known.get(key) for key in case.expect["evidence"]} == (case.expect["evidence"])
     assert failure.evidence["sorter"] == case.given["backend"]
     assert failure.message
 

@@ -18,9 +18,10 @@ from spikefleet.core.failures.codes import (
 )
 from spikefleet.core.failures.errors import CLASS_BY_CODE, Failure, SpikeSortingClassifiedError
 from spikefleet.core.failures.outside import REASONS
-from spikefleet.core.failures.render import render_failures
+from spikefleet.core.failures.render import enum_comment, render_failures, render_proto
 
 PAGE = Path(__file__).parents[4] / "docs" / "failures.md"
+PROTO = PAGE.parents[1] / "protos" / "spikefleet" / "api" / "v1" / "failure.proto"
 CATEGORY_BASES = {
     FailureCategory.BIOLOGICAL: errors.BiologicalSortFailure,
     FailureCategory.INPUT: errors.InputSortFailure,
@@ -82,14 +83,18 @@ def test_a_failure_survives_the_trip_to_json_and_becomes_its_class_again(row):
     assert Failure.from_error(error).code is row.code
 
 
-def test_evidence_that_was_not_given_is_not_invented():
-    with pytest.raises(AttributeError, match="no evidence named 'sorter'"):
-        _ = errors.SorterCrashError("x").sorter
+def test_evidence_that_was_not_given_is_none_and_a_name_no_row_has_is_an_error():
+    assert errors.SorterCrashError("x").sorter is None
+    with pytest.raises(AttributeError, match="no evidence named 'colour'"):
+        _ = errors.SorterCrashError("x").colour
 
 
 def test_the_published_page_is_the_one_the_table_renders():
-    how = "run: python -m spikefleet.core.failures.render docs/failures.md"
+    how = f"run: python -m spikefleet.core.failures.render {PAGE} {PROTO}"
     assert PAGE.read_text(encoding="utf-8") == render_failures(), how
+    text = PROTO.read_text(encoding="utf-8")
+    assert text == render_proto(text), how
+    assert all(enum_comment(row) in text for row in FAILURES)
 
 
 def test_the_page_names_every_code_class_and_exit_code():

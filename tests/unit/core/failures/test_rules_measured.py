@@ -131,7 +131,7 @@ def test_an_unknown_failure_of_an_unfit_recording_is_put_down_to_the_recording(m
     unknown = {"exception_type": "IndexError", "module": "builtins", "message": "index 7"}
     failure = told(unknown, **measured)
     assert failure.code is code
-    assert failure.evidence["fingerprint"]
+    assert {**(failure.evidence.complaint or {}), **failure.evidence}["fingerprint"]
 
 
 def test_a_crash_is_not_put_down_to_the_recording():

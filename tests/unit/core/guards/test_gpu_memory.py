@@ -43,8 +43,8 @@ def test_a_device_that_stays_full_trips_and_a_moment_does_not() -> None:
     trip = bench.read(used=int(0.97 * bench.device.total)).trip
     assert trip is not None
     assert (trip.code, trip.row.exit_code) == (FailureCode.GPU_MEMORY_WATCHDOG, 102)
-    assert trip.evidence["device"] == UUID
-    assert (trip.evidence["used_pct"], trip.evidence["abort_pct"]) == (97.0, 95.0)
+    assert (trip.evidence["device_uuid"], trip.evidence["device_index"]) == (UUID, 0)
+    assert (trip.evidence["used_pct_at_trip"], trip.evidence["abort_pct"]) == (97.0, 95.0)
     assert "97%" in trip.message
 
 
@@ -64,7 +64,7 @@ def test_a_hot_device_warns_then_trips_as_its_own_failure() -> None:
     assert trip is not None
     assert (trip.code, trip.row.exit_code) == (FailureCode.GPU_THERMAL_WATCHDOG, 103)
     assert trip.rule_id == "guard.gpu_thermal"
-    assert trip.evidence["temperature_c"] == 93.0
+    assert trip.evidence["temperature_c_at_trip"] == 93.0
 
 
 def test_a_neighbours_memory_is_not_ours_to_judge() -> None:

@@ -26,7 +26,7 @@ def test_one_bad_sample_does_not_trip_and_two_of_three_do(root: Path) -> None:
     assert trips[:5] == [None] * 5
     assert trips[5] is not None
     assert trips[5].code is FailureCode.HOST_MEMORY_WATCHDOG
-    assert trips[5].evidence["used_pct"] == 95.0
+    assert trips[5].evidence["percent_at_trip"] == 95.0
 
 
 def test_a_stalled_machine_trips_at_the_lower_mark(root: Path) -> None:

@@ -14,7 +14,7 @@ class Counted:
     """A source that counts what it was given, one sample after the other; the last stays."""
 
     def __init__(self, samples: Sequence[tuple[int, int] | None], label: str = "processes") -> None:
-        self.label = label
+        self.label, self.device = label, "8:1" if label == "device" else ""
         self._samples = list(samples)
 
     def read(self) -> IOSample | None:
