@@ -18,6 +18,12 @@ from spikefleet.cli.options import needs_extra, settings_from
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the database, the artifacts and the scratch of running sorts.",
 )
+@click.option(
+    "--recording-root",
+    multiple=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder in which every user may register recordings in place; may be given again.",
+)
 @click.option("--cpu-slots", type=int, help="Sorts at once without a GPU; 0: half the cores.")
 @click.option("--gpu-slots", type=int, help="Sorts at once on a GPU each; -1: one per GPU.")
 @click.option("--metrics-port", type=int, help="Port of /metrics; 0 takes a free one.")
@@ -40,7 +46,8 @@ def serve(context: click.Context, /, **arguments: Any) -> None:
     Every option is also a setting, SPIKEFLEET_<NAME>. Ctrl-C or SIGTERM drains calls in flight;
     running sorts go on and the next start adopts them, unless they are to be stopped.
     """
-    settings = settings_from(**arguments)
+    roots = arguments.pop("recording_root")
+    settings = settings_from(recording_root=roots or None, **arguments)
     with needs_extra("embedded"):
         # Late: the whole service with its science stack; the other commands must stay quick.
         from spikefleet.deploy.embedded import ExposedAddressError  # noqa: PLC0415

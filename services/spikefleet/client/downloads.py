@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import grpc
 
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
 from spikefleet.client.patience import Patience
 from spikefleet.client.views import FetchedFile, OnTransfer, Transfer
+from spikefleet.core.file_names import UnsafeNameError, check_names
 from spikefleet.infra.rpc.errors import ServiceUnreachable, answering
 
 _BLOCK_BYTES = 1 << 20
@@ -47,6 +48,7 @@ class Downloader:
             listed = self._stub.ListArtifacts(request).artifacts
         below = f"{within.rstrip('/')}/" if within else ""
         artifacts = [artifact for artifact in listed if artifact.key.startswith(below)]
+        _require_safe([artifact.path for artifact in artifacts])
         total_bytes = sum(artifact.size_bytes for artifact in artifacts)
         done_bytes = 0
         fetched = []
@@ -68,11 +70,13 @@ class Downloader:
         folder: Path,
         tell: Callable[[int], None],
     ) -> FetchedFile:
-        target = folder / _inside(artifact.path)
+        target = folder / artifact.path
+        _require_no_links(folder, target)
         if target.is_file() and _digest(target) == artifact.sha256:
             return FetchedFile(target, artifact.size_bytes, artifact.sha256, is_new=False)
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.part")
+        _require_no_links(folder, partial)
         self._copy(run_id, artifact, partial, tell)
         if _digest(partial) != artifact.sha256:
             partial.unlink()
@@ -101,6 +105,10 @@ class Downloader:
                             key=artifact.key, offset_bytes=handle.tell(), run_id=run_id
                         )
                         for answer in self._stub.ReadArtifact(request):
+                            if handle.tell() + len(answer.data) > artifact.size_bytes:
+                                raise DamagedCopyError(
+                                    f"{artifact.path} is longer than its manifest lists"
+                                )
                             handle.write(answer.data)
                             tell(handle.tell())
                             self._patience.restore()
@@ -111,12 +119,23 @@ class Downloader:
             os.fsync(handle.fileno())
 
 
-def _inside(path: str) -> PurePosixPath:
-    """Return the path. Raises DamagedCopyError for one that leaves the folder."""
-    relative = PurePosixPath(path)
-    if relative.is_absolute() or ".." in relative.parts or not relative.parts:
-        raise DamagedCopyError(f"the service listed a file under {path!r}, which is no safe name")
-    return relative
+def _require_safe(paths: Sequence[str]) -> None:
+    """Raise DamagedCopyError for a list with a name that leaves the folder or meets another."""
+    try:
+        check_names(paths)
+    except UnsafeNameError as error:
+        raise DamagedCopyError(f"the service listed a name that is not safe: {error}") from error
+
+
+def _require_no_links(folder: Path, target: Path) -> None:
+    """Refuse a target whose folder is, below ``folder``, a link to somewhere else."""
+    for parent in (target, *target.parents):
+        if parent == folder:
+            return
+        if parent.is_symlink():
+            raise DamagedCopyError(
+                f"{parent} is a link; nothing is written through it. Fetch into another folder"
+            )
 
 
 def _digest(path: Path) -> str:

@@ -49,6 +49,7 @@ from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answer
 DEFAULT_PROJECT = "default"
 _REGISTER_DEADLINE_S = 3600.0
 _SUBMIT_DEADLINE_S = 900.0
+_UPLOADED_INSTEAD = ("PATH_NOT_VISIBLE", "PATH_NOT_ALLOWED")
 _WAIT_STEP_S = 0.5
 _LONGEST_SLEEP_S = 2.0
 
@@ -166,7 +167,7 @@ class SortingClient:
             try:
                 return self._register(name, path, seen=source)
             except ServiceError as error:
-                if error.reason != "PATH_NOT_VISIBLE":
+                if error.reason not in _UPLOADED_INSTEAD:
                     raise
         return Uploader(self._channel, self.address, self._patience()).send(source, progress)
 

@@ -48,6 +48,7 @@ from spikefleet.infra.stores.runs import RunStore
 from spikefleet.infra.stores.uploads import UploadStore
 from spikefleet.infra.workers import WorkerPool
 from spikefleet.ingest import servicer as ingest_door
+from spikefleet.ingest.places import RecordingRoots
 from spikefleet.preflight import servicer as preflight_door
 from spikefleet.preflight.task import PreflightPlaces
 from spikefleet.reporter import servicer as reporter_door
@@ -205,6 +206,7 @@ class EmbeddedService:
             preflight,
             controller,
             meter=self.metrics,
+            places=RecordingRoots(self.settings.recording_root),
         )
         if self.settings.upload_idle_s:
             ingest = replace(ingest, upload_idle_s=self.settings.upload_idle_s)

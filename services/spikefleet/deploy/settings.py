@@ -56,6 +56,11 @@ class Settings(BaseModel):
         description="size limit of one attempt's scratch that its file system does not show, such "
         "as an emptyDir's; 0: none",
     )
+    recording_root: tuple[Path, ...] = Field(
+        (),
+        description="folders in which every user of this machine may register recordings where "
+        "they lie, separated by colons; none: only the user who runs the service may, anywhere",
+    )
     image_digest: str = Field(
         "", description="digest of the container's image; empty: not known, or no container"
     )
@@ -94,6 +99,19 @@ class Settings(BaseModel):
         if not (colon and is_host and port.isdigit() and int(port) <= _LARGEST_PORT):
             raise ValueError(f"an address is HOST:PORT, for example {DEFAULT_ADDRESS}")
         return address
+
+    @field_validator("recording_root", mode="before")
+    @classmethod
+    def _split_roots(cls, value: object) -> object:
+        return tuple(filter(None, value.split(os.pathsep))) if isinstance(value, str) else value
+
+    @field_validator("recording_root")
+    @classmethod
+    def _check_roots(cls, roots: tuple[Path, ...]) -> tuple[Path, ...]:
+        for root in roots:
+            if not root.expanduser().is_dir():
+                raise ValueError(f"there is no folder at {root}")
+        return tuple(root.expanduser().resolve() for root in roots)
 
     @field_validator("database_url")
     @classmethod

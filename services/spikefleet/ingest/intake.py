@@ -24,10 +24,12 @@ from spikefleet.core.submissions import (
     file_stamp,
 )
 from spikefleet.core.telemetry import INGESTED_BYTES
+from spikefleet.infra.rpc.access import Caller
 from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.stores.artifacts import recording_prefix
 from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.ingest.places import RecordingRoots
 from spikefleet.ingest.staging import digest_file
 
 _REMEMBERED_DIGESTS = 4096
@@ -36,8 +38,15 @@ _REMEMBERED_DIGESTS = 4096
 class InPlaceIntake:
     """Registers recordings where they lie."""
 
-    def __init__(self, recordings: RecordingStore, *, meter: RpcMeter | None = None) -> None:
+    def __init__(
+        self,
+        recordings: RecordingStore,
+        places: RecordingRoots,
+        *,
+        meter: RpcMeter | None = None,
+    ) -> None:
         self._recordings = recordings
+        self._places = places
         self._meter = meter
         self._digests: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._lock = threading.Lock()
@@ -49,30 +58,35 @@ class InPlaceIntake:
         *,
         must_exist: bool = False,
         expected: Sequence[ManifestFile] = (),
-        owner: str = "",
+        caller: Caller,
     ) -> Recording:
         """Hash what is at ``path`` and accept it; nothing there is accepted as missing.
 
-        Raises RpcProblem PATH_NOT_VISIBLE with ``must_exist`` when nothing, or something other
-        than the ``expected`` paths and sizes, is there; SOURCE_CHANGED when it changes meanwhile.
+        Raises RpcProblem PATH_NOT_ALLOWED, PATH_REFUSED; PATH_NOT_VISIBLE with ``must_exist`` when
+        nothing, or something other than the ``expected`` paths and sizes, is there; SOURCE_CHANGED
+        when it changes meanwhile.
         """
-        if not Path(path).is_absolute():
-            raise RpcProblem("INVALID_ARGUMENT", f"{path!r} is not absolute", field="path")
+        resolved = self._places.resolve(path, caller)
         try:
-            root, paths, entry = recording_files(Path(path))
+            if resolved.is_dir():
+                self._places.require_no_traps(resolved)
+            root, paths, entry = recording_files(resolved)
         except InputMissingError as error:
             if must_exist:
                 raise RpcProblem("PATH_NOT_VISIBLE", error.message, field="path") from error
-            return self._recordings.add(_missing(name, path), owner)
+            return self._recordings.add(_missing(name, str(resolved)), caller.owner)
+        self._places.require_inside(root, paths)
         seen = [(file.relative_to(root).as_posix(), file.stat().st_size) for file in paths]
         if expected and sorted(seen) != sorted((f.path, f.size_bytes) for f in expected):
             raise RpcProblem(
-                "PATH_NOT_VISIBLE", f"other files are at {path} on the service's side", field="path"
+                "PATH_NOT_VISIBLE",
+                f"other files are at {resolved} on the service's side",
+                field="path",
             )
         found = [self._digested(root, file) for file in paths]
         recording = accepted_recording(name, tuple(file for file, _ in found), entry, root=root)
         stamped = replace(recording, stamps=tuple(stamp for _, stamp in found))
-        return self._recordings.add(stamped, owner)
+        return self._recordings.add(stamped, caller.owner)
 
     def _digested(self, root: Path, path: Path) -> tuple[ManifestFile, str]:
         """Return a file with its digest, and how it looked.

@@ -21,6 +21,7 @@ from spikefleet.infra.stores.artifacts import ArtifactStore
 from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.uploads import Upload, UploadedPart, UploadStore
 from spikefleet.ingest.intake import InPlaceIntake
+from spikefleet.ingest.places import RecordingRoots
 from spikefleet.ingest.staging import Staging
 from spikefleet.ingest.submissions import (
     CreatesBatches,
@@ -42,7 +43,8 @@ _MOST_MESSAGE_BYTES = 1 << 20
 class IngestParts:
     """What the room is made of. ``staging`` is a folder for bytes that are not verified yet.
 
-    ``upload_idle_s``: an unfinished upload that receives nothing for so long is abandoned.
+    ``places`` are the folders in which recordings may be registered. ``upload_idle_s``: an
+    unfinished upload that receives nothing for so long is abandoned.
     """
 
     recordings: RecordingStore
@@ -54,6 +56,7 @@ class IngestParts:
     meter: RpcMeter | None = None
     part_size_bytes: int = PART_SIZE_BYTES
     upload_idle_s: float = 7 * 86_400.0
+    places: RecordingRoots = field(default_factory=RecordingRoots)
 
 
 def registration(parts: IngestParts) -> Registration:
@@ -85,7 +88,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             part_size_bytes=parts.part_size_bytes,
         )
         self._upload_idle_s = parts.upload_idle_s
-        self._in_place = InPlaceIntake(parts.recordings, meter=parts.meter)
+        self._in_place = InPlaceIntake(parts.recordings, parts.places, meter=parts.meter)
         self._submissions = SubmissionIntake(parts.recordings, parts.preflight, parts.controller)
 
     def drop_abandoned_uploads(self) -> int:
@@ -168,7 +171,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             request.path,
             must_exist=request.must_exist,
             expected=convert.from_files(request.expected_files),
-            owner=current_caller().owner,
+            caller=current_caller(),
         )
         return ingest_pb2.RegisterRecordingResponse(recording=await self._message(recording))
 

@@ -6,9 +6,11 @@ module knows no wire and decides nothing about which parts are wanted.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -123,8 +125,14 @@ class Staging:
 
 
 def digest_file(path: Path) -> str:
-    """SHA-256 (hex) of a file, read once in blocks."""
-    with path.open("rb") as handle:
+    """SHA-256 (hex) of a regular file, read once in blocks.
+
+    Raises OSError; what is no regular file (any more) is not waited for.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as handle:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is no regular file", str(path))
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 

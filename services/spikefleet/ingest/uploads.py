@@ -13,8 +13,8 @@ import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
+from spikefleet.core.file_names import UnsafeNameError, check_names
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.core.telemetry import INGESTED_BYTES
 from spikefleet.infra.rpc.errors import RpcProblem
@@ -38,6 +38,7 @@ from spikefleet.infra.stores.uploads import (
 )
 from spikefleet.ingest.arrivals import Arrivals, FileTally, Stamp
 from spikefleet.ingest.intake import accepted_recording
+from spikefleet.ingest.places import MOST_FILES
 from spikefleet.ingest.staging import Staging, digest_file
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ _MIB = 1 << 20
 PART_SIZE_BYTES = 16 * _MIB
 _LARGEST_PART_BYTES = 256 * _MIB
 _MOST_PARTS = 8192
+_LARGEST_FILE_BYTES = 1 << 50
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -379,14 +381,18 @@ def _disk_full(size_bytes: int, room_bytes: int) -> RpcProblem:
 
 
 def _check_paths(files: Sequence[ManifestFile], entry: str) -> None:
-    paths = [file.path for file in files]
-    for path in [*paths, *([entry] if entry else [])]:
-        parts = PurePosixPath(path).parts
-        if not parts or path != "/".join(parts) or ".." in parts or path.startswith("/"):
-            raise RpcProblem(
-                "INVALID_ARGUMENT", f"{path!r} is not a relative path", field="files.path"
-            )
-    if len(set(paths)) != len(paths):
-        raise RpcProblem("INVALID_ARGUMENT", "a file is listed twice", field="files.path")
-    if any(file.size_bytes < 0 for file in files):
-        raise RpcProblem("INVALID_ARGUMENT", "a size is negative", field="files.size_bytes")
+    """Refuse names that leave a folder or meet each other. Raises RpcProblem."""
+    if not files or len(files) > MOST_FILES:
+        raise RpcProblem(
+            "INVALID_ARGUMENT",
+            f"an upload has 1 to {MOST_FILES} files, not {len(files)}",
+            field="files",
+        )
+    try:
+        check_names(file.path for file in files)
+    except UnsafeNameError as error:
+        raise RpcProblem("INVALID_ARGUMENT", str(error), field="files.path") from error
+    if entry and not any(f.path == entry or f.path.startswith(f"{entry}/") for f in files):
+        raise RpcProblem("INVALID_ARGUMENT", f"no file is at {entry!r}", field="entry")
+    if any(not 0 <= file.size_bytes <= _LARGEST_FILE_BYTES for file in files):
+        raise RpcProblem("INVALID_ARGUMENT", "no file has such a size", field="files.size_bytes")

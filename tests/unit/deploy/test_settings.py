@@ -122,3 +122,14 @@ def test_the_image_is_known_to_the_service_and_to_the_attempts_it_starts(
     assert load_settings().image_digest == " sha256:a "
     handed_on = {name for name in base_environment() if name.startswith("SPIKEFLEET_")}
     assert handed_on == {"SPIKEFLEET_IMAGE_DIGEST"}
+
+
+def test_roots_of_recordings_are_folders_there_are_and_come_resolved(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    told = f"{tmp_path / 'a'}:{tmp_path / 'link'}"
+    roots = load_settings({"SPIKEFLEET_RECORDING_ROOT": told}).recording_root
+    assert roots == ((tmp_path / "a").resolve(),) * 2
+    with pytest.raises(ValidationError, match="there is no folder at"):
+        load_settings({}, recording_root=(tmp_path / "absent",))
+    assert load_settings({}).recording_root == ()

@@ -115,6 +115,15 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "PATH_NOT_VISIBLE": Reason(
             Code.FAILED_PRECONDITION, "Upload the recording instead of registering it in place."
         ),
+        "PATH_NOT_ALLOWED": Reason(
+            Code.PERMISSION_DENIED,
+            "Upload the recording (submit --upload), or ask the operator to declare its folder "
+            "(serve --recording-root).",
+        ),
+        "PATH_REFUSED": Reason(
+            Code.FAILED_PRECONDITION,
+            "Name the folder or file in which the recording's own bytes lie, or upload it.",
+        ),
         "ILLEGAL_MOVE": Reason(
             Code.FAILED_PRECONDITION,
             "Look at the run's state; it allows other moves.",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spikefleet.core.failures.errors import InputMissingError, SpikeSortingClassifiedError
+from spikefleet.core.file_names import check_name, check_names
 from spikefleet.core.recordings.archive.digests import SHA256
 from spikefleet.core.recordings.description import RecordingDescription, StreamDescription
 from spikefleet.core.recordings.edge import corrupt
@@ -29,6 +30,8 @@ FILES = "files"
 REST = "rest"
 TRACES = "traces_seg0"
 LEFTOVER = "leftover_seg0"
+_LARGEST_BYTES = 256 << 20
+_IN_FOLDER = ".in-this-folder"  # so that a folder is held to the rules for files
 
 
 @dataclass(frozen=True)
@@ -217,6 +220,8 @@ def load_manifest(path: Path) -> ArchiveManifest:
             path=str(file),
         )
     try:
+        if file.stat().st_size > _LARGEST_BYTES:
+            raise corrupt(file, "unreadable", "it is larger than any manifest.")
         document = json.loads(file.read_bytes())
         claimed = document.pop("digest")
         if document["format"] != FORMAT or document["version"] not in range(_OLDEST, VERSION + 1):
@@ -225,13 +230,47 @@ def load_manifest(path: Path) -> ArchiveManifest:
             )
         if digest_document(document) != claimed:
             raise corrupt(file, "digest_mismatch", "it does not match its own digest.")
-        return ArchiveManifest.from_json(document)
+        manifest = ArchiveManifest.from_json(document)
+        _require_safe(manifest)
+        return manifest
     except SpikeSortingClassifiedError:
         raise
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise corrupt(
             file, "unreadable", f"it cannot be read ({type(error).__name__}: {str(error)[:200]})."
         ) from error
+
+
+def _require_safe(manifest: ArchiveManifest) -> None:
+    """Refuse names that leave the archive or the folder it is restored to, and impossible holes.
+
+    Raises UnsafeNameError (a ValueError), ValueError.
+    """
+    inside = (f"{folder}/{_IN_FOLDER}" for folder in manifest.folders)
+    check_names([*(file.path for file in manifest.sources), *inside])
+    for stored in manifest.objects:
+        check_name(stored.path)
+    for stream in manifest.streams:
+        for name in (stream.folder, stream.source, *(array.path for array in stream.arrays)):
+            check_name(name)
+    if manifest.entry:
+        check_name(manifest.entry)
+    sizes = {file.path: file.size_bytes for file in manifest.sources}
+    stored_bytes = {stored.path: stored.size_bytes for stored in manifest.objects}
+    for container in manifest.containers:
+        check_name(container.rest)
+        _require_holes(container, sizes[container.source], stored_bytes[container.rest])
+
+
+def _require_holes(container: ArchivedContainer, size_bytes: int, rest_bytes: int) -> None:
+    """Holes lie in order inside the file, and with what is left they make all of it."""
+    end = 0
+    for first, length in container.holes:
+        if first < end or length < 0:
+            raise ValueError(f"the holes of {container.source} are not in order")
+        end = first + length
+    if end > size_bytes or rest_bytes + sum(length for _, length in container.holes) != size_bytes:
+        raise ValueError(f"the holes of {container.source} do not make {size_bytes} bytes")
 
 
 def _stream(document: Mapping[str, Any]) -> ArchivedStream:

@@ -56,6 +56,9 @@ class _Restoring:
         self._path = path
         self._manifest = load_manifest(path)
         self._objects = {stored.path: stored for stored in self._manifest.objects}
+        for name in self._objects:
+            if (path / name).exists() and not (path / name).is_file():
+                raise corrupt(path / name, "unreadable", "it is no regular file.")
         self._containers = {entry.source: entry for entry in self._manifest.containers}
 
     def run(self, building: Path, progress: Progress) -> tuple[ManifestFile, ...]:
