@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+from tests.support.confined import curate_sort, write_from
 from tests.support.sorted_runs import (
     CURATION_PREFIX,
     RUN_ID,
@@ -15,10 +16,8 @@ from tests.support.sorted_runs import (
     write_sort,
 )
 
-from spikefleet.curation.curate import curate_sort
 from spikefleet.curation.task import CurationTask
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
-from spikefleet.reporter.render import write_report
 from spikefleet.reporter.task import RenderTask
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -73,10 +72,10 @@ def reports(tmp_path_factory):
     store = LocalArtifacts(root / "artifacts")
     publish_sort(store, root / "sort")
     config = {"curation": {"snr_min": 8.0}}
-    curate_sort(store.url, CurationTask(RUN_ID, SORT_PREFIX, CURATION_PREFIX, config))
+    curate_sort(store, CurationTask(RUN_ID, SORT_PREFIX, CURATION_PREFIX, config))
     good = RenderTask(RUN_ID, SORT_PREFIX, CURATION_PREFIX, "", make_run_record())
-    write_report(store, good, root / "good")
-    write_report(store, RenderTask(RUN_ID, "", "", "", make_unsortable_record()), root / "bad")
+    write_from(store, good, root / "good")
+    write_from(store, RenderTask(RUN_ID, "", "", "", make_unsortable_record()), root / "bad")
     return root
 
 

@@ -260,7 +260,17 @@ class RunFolder:
     @property
     def child_failure(self) -> Path:
         """Written by the child when an exception ended it: type, frames, message, step."""
-        return self.root / "child_failure.json"
+        return self.child_own / "child_failure.json"
+
+    @property
+    def child_own(self) -> Path:
+        """Where the child may write beside result and sorter folder; the rest is the parent's."""
+        return self.root / "child"
+
+    @property
+    def child_scratch(self) -> Path:
+        """The child's temporary files and its home folder."""
+        return self.child_own / "scratch"
 
     @property
     def child_log(self) -> Path:

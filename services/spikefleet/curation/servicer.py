@@ -1,4 +1,4 @@
-"""The door of the curation room: messages in, messages out, the work in a worker process."""
+"""The door of the curation room: messages in, messages out, the work in a confined process."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ from typing import Any
 
 from spikefleet.api.v1 import curation_pb2, curation_pb2_grpc
 from spikefleet.core.attempts import Stage
+from spikefleet.curation.sorts import SortCuration
 from spikefleet.curation.task import CurationTask
-from spikefleet.curation.worker import run_task
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.attempt_refs import from_attempt_ref, own_attempt
 from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.artifacts import place_prefix
-from spikefleet.infra.workers import WorkerPool
 
 
 class CurationServicer(curation_pb2_grpc.CurationServiceServicer):
-    """Answers CurationService. ``artifacts_url`` names the store that the worker opens."""
+    """Answers CurationService."""
 
-    def __init__(self, workers: WorkerPool, artifacts_url: str) -> None:
-        self._workers = workers
-        self._artifacts_url = artifacts_url
+    def __init__(self, curation: SortCuration) -> None:
+        self._curation = curation
 
     async def Curate(  # noqa: N802
         self, request: curation_pb2.CurateRequest, context: Any
@@ -37,7 +35,7 @@ class CurationServicer(curation_pb2_grpc.CurationServiceServicer):
             output_prefix=place_prefix(attempt),
             config=convert.from_struct(request.config),
         )
-        answer = await self._workers.run(run_task, self._artifacts_url, task)
+        answer = await self._curation.curate(task)
         return curation_pb2.CurateResponse(
             unit_count_sorted=answer.unit_count_sorted,
             unit_count_curated=answer.unit_count_curated,
@@ -46,10 +44,10 @@ class CurationServicer(curation_pb2_grpc.CurationServiceServicer):
         )
 
 
-def registration(workers: WorkerPool, artifacts_url: str) -> Registration:
+def registration(curation: SortCuration) -> Registration:
     """Return the room as a service to serve."""
     return Registration(
         curation_pb2.DESCRIPTOR.services_by_name["CurationService"].full_name,
-        CurationServicer(workers, artifacts_url),
+        CurationServicer(curation),
         curation_pb2_grpc.add_CurationServiceServicer_to_server,
     )

@@ -1,9 +1,9 @@
-"""What the curation room is asked and answers, as plain data that a worker process can receive."""
+"""What the curation room is asked and answers, as data that crosses into a confined process."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from spikefleet.core.failures.errors import Failure
@@ -27,3 +27,18 @@ class CurationAnswer:
     unit_count_curated: int = 0
     prefix: str = ""
     failure: Failure | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary; ``from_json`` reads it back."""
+        failure = self.failure.to_json() if self.failure else None
+        return {**asdict(self), "failure": failure}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> CurationAnswer:
+        """Read what ``to_json`` wrote. Raises ValueError, KeyError or TypeError for nonsense."""
+        failure = document["failure"]
+        return cls(
+            int(document["unit_count_sorted"]),
+            int(document["unit_count_curated"]),
+            failure=Failure.from_json(failure) if failure else None,
+        )

@@ -16,6 +16,7 @@ from spikefleet.client.run_reports import RunReports
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, read_json
 from spikefleet.core.runs import LeaseAnswer
 from spikefleet.deploy.settings import (
+    confined_environment,
     hdf5_plugin_path,
     image_digest,
     read_attempt_secret,
@@ -118,7 +119,10 @@ def main(root: Path) -> int:
         _log.exception("attempt.unreadable_spec")
         return write_unreadable_spec(folder, error)
     options = ParentOptions(
-        gpu_ids=visible_gpus(), image_digest=image_digest(), hdf5_plugin_path=hdf5_plugin_path()
+        gpu_ids=visible_gpus(),
+        image_digest=image_digest(),
+        hdf5_plugin_path=hdf5_plugin_path(),
+        environment=confined_environment(),
     )
     return run_attempt(
         root, artifacts, sink=make_sink(spec.report_address, secret), options=options

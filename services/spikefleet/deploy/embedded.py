@@ -27,12 +27,13 @@ from spikefleet.controller.sort_spec import SortLimits, SortSpecs
 from spikefleet.controller.stage_calls import StageCalls
 from spikefleet.core import telemetry
 from spikefleet.core.policy.decide import Policy
-from spikefleet.core.recordings.prepared_place import PreparedPlace
+from spikefleet.core.recordings.prepared_place import PreparedCopies
 from spikefleet.curation import servicer as curation_door
 from spikefleet.deploy.chores import Chore
+from spikefleet.deploy.confined_rooms import ConfinedRooms, open_zygote
 from spikefleet.deploy.machine import Machine, look_at_machine
 from spikefleet.deploy.service_file import announce, claim, withdraw
-from spikefleet.deploy.settings import Settings, base_environment
+from spikefleet.deploy.settings import Settings, base_environment, confined_environment
 from spikefleet.infra.launchers.base import Phase
 from spikefleet.infra.launchers.process import ProcessLauncher
 from spikefleet.infra.logs import configure_logging
@@ -46,11 +47,9 @@ from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.run_access import RunAccess
 from spikefleet.infra.stores.runs import RunStore
 from spikefleet.infra.stores.uploads import UploadStore
-from spikefleet.infra.workers import WorkerPool
 from spikefleet.ingest import servicer as ingest_door
 from spikefleet.ingest.places import RecordingRoots
 from spikefleet.preflight import servicer as preflight_door
-from spikefleet.preflight.task import PreflightPlaces
 from spikefleet.reporter import servicer as reporter_door
 
 log = logging.getLogger(__name__)
@@ -92,14 +91,15 @@ class EmbeddedService:
         self._stack = stack
         self._chores: list[Chore] = []
         self._stores = Stores(settings)
-        self._prepared = PreparedPlace(settings.data_dir / "prepared")
-        self._prepared.tidy()
+        self._prepared = PreparedCopies(settings.data_dir / "prepared")
+        self._chores.append(Chore(self._prepared.tidy, every_s=_CHORES_EVERY_S))
+        kernels = settings.data_dir / "kernels"
         stack.callback(self._stores.database.close)
         slots = machine.slots(cpu_slots=settings.cpu_slots, gpu_slots=settings.gpu_slots)
         self._launcher = ProcessLauncher(
             settings.data_dir / "attempts",
             slots,
-            environment=base_environment(),
+            environment=base_environment() | {"NUMBA_CACHE_DIR": str(kernels)},
             gpu_ids=machine.gpu_ids,
         )
         self._limits = SortLimits(
@@ -109,8 +109,9 @@ class EmbeddedService:
             gpus=slots.gpu,
             cpus_per_attempt=max(1, machine.cores // max(slots.cpu, 1)),
         )
-        self._workers = WorkerPool(1)
-        stack.callback(self._workers.close)
+        zygote = open_zygote(confined_environment(kernels), settings.data_dir / "openings")
+        stack.callback(zygote.close)
+        self._rooms = ConfinedRooms(zygote, settings, self._stores.artifacts)
         self.loop = self._reconcile_loop()
         self.server = RpcServer(
             self.address,
@@ -192,8 +193,7 @@ class EmbeddedService:
         return rooms
 
     def _registrations(self) -> list[Registration]:
-        stores, url = self._stores, self._stores.artifacts.url
-        secret = self._admission.room_secret
+        stores, secret = self._stores, self._admission.room_secret
         preflight = PreflightRoom(self.address, secret)
         controller = ControllerRoom(self.address, secret)
         self._stack.callback(preflight.close)
@@ -216,11 +216,9 @@ class EmbeddedService:
         requests = Requests(stores.runs, stores.recordings)
         return [
             room,
-            preflight_door.registration(
-                self._workers, PreflightPlaces(url, str(self.settings.data_dir / "attempts"))
-            ),
-            curation_door.registration(self._workers, url),
-            reporter_door.registration(self._workers, stores.artifacts, stores.access.may_read),
+            preflight_door.registration(self._rooms.openings),
+            curation_door.registration(self._rooms.curation),
+            reporter_door.registration(self._rooms.reports, stores.access.may_read),
             *controller_door.registrations(
                 stores.runs, stores.access, requests, lambda: self.loop.wake()
             ),

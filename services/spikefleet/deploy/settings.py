@@ -21,6 +21,18 @@ _LARGEST_PORT = 65535
 _LONGEST_SECRET_BYTES = 256
 _DATABASES = ("sqlite:", "sqlite+pysqlite:", "postgresql:", "postgresql+psycopg:", "postgres:")
 
+# What a confined process may know of this machine: where programs lie, how to count and to compute.
+_CONFINED_NAMES = frozenset(
+    {
+        "PATH", "HOME", "LANG", "LANGUAGE", "TZ", "PYTHONPATH", "PYTHONHASHSEED", "LD_LIBRARY_PATH",
+        "HDF5_PLUGIN_PATH", "GPU_DEVICE_ORDINAL", "NVIDIA_VISIBLE_DEVICES", "_SPIKEFLEET_ATTEMPT",
+    }
+)  # fmt: skip
+_CONFINED_PREFIXES = (
+    "LC_", "OMP_", "MKL_", "OPENBLAS_", "BLIS_", "NUMBA_", "NUMEXPR_", "CUDA_", "PYTORCH_",
+    "TORCH_", "KMP_", "MALLOC_",
+)  # fmt: skip
+
 
 class Settings(BaseModel):
     """Settings of one service process."""
@@ -80,6 +92,16 @@ class Settings(BaseModel):
         False,
         description="stop running sorts when the service ends; otherwise they go on and the next "
         "start adopts them",
+    )
+    opening_memory_bytes: int = Field(
+        4 << 30,
+        gt=0,
+        description="memory one opening of a recording, curation or report may use; more ends it",
+    )
+    opening_limit_s: float = Field(
+        180.0,
+        gt=0,
+        description="seconds one opening of a small recording may take; large ones get more",
     )
     log_format: Literal["text", "json"] = Field(
         "text", description="text for people, json for logs"
@@ -187,3 +209,16 @@ def base_environment() -> dict[str, str]:
         for key, value in os.environ.items()
         if not key.startswith(PREFIX) or key == _IMAGE_DIGEST
     }
+
+
+def confined_environment(kernels: Path | None = None) -> dict[str, str]:
+    """What a process that opens recordings sees of our environment: no setting, no credential.
+
+    ``kernels`` is the folder of compiled kernels; None: as the environment says.
+    """
+    known = {
+        key: value
+        for key, value in os.environ.items()
+        if key in _CONFINED_NAMES or key.startswith(_CONFINED_PREFIXES)
+    }
+    return known | ({"NUMBA_CACHE_DIR": str(kernels)} if kernels else {})

@@ -1,6 +1,6 @@
 """Describes a recording from its headers: its streams, and the recordings in a folder of several.
 
-Runs in a worker process and answers in plain data; what is wrong with a recording is an answer.
+Runs in a confined process and answers in plain data; what is wrong with a recording is an answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Examines a recording before a sorter does. Runs in a worker process and answers in plain data.
+"""Examines a recording before a sorter does. Runs in a confined process and answers in plain data.
 
 Finds the files (in place or in the artifact store), opens the stream, measures the signal once,
 reads the machine, and hands all of it to the checks. A recording that cannot be opened is a

@@ -1,20 +1,59 @@
 """Where an accepted recording can be read: in place, or checked out of the artifact store.
 
-Compares the files with the manifest before a reader opens one. Opens nothing itself.
+``bring`` runs in the service and gives confined processes folders and the list of what they may
+read; ``located_parts`` runs in such a process and compares the files with the manifest before a
+reader opens one. Opens nothing itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
 from spikefleet.core.submissions import Recording, part_names
-from spikefleet.infra.stores.artifacts import ArtifactMissingError
-from spikefleet.infra.stores.artifacts_open import open_artifacts
+from spikefleet.infra.stores.artifacts import ArtifactMissingError, ArtifactStore
 from spikefleet.infra.stores.checkout import checked_out
 from spikefleet.preflight.task import PreflightPlaces
+
+# Above this many files a recording's folder is given as a whole: a rule of the kernel for each file
+# costs more than it keeps out.
+_MOST_SINGLE_FILES = 2000
+
+
+@contextmanager
+def bring(store: ArtifactStore, recording: Recording) -> Iterator[dict[str, str]]:
+    """Give the folder of every uploaded part that is still stored, by its location in the store."""
+    with ExitStack() as stack:
+        roots: dict[str, str] = {}
+        for part in recording.parts or (recording,):
+            if part.in_place or part.missing:
+                continue
+            with suppress(ArtifactMissingError):  # told by ``located``, beside everything else
+                folder = stack.enter_context(checked_out(store, f"{part.location}/files"))
+                roots[part.location] = str(folder)
+        yield roots
+
+
+def readable_paths(recording: Recording, roots: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what a reader of this recording may read, and nothing else.
+
+    A recording that is a folder is given whole; of one that is a file beside others, its files.
+    Listed files are named besides, because one may be a link to where its bytes are kept.
+    """
+    found: list[str] = []
+    for part in recording.parts or (recording,):
+        root = part.location if part.in_place else roots.get(part.location, "")
+        if not root:
+            continue
+        files = [f"{root}/{file.path}" for file in part.files]
+        if not part.in_place or not part.entry or len(files) > _MOST_SINGLE_FILES:
+            found.append(root)
+        found.extend(files[:_MOST_SINGLE_FILES])
+        if part.entry:
+            found.append(f"{root}/{part.entry}")
+    return tuple(found)
 
 
 @contextmanager
@@ -23,41 +62,31 @@ def located_parts(places: PreflightPlaces, recording: Recording) -> Iterator[dic
 
     Raises InputMissingError, InputCorruptError.
     """
-    with ExitStack() as stack:
-        if not recording.parts:
-            path = stack.enter_context(located(places, recording))
-            yield {recording.name.name: path}
-            return
-        yield {
-            name: stack.enter_context(located(places, part))
-            for name, part in zip(part_names(recording), recording.parts, strict=True)
-        }
+    if not recording.parts:
+        yield {recording.name.name: located(places, recording)}
+        return
+    yield {
+        name: located(places, part)
+        for name, part in zip(part_names(recording), recording.parts, strict=True)
+    }
 
 
-@contextmanager
-def located(places: PreflightPlaces, recording: Recording) -> Iterator[Path]:
-    """Give the path a reader opens. Raises InputMissingError, InputCorruptError."""
+def located(places: PreflightPlaces, recording: Recording) -> Path:
+    """Return the path a reader opens. Raises InputMissingError, InputCorruptError."""
     if recording.missing:
         raise InputMissingError(
             f"Nothing was found at {recording.location} when it was registered. "
             "Check the path and the mount, then submit again.",
             path=recording.location,
         )
-    if recording.in_place:
-        root = Path(recording.location)
-        _require_files(root, recording)
-        yield root / recording.entry if recording.entry else root
-        return
-    try:
-        store = open_artifacts(places.artifacts_url)
-        with checked_out(store, f"{recording.location}/files") as root:
-            _require_files(root, recording)
-            yield root / recording.entry if recording.entry else root
-    except ArtifactMissingError as error:
+    if not recording.in_place and recording.location not in places.roots:
         raise InputMissingError(
             "The uploaded recording is no longer in the artifact store; upload it again.",
             path=recording.location,
-        ) from error
+        )
+    root = Path(recording.location if recording.in_place else places.roots[recording.location])
+    _require_files(root, recording)
+    return root / recording.entry if recording.entry else root
 
 
 def _require_files(root: Path, recording: Recording) -> None:

@@ -1,4 +1,4 @@
-"""The door of preflight: messages in, messages out, the work in a worker process."""
+"""The door of preflight: messages in, messages out, every opening in a confined process."""
 
 from __future__ import annotations
 
@@ -9,27 +9,23 @@ from spikefleet.api.v1 import failure_pb2, preflight_pb2, preflight_pb2_grpc, re
 from spikefleet.core.recordings.description import StreamDescription
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.server import Registration
-from spikefleet.infra.workers import WorkerPool
 from spikefleet.preflight.estimate import ResourceEstimate
-from spikefleet.preflight.task import ExamineTask, FoundFinding, PreflightPlaces
-from spikefleet.preflight.worker import run_description, run_examination
+from spikefleet.preflight.openings import Openings
+from spikefleet.preflight.task import ExamineTask, FoundFinding
 
 
 class PreflightServicer(preflight_pb2_grpc.PreflightServiceServicer):
     """Answers PreflightService. What is wrong with a recording is an answer, never an error."""
 
-    def __init__(self, workers: WorkerPool, places: PreflightPlaces) -> None:
-        self._workers = workers
-        self._places = places
+    def __init__(self, openings: Openings) -> None:
+        self._openings = openings
 
     async def DescribeRecording(  # noqa: N802
         self, request: preflight_pb2.DescribeRecordingRequest, context: Any
     ) -> preflight_pb2.DescribeRecordingResponse:
         """List a recording's streams."""
         recording = convert.from_recording(request.recording)
-        answer = await self._workers.run(
-            run_description, self._places, recording, request.list_members
-        )
+        answer = await self._openings.describe(recording, list_members=request.list_members)
         if answer.description is None:
             return preflight_pb2.DescribeRecordingResponse(
                 failure=convert.to_failure(answer.failure),
@@ -53,7 +49,7 @@ class PreflightServicer(preflight_pb2_grpc.PreflightServiceServicer):
             stream=request.stream,
             config=convert.from_struct(request.config),
         )
-        answer = await self._workers.run(run_examination, self._places, task)
+        answer = await self._openings.examine(task)
         return preflight_pb2.CheckResponse(
             findings=[_to_finding(finding) for finding in answer.findings],
             stream=_to_stream(answer.stream) if answer.stream else None,
@@ -90,10 +86,10 @@ def _to_finding(finding: FoundFinding) -> preflight_pb2.Finding:
     )
 
 
-def registration(workers: WorkerPool, places: PreflightPlaces) -> Registration:
+def registration(openings: Openings) -> Registration:
     """Return the room as a service to serve."""
     return Registration(
         preflight_pb2.DESCRIPTOR.services_by_name["PreflightService"].full_name,
-        PreflightServicer(workers, places),
+        PreflightServicer(openings),
         preflight_pb2_grpc.add_PreflightServiceServicer_to_server,
     )

@@ -1,4 +1,4 @@
-"""The door of the reporter: renders in a worker process, serves reports and artifacts of runs.
+"""The door of the reporter: renders in a confined process, serves reports and artifacts of runs.
 
 Only keys below ``runs/`` are served, and only those of the attempts a run's pointer names are
 listed. Rendering never raises: what goes wrong is the answer's failure, and the run goes on.
@@ -8,17 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
 from spikefleet.core.attempts import STAGES, Stage
-from spikefleet.core.failures.errors import (
-    Failure,
-    SpikeSortingClassifiedError,
-    UnclassifiedSortFailure,
-)
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.access import current_caller, not_yours
 from spikefleet.infra.rpc.attempt_refs import from_attempt_ref, own_attempt
@@ -26,41 +20,27 @@ from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.artifacts import (
     ArtifactMissingError,
-    ArtifactStore,
     StoredFile,
     place_prefix,
     pointer_key,
     verify_prefix,
 )
-from spikefleet.infra.workers import WorkerPool
+from spikefleet.reporter.reports import Reports
 from spikefleet.reporter.task import HTML_FILE, JSON_FILE, RenderTask
-from spikefleet.reporter.worker import run_task
 
-log = logging.getLogger(__name__)
 _CHUNK_BYTES = 1 << 20
 MayRead = Callable[[str, str], bool]  # (run id, owner)
-# Everything a figure or a template may raise over unusual units, named so that a bug elsewhere is
-# not swallowed with it.
-_RENDER_ERRORS = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-)
 
 
 class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
-    """Answers ReporterService from ``store``, which the worker opens again by its URL.
+    """Answers ReporterService.
 
     ``may_read`` says whether a run (its id) is one of a user's; an operator may read every run.
     """
 
-    def __init__(self, workers: WorkerPool, store: ArtifactStore, may_read: MayRead) -> None:
-        self._workers = workers
-        self._store = store
+    def __init__(self, reports: Reports, may_read: MayRead) -> None:
+        self._reports = reports
+        self._store = reports.store
         self._may_read = may_read
 
     async def Render(  # noqa: N802
@@ -77,20 +57,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
             output_prefix=place_prefix(attempt),
             record=convert.from_struct(request.record),
         )
-        try:
-            answer = await self._workers.run(run_task, self._store.url, task)
-        except SpikeSortingClassifiedError as error:
-            failure = Failure.from_error(error, stage="report", rule_id="reporter")
-            return reporter_pb2.RenderResponse(failure=convert.to_failure(failure))
-        except _RENDER_ERRORS as error:
-            log.exception("report.failed", extra={"run_id": request.run_id})
-            problem = UnclassifiedSortFailure(
-                "The report could not be made; the run's results are not touched by that.",
-                exception_type=type(error).__name__,
-                reason=str(error)[:300],
-            )
-            failure = Failure.from_error(problem, stage="report", rule_id="reporter")
-            return reporter_pb2.RenderResponse(failure=convert.to_failure(failure))
+        answer = await self._reports.render(task)
         return reporter_pb2.RenderResponse(
             prefix=answer.prefix,
             html_key=answer.html_key,
@@ -189,10 +156,10 @@ def _checked_key(key: str) -> str:
     return key
 
 
-def registration(workers: WorkerPool, store: ArtifactStore, may_read: MayRead) -> Registration:
+def registration(reports: Reports, may_read: MayRead) -> Registration:
     """Return the room as a service to serve."""
     return Registration(
         reporter_pb2.DESCRIPTOR.services_by_name["ReporterService"].full_name,
-        ReporterServicer(workers, store, may_read),
+        ReporterServicer(reports, may_read),
         reporter_pb2_grpc.add_ReporterServiceServicer_to_server,
     )

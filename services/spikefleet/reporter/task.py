@@ -1,4 +1,4 @@
-"""What the reporter is asked and answers, as plain data that a worker process can receive.
+"""What the reporter is asked and answers, as data that crosses into a confined process.
 
 ``RenderTask.record`` is filled by the controller; every key is optional and unknown keys are kept
 out of the report:
@@ -37,6 +37,20 @@ class RenderTask:
     curation_prefix: str
     output_prefix: str
     record: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReportSources:
+    """What the stages left: the analyzer's folder and the documents beside it.
+
+    ``analyzer`` is empty where there is none, and ``missing`` says why if it should be there.
+    """
+
+    analyzer: str = ""
+    timeline: Mapping[str, Any] = field(default_factory=dict)
+    curation: Mapping[str, Any] = field(default_factory=dict)
+    sort: Mapping[str, Any] = field(default_factory=dict)
+    missing: str = ""
 
 
 @dataclass(frozen=True)

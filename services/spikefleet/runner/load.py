@@ -5,18 +5,16 @@ Used by the child's ``load`` step, and by whoever else must see exactly what the
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
+from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InputMissingError
 from spikefleet.core.recordings.concatenate import open_concatenated
 from spikefleet.core.recordings.prepare import Prepared, PrepareOptions, prepare_recording
-from spikefleet.core.recordings.prepared_place import PreparedPlace
-from spikefleet.core.submissions import digest_document
+from spikefleet.runner.reach import content_digest, prepared_place
 
 if TYPE_CHECKING:
     from spikefleet.core.recordings.concatenate import Concatenation
@@ -34,8 +32,7 @@ def load_recording(
     """
     opened = open_inputs(folder, spec, config)
     n_jobs = workers(spec, config, float(opened.recording.get_total_duration()))
-    place = PreparedPlace(Path(spec.prepared_folder or folder.root / "prepared"))
-    place.tidy()
+    place = prepared_place(folder, spec)
     said = 0.0
 
     def tell(fraction: float) -> None:
@@ -86,21 +83,3 @@ def paying_workers(allowed: int, duration_s: float) -> int:
     Measured on 16 channels: a second worker saves nothing on 20 s and four tenths on 120 s.
     """
     return max(1, min(allowed, int(duration_s // SECONDS_PER_WORKER)))
-
-
-def content_digest(spec: AttemptSpec) -> str:
-    """Name the bytes and the stream that are opened, wherever they were staged.
-
-    A file in place is not read back before the sort, so that its time counts as well.
-    """
-    parts = [part.path for part in spec.parts]
-    files = [_identity(file) for file in spec.inputs]
-    return digest_document([spec.recording, spec.stream, parts, sorted(files)])
-
-
-def _identity(file: InputFile) -> list[str]:
-    known = [file.path, str(file.size_bytes), file.sha256]
-    if file.in_place or not file.sha256:
-        status = Path(file.source).stat()
-        known += [os.path.realpath(file.source), str(status.st_size), str(status.st_mtime_ns)]
-    return known

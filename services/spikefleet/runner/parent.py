@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,6 +44,7 @@ from spikefleet.runner.node_preflight import run_node_preflight
 from spikefleet.runner.node_preflight_facts import Given
 from spikefleet.runner.node_preflight_probe import ProbeAnswer, probe_cuda
 from spikefleet.runner.outcome import exit_code_of, write_outcome
+from spikefleet.runner.reach import child_environment, make_room
 from spikefleet.runner.reporting import (
     AttemptProgress,
     CanaryReporter,
@@ -80,7 +81,8 @@ class ParentOptions:
     ``metrics_address`` is the interface /metrics listens on; ``upload_pauses_s`` are the waits
     before a refused upload is tried again. ``gpu_ids`` are the devices CUDA shows us, ``nvml``
     and ``probe`` stand for the driver's library and the computation on the GPU in tests;
-    ``image_digest`` is that of the container's image, "" where it is not known.
+    ``image_digest`` is that of the container's image, "" where it is not known. ``environment`` is
+    what the child sees of ours beside its own folders; None: everything, for tests.
     """
 
     command: Callable[[Path], list[str]] = child_command
@@ -91,6 +93,7 @@ class ParentOptions:
     gpu_ids: tuple[str, ...] = ()
     image_digest: str = ""
     hdf5_plugin_path: str = ""
+    environment: Mapping[str, str] | None = None
     nvml: Any = None
     probe: Callable[[], ProbeAnswer] = probe_cuda
 
@@ -176,6 +179,7 @@ class _Attempt:
             reporter.tell(AttemptProgress())
             with self.interruption.breaking_in():
                 stamps = stage_in(spec, self.folder, self.artifacts)
+            make_room(spec)
             failure = self._try_first(spec, metrics)
             if failure is not None:
                 return self.failed(failure)
@@ -297,7 +301,9 @@ class _Attempt:
             timing = replace(timing, deadline_s=left_s)
         supervisor = Supervisor(folder, guards, reporter, ProgressParser(info), timing, audit)
         try:
-            return supervisor.run(self.options.command(folder.root), self.interruption)
+            command = self.options.command(folder.root)
+            environment = child_environment(folder, self.options.environment)
+            return supervisor.run(command, self.interruption, environment)
         finally:
             self.peaks = dict(guards.peaks)
 

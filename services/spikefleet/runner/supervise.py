@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,10 +98,16 @@ class Supervisor:
         self._progress = AttemptProgress(step="start")
         self._started_s = time.monotonic()
 
-    def run(self, command: list[str], interruption: Interruption) -> ChildEnd:
+    def run(
+        self,
+        command: list[str],
+        interruption: Interruption,
+        environment: Mapping[str, str] | None = None,
+    ) -> ChildEnd:
         """Start the child and stay until nothing of it is left. Raises OSError if it cannot start.
 
-        The child's group dies whatever ends this method.
+        ``environment`` is all the child sees of ours; None: everything. The child's group dies
+        whatever ends this method.
         """
         processes.adopt_orphans()
         self._started_s = time.monotonic()
@@ -111,6 +118,7 @@ class Supervisor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._folder.root,
+                env=None if environment is None else dict(environment),
                 start_new_session=True,
             )
         trip: Failure | None = None

@@ -70,7 +70,7 @@ def upload_failure(
     try:
         left.mkdir(exist_ok=True)
         for path in (folder.child_failure, folder.heartbeat):
-            if path.is_file():
+            if _is_plain(path):
                 shutil.copyfile(path, left / path.name)
         _add_records(spec, folder, left, outcome)
         publish_folder(artifacts, failure_prefix(spec), left)
@@ -96,10 +96,15 @@ def _add_records(
             _link(path, logs / path.name)
     if folder.sorter.is_dir():
         for path in folder.sorter.rglob("*.log"):
-            if path.is_file():
+            if _is_plain(path):
                 _link(path, logs / path.name)
     write_json(target / "spec.json", spec.to_json())
     write_json(target / "outcome.json", outcome.to_json())
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a path is a file and no link: the child must not choose what else is published."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _link(source: Path, target: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from spikeinterface.core import generate_ground_truth_recording
+from tests.support.confined import curate_sort
 from tests.support.sorted_runs import (
     CURATION_PREFIX,
     RUN_ID,
@@ -18,7 +19,6 @@ from tests.support.sorted_runs import (
 from spikefleet.core.config.units import WaveformConfig
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.units.analyzer import build_analyzer
-from spikefleet.curation.curate import curate_sort
 from spikefleet.curation.task import CurationTask
 from spikefleet.infra.stores.artifacts import verify_prefix
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
@@ -41,7 +41,7 @@ def store(tmp_path, sort_folder):
 
 
 def test_curation_leaves_history_table_and_trains(store, tmp_path):
-    answer = curate_sort(store.url, TASK)
+    answer = curate_sort(store, TASK)
     assert answer.failure is None
     assert (answer.unit_count_sorted, answer.prefix) == (5, CURATION_PREFIX)
     names = {f.key.rsplit("/", 1)[1] for f in verify_prefix(store, CURATION_PREFIX)}
@@ -56,7 +56,7 @@ def test_curation_leaves_history_table_and_trains(store, tmp_path):
 
 
 def test_simulated_units_fire_at_the_simulated_rate(store):
-    curate_sort(store.url, TASK)
+    curate_sort(store, TASK)
     history = json.loads(store.get_bytes(f"{CURATION_PREFIX}/curation.json"))
     rates = [u["firing_rate_hz"] for u in history["units"]]
     assert np.mean(rates) == pytest.approx(8.0, rel=0.25)
@@ -65,17 +65,17 @@ def test_simulated_units_fire_at_the_simulated_rate(store):
 
 def test_no_unit_passing_is_a_success_with_nothing_curated(store):
     strict = replace(TASK, config={"curation": {"snr_min": 1e9}})
-    answer = curate_sort(store.url, strict)
+    answer = curate_sort(store, strict)
     assert answer.failure is None
     assert (answer.unit_count_sorted, answer.unit_count_curated) == (5, 0)
 
 
 def test_curating_again_writes_nothing_new(store):
-    assert curate_sort(store.url, TASK) == curate_sort(store.url, TASK)
+    assert curate_sort(store, TASK) == curate_sort(store, TASK)
 
 
 def test_incomplete_sort_is_refused_by_name(store):
-    answer = curate_sort(store.url, replace(TASK, sort_prefix="runs/none/attempts/sort-1"))
+    answer = curate_sort(store, replace(TASK, sort_prefix="runs/none/attempts/sort-1"))
     assert answer.failure is not None
     assert answer.failure.code is FailureCode.INCOMPLETE
 
@@ -86,14 +86,14 @@ def test_unreadable_analyzer_is_input_corrupt(tmp_path, sort_folder):
     (damaged / "analyzer").mkdir(parents=True)
     (damaged / "analyzer" / "sorting_analyzer.json").write_text("{}")
     publish_sort(store, damaged)
-    answer = curate_sort(store.url, TASK)
+    answer = curate_sort(store, TASK)
     assert answer.failure is not None
     assert answer.failure.code is FailureCode.INPUT_CORRUPT
 
 
 def test_bad_threshold_names_the_field(store):
     config = {"curation": {"isi_violation_method": "guess"}}
-    answer = curate_sort(store.url, replace(TASK, config=config))
+    answer = curate_sort(store, replace(TASK, config=config))
     assert answer.failure is not None
     assert answer.failure.code is FailureCode.INVALID_CONFIGURATION
     assert answer.failure.evidence["field"] == "curation.isi_violation_method"
@@ -107,6 +107,6 @@ def test_sort_without_units_is_curated_to_nothing(tmp_path):
     nothing = sorting.select_units([])
     build_analyzer(recording, nothing, folder / "analyzer", WaveformConfig(), seed=1)
     publish_sort(store, folder)
-    answer = curate_sort(store.url, TASK)
+    answer = curate_sort(store, TASK)
     assert answer.failure is None
     assert (answer.unit_count_sorted, answer.unit_count_curated) == (0, 0)

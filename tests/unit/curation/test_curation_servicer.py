@@ -1,6 +1,7 @@
-"""CurationService over a real connection, with a real worker process."""
+"""CurationService over a real connection, with a real confined process."""
 
 import pytest
+from tests.support.confined import make_rooms
 from tests.support.rooms import serving
 from tests.support.sorted_runs import (
     CURATION_PREFIX,
@@ -16,16 +17,13 @@ from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.attempt_refs import to_attempt_ref
 from spikefleet.infra.stores.artifacts import read_place
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
-from spikefleet.infra.workers import WorkerPool
 
 
 @pytest.fixture
 async def stub(tmp_path):
-    workers = WorkerPool()
-    entry = registration(workers, f"file://{tmp_path}/artifacts")
+    entry = registration(make_rooms(tmp_path).curation)
     async with serving(entry) as channel:
         yield curation_pb2_grpc.CurationServiceStub(channel)
-    workers.close()
 
 
 async def test_sort_is_curated_with_the_thresholds_of_the_request(stub, tmp_path):

@@ -13,6 +13,7 @@ from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.preflight.describe import describe_recording
 from spikefleet.preflight.estimate import estimate_resources
 from spikefleet.preflight.examine import examine_stream
+from spikefleet.preflight.located import bring
 from spikefleet.preflight.task import ExamineTask, PreflightPlaces
 
 NAME = RecordingName("lab", "day", "slice")
@@ -98,8 +99,10 @@ def test_uploaded_recording_is_read_from_the_store(places, tmp_path):
     for file in in_place.files:
         store.put_file(f"recordings/rec-1/files/{file.path}", folder / file.path)
     uploaded = replace(in_place, location="recordings/rec-1", in_place=False)
-    assert examine(places, uploaded).failure is None
-    assert len(describe_recording(places, uploaded).description.streams) == 1
+    with bring(store, uploaded) as roots:
+        found = replace(places, roots=roots)
+    assert examine(found, uploaded).failure is None
+    assert len(describe_recording(found, uploaded).description.streams) == 1
 
 
 def test_upload_that_left_the_store_is_missing(places):

@@ -1,17 +1,16 @@
-"""PreflightService over a real connection, with a real worker process."""
+"""PreflightService over a real connection, with a real confined process."""
 
 from pathlib import Path
 
 import pytest
+from tests.support.confined import make_rooms
 from tests.support.recordings import make_recording
 from tests.support.rooms import serving
 
 from spikefleet.api.v1 import failure_pb2, preflight_pb2, preflight_pb2_grpc
 from spikefleet.core.submissions import Recording, RecordingName
 from spikefleet.infra.rpc import convert
-from spikefleet.infra.workers import WorkerPool
 from spikefleet.preflight.servicer import registration
-from spikefleet.preflight.task import PreflightPlaces
 
 
 def make_message(path: Path):
@@ -23,12 +22,9 @@ def make_message(path: Path):
 
 @pytest.fixture
 async def stub(tmp_path):
-    workers = WorkerPool()
-    places = PreflightPlaces(f"file://{tmp_path}/artifacts", str(tmp_path))
-    entry = registration(workers, places)
+    entry = registration(make_rooms(tmp_path).openings)
     async with serving(entry) as channel:
         yield preflight_pb2_grpc.PreflightServiceStub(channel)
-    workers.close()
 
 
 async def test_check_answers_with_stream_estimate_and_measurements(stub, tmp_path):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.support.confined import curate_sort, render_report, write_from
 from tests.support.sorted_runs import (
     CURATION_PREFIX,
     REPORT_PREFIX,
@@ -14,11 +15,9 @@ from tests.support.sorted_runs import (
     write_sort,
 )
 
-from spikefleet.curation.curate import curate_sort
 from spikefleet.curation.task import CurationTask
 from spikefleet.infra.stores.artifacts import verify_prefix
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
-from spikefleet.reporter.render import render_report, write_report
 from spikefleet.reporter.task import RenderTask
 
 EVERYTHING = {"curation": {"curate_first": False, "curate_second": False}}
@@ -30,7 +29,7 @@ def store(tmp_path_factory):
     write_sort(folder)
     store = LocalArtifacts(tmp_path_factory.mktemp("artifacts"))
     publish_sort(store, folder)
-    curate_sort(store.url, CurationTask(RUN_ID, SORT_PREFIX, CURATION_PREFIX, EVERYTHING))
+    curate_sort(store, CurationTask(RUN_ID, SORT_PREFIX, CURATION_PREFIX, EVERYTHING))
     return store
 
 
@@ -46,7 +45,7 @@ def make_task(record, **changes):
 
 
 def test_report_is_published_complete(store):
-    answer = render_report(store.url, make_task(make_run_record()))
+    answer = render_report(store, make_task(make_run_record()))
     names = {f.key.rsplit("/", 1)[1] for f in verify_prefix(store, REPORT_PREFIX)}
     assert names == {"recording_report.json", "report.md", "report.html"}
     assert answer.html_key == f"{REPORT_PREFIX}/report.html"
@@ -59,14 +58,14 @@ def test_same_input_gives_the_same_bytes(store, tmp_path):
     task = make_task(make_run_record())
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        write_report(store, task, tmp_path / name)
+        write_from(store, task, tmp_path / name)
     for file in ("recording_report.json", "report.md", "report.html"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
 def test_unsortable_run_gets_a_page_with_evidence_and_next_step(store, tmp_path):
     task = make_task(make_unsortable_record(), sort_prefix="", curation_prefix="")
-    write_report(store, task, tmp_path)
+    write_from(store, task, tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "The signal is silent: 3 threshold crossings in 10 s." in page
     assert "noise (µV)" in page
@@ -78,7 +77,7 @@ def test_a_page_advises_what_the_check_advised_and_once(store, tmp_path):
     message = "Every sample is digital zero. Check that the amplifier was on and this well or "
     failure = record["run"]["failure"]
     failure |= {"message": f"{message}probe connected.", "next_step": ""}
-    write_report(store, make_task(record, sort_prefix="", curation_prefix=""), tmp_path)
+    write_from(store, make_task(record, sort_prefix="", curation_prefix=""), tmp_path)
     verdict = json.loads((tmp_path / "recording_report.json").read_text())["verdict"]
     assert verdict["sentence"] == "Every sample is digital zero."
     assert verdict["next_step"].startswith("Check that the amplifier was on")
@@ -89,32 +88,32 @@ def test_a_page_names_the_file_of_a_recording_of_one_file(store, tmp_path):
     record = make_run_record()
     file = {"path": "plate 3.raw.h5", "size_bytes": 1, "sha256": "0" * 64}
     record["recording"] = {"location": "/data/monday", "files": [file]}
-    write_report(store, make_task(record), tmp_path)
+    write_from(store, make_task(record), tmp_path)
     assert "<code>/data/monday/plate 3.raw.h5</code>" in (tmp_path / "report.html").read_text()
 
 
 def test_text_from_people_is_escaped(store, tmp_path):
     record = make_unsortable_record()
     record["run"]["submitter"] = "<script>alert(1)</script>"
-    write_report(store, make_task(record, sort_prefix="", curation_prefix=""), tmp_path)
+    write_from(store, make_task(record, sort_prefix="", curation_prefix=""), tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "<script>alert" not in page
     assert "Check the culture &lt;and&gt; the reference." in page
 
 
 def test_missing_sort_is_a_note_not_an_error(store, tmp_path):
-    write_report(store, make_task({}, sort_prefix="runs/none/attempts/sort-1"), tmp_path)
+    write_from(store, make_task({}, sort_prefix="runs/none/attempts/sort-1"), tmp_path)
     record = json.loads((tmp_path / "recording_report.json").read_text())
     assert record["notes"][0].startswith("No figures")
 
 
 def test_empty_record_makes_a_page(store, tmp_path):
-    write_report(store, make_task({}, sort_prefix="", curation_prefix=""), tmp_path)
+    write_from(store, make_task({}, sort_prefix="", curation_prefix=""), tmp_path)
     assert RUN_ID in (tmp_path / "report.html").read_text()
 
 
 def test_markdown_has_its_sections_in_order(store, tmp_path):
-    write_report(store, make_task(make_run_record()), tmp_path)
+    write_from(store, make_task(make_run_record()), tmp_path)
     titles = [
         line[3:]
         for line in (tmp_path / "report.md").read_text().splitlines()
@@ -140,7 +139,7 @@ def test_parameters_that_a_retry_changed_are_stamped_on_the_report(store, tmp_pa
         "result_affecting": True,
         "params": {"sorter_params": {"batch_size": 30_000}},
     }
-    write_report(store, make_task(record), tmp_path)
+    write_from(store, make_task(record), tmp_path)
     for file in ("report.html", "report.md"):
         text = (tmp_path / file).read_text()
         assert "Not the parameters that were asked for" in text
@@ -151,7 +150,7 @@ def test_what_was_used_stands_beside_what_was_projected(store, tmp_path):
     record = make_run_record()
     entry = {"projected": 2e9, "used": 1.6e9, "ratio": 1.25}
     record["run"]["result"] = {"projection": {"memory_bytes": entry}}
-    write_report(store, make_task(record), tmp_path)
+    write_from(store, make_task(record), tmp_path)
     assert "| memory | 2 GB | 1.6 GB | 1.25 |" in (tmp_path / "report.md").read_text()
     page = (tmp_path / "report.html").read_text()
     assert "Projected and used" in page

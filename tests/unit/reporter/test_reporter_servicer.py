@@ -1,9 +1,10 @@
-"""ReporterService over a real connection, with a real worker process."""
+"""ReporterService over a real connection, with a real confined process."""
 
 import hashlib
 
 import grpc
 import pytest
+from tests.support.confined import make_rooms
 from tests.support.rooms import serving
 from tests.support.sorted_runs import REPORT_PREFIX, RUN_ID, SORT_PREFIX, make_unsortable_record
 
@@ -12,7 +13,6 @@ from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.attempt_refs import to_attempt_ref
 from spikefleet.infra.stores.artifacts import pointer_key, publish_folder, read_place
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
-from spikefleet.infra.workers import WorkerPool
 from spikefleet.reporter.servicer import registration
 
 
@@ -22,12 +22,10 @@ def store(tmp_path):
 
 
 @pytest.fixture
-async def stub(store):
-    workers = WorkerPool()
-    entry = registration(workers, store, lambda run_id, owner: False)
+async def stub(store, tmp_path):
+    entry = registration(make_rooms(tmp_path).reports, lambda run_id, owner: False)
     async with serving(entry) as channel:
         yield reporter_pb2_grpc.ReporterServiceStub(channel)
-    workers.close()
 
 
 def make_request(**changes):

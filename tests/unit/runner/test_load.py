@@ -26,7 +26,8 @@ from spikefleet.core.recordings.open import open_recording
 from spikefleet.core.recordings.prepare import Prepared
 from spikefleet.infra.stores.artifacts_open import open_artifacts
 from spikefleet.ingest.staging import digest_file
-from spikefleet.runner.load import content_digest, load_recording
+from spikefleet.runner.load import load_recording
+from spikefleet.runner.reach import content_digest
 from spikefleet.runner.stage_in import stage_in
 
 COMMAND = [sys.executable, "-m", "spikefleet.runner.child"]
@@ -80,7 +81,7 @@ def test_a_second_attempt_finds_the_copy_and_other_parameters_never_do(tmp_path:
     again = load(spec, tmp_path / "sort-2")
     assert (first.reused, again.reused, again.folder) == (False, True, first.folder)
     assert first.folder is not None
-    assert first.folder.parent == tmp_path / "shared"
+    assert first.folder.parent.parent == tmp_path / "shared"
     others = [
         load(spec, tmp_path / "a", freq_min=301),
         load(spec, tmp_path / "b", end_time_s=1.5),

@@ -44,19 +44,20 @@ class Coding:
             InputCorruptError: a sample is no number.
         """
         codes = np.empty(samples.shape, dtype=np.int16)
-        if implementation == "compiled":
-            is_finite = bool(encode_int16(samples, self.factor, self.shift, codes))
+        if implementation == "compiled" and samples.dtype == np.float32:
+            rows = np.ascontiguousarray(samples)  # the one layout that is compiled for
+            is_finite = bool(encode_int16(rows, self.factor, self.shift, codes))
         else:
             is_finite = True
             for first in range(0, len(samples), _ROWS_AT_ONCE):
-                rows = slice(first, first + _ROWS_AT_ONCE)
-                exact = samples[rows] * self.factor
+                some = slice(first, first + _ROWS_AT_ONCE)
+                exact = samples[some] * self.factor
                 exact += self.shift
                 if not np.isfinite(exact).all():
                     is_finite = False
                     break
                 np.rint(exact, out=exact)
-                codes[rows] = np.clip(exact, *_INT16, out=exact)
+                codes[some] = np.clip(exact, *_INT16, out=exact)
         if not is_finite:
             raise InputCorruptError(
                 "The recording holds samples that are not numbers. Export it again from the "

@@ -95,7 +95,6 @@ class Prepared:
         """Say that the copy has served: its place may remove it when it wants the room."""
         if self.claim is not None:
             self.claim.release(succeeded=True)
-            self.claim.place.tidy()
 
 
 def prepare(
@@ -160,8 +159,6 @@ def prepare_recording(
     if copy is None:
         coding = choose_coding(recording, filtered=band_pass is not None)
         plan = CopyPlan(recording, timeline, band_pass, options.reference, coding, implementation)
-        if options.place is not None:
-            options.place.make_room(plan.size_bytes)
         manifest = {"digest": digest, "inputs": inputs, "steps": steps, "filtered_by": filtered_by}
         copy = write_copy(plan, target, manifest, options.n_jobs, options.progress)
         if claim is not None:

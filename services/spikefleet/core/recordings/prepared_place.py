@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ KEEP_S = 24 * 3600.0
 # Copies whose sort succeeded may fill this share of what is free: they only save time.
 DONE_SHARE = 0.1
 _PREFIX, _LOCK, _DONE = "prepared-", ".lock", ".done"
+_PLACE, _DIGEST_CHARACTERS = "recording-", 16
 _LOOK_AGAIN_S = 0.2
 _SAY_AGAIN_S = 20.0
 
@@ -55,7 +56,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class PreparedPlace:
-    """A folder of prepared copies, shared by the processes of one machine."""
+    """A folder of prepared copies of one recording, shared by the processes of one machine."""
 
     root: Path
 
@@ -86,32 +87,12 @@ class PreparedPlace:
                 on_wait()
             time.sleep(_LOOK_AGAIN_S)
 
-    def make_room(self, wanted_bytes: int) -> None:
-        """Remove copies nobody uses, the longest unused first, until ``wanted_bytes`` are free."""
-        for used_at, name in self._unused():
-            if shutil.disk_usage(self.root).free >= wanted_bytes:
-                return
-            self._remove(name, used_at)
-
-    def tidy(self, *, now: float | None = None) -> None:
-        """Remove what nobody will use: old copies, and done ones beyond their share of the disk."""
-        if not self.root.is_dir():
-            return
-        now = time.time() if now is None else now
-        done_bytes = 0
-        most_bytes = DONE_SHARE * shutil.disk_usage(self.root).free
-        for used_at, name in reversed(self._unused()):
-            is_done = self._mark(name).exists()
-            done_bytes += self._size_bytes(name) if is_done else 0
-            if now - used_at > KEEP_S or (is_done and done_bytes > most_bytes):
-                self._remove(name, used_at)
-
     def mark_used(self, name: str) -> None:
         """Note that the copy is wanted now; called by whoever holds it."""
         self._mark(name).unlink(missing_ok=True)
         os.utime(self._lock_file(name))
 
-    def _unused(self) -> list[tuple[float, str]]:
+    def unused(self) -> list[tuple[float, str]]:
         """(last use, name) of copies and leftovers that no process holds, the oldest use first."""
         if not self.root.is_dir():
             return []
@@ -126,7 +107,8 @@ class PreparedPlace:
         with self._alone(name) as alone:
             return not alone
 
-    def _remove(self, name: str, used_at: float) -> None:
+    def remove(self, name: str, used_at: float) -> None:
+        """Remove a copy that nobody holds and nobody used since ``used_at``."""
         with self._alone(name) as alone:
             if not alone or self._used_at(name) != used_at:
                 return
@@ -160,15 +142,76 @@ class PreparedPlace:
         except FileNotFoundError:
             return 0.0
 
-    def _size_bytes(self, name: str) -> int:
+    def size_bytes(self, name: str) -> int:
+        """Bytes on disk of one copy."""
         found = (self.root / name).rglob("*")
         return sum(path.stat().st_size for path in found if path.is_file())
 
     def _lock_file(self, name: str) -> Path:
         return self.root / f"{name}{_LOCK}"
 
+    def is_done(self, name: str) -> bool:
+        """Whether the sort the copy was made for has succeeded."""
+        return self._mark(name).exists()
+
     def _mark(self, name: str) -> Path:
         return self.root / f"{name}{_DONE}"
+
+
+@dataclass(frozen=True)
+class PreparedCopies:
+    """All prepared copies of a machine: a place for each recording, below one folder.
+
+    A sorter may write to its own recording's place only, so that what a stranger's file does to it
+    reaches no other recording. Removing is the business of processes that read none.
+    """
+
+    root: Path
+
+    def place(self, recording_digest: str) -> PreparedPlace:
+        """The place of the recording with these bytes."""
+        return PreparedPlace(self.root / f"{_PLACE}{recording_digest[:_DIGEST_CHARACTERS]}")
+
+    def make_room(self, wanted_bytes: int) -> None:
+        """Remove copies nobody uses, the longest unused first, until ``wanted_bytes`` are free."""
+        for used_at, name, place in self._unused():
+            if shutil.disk_usage(self.root).free >= wanted_bytes:
+                return
+            place.remove(name, used_at)
+
+    def tidy(self, *, now: float | None = None) -> None:
+        """Remove what nobody will use: old copies, and done ones beyond their share of the disk."""
+        if not self.root.is_dir():
+            return
+        now = time.time() if now is None else now
+        done_bytes = 0
+        most_bytes = DONE_SHARE * shutil.disk_usage(self.root).free
+        for used_at, name, place in reversed(self._unused()):
+            is_done = place.is_done(name)
+            done_bytes += place.size_bytes(name) if is_done else 0
+            if now - used_at > KEEP_S or (is_done and done_bytes > most_bytes):
+                place.remove(name, used_at)
+        self._drop_empty(now)
+
+    def _unused(self) -> list[tuple[float, str, PreparedPlace]]:
+        found = [
+            (used_at, name, place) for place in self._places() for used_at, name in place.unused()
+        ]
+        return sorted(found, key=lambda entry: entry[:2])
+
+    def _places(self) -> list[PreparedPlace]:
+        """Every recording's place, and the folder itself, where older versions kept theirs."""
+        if not self.root.is_dir():
+            return []
+        folders = [path for path in self.root.iterdir() if path.name.startswith(_PLACE)]
+        return [PreparedPlace(path) for path in (self.root, *folders) if not path.is_symlink()]
+
+    def _drop_empty(self, now: float) -> None:
+        """Remove places nobody has used for long; one just made is somebody's in a moment."""
+        for place in self._places():
+            if place.root != self.root and now - place.root.stat().st_mtime > KEEP_S:
+                with suppress(OSError):  # a copy is in it
+                    place.root.rmdir()
 
 
 def _try(lock: int, kind: int) -> bool:

@@ -208,7 +208,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "WORKER_DIED": Reason(
             Code.INTERNAL,
             "Look for an out-of-memory kill in the system's log, then call again.",
-            ("spikefleet.infra.workers.WorkerDiedError",),
+            ("spikefleet.infra.system.openings.OpeningCrashedError",),
         ),
         "INTERNAL": Reason(
             Code.INTERNAL, "Report the id; the service's log holds the details under it."

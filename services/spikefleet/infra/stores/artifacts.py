@@ -117,12 +117,17 @@ def publish_folder(store: ArtifactStore, prefix: str, folder: Path) -> list[Stor
     """Store every file of ``folder`` under ``prefix``, then the manifest, last.
 
     Returns the stored files. A prefix that already has a complete manifest is left as it is.
+    Raises ValueError for a link: a folder may come from a process that chooses where it leads.
     """
     if store.size(f"{prefix}/{MANIFEST}") is not None:
         return verify_prefix(store, prefix)
+    found = sorted(folder.rglob("*"))
+    link = next((path for path in found if path.is_symlink()), None)
+    if link is not None:
+        raise ValueError(f"{link.relative_to(folder)} is a link, which is never stored")
     stored = [
         store.put_file(f"{prefix}/{path.relative_to(folder).as_posix()}", path)
-        for path in sorted(folder.rglob("*"))
+        for path in found
         if path.is_file()
     ]
     write_manifest(store, prefix, stored)

@@ -14,7 +14,7 @@ from tests.support.recordings import make_recording
 from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.recordings.open import open_recording
 from spikefleet.core.recordings.prepare import PrepareOptions, prepare_recording
-from spikefleet.core.recordings.prepared_place import KEEP_S, PreparedPlace
+from spikefleet.core.recordings.prepared_place import KEEP_S, PreparedCopies, PreparedPlace
 
 # Prepares a copy slowly; says "reused" or "wrote" and holds its claim until its input is closed.
 PREPARES = """
@@ -97,13 +97,12 @@ def test_the_half_written_copy_of_a_killed_process_is_never_used(source, tmp_pat
 def test_a_copy_in_use_is_not_removed_whoever_wants_its_room(source, tmp_path) -> None:
     user = start(source, tmp_path, 0.0)
     last_word(user)
-    place = PreparedPlace(tmp_path)
     (copy,) = (path for path in tmp_path.iterdir() if path.is_dir())
-    place.make_room(10**18)
-    place.tidy(now=time.time() + 2 * KEEP_S)
+    PreparedCopies(tmp_path).make_room(10**18)
+    PreparedCopies(tmp_path).tidy(now=time.time() + 2 * KEEP_S)
     assert (copy / "prepared.json").is_file()
     end(user)
-    place.make_room(10**18)
+    PreparedCopies(tmp_path).make_room(10**18)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -117,11 +116,11 @@ def test_copies_wait_a_day_for_the_retry_of_what_failed(source, tmp_path) -> Non
     prepared = prepared_in(place, source)
     assert prepared.claim is not None
     prepared.claim.release()  # as the kernel does for a process that ended badly
-    place.tidy(now=time.time() + KEEP_S - 60)
+    PreparedCopies(tmp_path).tidy(now=time.time() + KEEP_S - 60)
     assert prepared.folder is not None
     assert prepared.folder.is_dir()
     assert prepared_in(place, source).reused
-    place.tidy(now=time.time() + KEEP_S + 60)
+    PreparedCopies(tmp_path).tidy(now=time.time() + KEEP_S + 60)
 
 
 def test_copies_of_what_succeeded_may_fill_a_share_of_the_disk_only(
@@ -136,7 +135,7 @@ def test_copies_of_what_succeeded_may_fill_a_share_of_the_disk_only(
         "spikefleet.core.recordings.prepared_place.shutil.disk_usage",
         lambda _: SimpleNamespace(free=10 * (size_bytes + 100_000)),
     )
-    place.tidy()
+    PreparedCopies(tmp_path).tidy()
     (kept,) = (path for path in tmp_path.iterdir() if path.is_dir())
     assert prepared_in(place, source, freq_min=302.0).folder == kept
 
@@ -157,3 +156,23 @@ def test_a_process_that_waits_says_so(source, tmp_path, monkeypatch) -> None:
     assert prepared.reused
     assert waited
     end(writer)
+
+
+def test_every_recording_has_a_place_of_its_own_and_all_share_the_room(source, tmp_path) -> None:
+    copies = PreparedCopies(tmp_path)
+    first, second = copies.place("a" * 64), copies.place("b" * 64)
+    assert first.root != second.root
+    for place in (first, second):
+        prepared_in(place, source).release()
+    os.utime(next(first.root.glob("*.lock")), (1, 1))
+    copies.make_room(10**18)
+    assert [path for place in (first, second) for path in place.root.iterdir()] == []
+
+
+def test_a_place_that_is_a_link_is_never_tidied(source, tmp_path) -> None:
+    elsewhere, shared = tmp_path / "elsewhere", tmp_path / "shared"
+    prepared_in(PreparedPlace(elsewhere), source).release()
+    shared.mkdir()
+    (shared / "recording-x").symlink_to(elsewhere)
+    PreparedCopies(shared).make_room(10**18)
+    assert any(path.is_dir() for path in elsewhere.iterdir())

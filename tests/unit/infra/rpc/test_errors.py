@@ -29,7 +29,7 @@ from spikefleet.infra.rpc.errors import (
 )
 from spikefleet.infra.rpc.reasons import REASONS
 from spikefleet.infra.stores.artifacts import ArtifactMissingError
-from spikefleet.infra.workers import WorkerDiedError
+from spikefleet.infra.system.openings import OpeningCrashedError
 
 SOURCE = Path(spikefleet.__file__).parent
 
@@ -101,7 +101,7 @@ def test_every_exception_of_the_table_exists_and_means_its_reason(path: str, rea
         (InsufficientActivityError("quiet."), "SORT_FAILURE", ""),
         (IllegalMoveError("no."), "ILLEGAL_MOVE", ""),
         (ArtifactMissingError("no key"), "ARTIFACT_NOT_FOUND", ""),
-        (WorkerDiedError("f"), "WORKER_DIED", ""),
+        (OpeningCrashedError("f", "died"), "WORKER_DIED", ""),
         (TimeoutError(), "DEADLINE_EXCEEDED", ""),
         (RpcProblem("UNKNOWN_STREAM", "no.", field="streams"), "UNKNOWN_STREAM", "streams"),
     ],

@@ -1,0 +1,1 @@
+"""The operating system: processes that may do little, and how they are started and ended."""

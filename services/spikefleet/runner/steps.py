@@ -1,0 +1,115 @@
+"""The steps of a sort in the child: ``load`` → ``sort`` → ``analyze``, on what was staged.
+
+Imported only once the child is confined: everything here may meet what a stranger recorded. It
+decides nothing about failures; what is raised travels up to ``child``.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from platform import python_version
+from typing import TYPE_CHECKING, Any
+
+from threadpoolctl import threadpool_limits
+
+from spikefleet.core.attempts import AttemptSpec, RunFolder, write_json
+from spikefleet.core.backends.base import SorterBackend, SortRequest, load_backend
+from spikefleet.core.config.sorting import SortingConfig
+from spikefleet.core.units.analyzer import build_analyzer
+from spikefleet.infra.system.confinement import Confinement
+from spikefleet.runner.load import load_recording, workers
+
+if TYPE_CHECKING:
+    from spikeinterface.core import BaseRecording, BaseSorting
+
+
+@dataclass
+class Steps:
+    """Which step runs, and what the finished ones cost."""
+
+    say: Callable[[str], None]
+    current: str = "load"
+    timings_s: dict[str, float] = field(default_factory=dict)
+    cpu_s: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Announce a step on stdout, where the parent reads progress, and time it."""
+        self.current = name
+        self.say(f"step={name}")
+        wall, cpu = time.monotonic(), time.process_time()
+        yield
+        self.timings_s[name] = round(time.monotonic() - wall, 3)
+        self.cpu_s[name] = round(time.process_time() - cpu, 3)
+
+
+def run_steps(folder: RunFolder, spec: AttemptSpec, steps: Steps, confinement: Confinement) -> None:
+    """Load, sort, analyze; leave ``result/`` with ``result.json`` written last."""
+    config = SortingConfig.from_document(spec.config)
+    seed = config.execution.random_seed
+    with steps.step("load"):
+        backend = load_backend(spec.backend)
+        gc.freeze()  # writers collect garbage once per chunk; imported modules are no garbage
+        threadpool_limits(limits=spec.cpus)
+        prepared = load_recording(folder, spec, config, steps.say)
+        recording = prepared.recording
+        n_jobs = workers(spec, config, float(recording.get_total_duration()))
+    with steps.step("sort"):
+        request = SortRequest(
+            recording=recording,
+            folder=folder.sorter,
+            params=config.sorter.sorter_params or {},
+            device="cuda" if spec.gpu else "cpu",
+            n_jobs=n_jobs,
+            seed=seed,
+            threads=spec.cpus,
+        )
+        folder.sorter.mkdir(parents=True, exist_ok=True)
+        params = backend.resolve(request)
+        sorting = backend.sort(request)
+        sorting.save(folder=folder.result / "sorting", overwrite=True)
+    with steps.step("analyze"):
+        build_analyzer(
+            recording, sorting, folder.result / "analyzer", config.waveform, seed, n_jobs
+        )
+    write_json(folder.timeline, prepared.timeline.to_json())
+    write_json(
+        folder.child_result,
+        {
+            **measure(recording, sorting),
+            "backend": spec.backend,
+            "sorter_params": params,
+            "timings_s": steps.timings_s,
+            "cpu_s": steps.cpu_s,
+            "versions": library_versions(backend),
+            "confinement": confinement.to_json(),
+            "prepared": {
+                "digest": prepared.digest,
+                "reused": prepared.reused,
+                "filtered_by": prepared.implementation,
+            },
+        },
+    )
+    prepared.release()
+
+
+def measure(recording: BaseRecording, sorting: BaseSorting) -> dict[str, Any]:
+    """Return the sizes of what was sorted and of what came out."""
+    return {
+        "n_units": len(sorting.unit_ids),
+        "n_spikes": int(sorting.count_total_num_spikes()),
+        "duration_s": float(recording.get_total_duration()),
+        "sampling_rate_hz": float(recording.get_sampling_frequency()),
+        "n_channels": int(recording.get_num_channels()),
+    }
+
+
+def library_versions(backend: SorterBackend) -> dict[str, str]:
+    """Return the versions that decide the result."""
+    own = {name: version(name) for name in ("spikefleet", "spikeinterface", "numpy")}
+    return {"python": python_version(), **own, **backend.versions()}
