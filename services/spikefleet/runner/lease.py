@@ -55,6 +55,7 @@ class RunLease:
 
     def __init__(self, spec: AttemptSpec, artifacts: ArtifactStore, desk: LeaseDesk) -> None:
         self._spec, self._artifacts, self._desk = spec, artifacts, desk
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self.owns_prefix = True
 
     def hold(self) -> None:
@@ -74,8 +75,11 @@ class RunLease:
     def _claim(self) -> None:
         """Write this process beside the result, once; the second to come finds the first."""
         claim = f"{self._spec.artifacts_prefix}/{CLAIM}"
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        mine = {"attempt_id": self._spec.attempt_id, "holder": process_name(), "started_at": now}
+        mine = {
+            "attempt_id": self._spec.attempt_id,
+            "holder": process_name(),
+            "started_at": self._started_at,  # the same bytes whenever it asks again
+        }
         try:
             self._artifacts.put_bytes(claim, json.dumps(mine).encode())
         except ArtifactExistsError as error:
