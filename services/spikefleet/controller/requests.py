@@ -13,6 +13,7 @@ from spikefleet.controller.conclude import ATTEMPTS_BEFORE, FRESH_SORT, RELEASED
 from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.config import SortingConfig, config_digest, sort_digest
+from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.runs import Attempt, IllegalMoveError, Run, RunState, run_identity
 from spikefleet.core.submissions import Recording
@@ -105,7 +106,9 @@ class Requests:
         """
         run = self.runs.get_run(run_id)
         if overrides:
-            config = SortingConfig.from_document(run.config).override(**overrides)
+            was = SortingConfig.from_document(run.config)
+            config = was.override(**overrides)
+            require_client_settings(config, was)
             recording = self.recordings.get(run.recording_id)
             batch = self.runs.create_batch(
                 NewBatch(run.submitter, "", "", (new_run(recording, run.stream, config),), owner)

@@ -22,6 +22,7 @@ from spikefleet.core.attempts import AttemptState
 from spikefleet.core.runs import Run, RunState
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.access import current_caller, require_own
+from spikefleet.infra.rpc.bounds import LARGEST_PAGE
 from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.run_access import RunAccess
@@ -29,7 +30,6 @@ from spikefleet.infra.stores.run_records import BatchRecord
 from spikefleet.infra.stores.runs import RunStore
 
 _DEFAULT_PAGE = 50
-_LARGEST_PAGE = 500
 _WATCH_POLL_S = 0.5
 _LIVE = frozenset({AttemptState.INTENDED, AttemptState.RUNNING})
 _SETTLED = frozenset({RunState.HELD})
@@ -89,7 +89,9 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self, request: controller_pb2.ListRunsRequest, context: Any
     ) -> controller_pb2.ListRunsResponse:
         """Return one page of runs, newest first."""
-        size = min(request.page_size or _DEFAULT_PAGE, _LARGEST_PAGE)
+        if not request.page_size >= 0:
+            raise RpcProblem("INVALID_ARGUMENT", "a page has 1 to 500 runs", field="page_size")
+        size = min(request.page_size or _DEFAULT_PAGE, LARGEST_PAGE)
 
         def read() -> tuple[list[Run], str]:
             return self._runs.list_runs(

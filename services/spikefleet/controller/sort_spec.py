@@ -16,13 +16,17 @@ from spikefleet.infra.stores.recordings import RecordingStore
 
 @dataclass(frozen=True)
 class SortLimits:
-    """What one attempt may take. Zero means no limit of ours; ``gpus`` is what the machine has."""
+    """What one attempt may take. Zero means no limit of ours; ``gpus`` is what the machine has.
+
+    ``image_digest`` is that of the image it must run in; empty: any.
+    """
 
     memory_limit_bytes: int = 0
     scratch_limit_bytes: int = 0
     deadline_s: float = 0.0
     gpus: int = 0
     cpus_per_attempt: int = 1
+    image_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class SortSpecs:
             recording=recording.entry,
             stream=run.stream,
             inputs=input_files(recording),
-            config=apply_changes(run.config, attempt.params),
+            config=self._config(run, attempt),
             artifacts_url=self.artifacts_url,
             artifacts_prefix=attempt_prefix(run.run_id, Stage.SORT, attempt.number),
             report_address=self.report_address,
@@ -69,6 +73,14 @@ class SortSpecs:
             prepared_folder=self.prepared_folder,
             preflight=_known_before(run),
         )
+
+    def _config(self, run: Run, attempt: Attempt) -> dict[str, Any]:
+        """The run's configuration with what this attempt changes, and what the operator asks."""
+        config = dict(apply_changes(run.config, attempt.params))
+        if self.limits.image_digest:
+            asked = {"docker_image_expected_digest": self.limits.image_digest}
+            config["execution"] = {**config.get("execution", {}), **asked}
+        return config
 
 
 def _duration_s(run: Run) -> float:

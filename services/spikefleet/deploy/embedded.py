@@ -107,6 +107,7 @@ class EmbeddedService:
             scratch_limit_bytes=settings.attempt_scratch_bytes,
             deadline_s=settings.attempt_deadline_s,
             gpus=slots.gpu,
+            image_digest=settings.expected_image_digest,
             cpus_per_attempt=max(1, machine.cores // max(slots.cpu, 1)),
         )
         zygote = open_zygote(confined_environment(kernels), settings.data_dir / "openings")

@@ -76,6 +76,9 @@ class Settings(BaseModel):
     image_digest: str = Field(
         "", description="digest of the container's image; empty: not known, or no container"
     )
+    expected_image_digest: str = Field(
+        "", description="digest that the image of every sort must have; empty: any"
+    )
     attempt_deadline_s: float = Field(
         0.0, ge=0, description="seconds after which an attempt is stopped; 0: none"
     )

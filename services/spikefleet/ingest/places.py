@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikefleet.infra.rpc.access import Caller
+from spikefleet.infra.rpc.bounds import MOST_FILES
 from spikefleet.infra.rpc.errors import RpcProblem
 
-MOST_FILES = 200_000
 _KERNELS = tuple(Path(name) for name in ("/proc", "/sys", "/dev", "/run"))
 _REMOVABLE = Path("/run/media")  # where desktops mount a disk that was plugged in
 _LONGEST_PATH_BYTES = 4096
@@ -72,7 +72,7 @@ class RecordingRoots:
         """Refuse what a reader could be led out of the folder ``root`` by, or could wait for.
 
         Links to files of the same git-annex repository and into the declared roots are followed.
-        Raises RpcProblem PATH_REFUSED, INVALID_ARGUMENT for more than 200 000 files.
+        Raises RpcProblem PATH_REFUSED, INVALID_ARGUMENT for more than 100 000 files.
         """
         if len(files) > MOST_FILES:
             raise RpcProblem(

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from spikefleet.client.rooms import BatchAnswer, BatchTask, DescribeAnswer
 from spikefleet.core.config import resolve
+from spikefleet.core.config.operators import require_client_settings
+from spikefleet.core.config.presets import preset
 from spikefleet.core.submissions import (
     Recording,
     Submission,
@@ -71,6 +73,7 @@ class SubmissionIntake:
                 field="recording_ids",
             )
         config = resolve(submission.preset, submission.overrides)
+        require_client_settings(config, preset(submission.preset))
         recordings = [self._recordings.get(name) for name in submission.recording_ids]
         if submission.concatenate:
             recordings = [self._joined(recordings, submission.owner)]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from spikefleet.core.file_names import UnsafeNameError, check_names
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.core.telemetry import INGESTED_BYTES
+from spikefleet.infra.rpc.bounds import MOST_FILES
 from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.stores.artifacts import (
@@ -38,7 +39,6 @@ from spikefleet.infra.stores.uploads import (
 )
 from spikefleet.ingest.arrivals import Arrivals, FileTally, Stamp
 from spikefleet.ingest.intake import accepted_recording
-from spikefleet.ingest.places import MOST_FILES
 from spikefleet.ingest.staging import Staging, digest_file
 
 log = logging.getLogger(__name__)

@@ -72,6 +72,12 @@ CALLS: Mapping[str, Access] = MappingProxyType(
 """Every call of ``protos/``; a test holds the table to them."""
 
 
+def is_bounded(method: str) -> bool:
+    """Say whether a call is held to the bounds of ``bounds``: all of ours but the rooms' own."""
+    name = method.removeprefix(_OURS).partition(".")[2]
+    return method.startswith(_OURS) and CALLS.get(name) is not Access.ROOM
+
+
 @dataclass(frozen=True)
 class Caller:
     """Who makes a call. ``uid`` is None for somebody of whom this machine's kernel knows nothing.

@@ -20,9 +20,11 @@ from typing import Any, Protocol
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from spikefleet.core.telemetry import RPC_DURATION, RPC_HANDLED, RPC_STARTED, Series
-from spikefleet.infra.rpc.access import Admission
+from spikefleet.infra.rpc.access import Admission, is_bounded
+from spikefleet.infra.rpc.bounds import require_bounded
 from spikefleet.infra.rpc.errors import (
     DETAILS_KEY,
     REQUEST_ID_KEY,
@@ -224,6 +226,63 @@ def admission(door: Admission, port: Callable[[], int]) -> grpc.aio.ServerInterc
         yield
 
     return _Wrapping(around)
+
+
+class _Bounded(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
+    """Holds every request that comes at once, and is not a room's, to the bounds."""
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None or not is_bounded(handler_call_details.method):
+            return handler
+        read = _reading(handler.request_deserializer)
+        if handler.unary_unary is not None:
+            wrapped = self._wrap(handler.unary_unary)
+            return handler._replace(unary_unary=wrapped, request_deserializer=read)
+        if handler.unary_stream is not None:
+            wrapped = self._wrap_stream(handler.unary_stream)
+            return handler._replace(unary_stream=wrapped, request_deserializer=read)
+        return handler
+
+    def _wrap(self, inner: Callable[..., Any]) -> Callable[..., Any]:
+        async def answer(request: Any, context: Any) -> Any:
+            _require_request(request)
+            return await inner(request, context)
+
+        return answer
+
+    def _wrap_stream(self, inner: Callable[..., Any]) -> Callable[..., Any]:
+        async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
+            _require_request(request)
+            async for response in inner(request, context):
+                yield response
+
+        return stream
+
+
+def _reading(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Read a request; None where the bytes are none, so that the refusal is one of ours."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserializer(data)
+        except DecodeError:
+            return None
+
+    return read
+
+
+def _require_request(request: Any) -> None:
+    if request is None:
+        raise RpcProblem("INVALID_ARGUMENT", "The bytes are no message of this call.")
+    require_bounded(request)
+
+
+def bounded() -> grpc.aio.ServerInterceptor:
+    """Refuse requests that say more than anybody means, before a room reads them."""
+    return _Bounded()
 
 
 class _Draining(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]

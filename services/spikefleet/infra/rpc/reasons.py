@@ -39,6 +39,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             "Correct the named field and call again.",
             ("pydantic_core._pydantic_core.ValidationError",),
         ),
+        "TOO_LARGE": Reason(Code.INVALID_ARGUMENT, "Say less in the named field and call again."),
         "INVALID_PAGE_TOKEN": Reason(
             Code.INVALID_ARGUMENT,
             "Use the token of the previous page as it came, or none.",

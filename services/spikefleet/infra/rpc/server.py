@@ -133,6 +133,7 @@ class RpcServer:
             interceptors.deadlines(self._options.unary_cap_s),
             interceptors.error_mapping(),
             interceptors.admission(self._options.admission, lambda: self.port),
+            interceptors.bounded(),
             interceptors.draining_streams(self._draining),
         ]
 

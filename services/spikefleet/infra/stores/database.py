@@ -28,7 +28,7 @@ from sqlalchemy.exc import (
 
 from spikefleet.core.failures.errors import StorageUnavailableError
 from spikefleet.infra.stores.migrations import DIALECT_TYPES, MIGRATIONS, Migration
-from spikefleet.infra.stores.tables import SCHEMA_VERSION
+from spikefleet.infra.stores.tables import SCHEMA_VERSION, read_document
 
 Clock = Callable[[], datetime]
 
@@ -66,7 +66,7 @@ class Database:
             }
         else:
             options["pool_pre_ping"] = True
-        self._engine = create_engine(parsed, **options)
+        self._engine = create_engine(parsed, json_deserializer=read_document, **options)
         if self.dialect == "sqlite":
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)

@@ -25,6 +25,7 @@ from spikefleet.infra.stores.run_rows import (
     LIVE,
     make_attempt,
     make_event,
+    make_listed_run,
     make_run,
     read_attempt,
     read_run,
@@ -80,20 +81,20 @@ class RunReader:
             rows = connection.execute(query).all()
         more = len(rows) > limit
         cursor = _make_cursor(rows[limit - 1].serial) if more else ""
-        return [make_run(row) for row in rows[:limit]], cursor
+        return [make_listed_run(row) for row in rows[:limit]], cursor
 
     def active_runs(self) -> list[Run]:
         """Return every run that is not at its end, oldest first: the fair order."""
         query = select(RUN).where(RUN.c.state.in_(_OPEN_STATES)).order_by(RUN.c.serial)
         with self._database.read() as connection:
-            return [make_run(row) for row in connection.execute(query)]
+            return [make_listed_run(row) for row in connection.execute(query)]
 
     def counts_by_state(self) -> dict[RunState, int]:
         """Return how many runs stand in each state, zeros included."""
         query = select(RUN.c.state, func.count().label("runs")).group_by(RUN.c.state)
         with self._database.read() as connection:
-            found = {RunState(row.state): int(row.runs) for row in connection.execute(query)}
-        return {state: found.get(state, 0) for state in RunState}
+            found = {str(row.state): int(row.runs) for row in connection.execute(query)}
+        return {state: found.get(str(state), 0) for state in RunState}
 
     def attempts_of(self, run_id: str) -> list[Attempt]:
         """Return a run's attempts in the order they were intended."""

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from spikefleet.core.attempts import AttemptState, Stage
-from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import (
     RUN_MOVES,
@@ -28,7 +28,7 @@ from spikefleet.infra.stores.run_records import (
     RunNotFoundError,
     StaleRunError,
 )
-from spikefleet.infra.stores.tables import ATTEMPT, EVENT, HOLD, RUN, next_serial
+from spikefleet.infra.stores.tables import ATTEMPT, EVENT, HOLD, RUN, UNREADABLE, next_serial
 
 LIVE = (str(AttemptState.INTENDED), str(AttemptState.RUNNING))
 
@@ -80,6 +80,48 @@ def make_run(row: Row[Any]) -> Run:
         cancel_requested=row.cancel_requested,
         version=row.version,
     )
+
+
+def make_listed_run(row: Row[Any]) -> Run:
+    """Like ``make_run``; a row that cannot be read becomes a failed run that says so.
+
+    One bad row must not hide all others from a list.
+    """
+    try:
+        run = make_run(row)
+        if not _is_unreadable(row):
+            return run
+        problem = "a document of it cannot be read"
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    return Run(
+        run_id=str(row.run_id),
+        batch_id=str(row.batch_id),
+        recording_id=str(row.recording_id),
+        stream=str(row.stream),
+        backend=str(row.backend),
+        config={},
+        config_digest=str(row.config_digest),
+        sort_digest=str(row.sort_digest),
+        identity=str(row.identity),
+        state=RunState.FAILED,
+        stage=Stage.PREFLIGHT,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        recording_name=str(row.recording_name),
+        submitter=str(row.submitter),
+        failure=Failure(
+            FailureCode.UNCLASSIFIED,
+            f"The record of this run cannot be read ({problem[:200]}); it is left as it is.",
+            rule_id="store.unreadable_row",
+        ),
+        version=int(row.version),
+    )
+
+
+def _is_unreadable(row: Row[Any]) -> bool:
+    documents = (row.config, row.result, row.progress, row.failure)
+    return any(isinstance(entry, Mapping) and UNREADABLE in entry for entry in documents)
 
 
 def make_attempt(row: Row[Any]) -> Attempt:

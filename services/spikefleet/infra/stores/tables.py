@@ -6,6 +6,7 @@ mapped to classes: rows become the frozen dataclasses of ``core`` in the store m
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -95,6 +96,15 @@ def clean_document(value: Any) -> Any:
     return clean_text(str(value))
 
 
+def read_document(text: str | bytes) -> Any:
+    """Parse a stored document; one that cannot be read is told as such and hides no other row."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return {UNREADABLE: True}
+
+
+UNREADABLE = "unreadable_document"
 METADATA = MetaData()
 _SEQ = BigInteger().with_variant(Integer(), "sqlite")
 
