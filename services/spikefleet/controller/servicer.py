@@ -22,6 +22,7 @@ from spikefleet.core.attempts import AttemptState
 from spikefleet.core.runs import Run, RunState
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.access import current_caller, require_own
+from spikefleet.infra.rpc.blocking import READS, REPORTS
 from spikefleet.infra.rpc.bounds import LARGEST_PAGE
 from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.server import Registration
@@ -58,10 +59,10 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
             label=request.label,
             owner=request.owner,
         )
-        record = await asyncio.to_thread(self._requests.create_batch, wish)
+        record = await READS.run(self._requests.create_batch, wish)
         self._wake()
         return controller_pb2.CreateBatchResponse(
-            batch=await asyncio.to_thread(self._batch, record),
+            batch=await READS.run(self._batch, record),
             existing_run_ids=record.existing_run_ids,
         )
 
@@ -70,8 +71,8 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     ) -> controller_pb2.GetBatchResponse:
         """Return a batch with its runs."""
         require(batch_id=request.batch_id)
-        record = await asyncio.to_thread(self._runs.get_batch, request.batch_id)
-        return controller_pb2.GetBatchResponse(batch=await asyncio.to_thread(self._batch, record))
+        record = await READS.run(self._runs.get_batch, request.batch_id)
+        return controller_pb2.GetBatchResponse(batch=await READS.run(self._batch, record))
 
     async def GetRun(  # noqa: N802
         self, request: controller_pb2.GetRunRequest, context: Any
@@ -83,7 +84,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
             run = self._runs.get_run(request.run_id)
             return convert.to_run(run, self._runs.attempts_of(run.run_id))
 
-        return controller_pb2.GetRunResponse(run=await asyncio.to_thread(read))
+        return controller_pb2.GetRunResponse(run=await READS.run(read))
 
     async def ListRuns(  # noqa: N802
         self, request: controller_pb2.ListRunsRequest, context: Any
@@ -101,7 +102,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
                 before=request.page_token,
             )
 
-        runs, token = await asyncio.to_thread(read)
+        runs, token = await READS.run(read)
         return controller_pb2.ListRunsResponse(
             runs=[convert.to_run(run) for run in runs], next_page_token=token
         )
@@ -113,7 +114,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         require(run_id=request.run_id)
         after, last = request.after_seq, None
         while True:
-            run, events = await asyncio.to_thread(self._look, request.run_id, after)
+            run, events = await READS.run(self._look, request.run_id, after)
             seen = (run.version, dict(run.progress))
             if seen != last or events:
                 last = seen
@@ -130,7 +131,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     ) -> controller_pb2.ListRunEventsResponse:
         """Return a run's history."""
         require(run_id=request.run_id)
-        _, events = await asyncio.to_thread(self._look, request.run_id, request.after_seq)
+        _, events = await READS.run(self._look, request.run_id, request.after_seq)
         return controller_pb2.ListRunEventsResponse(
             events=[convert.to_event(event) for event in events]
         )
@@ -141,7 +142,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         """Ask for a run's end."""
         require(run_id=request.run_id)
         await self._require_own(request.run_id)
-        run = await asyncio.to_thread(self._requests.cancel, request.run_id, request.reason)
+        run = await READS.run(self._requests.cancel, request.run_id, request.reason)
         self._wake()
         return controller_pb2.CancelRunResponse(run=convert.to_run(run))
 
@@ -151,7 +152,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         """Start a run again."""
         require(run_id=request.run_id)
         await self._require_own(request.run_id)
-        run = await asyncio.to_thread(
+        run = await READS.run(
             self._requests.retry,
             request.run_id,
             convert.from_stage(request.stage),
@@ -165,7 +166,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self, request: controller_pb2.ListHoldsRequest, context: Any
     ) -> controller_pb2.ListHoldsResponse:
         """Return the lanes on hold."""
-        holds = await asyncio.to_thread(self._runs.holds)
+        holds = await READS.run(self._runs.holds)
         return controller_pb2.ListHoldsResponse(
             holds=[
                 controller_pb2.Hold(
@@ -183,7 +184,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     ) -> controller_pb2.ReleaseHoldResponse:
         """Open a lane again."""
         require(lane=request.lane)
-        count = await asyncio.to_thread(self._requests.release, request.lane)
+        count = await READS.run(self._requests.release, request.lane)
         self._wake()
         return controller_pb2.ReleaseHoldResponse(released_run_count=count)
 
@@ -191,8 +192,8 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         """Refuse a caller whose batch did not make the run. Raises RpcProblem NOT_YOURS."""
         caller = current_caller()
         if not caller.is_operator:
-            await asyncio.to_thread(self._runs.get_run, run_id)
-            owner = await asyncio.to_thread(self._access.owner_of, run_id)
+            await READS.run(self._runs.get_run, run_id)
+            owner = await READS.run(self._access.owner_of, run_id)
             require_own(caller, owner, f"Run {run_id}")
 
     def _look(self, run_id: str, after_seq: int) -> tuple[Run, list[Any]]:
@@ -225,7 +226,7 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
         """Let one process write an attempt's run."""
         require(attempt_id=request.attempt_id, holder=request.holder)
         await self._require_secret(request.attempt_id)
-        answer = await asyncio.to_thread(self._runs.take_lease, request.attempt_id, request.holder)
+        answer = await REPORTS.run(self._runs.take_lease, request.attempt_id, request.holder)
         return runner_pb2.TakeLeaseResponse(lease=convert.to_lease(answer))
 
     async def ReportProgress(  # noqa: N802
@@ -234,7 +235,7 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
         """Keep the last word of a running attempt; one that the records have ended shall stop."""
         require(attempt_id=request.attempt_id)
         await self._require_secret(request.attempt_id)
-        heard = await asyncio.to_thread(
+        heard = await REPORTS.run(
             self._runs.hear,
             request.attempt_id,
             convert.from_progress(request.progress),
@@ -257,7 +258,7 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
     async def _require_secret(self, attempt_id: str) -> None:
         """Refuse whoever does not show the attempt's secret. Raises RpcProblem NOT_THE_ATTEMPT."""
         shown = current_caller().attempt_secret
-        if not await asyncio.to_thread(self._access.has_secret, attempt_id, shown):
+        if not await REPORTS.run(self._access.has_secret, attempt_id, shown):
             raise RpcProblem("NOT_THE_ATTEMPT", "The caller does not show the attempt's secret.")
 
 

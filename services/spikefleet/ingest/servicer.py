@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from spikefleet.client.rooms import BatchAnswer
 from spikefleet.core.submissions import Recording, RecordingName, Submission
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.access import current_caller, not_yours, require_own
+from spikefleet.infra.rpc.blocking import DIGESTS, PARTS, READS, SUBMISSIONS
 from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.rpc.server import Registration
@@ -21,6 +21,7 @@ from spikefleet.infra.stores.artifacts import ArtifactStore
 from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.uploads import Upload, UploadedPart, UploadStore
 from spikefleet.ingest.intake import InPlaceIntake
+from spikefleet.ingest.parts_budget import PartsBudget
 from spikefleet.ingest.places import RecordingRoots
 from spikefleet.ingest.staging import Staging
 from spikefleet.ingest.submissions import (
@@ -37,6 +38,8 @@ from spikefleet.ingest.uploads import (
 
 SERVICE = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name
 _MOST_MESSAGE_BYTES = 1 << 20
+_BETWEEN_PARTS_S = 600.0
+_WITHIN_PART_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             meter=parts.meter,
             part_size_bytes=parts.part_size_bytes,
         )
+        self._budget = PartsBudget()
         self._upload_idle_s = parts.upload_idle_s
         self._in_place = InPlaceIntake(parts.recordings, parts.places, meter=parts.meter)
         self._submissions = SubmissionIntake(parts.recordings, parts.preflight, parts.controller)
@@ -106,7 +110,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             request.idempotency_key,
             current_caller().owner,
         )
-        upload = await asyncio.to_thread(self._uploads.create, wanted)
+        upload = await READS.run(self._uploads.create, wanted)
         return ingest_pb2.CreateUploadResponse(upload=await self._upload(upload))
 
     async def GetUpload(  # noqa: N802
@@ -121,26 +125,33 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request_iterator: AsyncIterator[ingest_pb2.UploadPartsRequest], context: Any
     ) -> AsyncIterator[ingest_pb2.UploadPartsResponse]:
         """Receive parts; acknowledge each once it is on the disk and on record."""
-        arriving: _ArrivingPart | None = None
-        with ExitStack() as receiving:
-            async for message in request_iterator:
-                if arriving is None:
-                    require(upload_id=message.upload_id)
-                    upload = await self._own_upload(message.upload_id)
-                    receiving.enter_context(self._uploads.arrivals.receiving(upload.upload_id))
-                    length = self._uploads.part_length(upload, message.path, message.offset_bytes)
-                    arriving = _ArrivingPart(
-                        upload.upload_id, message.path, message.offset_bytes, length
-                    )
-                arriving.add(message)
-                if not message.part_sha256 and not message.file_sha256:
-                    continue
-                part = await asyncio.to_thread(
+        messages = aiter(request_iterator)
+        while (first := await _next(messages, _BETWEEN_PARTS_S)) is not None:
+            require(upload_id=first.upload_id)
+            upload = await self._own_upload(first.upload_id)
+            length = self._uploads.part_length(upload, first.path, first.offset_bytes)
+            with self._uploads.arrivals.receiving(upload.upload_id):
+                async with self._budget.holding(upload.owner, length):
+                    part = await self._receive(first, messages, length)
+            yield ingest_pb2.UploadPartsResponse(part=_part_message(part))
+
+    async def _receive(
+        self,
+        first: ingest_pb2.UploadPartsRequest,
+        messages: AsyncIterator[ingest_pb2.UploadPartsRequest],
+        length: int,
+    ) -> UploadedPart:
+        """Gather one part and store it. Raises RpcProblem, UPLOAD_STALLED when it stops coming."""
+        arriving = _ArrivingPart(first.upload_id, first.path, first.offset_bytes, length)
+        message: ingest_pb2.UploadPartsRequest | None = first
+        while message is not None:
+            arriving.add(message)
+            if message.part_sha256 or message.file_sha256:
+                return await PARTS.run(
                     self._uploads.store_part, arriving.upload_id, arriving.arrived(message)
                 )
-                arriving = None
-                receiving.close()
-                yield ingest_pb2.UploadPartsResponse(part=_part_message(part))
+            message = await _next(messages, _WITHIN_PART_S)
+        raise RpcProblem("UPLOAD_STALLED", f"the part of {first.path} ended without a digest")
 
     async def CompleteUpload(  # noqa: N802
         self, request: ingest_pb2.CompleteUploadRequest, context: Any
@@ -149,7 +160,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         require(upload_id=request.upload_id)
         await self._own_upload(request.upload_id)
         told = convert.from_files(request.files)
-        recording = await asyncio.to_thread(self._uploads.complete, request.upload_id, told)
+        recording = await DIGESTS.run(self._uploads.complete, request.upload_id, told)
         return ingest_pb2.CompleteUploadResponse(recording=await self._message(recording))
 
     async def AbortUpload(  # noqa: N802
@@ -158,14 +169,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         """Drop an unfinished upload."""
         require(upload_id=request.upload_id)
         await self._own_upload(request.upload_id)
-        await asyncio.to_thread(self._uploads.abort, request.upload_id)
+        await READS.run(self._uploads.abort, request.upload_id)
         return ingest_pb2.AbortUploadResponse()
 
     async def RegisterRecording(  # noqa: N802
         self, request: ingest_pb2.RegisterRecordingRequest, context: Any
     ) -> ingest_pb2.RegisterRecordingResponse:
         """Accept a recording where it lies."""
-        recording = await asyncio.to_thread(
+        recording = await DIGESTS.run(
             self._in_place.register,
             _name(request.name),
             request.path,
@@ -180,7 +191,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.GetRecordingResponse:
         """Return an accepted recording."""
         require(recording_id=request.recording_id)
-        recording = await asyncio.to_thread(self._recordings.get, request.recording_id)
+        recording = await READS.run(self._recordings.get, request.recording_id)
         await self._require_own_recordings((request.recording_id,))
         return ingest_pb2.GetRecordingResponse(recording=await self._message(recording))
 
@@ -200,14 +211,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             owner=current_caller().owner,
         )
         await self._require_own_recordings(submission.recording_ids)
-        answer = await asyncio.to_thread(self._submissions.submit, submission)
+        answer = await SUBMISSIONS.run(self._submissions.submit, submission)
         return ingest_pb2.SubmitResponse(
             batch=_batch_message(answer), existing_run_ids=answer.existing_run_ids
         )
 
     async def _own_upload(self, upload_id: str) -> Upload:
         """Return an upload of the caller's. Raises UploadNotFoundError, RpcProblem NOT_YOURS."""
-        upload = await asyncio.to_thread(self._uploads.get, upload_id)
+        upload = await READS.run(self._uploads.get, upload_id)
         require_own(current_caller(), upload.owner, f"Upload {upload_id}")
         return upload
 
@@ -217,13 +228,13 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         if caller.is_operator:
             return
         for recording_id in recording_ids:
-            await asyncio.to_thread(self._recordings.get, recording_id)
-            if not await asyncio.to_thread(self._recordings.owns, recording_id, caller.owner):
+            await READS.run(self._recordings.get, recording_id)
+            if not await READS.run(self._recordings.owns, recording_id, caller.owner):
                 raise not_yours(f"Recording {recording_id}")
 
     async def _upload(self, upload: Upload) -> ingest_pb2.Upload:
-        parts = await asyncio.to_thread(self._uploads.parts, upload.upload_id)
-        recording = await asyncio.to_thread(self._uploads.recording, upload)
+        parts = await READS.run(self._uploads.parts, upload.upload_id)
+        recording = await READS.run(self._uploads.recording, upload)
         return ingest_pb2.Upload(
             upload_id=upload.upload_id,
             part_size_bytes=upload.part_size_bytes,
@@ -233,7 +244,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         )
 
     async def _message(self, recording: Recording) -> recording_pb2.Recording:
-        accepted_at = await asyncio.to_thread(self._recordings.accepted_at, recording.recording_id)
+        accepted_at = await READS.run(self._recordings.accepted_at, recording.recording_id)
         message = convert.to_recording(recording)
         message.create_time.FromDatetime(accepted_at)
         return message
@@ -288,6 +299,19 @@ class _ArrivingPart:
             f"the part of {self.path} at byte {self.offset_bytes} {what}",
             field="data",
         )
+
+
+async def _next(
+    messages: AsyncIterator[ingest_pb2.UploadPartsRequest], patience_s: float
+) -> ingest_pb2.UploadPartsRequest | None:
+    """The next message, None at the end. Raises RpcProblem UPLOAD_STALLED after ``patience_s``."""
+    try:
+        async with asyncio.timeout(patience_s):
+            return await anext(messages, None)
+    except TimeoutError as error:
+        raise RpcProblem(
+            "UPLOAD_STALLED", f"nothing came for {patience_s:g} s; the stream is closed"
+        ) from error
 
 
 def _name(message: recording_pb2.RecordingName) -> RecordingName:

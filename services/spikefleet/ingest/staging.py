@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from spikefleet.infra.rpc.blocking import require_caller
 from spikefleet.infra.stores.uploads import UploadedPart
 from spikefleet.ingest.arrivals import Stamp
 
@@ -127,13 +128,17 @@ class Staging:
 def digest_file(path: Path) -> str:
     """SHA-256 (hex) of a regular file, read once in blocks.
 
-    Raises OSError; what is no regular file (any more) is not waited for.
+    Raises OSError, CallerLeftError; what is no regular file (any more) is not waited for.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as handle:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "is no regular file", str(path))
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while block := handle.read(_BLOCK_BYTES):
+            require_caller()
+            digest.update(block)
+        return digest.hexdigest()
 
 
 def _stamp(status: os.stat_result) -> Stamp:

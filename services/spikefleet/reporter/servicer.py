@@ -6,7 +6,6 @@ listed. Rendering never raises: what goes wrong is the answer's failure, and the
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -16,6 +15,7 @@ from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.access import current_caller, not_yours
 from spikefleet.infra.rpc.attempt_refs import from_attempt_ref, own_attempt
+from spikefleet.infra.rpc.blocking import FILES, READS
 from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.artifacts import (
@@ -70,7 +70,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         """Return the JSON record of a run's last report."""
         require(run_id=request.run_id)
         await self._require_reader(request.run_id)
-        record, html_key = await asyncio.to_thread(self._read_report, request.run_id)
+        record, html_key = await FILES.run(self._read_report, request.run_id)
         return reporter_pb2.GetReportResponse(report=convert.to_struct(record), html_key=html_key)
 
     async def ListArtifacts(  # noqa: N802
@@ -79,7 +79,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         """List the files of a run's winning attempts, from their manifests."""
         require(run_id=request.run_id)
         await self._require_reader(request.run_id)
-        listed = await asyncio.to_thread(self._list_artifacts, request.run_id)
+        listed = await FILES.run(self._list_artifacts, request.run_id)
         return reporter_pb2.ListArtifactsResponse(
             artifacts=[
                 reporter_pb2.Artifact(
@@ -97,14 +97,14 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         key = _checked_key(request.key)
         run_id = request.run_id or key.split("/")[1]
         await self._require_reader(run_id)
-        await asyncio.to_thread(self._require_of_run, key, run_id)
-        chunks = await asyncio.to_thread(
+        await FILES.run(self._require_of_run, key, run_id)
+        chunks = await FILES.run(
             self._store.read_chunks,
             key,
             offset=max(0, request.offset_bytes),
             chunk_bytes=_CHUNK_BYTES,
         )
-        while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+        while (chunk := await FILES.run(next, chunks, None)) is not None:
             yield reporter_pb2.ReadArtifactResponse(data=chunk)
 
     async def _require_reader(self, run_id: str) -> None:
@@ -112,7 +112,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         caller = current_caller()
         if caller.is_operator:
             return
-        if not await asyncio.to_thread(self._may_read, run_id, caller.owner):
+        if not await READS.run(self._may_read, run_id, caller.owner):
             raise not_yours(f"Run {run_id}")
 
     def _require_of_run(self, key: str, run_id: str) -> None:

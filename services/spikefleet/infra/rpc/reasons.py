@@ -192,6 +192,15 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             (f"{_ERRORS}.StorageUnavailableError",),
             retry_after_s=5.0,
         ),
+        "SERVICE_BUSY": Reason(
+            Code.RESOURCE_EXHAUSTED,
+            "Call again in a moment, with fewer calls at once.",
+            retry_after_s=2.0,
+        ),
+        "UPLOAD_STALLED": Reason(
+            Code.DEADLINE_EXCEEDED,
+            "Send the part again; what was acknowledged is kept.",
+        ),
         "SERVICE_DRAINING": Reason(
             Code.UNAVAILABLE,
             "Call again in a moment; the service is restarting.",
