@@ -43,6 +43,14 @@ def test_who_is_not_refused_goes_on_as_often_as_it_asks(
     assert mine.owns_prefix
 
 
+def test_a_process_that_asks_again_later_finds_its_own_claim(tmp_path: Path) -> None:
+    mine = lease(tmp_path, LeaseAnswer())
+    mine.hold()
+    time.sleep(1.1)  # longer than the claim's time is exact
+    mine.hold()
+    assert mine.owns_prefix
+
+
 @pytest.mark.parametrize(
     ("refusal", "owns_prefix"),
     [
