@@ -95,6 +95,20 @@ def test_a_cause_keeps_its_budget_across_other_causes(make: Make) -> None:
     assert run.state is RunState.SUCCEEDED
 
 
+def test_a_step_that_an_attempt_took_by_itself_is_not_taken_again(make: Make) -> None:
+    controlled = make("stepped:gpu_out_of_memory,succeed")
+    run = controlled.finish(controlled.submit())
+    assert batch_sizes(controlled) == [None, 15000]
+    assert run.result["result_affecting"] is True
+
+
+def test_a_sort_that_began_smaller_is_stamped_with_what_it_ran_with(make: Make) -> None:
+    run = (controlled := make("stepped:")).finish(controlled.submit())
+    assert run.state is RunState.SUCCEEDED
+    assert run.result["result_affecting"] is True
+    assert run.result["params"]["sorter_params"]["batch_size"] == 30000
+
+
 def test_an_own_fault_is_tried_once_more_and_then_fails(make: Make) -> None:
     controlled = make("fail:sorter_crash")
     run = controlled.finish(controlled.submit())

@@ -39,7 +39,8 @@ def leave_failure(folder: Path, error: Exception, classified: dict[str, object] 
         "trace_tail": [],
         "classified": classified,
     }
-    (folder / "child_failure.json").write_text(json.dumps(document))
+    (folder / "child").mkdir(exist_ok=True)
+    (folder / "child" / "child_failure.json").write_text(json.dumps(document))
 
 
 def succeed(folder: Path) -> int:

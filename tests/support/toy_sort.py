@@ -3,7 +3,9 @@
 The plan names one end per attempt number, separated by commas; the last one holds for all later
 ones. Ends: ``succeed``, ``fail:<code>``, ``hollow`` (exit 0, nothing stored), ``die``, ``vanish``
 (everything stored, then killed before the last word), ``wait`` (until told to stop), ``cling``
-(until killed), ``slow`` (succeeds after a while). Every start is noted beside the artifacts.
+(until killed), ``slow`` (succeeds after a while), ``stepped:<code>`` (its trial ran out of GPU
+memory, so it went on with half the batch, and fails) and ``stepped:`` (and succeeds). Every start
+is noted beside the artifacts.
 """
 
 import json
@@ -11,7 +13,11 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlparse
 
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, write_json
@@ -20,6 +26,12 @@ from spikefleet.core.failures.errors import Failure
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.stores.artifacts import publish_folder
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+
+STEPPED = {
+    "state": "inconclusive",
+    "code": "gpu_out_of_memory",
+    "changes": {"sorter_params": {"clear_cache": True, "batch_size": 30000}},
+}
 
 
 def main(plan: str, root: Path) -> int:
@@ -32,17 +44,20 @@ def main(plan: str, root: Path) -> int:
     end, _, code = ends[min(spec.number, len(ends)) - 1].partition(":")
     if end == "fail":
         return leave(folder, spec, Failure(FailureCode(code), "It broke.", rule_id="toy"))
+    if end == "stepped" and code:
+        failure = Failure(FailureCode(code), "It broke.", rule_id="toy")
+        return leave(folder, spec, failure, STEPPED)
     if end == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if end in ("wait", "cling"):
         return last(folder, spec, clings=end == "cling")
     if end == "slow":
         time.sleep(0.3)
-    if end in ("succeed", "vanish", "slow"):
+    if end in ("succeed", "vanish", "slow", "stepped"):
         publish(folder, spec, LocalArtifacts(store))
     if end == "vanish":
         os.kill(os.getpid(), signal.SIGKILL)
-    return leave(folder, spec, None)
+    return leave(folder, spec, None, STEPPED if end == "stepped" else {})
 
 
 def note_start(path: Path, spec: AttemptSpec) -> None:
@@ -61,11 +76,17 @@ def publish(folder: RunFolder, spec: AttemptSpec, store: LocalArtifacts) -> None
     publish_folder(store, spec.artifacts_prefix, folder.result)
 
 
-def leave(folder: RunFolder, spec: AttemptSpec, failure: Failure | None) -> int:
+def leave(
+    folder: RunFolder,
+    spec: AttemptSpec,
+    failure: Failure | None,
+    canary: Mapping[str, Any] = MappingProxyType({}),
+) -> int:
     outcome = success(spec)
     if failure is not None:
         code = BY_CODE[failure.code].exit_code or 112
         outcome = AttemptOutcome(spec.attempt_id, code, failure)
+    outcome = replace(outcome, canary=dict(canary))
     write_json(folder.outcome, outcome.to_json())
     return outcome.exit_code
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from spikefleet.core.failures.classify import Evidence
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.rules_measured import refine
+from spikefleet.core.policy.changes import affects_result
 from spikefleet.core.policy.decide import (
     Action,
     Decision,
@@ -73,6 +74,7 @@ class Conclusions:
         """
         outcome = verdict.outcome
         document = outcome.to_json() if outcome else {}
+        attempt = _with_changes(attempt, document)
         self.counts.sort_checked(run, document)
         compared = self._compare(run, verdict)
         if verdict.failure is not None:
@@ -93,6 +95,10 @@ class Conclusions:
                 "timings_s": dict(outcome.timings_s),
                 "peaks": dict(outcome.peaks),
             }
+        if _changes_of_trial(document):
+            context = DecisionContext(config=run.config, ladder=BACKENDS[run.backend].ladder)
+            affects = affects_result(attempt.params, context)
+            result |= {"params": dict(attempt.params), "result_affecting": affects}
         self._succeeded(run, attempt, StageResult(result, prefix, outcome=document))
 
     def _compare(self, run: Run, verdict: Verdict) -> dict[str, Any]:
@@ -316,6 +322,21 @@ def spent_before(run: Run, stage: Stage) -> int:
     """How many attempts of ``stage`` a person wrote off by asking for the run again."""
     written_off = run.result.get(ATTEMPTS_BEFORE, {})
     return int(written_off.get(str(stage), 0))
+
+
+def _changes_of_trial(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """What the attempt changed by itself, because its trial showed that it had to."""
+    return dict((outcome.get("canary") or {}).get("changes") or {})
+
+
+def _with_changes(attempt: Attempt, outcome: Mapping[str, Any]) -> Attempt:
+    """The attempt with the changes it really ran with, so that no retry repeats them."""
+    changes = _changes_of_trial(outcome)
+    if not changes:
+        return attempt
+    params = {**attempt.params, **changes}
+    asked = {**(attempt.params.get("sorter_params") or {}), **(changes.get("sorter_params") or {})}
+    return replace(attempt, params={**params, **({"sorter_params": asked} if asked else {})})
 
 
 def _trial(outcome: Any) -> dict[str, Any]:

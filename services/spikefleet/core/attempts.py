@@ -151,6 +151,7 @@ class AttemptOutcome:
     ``timings_s`` are seconds per child step; ``artifacts`` maps a name to an artifact prefix.
     ``node`` is what the machine's own checks found before the sort (``findings``, ``facts``),
     ``canary`` how the trial on a window went; both empty where nothing was looked at.
+    ``blind_guards`` maps a guard that could not judge, or only less, for some time to the reason.
     """
 
     attempt_id: str
@@ -167,6 +168,7 @@ class AttemptOutcome:
     wall_s: float = 0.0
     node: Mapping[str, Any] = field(default_factory=dict)
     canary: Mapping[str, Any] = field(default_factory=dict)
+    blind_guards: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
 
     def to_json(self) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def curate_into(
         write_json(folder / TIMELINE_FILE, timeline)
     document = history.to_json() | {
         "units": [unit.to_json() for unit in units],
+        "edge_spikes": data.edge_spike_count,
         "exports": [f"{EXPORTS_FOLDER}/{name}" for name in files],
     }
     write_json(folder / CURATION_FILE, document)

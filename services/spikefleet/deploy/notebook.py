@@ -18,8 +18,10 @@ from rich.console import Console
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import BatchView, RunUpdate, RunView
 from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.failures.errors import InputMissingError
 from spikefleet.core.findings.next_step import next_step_of
 from spikefleet.core.runs import RunState
+from spikefleet.deploy.notebook_inputs import RefusedInput, list_inputs
 from spikefleet.deploy.run_progress import RunBar, make_bars
 from spikefleet.deploy.service_process import running_service
 from spikefleet.infra.rpc.errors import ServiceError
@@ -62,7 +64,7 @@ class RecordingResult:
 
 
 def sort_recording(
-    recording_files: str | Path | Sequence[str | Path],
+    recording_files: Any,
     sorter: str = "kilosort4",
     *,
     results_folder: str | Path = "sorted",
@@ -72,6 +74,9 @@ def sort_recording(
     **overrides: Any,
 ) -> list[RecordingResult]:
     """Sort recordings on this machine; return one result per input, in order.
+
+    An input is a path, or a recording object of SpikeInterface, which is saved below
+    ``results_folder`` first; a list may hold both. What is neither has its result, too.
 
     With ``concatenate`` they are sorted as one recording, in the order given (a folder that holds
     several stands for them, in natural order), and there is one result; its
@@ -83,9 +88,13 @@ def sort_recording(
     ServiceError for a configuration that is wrong for all of them; what is wrong with one recording
     is its result.
     """
-    paths = _listed(recording_files)
     streams = () if stream_id is None else (stream_id,)
     folder = Path(results_folder).absolute()
+    given = list_inputs(recording_files, folder / "recordings")
+    refused = [entry for entry in given if isinstance(entry, RefusedInput)]
+    if refused and (concatenate or len(refused) == len(given)):
+        return [_refused(entry) for entry in (refused[:1] if concatenate else refused)]
+    paths = [entry for entry in given if isinstance(entry, Path)]
     with (
         running_service(folder / ".service", ("--stop-attempts-on-exit",)) as service,
         SortingClient(service.address) as client,
@@ -104,11 +113,17 @@ def sort_recording(
                 results.append(_several_streams(client, together[0], runs))
             else:
                 results.append(_finish(client, runs[0], together, folder, on_update))
-        return results
+        if concatenate:
+            return results
+        sorted_ones = iter(results)
+        return [
+            _refused(entry) if isinstance(entry, RefusedInput) else next(sorted_ones)
+            for entry in given
+        ]
 
 
 def sort_multistream(
-    recording_file: str | Path | Sequence[str | Path],
+    recording_file: Any,
     sorter: str = "kilosort4",
     *,
     stream_ids: Sequence[str] = (),
@@ -119,14 +134,18 @@ def sort_multistream(
     """Sort every stream (or those in ``stream_ids``) of one recording; return results by stream.
 
     Of several recordings each stream is sorted as one, in the order given. Unknown stream ids raise
-    ServiceError before anything starts.
+    ServiceError, and an input that is no recording InputMissingError, before anything starts.
     """
     folder = Path(results_folder).absolute()
+    given = list_inputs(recording_file, folder / "recordings")
+    for entry in given:
+        if isinstance(entry, RefusedInput):
+            raise InputMissingError(f"{entry.message} {entry.next_step}", path=entry.name)
+    paths = [entry for entry in given if isinstance(entry, Path)]
     with (
         running_service(folder / ".service", ("--stop-attempts-on-exit",)) as service,
         SortingClient(service.address) as client,
     ):
-        paths = _listed(recording_file)
         submit = client.submit if len(paths) == 1 else client.submit_concatenated
         batch = submit(paths, sorter, streams=tuple(stream_ids), **overrides)
         return {
@@ -134,8 +153,18 @@ def sort_multistream(
         }
 
 
-def _listed(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    return [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
+def _refused(entry: RefusedInput) -> RecordingResult:
+    return RecordingResult(
+        entry.name,
+        "",
+        "",
+        RunStatus.INPUT_ERROR,
+        None,
+        0.0,
+        error_class="InputMissingError",
+        error_message=entry.message,
+        next_step=entry.next_step,
+    )
 
 
 def _submitted(

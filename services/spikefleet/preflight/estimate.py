@@ -67,8 +67,9 @@ _GROWS_FOR_S = 600.0
 _GPU_BASE_MB, _GPU_MB_PER_CHANNEL = 2_000.0, 14.0
 _GPU_START_S, _GPU_SLOWNESS, _GPU_CHANNELS = 40.0, 2.1, 385
 _GPU_LEAST_SLOWNESS = 0.5
-# RT-Sort keeps scaled traces and the detection model's output: two float32 copies each, and more.
-_RT_SORT_BYTES_PER_SAMPLE = 20.0
+# RT-Sort keeps scaled traces as float32 and float16, and the detection model's output as float16.
+# That is counted, not fitted, so no margin comes on top.
+_RT_SORT_BYTES_PER_SAMPLE = 4 + 2 + 2
 _PREFLIGHT = (400.0, 3.0, 130.0)  # MB, s to start, megasamples a second
 _PREFLIGHT_MOST_MEGASAMPLES = 3_500.0
 _CURATE = (500.0, 8.0)
@@ -86,7 +87,9 @@ def estimate_resources(
     """Return the estimate for one stream of that size."""
     megasamples = channel_count * sampling_rate_hz * kept_s / _MEGASAMPLES
     cost = _CPU.get(sorter, _ANY)
-    per_sample = _RT_SORT_BYTES_PER_SAMPLE if sorter == "rt_sort" else cost.scratch_bytes_per_sample
+    scratch_mb = _MARGIN * (cost.scratch_mb + cost.scratch_bytes_per_sample * megasamples)
+    if sorter == "rt_sort":
+        scratch_mb = _RT_SORT_BYTES_PER_SAMPLE * megasamples
     growing = megasamples * min(1.0, _GROWS_FOR_S / kept_s) if kept_s > 0 else 0.0
     memory_mb = _MARGIN * (
         cost.memory_mb
@@ -97,7 +100,7 @@ def estimate_resources(
     sort = StageEstimate(
         stage=str(Stage.SORT),
         memory_bytes=int(memory_mb * _MB),
-        scratch_bytes=int(_MARGIN * (cost.scratch_mb + per_sample * megasamples) * _MB),
+        scratch_bytes=int(scratch_mb * _MB),
         gpu_memory_bytes=int((_GPU_BASE_MB + _GPU_MB_PER_CHANNEL * channel_count) * _MB)
         if on_gpu
         else 0,

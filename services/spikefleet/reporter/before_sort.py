@@ -19,6 +19,14 @@ def join_findings(
     return [dict(finding) for finding in (*of_service, *of_node)]
 
 
+def tell_blind_guards(attempt: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for every guard that could not watch the sort all the time."""
+    return [
+        f"The guard {str(name).replace('_', ' ')} could not judge all the time: {reason}."
+        for name, reason in sorted((attempt.get("blind_guards") or {}).items())
+    ]
+
+
 def tell_canary(canary: Mapping[str, Any]) -> str:
     """Return one sentence on the trial before the sort; "" when none was asked for."""
     state, reason = str(canary.get("state") or ""), str(canary.get("reason") or "").rstrip(".")
@@ -33,9 +41,14 @@ def tell_canary(canary: Mapping[str, Any]) -> str:
     if state == "passed":
         return f"{trial} passed in {took} with {canary.get('n_units', 0)} units."
     if state == "inconclusive":
-        return (
+        told = (
             f"{trial} ended with {canary.get('code')}, which proves nothing of the whole: {reason}."
         )
+        changed = (canary.get("changes") or {}).get("sorter_params") or {}
+        if not changed:
+            return told
+        given = ", ".join(f"{name}={value}" for name, value in changed.items())
+        return f"{told} So the sort began one step down, with {given}."
     if state == "blocked":
         return f"{trial} found the environment broken, and the sort was not started: {reason}."
     return f"{trial} was interrupted."

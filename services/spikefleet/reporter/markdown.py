@@ -20,6 +20,7 @@ from spikefleet.reporter.wording import (
     format_size,
     format_value,
     pick_peaks,
+    text_lines,
 )
 
 _METRIC_TITLES = {
@@ -161,7 +162,12 @@ def _failure(record: Mapping[str, Any]) -> list[str]:
         f"`{failure.get('rule_id') or 'no rule'}` in stage {failure.get('stage') or 'unknown'}.",
         "",
     ]
-    return head + _pairs(failure.get("evidence") or {})
+    evidence = failure.get("evidence") or {}
+    texts = {name: lines for name, value in evidence.items() if (lines := text_lines(value))}
+    pairs = _pairs({name: value for name, value in evidence.items() if name not in texts})
+    for name, lines in sorted(texts.items()):
+        pairs += ["", f"{format_name(name)}:", "", *(f"    {line}" for line in lines)]
+    return head + pairs
 
 
 def _findings(record: Mapping[str, Any]) -> list[str]:

@@ -26,7 +26,9 @@ from spikefleet.reporter.wording import (
     format_number,
     format_size,
     format_value,
+    last_text_lines,
     pick_peaks,
+    text_lines,
 )
 
 _COLUMNS = (
@@ -66,6 +68,8 @@ def format_page(
         "value": format_value,
         "fact": format_fact,
         "name": format_name,
+        "text_lines": text_lines,
+        "text_end": last_text_lines,
         "event": describe_event,
         "moment": _moment,
     }

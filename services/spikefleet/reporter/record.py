@@ -17,7 +17,7 @@ from typing import Any
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FAILURES
 from spikefleet.core.recordings.timeline import Timeline
-from spikefleet.reporter.before_sort import join_findings
+from spikefleet.reporter.before_sort import join_findings, tell_blind_guards
 from spikefleet.reporter.task import RenderTask
 from spikefleet.reporter.times import describe_times
 from spikefleet.reporter.verdict import make_verdict
@@ -109,7 +109,7 @@ def build_record(
         "curation": _curation(material.curation),
         "units": units,
         "quality": _quality(units),
-        "notes": list(material.notes),
+        "notes": [*material.notes, *tell_blind_guards(_last_sort(attempts))],
     }
     record["run"].setdefault("run_id", task.run_id)
     record["verdict"] = make_verdict(record)
@@ -183,6 +183,7 @@ def _attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
         "versions": _mapping(outcome.get("versions")),
         "node": _mapping(outcome.get("node")),
         "canary": _mapping(outcome.get("canary")),
+        "blind_guards": _mapping(outcome.get("blind_guards")),
     }
 
 

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 MISSING = "–"
+_LINE_LONGEST, _LINE_START = 300, 100
+_FEW_LINES = 3
+_LINES_SHOWN = 10
 _UNITS = {
     "s": "s",
     "ms": "ms",
@@ -61,7 +64,7 @@ def format_size(size_bytes: Any) -> str:
 
 
 def format_value(value: Any) -> str:
-    """Any value of a configuration or of evidence, in one short line."""
+    """Any value of a configuration or of evidence, in one short line: its start and its end."""
     if value is None or value == "":
         return MISSING
     if isinstance(value, bool):
@@ -74,7 +77,29 @@ def format_value(value: Any) -> str:
         text = ", ".join(format_value(entry) for entry in value)
     else:
         text = str(value)
-    return text if len(text) <= 300 else f"{text[:297]}…"
+    if len(text) <= _LINE_LONGEST:
+        return text
+    return f"{text[:_LINE_START]} … {text[-(_LINE_LONGEST - _LINE_START - 3) :]}"
+
+
+def text_lines(value: Any) -> list[str]:
+    """The lines of a value that is a longer text (a log's tail, a traceback); else none."""
+    if isinstance(value, str):
+        lines = value.splitlines()
+    elif isinstance(value, (list, tuple)) and all(isinstance(line, str) for line in value):
+        lines = [part for line in value for part in line.splitlines()]
+    else:
+        return []
+    is_long = len(lines) > 1 and (len(lines) > _FEW_LINES or sum(map(len, lines)) > _LINE_LONGEST)
+    return lines if is_long or (lines and len(lines[0]) > _LINE_LONGEST) else []
+
+
+def last_text_lines(value: Any) -> str:
+    """The end of a longer text, where tracebacks and logs say what happened."""
+    lines = text_lines(value)
+    left_out = len(lines) - _LINES_SHOWN
+    shown = [line if len(line) <= 400 else f"… {line[-398:]}" for line in lines[-_LINES_SHOWN:]]
+    return "\n".join([f"… {left_out} lines before", *shown] if left_out > 0 else shown)
 
 
 def format_name(name: Any) -> str:

@@ -1,9 +1,10 @@
 """The canary: the same sorter on a short, active stretch, in the same pod, before the full sort.
 
 It answers one question: would this environment break the sort? So only what the environment did
-ends the attempt, as if the sort itself had failed so. What the stretch did (too quiet, too large
-for the GPU, a crash) proves nothing about the whole: it is written down and the sort goes on. The
-trial has its own process, folder and copy; nothing it makes or draws reaches the sort.
+ends the attempt, as if the sort itself had failed so. What the stretch did (too quiet, a crash)
+proves nothing about the whole: it is written down and the sort goes on. A stretch too large for the
+GPU means that the whole is, too: the sort begins one step down, as a retry would. The trial has its
+own process, folder and copy; nothing it makes or draws reaches the sort.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -20,6 +21,8 @@ from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json, write_js
 from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.policy.budgets import Policy
+from spikefleet.core.policy.changes import DecisionContext, smaller_batches
 from spikefleet.runner.canary_memory import CanaryMemory
 from spikefleet.runner.canary_window import (
     CanaryWindow,
@@ -36,6 +39,7 @@ STEP = "canary"
 _QUIET_S = (120.0, 300.0)
 _SHARE_OF_DEADLINE = 0.25  # a trial that never ends must leave the sort its time
 _OUR_WINDOW = frozenset({"recording.start_time_s", "recording.end_time_s"})
+_GPU_TOO_SMALL = frozenset({FailureCode.GPU_OUT_OF_MEMORY, FailureCode.GPU_MEMORY_WATCHDOG})
 _SCRATCH = ("sorter", "result", "prepared")
 
 
@@ -52,7 +56,10 @@ class CanaryState(StrEnum):
 
 @dataclass(frozen=True)
 class CanaryReport:
-    """What is written down of the trial. ``failure`` ends the attempt where ``blocks``."""
+    """What is written down of the trial. ``failure`` ends the attempt where ``blocks``.
+
+    ``changes`` are those of a retry that the sort begins with, as ``core.policy`` makes them.
+    """
 
     state: CanaryState
     reason: str = ""
@@ -60,6 +67,7 @@ class CanaryReport:
     failure: Failure | None = None
     n_units: int | None = None
     wall_s: float = 0.0
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def blocks(self) -> bool:
@@ -78,6 +86,8 @@ class CanaryReport:
             document["n_units"] = self.n_units
         if failure is not None:
             document |= {"code": str(failure.code), "rule_id": failure.rule_id}
+        if self.changes:
+            document["changes"] = dict(self.changes)
         return document
 
 
@@ -198,7 +208,21 @@ def _try(spec: AttemptSpec, folder: RunFolder, window: CanaryWindow, trial: Tria
         return CanaryReport(CanaryState.PASSED, "", window, None, units, wall_s)
     state = _meaning(failure)
     staged = replace(failure, stage=STEP)
-    return CanaryReport(state, failure.message, window, staged, None, wall_s)
+    changes = step_down(spec, failure) if state is CanaryState.INCONCLUSIVE else {}
+    return CanaryReport(state, failure.message, window, staged, None, wall_s, changes)
+
+
+def step_down(spec: AttemptSpec, failure: Failure) -> dict[str, Any]:
+    """Return the changes a retry would make after the trial's GPU memory ran out; else none.
+
+    A submitter who allows no such retry (``oom_retry_max`` 0) gets none here either.
+    """
+    policy = Policy.from_config(spec.config)
+    if failure.code not in _GPU_TOO_SMALL or policy.oom_retry_max <= 0:
+        return {}
+    info = BACKENDS.get(spec.backend)
+    context = DecisionContext(config=spec.config, ladder=info.ladder if info else ())
+    return smaller_batches(context, policy) or {}
 
 
 def _meaning(failure: Failure) -> CanaryState:

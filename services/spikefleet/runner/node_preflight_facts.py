@@ -22,6 +22,7 @@ from typing import Any
 from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
 from spikefleet.core.guards.gpu_reader import GpuUnreadable
 from spikefleet.core.guards.memory_reader import MemoryReader
+from spikefleet.core.recordings.plugin_folders import list_plugin_folders
 from spikefleet.infra.gpus import GpuIdentity, identify_gpu
 from spikefleet.runner.node_preflight_probe import ProbeAnswer, probe_cuda
 
@@ -176,13 +177,13 @@ def _worth_probing(gpu: GpuIdentity | GpuUnreadable | None) -> bool:
 
 
 def _lost_plugin_folder(wanted: Wanted, given: Given) -> str:
-    """The configured folder that holds no plugin; the environment's only where it is needed."""
-    if wanted.hdf5_plugin_path:
-        return "" if _holds_files(wanted.hdf5_plugin_path) else wanted.hdf5_plugin_path
-    folders = [part for part in given.hdf5_plugin_path.split(os.pathsep) if part]
-    if not wanted.reads_hdf5 or not folders or any(_holds_files(part) for part in folders):
+    """The configured folders, where none holds a plugin; the environment's only where needed."""
+    is_asked_for = bool(list_plugin_folders(wanted.hdf5_plugin_path))
+    text = wanted.hdf5_plugin_path if is_asked_for else given.hdf5_plugin_path
+    folders = list_plugin_folders(text)
+    if not folders or not (is_asked_for or wanted.reads_hdf5):
         return ""
-    return given.hdf5_plugin_path
+    return "" if any(_holds_files(folder) for folder in folders) else text
 
 
 def _holds_files(folder: str) -> bool:

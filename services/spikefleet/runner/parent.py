@@ -28,6 +28,7 @@ from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.guards.loop import GuardLoop
 from spikefleet.core.guards.make import CgroupPlaces, Watched, make_guards, make_memory_reader
 from spikefleet.core.guards.memory_reader import MemoryReader
+from spikefleet.core.policy.changes import apply_changes
 from spikefleet.infra.gpus import make_gpu_reader
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.metrics import Metrics
@@ -149,6 +150,7 @@ class _Attempt:
         self.timings_s: dict[str, float] = {}
         self.node: dict[str, Any] = {}
         self.canary: dict[str, Any] = {}
+        self.blind_guards: dict[str, str] = {}
         self.machine = Machine()
         self.started_s = time.monotonic()
         self.outcome = self.failed(
@@ -183,6 +185,7 @@ class _Attempt:
             failure = self._try_first(spec, metrics)
             if failure is not None:
                 return self.failed(failure)
+            spec = self.spec  # the trial may have taken a step down
             self._enter("sort")
             self.lease.hold()
             failure = self._sort(spec, self.folder, reporter)
@@ -216,6 +219,7 @@ class _Attempt:
             wall_s=self.elapsed_s,
             node=self.node,
             canary=self.canary,
+            blind_guards=self.blind_guards,
         )
 
     def _serve(self, metrics: Metrics, port: int) -> int:
@@ -257,6 +261,9 @@ class _Attempt:
             lambda order, own: self._sort(order, own, reporter),
         )
         self.canary = report.to_json()
+        if report.changes:
+            self.spec = replace(spec, config=apply_changes(spec.config, report.changes))
+            write_json(self.folder.spec, self.spec.to_json())
         own = {"run_id": spec.run_id, "backend": spec.backend}
         metrics.set(telemetry.ATTEMPT_CANARY, 1, **own, state=str(report.state))
         return report.failure if report.blocks else None
@@ -305,7 +312,7 @@ class _Attempt:
             environment = child_environment(folder, self.options.environment)
             return supervisor.run(command, self.interruption, environment)
         finally:
-            self.peaks = dict(guards.peaks)
+            self.peaks, self.blind_guards = dict(guards.peaks), dict(guards.blind)
 
     def _upload(self, spec: AttemptSpec) -> AttemptOutcome:
         result = read_result(self.folder)
@@ -323,6 +330,7 @@ class _Attempt:
             wall_s=self.elapsed_s,
             node=self.node,
             canary=self.canary,
+            blind_guards=self.blind_guards,
         )
         with self.interruption.breaking_in():
             upload_result(

@@ -12,6 +12,7 @@ from tests.support.sorted_runs import (
 )
 
 from spikefleet.api.v1 import curation_pb2, curation_pb2_grpc, failure_pb2
+from spikefleet.core.failures.codes import FailureCode
 from spikefleet.curation.servicer import registration
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.attempt_refs import to_attempt_ref
@@ -52,3 +53,24 @@ async def test_missing_sort_is_an_answer_with_its_failure(stub):
         )
     )
     assert answer.failure.code == failure_pb2.FAILURE_CODE_INCOMPLETE
+
+
+async def test_our_bug_is_not_the_recordings_fault(stub, tmp_path):
+    """No client can send this: resolved configurations hold numbers. Our code breaks over it."""
+    folder = tmp_path / "sort"
+    folder.mkdir()
+    write_sort(folder)
+    publish_sort(LocalArtifacts(tmp_path / "artifacts"), folder)
+    answer = await stub.Curate(
+        curation_pb2.CurateRequest(
+            run_id=RUN_ID,
+            sort=to_attempt_ref(read_place(SORT_PREFIX)),
+            attempt=to_attempt_ref(read_place(CURATION_PREFIX)),
+            config=convert.to_struct({"curation": {"snr_min": "many"}}),
+        )
+    )
+    failure = convert.from_failure(answer.failure)
+    assert failure.code is FailureCode.UNCLASSIFIED
+    assert failure.evidence["exception_type"] == "ValueError"
+    assert str(failure.evidence["frame"]).startswith("spikefleet/core/units/curate.py:")
+    assert any("list_criteria" in line for line in failure.evidence["trace_tail"])

@@ -56,8 +56,12 @@ def test_gpu_memory_grows_with_the_channels():
     assert wide.gpu_memory_bytes > 2 * narrow.gpu_memory_bytes
 
 
-def test_rt_sort_needs_far_more_scratch():
-    assert estimate("rt_sort").scratch_bytes > 2 * estimate("lupin").scratch_bytes
+def test_rt_sort_needs_more_scratch_eight_bytes_a_sample():
+    assert estimate("rt_sort").scratch_bytes > estimate("lupin").scratch_bytes
+    found = estimate_resources(
+        channel_count=1018, sampling_rate_hz=20_000.0, kept_s=600.0, on_gpu=True, sorter="rt_sort"
+    )
+    assert round(found.scratch_bytes / 2**30) == 91
 
 
 def test_preflight_is_bounded_however_long_the_recording():

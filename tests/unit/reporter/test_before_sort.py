@@ -2,7 +2,7 @@
 
 import pytest
 
-from spikefleet.reporter.before_sort import join_findings, tell_canary
+from spikefleet.reporter.before_sort import join_findings, tell_blind_guards, tell_canary
 
 TRIED = {"window_s": [69.5, 121.5], "chosen_by": "activity", "wall_s": 12.0}
 
@@ -40,3 +40,19 @@ def test_every_end_of_a_trial_is_one_sentence(canary: dict, words: str) -> None:
 
 def test_without_a_trial_nothing_is_said() -> None:
     assert tell_canary({}) == ""
+
+
+def test_a_trial_that_made_the_sort_begin_smaller_says_so():
+    canary = {
+        "state": "inconclusive",
+        "code": "gpu_out_of_memory",
+        "reason": "Full.",
+        "changes": {"sorter_params": {"batch_size": 30000}},
+    }
+    assert tell_canary(canary).endswith("So the sort began one step down, with batch_size=30000.")
+
+
+def test_a_blind_guard_is_told():
+    told = tell_blind_guards({"blind_guards": {"io_stall": "no counters"}})
+    assert told == ["The guard io stall could not judge all the time: no counters."]
+    assert tell_blind_guards({}) == []

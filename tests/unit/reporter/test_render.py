@@ -155,3 +155,20 @@ def test_what_was_used_stands_beside_what_was_projected(store, tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "Projected and used" in page
     assert "1.6 GB" in page
+
+
+def test_the_end_of_a_log_and_of_a_traceback_is_on_the_page_and_the_whole_behind_it(
+    store, tmp_path
+):
+    record = make_unsortable_record()
+    log = [f"log line {number} {'x' * 40}" for number in range(50)]
+    trace = ["Traceback (most recent call last):", *(f"  frame {n}" for n in range(40)), "KeyError"]
+    record["run"]["failure"]["evidence"] = {"log_tail": log, "trace_tail": trace, "n": 1}
+    write_from(store, make_task(record, sort_prefix="", curation_prefix=""), tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("log line 49") == 2
+    assert page.count("log line 3 ") == 1
+    assert page.index("<summary>log tail") < page.index("log line 49")
+    assert page.count("KeyError") == 2
+    markdown = (tmp_path / "report.md").read_text()
+    assert all(line in markdown for line in (*log, *trace))

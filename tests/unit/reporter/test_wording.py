@@ -10,6 +10,8 @@ from spikefleet.reporter.wording import (
     format_number,
     format_size,
     format_value,
+    last_text_lines,
+    text_lines,
 )
 
 
@@ -70,3 +72,18 @@ def test_long_values_are_cut():
 def test_events_name_the_rule_that_decided():
     event = {"kind": "decision.skip", "to_state": "skipped", "body": {"rule_id": "policy.bio"}}
     assert describe_event(event) == "decision skip → skipped: rule policy.bio"
+
+
+def test_of_a_long_text_the_end_stays():
+    lines = [f"line {number}" for number in range(50)]
+    assert text_lines(lines) == lines
+    assert text_lines("\n".join(lines)) == lines
+    assert last_text_lines(lines).splitlines()[0] == "… 40 lines before"
+    assert last_text_lines(lines).endswith("line 49")
+    assert format_value("a" * 400 + "the end").endswith("the end")
+    assert len(format_value("a" * 4000)) <= 300
+
+
+@pytest.mark.parametrize("short", ["one line", ["a", "b"], [], 3, None, [1, 2, 3, 4], {"a": "b"}])
+def test_short_values_are_no_longer_texts(short):
+    assert text_lines(short) == []

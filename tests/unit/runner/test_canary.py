@@ -142,3 +142,30 @@ def test_of_the_trial_only_its_words_stay(spec, try_it, tmp_path: Path) -> None:
     left = {path.name for path in (tmp_path / "attempt" / "canary").iterdir()}
     assert left == {"spec.json", "child.log"}
     assert (tmp_path / "attempt" / "input").is_dir()
+
+
+@pytest.mark.parametrize("code", [FailureCode.GPU_OUT_OF_MEMORY, FailureCode.GPU_MEMORY_WATCHDOG])
+def test_a_stretch_too_large_for_the_gpu_lets_the_sort_begin_one_step_down(
+    spec, try_it, code
+) -> None:
+    on_gpu = replace(
+        spec,
+        backend="kilosort4",
+        config={**spec.config, "sorter": {"sorter_name": "kilosort4", "sorter_params": {}}},
+    )
+    report = try_it(on_gpu, Failure(code, "Full."))
+    assert (report.state, report.blocks) == (CanaryState.INCONCLUSIVE, False)
+    assert report.changes["sorter_params"] == {"clear_cache": True, "batch_size": 30_000}
+    assert report.to_json()["changes"] == report.changes
+
+
+def test_without_leave_for_smaller_batches_the_sort_begins_as_it_is(spec, try_it) -> None:
+    execution = {**spec.config["execution"], "oom_retry_max": 0}
+    strict = replace(
+        spec,
+        backend="kilosort4",
+        config={"execution": execution, "sorter": {"sorter_name": "kilosort4"}},
+    )
+    report = try_it(strict, Failure(FailureCode.GPU_OUT_OF_MEMORY, "Full."))
+    assert report.changes == {}
+    assert "changes" not in report.to_json()

@@ -117,6 +117,8 @@ def test_the_environments_plugin_folder_matters_only_to_what_reads_hdf5(tmp_path
     assert gather_facts(maxwell, tmp_path, several).lost_plugin_folder == ""
     configured = Wanted(BACKENDS["lupin"], entry="data.bin", hdf5_plugin_path=gone)
     assert gather_facts(configured, tmp_path, Given()).lost_plugin_folder == gone
+    listed = Wanted(BACKENDS["lupin"], entry="data.bin", hdf5_plugin_path=f"{gone}:{there}")
+    assert gather_facts(listed, tmp_path, Given()).lost_plugin_folder == ""
 
 
 def python(code: str) -> tuple[str, ...]:

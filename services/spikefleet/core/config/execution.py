@@ -125,6 +125,12 @@ class ExecutionConfig(ConfigGroup):
         description="Accepted, no effect: the sorter never runs inside the process that watches "
         "it, which can therefore always stop it (s).",
     )
+    allow_result_affecting: bool = Field(
+        default=False,
+        description="Let a retry change sorter parameters that can change spikes (the sorter's "
+        "parameter ladder); such a result is stamped. Smaller batches after GPU memory ran out "
+        "need only oom_retry_max.",
+    )
     oom_retry_max: Count = Field(
         default=1,
         description="Retries with smaller batches after the GPU's memory ran out (count). Smaller "

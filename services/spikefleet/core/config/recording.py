@@ -29,8 +29,8 @@ class RecordingConfig(ConfigGroup):
     )
     hdf5_plugin_path: str | None = Field(
         default=None,
-        description="Folder of the vendor's HDF5 decompression plugin; null: the installed one. "
-        "Applies to this run only.",
+        description="Folder of the vendor's HDF5 decompression plugin, or several as in PATH; "
+        "null: the installed one. Applies to this run only.",
     )
     first_n_mins: Positive | None = Field(
         default=None,

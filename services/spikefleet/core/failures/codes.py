@@ -108,7 +108,7 @@ FAILURES: tuple[FailureRow, ...] = (
     _row(
         _F.EMPTY_WAVEFORM_METRICS, "EmptyWaveformMetricsError", 83, _B, _D.SKIP, _S.UNSORTABLE,
         "The sorted units have no waveforms to measure.",
-        "Look at the sorter's log; the units found have no spikes inside the recording.",
+        "Sort the run again (retry); to curate without waveforms, set the criterion named to null.",
         rows.EmptyWaveformMetricsEvidence,
     ),
     _row(
@@ -242,7 +242,8 @@ FAILURES: tuple[FailureRow, ...] = (
     _row(
         _F.PARAMETER_SENSITIVE, "ParameterSensitiveError", 111, _N, _D.RETRY_SCALED, _S.FAILED,
         "The sorter hit a numerical dead end that depends on its parameters.",
-        "The run is retried with the next step of the sorter's parameter ladder.",
+        "Submit again with execution.allow_result_affecting=true: then the run is retried with the "
+        "next step of the sorter's parameter ladder. Or set the parameter named yourself.",
         rows.ParameterSensitiveEvidence,
     ),
     _row(

@@ -32,7 +32,9 @@ every name is explained, also those that every failure may carry (the sorter, th
 exception's type, text and frame, ...). *What spikefleet does* is the first answer, without
 looking at history. Every cause has its own budget of retries, counted over the whole run; once it
 is spent the run ends (or is held, where a person must act). A retry that can change spikes is
-stamped, and taken only with leave.
+stamped. Steps of a sorter's parameter ladder are taken only with the submitter's leave,
+`execution.allow_result_affecting`; smaller batches after GPU memory ran out need only
+`execution.oom_retry_max`, 1 by default.
 """
 
 _CATEGORIES = {

@@ -87,11 +87,6 @@ def package_path(file: str) -> str:
     return "/".join(path.rsplit("/", 3)[-3:])
 
 
-def is_our_mistake(error: BaseException) -> bool:
-    """Whether an exception, as it was raised, is a mistake of our own code."""
-    return _thrown_of(_facts(error)).is_ours
-
-
 def to_document(error: BaseException) -> dict[str, Any]:
     """Return an exception as JSON-ready data; ``frames`` run from the outermost inwards.
 

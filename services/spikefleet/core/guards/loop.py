@@ -52,6 +52,12 @@ class GuardLoop:
         self._peaks: dict[str, float] = {}
         self._due_s: dict[str, float] = {}
         self._quiet_until_s: dict[str, float] = {}
+        self._blind: dict[str, str] = {}
+
+    @property
+    def blind(self) -> Mapping[str, str]:
+        """Guards that could not judge, or only less, for some time, and why the last time."""
+        return dict(self._blind)
 
     @property
     def peaks(self) -> Mapping[str, float]:
@@ -112,6 +118,8 @@ class GuardLoop:
     def _note_sight(self, reading: Reading, before: Reading | None) -> None:
         """Record when a guard goes blind or sees again, once each time."""
         was_blind, is_blind = bool(before and before.advisory), bool(reading.advisory)
+        if is_blind:
+            self._blind[reading.guard] = reading.advisory
         if is_blind and not was_blind:
             self._record(GuardEvent(reading.guard, "blind", reading.advisory))
             _log.warning("guard.blind", extra={"guard": reading.guard, "reason": reading.advisory})

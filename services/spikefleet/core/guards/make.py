@@ -122,7 +122,7 @@ def make_guards(spec: AttemptSpec, watched: Watched) -> list[Guard]:
             warn_free_gb=settings.disk_warn_free_gb,
             abort_free_gb=settings.disk_abort_free_gb,
             interval_s=settings.disk_poll_interval_s,
-            budget=ScratchBudget(limit_bytes=spec.scratch_limit_bytes),
+            budget=ScratchBudget(spec.scratch_limit_bytes, _projected_scratch_bytes(spec)),
         )
         guards.append(GuardAside(disk))
     surroundings = Surroundings(
@@ -134,6 +134,12 @@ def make_guards(spec: AttemptSpec, watched: Watched) -> list[Guard]:
         guards.append(_make_io_guard(settings, watched))
     guards.append(GuardAside(_make_usage(spec, watched)))
     return guards
+
+
+def _projected_scratch_bytes(spec: AttemptSpec) -> int:
+    """What preflight projected for the sort; 0 where it could not."""
+    projected = (spec.preflight.get("estimate") or {}).get("scratch_bytes")
+    return int(projected) if isinstance(projected, (int, float)) else 0
 
 
 def _make_usage(spec: AttemptSpec, watched: Watched) -> AttemptUsage:

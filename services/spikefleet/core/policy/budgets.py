@@ -42,9 +42,10 @@ BUDGET_OF: Mapping[FailureCode, str] = {
 
 @dataclass(frozen=True)
 class Policy:
-    """Limits (retries per cause, counts) and factors. ``oom_retry_max`` is the submitter's own.
+    """Limits (retries per cause, counts) and factors.
 
-    ``allow_result_affecting`` lets retries take ladder steps that can change spikes.
+    ``oom_retry_max``, ``oom_retry_factor`` and ``allow_result_affecting`` are the submitter's own;
+    the last lets retries take ladder steps that can change spikes.
     ``memory_cap_bytes`` 0 means that memory is not raised.
     """
 
@@ -83,6 +84,7 @@ class Policy:
         return cls(
             oom_retry_max=int(execution.get("oom_retry_max", cls.oom_retry_max)),
             oom_retry_factor=float(execution.get("oom_retry_factor", cls.oom_retry_factor)),
+            allow_result_affecting=bool(execution.get("allow_result_affecting", False)),
             **settings,
         )
 

@@ -137,8 +137,8 @@ def _ladder(code: FailureCode, retry: int, policy: Policy, context: DecisionCont
     if not step.result_neutral and not policy.allow_result_affecting:
         return _Step(
             Action.FAIL,
-            obstacle=f"the next step ({told}) can change spikes and was not allowed; "
-            "resubmit with it to take it",
+            obstacle=f"the next step ({told}) can change spikes and was not allowed; submit again "
+            "with execution.allow_result_affecting=true to allow it, or with that step itself",
         )
     return _Step(Action.RETRY_SCALED, merged(context, sorter_params=changes), f"with {told}")
 

@@ -14,6 +14,7 @@ import h5py
 
 from spikefleet.core.failures.errors import HDF5PluginMissingError
 from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.plugin_folders import list_plugin_folders
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _USER_BLOCKS_BYTES = (0, 512, 1024, 2048, 4096)
@@ -53,8 +54,8 @@ def open_hdf5(path: Path) -> Any:
 def add_plugin_path(hdf5_plugin_path: str | None) -> None:
     """Put the folders of ``hdf5_plugin_path`` (separated as in PATH) first in HDF5's search."""
     known = {h5py.h5pl.get(index) for index in range(h5py.h5pl.size())}
-    for folder in reversed((hdf5_plugin_path or "").split(os.pathsep)):
-        if folder and folder.encode() not in known:
+    for folder in reversed(list_plugin_folders(hdf5_plugin_path)):
+        if folder.encode() not in known:
             h5py.h5pl.prepend(folder.encode())
 
 

@@ -6,6 +6,7 @@ run curated again from it in seconds. It decides no quality; it only measures.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +34,10 @@ def build_analyzer(
     In µV: waveforms of sampled spikes, mean and standard deviation templates, noise levels, an
     amplitude for every spike; in µm: unit locations; correlograms in ms. All channels are kept up
     to 64; above that, the channels within 150 µm of a unit. The same seed gives the same analyzer.
-    A sorting without units gives an analyzer that holds noise levels only. The sampled waveforms
-    themselves are dropped at the end when the configuration does not want them kept.
+    Spikes nearer to an end of the recording than a waveform's window are not sampled, because their
+    waveforms would be zeros beyond it (``UnitData.edge_spike_count`` tells how many). A sorting
+    without units gives an analyzer that holds noise levels only. The sampled waveforms themselves
+    are dropped at the end when the configuration does not want them kept.
     """
     jobs = {"n_jobs": n_jobs, "pool_engine": "thread", "progress_bar": True}
     has_units = len(sorting.unit_ids) > 0
@@ -57,7 +60,7 @@ def build_analyzer(
     if has_units:
         analyzer.compute(
             {
-                "random_spikes": _sampling(waveform, seed),
+                "random_spikes": _sampling(recording, sorting, waveform, seed),
                 "waveforms": {"ms_before": waveform.ms_before, "ms_after": waveform.ms_after},
                 "templates": {"operators": ["average", "std"]},
                 "unit_locations": {"method": "center_of_mass"},
@@ -71,11 +74,19 @@ def build_analyzer(
     return analyzer
 
 
-def _sampling(waveform: WaveformConfig, seed: int) -> dict[str, Any]:
-    if waveform.max_waveforms_per_unit is None:
-        return {"method": "all"}
+def _margin(waveform: WaveformConfig, rate_hz: float) -> int:
+    """The longer side of a waveform's window, in samples."""
+    return math.ceil(max(waveform.ms_before, waveform.ms_after) * rate_hz / 1000)
+
+
+def _sampling(
+    recording: BaseRecording, sorting: BaseSorting, waveform: WaveformConfig, seed: int
+) -> dict[str, Any]:
+    """All spikes is the random choice of as many as there are: it leaves out those at the edges."""
+    most = waveform.max_waveforms_per_unit
     return {
         "method": "uniform",
-        "max_spikes_per_unit": waveform.max_waveforms_per_unit,
+        "max_spikes_per_unit": sorting.count_total_num_spikes() if most is None else most,
+        "margin_size": _margin(waveform, float(recording.get_sampling_frequency())),
         "seed": seed,
     }

@@ -2,7 +2,8 @@
 
 Two stages run one after the other and are both recorded. Inside them every criterion looks only at
 the survivors of the one before. A threshold of None skips its criterion. A metric that could not
-be measured fails the criterion that asks for it: an unmeasured unit is not a good unit.
+be measured fails the criterion that asks for it: an unmeasured unit is not a good unit. A metric of
+waveforms that no unit has is no verdict on the units: that is an error.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.failures.errors import EmptyWaveformMetricsError, InvalidConfigurationError
 from spikefleet.core.units.quality import UnitQuality
 
 _ISI_FIELDS = {"percent": "isi_percent", "hill": "isi_hill"}
+_OF_WAVEFORMS = frozenset({"snr", "std_norm"})
 HISTORY_VERSION = 1
 
 
@@ -135,8 +137,13 @@ def list_criteria(thresholds: CurationThresholds) -> tuple[Criterion, ...]:
 
 
 def curate_units(units: Sequence[UnitQuality], thresholds: CurationThresholds) -> CurationHistory:
-    """Apply every criterion to the survivors of the one before and record what happened."""
+    """Apply every criterion to the survivors of the one before and record what happened.
+
+    Raises EmptyWaveformMetricsError when a criterion asks for a metric that no unit has, because
+    the sort left no waveforms or templates.
+    """
     criteria = list_criteria(thresholds)
+    _require_waveforms(units, criteria)
     survivors = list(units)
     curated: dict[str, tuple[str, ...]] = {}
     failed: dict[str, tuple[str, ...]] = {}
@@ -158,3 +165,18 @@ def curate_units(units: Sequence[UnitQuality], thresholds: CurationThresholds) -
         metrics=metrics,
         final=tuple(u.unit_id for u in survivors),
     )
+
+
+def _require_waveforms(units: Sequence[UnitQuality], criteria: Sequence[Criterion]) -> None:
+    for criterion in criteria:
+        if not units or criterion.metric not in _OF_WAVEFORMS:
+            continue
+        if all(math.isnan(getattr(unit, criterion.metric)) for unit in units):
+            raise EmptyWaveformMetricsError(
+                f"None of the {len(units)} sorted units has waveforms to measure "
+                f"{criterion.metric} from, which {criterion.name} asks for. Sort the run again, or "
+                f"curate without it (curation.{criterion.name}=null).",
+                metric_name=criterion.metric,
+                n_units=len(units),
+                n_spikes=sum(unit.spike_count for unit in units),
+            )

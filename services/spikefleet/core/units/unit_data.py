@@ -86,6 +86,15 @@ class UnitData:
         """Number of units."""
         return len(self.unit_ids)
 
+    @property
+    def edge_spike_count(self) -> int:
+        """Spikes nearer to an end of what was sorted than the window: they have no waveform."""
+        n_window = self.templates_uv.shape[1]
+        margin = max(self.peak_index, n_window - self.peak_index)
+        end = round(self.duration_s * self.sampling_rate_hz) - margin
+        at = self.spike_samples
+        return int(np.count_nonzero((at < margin) | (at >= end)))
+
     def spike_counts(self) -> IntArray:
         """Spikes per unit, (U,)."""
         return np.bincount(self.spike_units, minlength=self.unit_count).astype(np.int64)
@@ -144,7 +153,7 @@ def _unit_data(analyzer: Any) -> UnitData:
         spike_samples=samples,
         spike_units=units,
         templates_uv=average,
-        template_stds_uv=_template(templates, "std", np.zeros_like(average)),
+        template_stds_uv=_template(templates, "std", empty),
         noise_uv=_column(analyzer, "noise_levels", channel_count),
         channel_locations_um=np.asarray(analyzer.get_channel_locations(), dtype=np.float64)[:, :2],
         unit_locations_um=_locations(analyzer, unit_count),

@@ -13,6 +13,8 @@ from spikefleet.core.failures.errors import (
     SpikeSortingClassifiedError,
     UnclassifiedSortFailure,
 )
+from spikefleet.core.failures.fingerprint import fingerprint
+from spikefleet.core.failures.thrown import from_text
 from spikefleet.infra.system.openings import (
     Limits,
     NotConfinedError,
@@ -24,6 +26,7 @@ from spikefleet.infra.system.openings import (
 
 _GB = 1e9
 _TRACE_LINES = 40
+_TEXT_KEPT = 500
 
 
 def blame_recording(error: OpeningError, limits: Limits) -> SpikeSortingClassifiedError:
@@ -66,9 +69,17 @@ def own_failure(error: OpeningError) -> SpikeSortingClassifiedError:
             "Run: spikefleet doctor",
             reason="not_confined",
         )
+    raised = next(iter(from_text(error.words)), None)
+    place = raised.frames[-1] if raised and raised.frames else None
+    what = f"{raised.type_name} in {place}" if raised else str(error)
     return UnclassifiedSortFailure(
-        f"A step of the service failed: {error}. Send the trace to the developers.",
-        exception_type=type(error).__name__,
+        f"A step of the service failed: {what}. Send the trace to the developers.",
+        exception_type=raised.type_name if raised else type(error).__name__,
+        exception_message=raised.message[:_TEXT_KEPT] if raised else None,
+        frame=place,
+        fingerprint=fingerprint(raised.type_name, raised.frames, raised.message)
+        if raised
+        else None,
         reason=str(error)[:300],
         trace_tail=error.words.splitlines()[-_TRACE_LINES:],
     )

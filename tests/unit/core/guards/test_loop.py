@@ -105,3 +105,11 @@ def test_a_guard_may_change_its_pace_while_it_is_asked() -> None:
 def test_thresholds_of_every_guard_are_named_by_it() -> None:
     loop = GuardLoop([Scripted("a", []), Scripted("b", [])])
     assert loop.thresholds == {"a.abort": 9.0, "b.abort": 9.0}
+
+
+def test_a_guard_that_was_blind_for_a_time_stays_named() -> None:
+    loop = GuardLoop([Scripted("d", [Reading("d", advisory="gone"), Reading("d", {"x": 1.0})])])
+    assert loop.blind == {}
+    loop.poll(0.0)
+    loop.poll(1.0)
+    assert loop.blind == {"d": "gone"}

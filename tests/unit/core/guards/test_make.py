@@ -53,3 +53,16 @@ def test_defaults_are_those_of_the_configuration() -> None:
     resolved = SortingConfig().model_dump()
     assert GuardSettings.from_config(resolved) == GuardSettings()
     assert set(vars(GuardSettings())) <= set(resolved["execution"])
+
+
+def test_the_disk_guard_is_given_what_preflight_projected(tmp_path: Path) -> None:
+    projected = {"estimate": {"scratch_bytes": 3 * 2**30}}
+    spec = make_spec(
+        tmp_path,
+        preflight=projected,
+        execution={"disk_warn_free_gb": 9e9, "disk_abort_free_gb": 8e9},
+    )
+    guard = next(guard for guard in guards_of(spec, tmp_path) if guard.name == "disk")
+    trip = next(trip for now_s in range(5) if (trip := guard.read(float(now_s)).trip))
+    assert trip.evidence["projected_need_gb"] == 3.0
+    assert trip.evidence["report"]["projected_need_gb"] == 3.0  # type: ignore[index, call-overload]

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from spikefleet.core.backends.catalogue import LadderStep
 from spikefleet.core.config import preset
+from spikefleet.core.config.digests import config_digest, sort_digest
 from spikefleet.core.failures.codes import FAILURES, FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.policy.decide import (
@@ -292,3 +293,19 @@ def test_spikes_are_never_changed_without_leave(causes, oom_retry_max):
         assert names <= {"clear_cache", "batch_size"}
         if oom_retry_max == 0:
             assert not decision.result_affecting
+
+
+def test_the_submitter_allows_steps_that_can_change_spikes():
+    allowed = preset("kilosort4").override(allow_result_affecting=True).to_document()
+    policy = Policy.from_config(allowed)
+    decision = answer(F.PARAMETER_SENSITIVE, policy=policy, config=allowed, ladder=LADDER)
+    assert decision.action is Action.RETRY_SCALED
+    assert decision.result_affecting
+    refused = answer(F.PARAMETER_SENSITIVE, policy=Policy.from_config(CONFIG), ladder=LADDER)
+    assert "execution.allow_result_affecting=true" in refused.reason
+
+
+def test_leave_for_retries_is_no_reason_to_sort_again():
+    given = preset("kilosort4")
+    assert sort_digest(given) == sort_digest(given.override(allow_result_affecting=True))
+    assert config_digest(given) != config_digest(given.override(allow_result_affecting=True))

@@ -18,6 +18,7 @@ from spikeinterface.core import (
 
 from spikefleet.core.config.units import WaveformConfig
 from spikefleet.core.units.analyzer import build_analyzer
+from spikefleet.core.units.unit_data import read_units
 
 EXTENSIONS = {
     "noise_levels",
@@ -103,3 +104,21 @@ def test_waveforms_are_dropped_when_they_are_not_wanted(tmp_path: Path) -> None:
     analyzer = build_analyzer(recording, truth, tmp_path / "analyzer", config, seed=1)
     assert not analyzer.has_extension("waveforms")
     assert analyzer.has_extension("templates")
+
+
+@pytest.mark.parametrize("most", [None, 100])
+def test_a_spike_whose_window_reaches_over_an_end_is_not_sampled_and_counted(
+    tmp_path: Path, most: int | None
+) -> None:
+    recording, _ = make(tmp_path / "recording")
+    rate_hz, end = recording.get_sampling_frequency(), recording.get_num_samples()
+    before, after = round(0.001 * rate_hz), round(0.003 * rate_hz)
+    inside = [after, end // 2, end - after - 1]
+    at = np.array([0, 5, *inside, end - after, end - 1])
+    sorting = NumpySorting.from_samples_and_labels(at, np.zeros(len(at), dtype=int), rate_hz)
+    waveform = WaveformConfig(ms_before=1.0, ms_after=3.0, max_waveforms_per_unit=most)
+    analyzer = build_analyzer(recording, sorting, tmp_path / "analyzer", waveform, seed=1)
+    sampled = analyzer.get_extension("random_spikes").get_random_spikes()["sample_index"]
+    assert list(sampled) == inside
+    assert analyzer.get_extension("waveforms").get_data().shape[1] == before + after
+    assert read_units(tmp_path / "analyzer").edge_spike_count == 4

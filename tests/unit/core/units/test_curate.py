@@ -1,10 +1,11 @@
 """Curation by thresholds: order, stages, history."""
 
 import json
+import math
 
 import pytest
 
-from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.failures.errors import EmptyWaveformMetricsError, InvalidConfigurationError
 from spikefleet.core.units.curate import CurationThresholds, curate_units
 from spikefleet.core.units.quality import UnitQuality
 
@@ -101,9 +102,10 @@ def test_hill_method_reads_the_hill_metric():
 
 
 def test_unmeasured_metric_fails_the_criterion_that_asks_for_it():
-    history = curate_units([make_unit("a", snr=float("nan"))], CurationThresholds())
+    units = [make_unit("a", snr=float("nan")), make_unit("b")]
+    history = curate_units(units, CurationThresholds())
     assert history.failed_on() == {"a": "snr_min"}
-    assert history.to_json()["metrics"]["snr_min"] == {"a": None}
+    assert history.to_json()["metrics"]["snr_min"] == {"a": None, "b": 9.0}
 
 
 def test_no_units_give_an_empty_history():
@@ -132,3 +134,17 @@ def test_unknown_way_of_counting_violations_names_the_field():
     with pytest.raises(InvalidConfigurationError) as caught:
         CurationThresholds.from_config({"isi_violation_method": "guess"})
     assert caught.value.evidence["field"] == "curation.isi_violation_method"
+
+
+@pytest.mark.parametrize(
+    ("metric", "criterion"), [("snr", "snr_min"), ("std_norm", "std_norm_max")]
+)
+def test_a_metric_of_waveforms_that_no_unit_has_is_an_error_and_no_rejection(metric, criterion):
+    units = [make_unit("a", **{metric: math.nan}), make_unit("b", **{metric: math.nan})]
+    with pytest.raises(EmptyWaveformMetricsError, match=criterion) as caught:
+        curate_units(units, CurationThresholds())
+    assert (caught.value.row.exit_code, caught.value.metric_name) == (83, metric)
+    assert (caught.value.n_units, caught.value.n_spikes) == (2, 200)
+    assert isinstance(caught.value, ValueError)
+    without = curate_units(units, CurationThresholds(**{criterion: None}))
+    assert without.final == ("a", "b")
