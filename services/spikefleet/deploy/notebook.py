@@ -18,7 +18,11 @@ from rich.console import Console
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import BatchView, RunUpdate, RunView
 from spikefleet.core.failures.codes import RunStatus
-from spikefleet.core.failures.errors import InputMissingError
+from spikefleet.core.failures.errors import (
+    CLASS_BY_CODE,
+    AttemptInterrupted,
+    InputMissingError,
+)
 from spikefleet.core.findings.next_step import next_step_of
 from spikefleet.core.runs import RunState
 from spikefleet.deploy.notebook_inputs import RefusedInput, list_inputs
@@ -61,6 +65,17 @@ class RecordingResult:
     def succeeded(self) -> bool:
         """True with a complete, verified result."""
         return self.status is RunStatus.SUCCESS
+
+    def raise_if_failed(self) -> None:
+        """Raise the failure as its class of the table, evidence as attributes; return if none.
+
+        For code that sorts one recording and wants ``except GPUOutOfMemoryError``.
+        """
+        if self.succeeded:
+            return
+        classes = {cls.__name__: cls for cls in CLASS_BY_CODE.values()}
+        cls = classes.get(self.error_class or "", AttemptInterrupted)
+        raise cls(self.error_message or f"The run ended as {self.status}.", **self.evidence)
 
 
 def sort_recording(

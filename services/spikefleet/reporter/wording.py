@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from spikefleet.core.failures.reading import both_ends
+
 MISSING = "–"
-_LINE_LONGEST, _LINE_START = 300, 100
+_LINE_LONGEST = 300
 _FEW_LINES = 3
 _LINES_SHOWN = 10
 _UNITS = {
@@ -77,9 +79,7 @@ def format_value(value: Any) -> str:
         text = ", ".join(format_value(entry) for entry in value)
     else:
         text = str(value)
-    if len(text) <= _LINE_LONGEST:
-        return text
-    return f"{text[:_LINE_START]} … {text[-(_LINE_LONGEST - _LINE_START - 3) :]}"
+    return both_ends(text, _LINE_LONGEST)
 
 
 def text_lines(value: Any) -> list[str]:

@@ -101,13 +101,22 @@ def judge(
             log_head=log.head,
             log_scan=log.scan,
             log_unread_bytes=log.unread_bytes,
-            oom_kill_delta=kills.count if _can_come_of_a_kill(end, document, kills) else 0,
+            oom_kill_delta=_kills_that_count(end, document, kills),
             trip=end.trip,
             preflight=_known_of_the_recording(spec),
             wall_s=end.wall_s,
         )
     )
     return replace(failure, stage=failure.stage or "sort")
+
+
+def _kills_that_count(
+    end: ChildEnd, document: Mapping[str, Any] | None, kills: KernelKills
+) -> int | None:
+    """The kernel's count where it can be this child's; None where nobody counts."""
+    if kills.count is None or _can_come_of_a_kill(end, document, kills):
+        return kills.count
+    return 0
 
 
 def _can_come_of_a_kill(

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from spikeinterface.core import NumpyRecording, load
 
-from spikefleet.deploy.notebook import sort_recording
+from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.failures.errors import CLASS_BY_CODE, AttemptInterrupted
+from spikefleet.deploy.notebook import RecordingResult, sort_recording
 from spikefleet.deploy.notebook_inputs import RefusedInput, list_inputs
 
 
@@ -57,3 +59,27 @@ def test_a_list_without_any_recording_starts_no_service(tmp_path):
     assert [result.status for result in results] == ["input_error", "input_error"]
     assert all(result.error_message and result.next_step for result in results)
     assert not (tmp_path / "sorted" / ".service").exists()
+
+
+@pytest.mark.parametrize("cls", CLASS_BY_CODE.values(), ids=lambda cls: cls.__name__)
+def test_a_result_raises_the_class_of_its_failure_with_its_evidence(cls):
+    result = RecordingResult(
+        "a",
+        "/a",
+        "",
+        RunStatus.FAILED,
+        None,
+        1.0,
+        error_class=cls.__name__,
+        error_message="It broke.",
+        evidence={"reason": "x"},
+    )
+    with pytest.raises(cls, match=r"It broke\.") as caught:
+        result.raise_if_failed()
+    assert caught.value.reason == "x"
+
+
+def test_a_success_raises_nothing_and_a_cancelled_run_says_so():
+    RecordingResult("a", "/a", "", RunStatus.SUCCESS, None, 1.0).raise_if_failed()
+    with pytest.raises(AttemptInterrupted, match="cancelled"):
+        RecordingResult("a", "/a", "", RunStatus.CANCELLED, None, 1.0).raise_if_failed()

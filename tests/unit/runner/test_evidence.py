@@ -9,6 +9,8 @@ from tests.corpus.cases import recorded
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder, write_json
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
+from spikefleet.core.failures.thrown import package_path
+from spikefleet.runner.child import describe
 from spikefleet.runner.evidence import KernelKills, judge, read_result
 from spikefleet.runner.supervise import ChildEnd
 
@@ -68,6 +70,43 @@ def test_counts_at_the_beginning_of_a_long_log_are_found(tmp_path):
     assert failure is not None
     assert failure.code is FailureCode.INSUFFICIENT_ACTIVITY
     assert failure.evidence["threshold_crossings"] == 12
+
+
+@pytest.mark.parametrize("message", ["x", "n_samples=3 should be >= n_clusters=6."])
+def test_our_bug_is_not_the_recordings_fault(tmp_path, message):
+    """What the child writes down of an exception is enough to tell whose mistake it was."""
+
+    class Unreadable:
+        def replace(self, *_args):
+            raise ValueError(message)
+
+    def ours():
+        package_path(Unreadable())  # type: ignore[arg-type]
+
+    with pytest.raises(ValueError, match=r".") as library:
+        ours()
+    with pytest.raises(AttributeError) as own:
+        package_path(None)  # type: ignore[arg-type]
+    folder = RunFolder(tmp_path)
+    folder.child_failure.parent.mkdir(exist_ok=True)
+    write_json(folder.child_failure, describe(own.value, "analyze"))
+    failure = judge(spec(), folder, end())
+    assert failure is not None
+    assert (failure.code, failure.rule_id) == (FailureCode.UNCLASSIFIED, "ours.mistake")
+    assert failure.evidence["step"] == "analyze"
+    assert "AttributeError" in str(failure.evidence["trace_tail"])
+    write_json(folder.child_failure, describe(library.value, "analyze"))
+    foreign = judge(spec(), folder, end())
+    assert foreign is not None
+    assert foreign.rule_id != "ours.mistake"
+
+
+@pytest.mark.parametrize(("count", "says"), [(None, "does not tell"), (0, "counted no kill")])
+def test_a_kill_is_told_with_what_the_kernel_counted(tmp_path, count, says):
+    failure = judge(spec(), RunFolder(tmp_path), end(None, 9), KernelKills(count))
+    assert failure is not None
+    assert failure.code is FailureCode.SORTER_CRASH
+    assert says in failure.message
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -44,6 +44,7 @@ from spikefleet.core.failures.matching import (
 )
 from spikefleet.core.failures.reading import (
     LogText,
+    both_ends,
     last_lines,
     read_log,
     read_log_head,
@@ -295,7 +296,7 @@ def _told_by(thrown: Thrown | None, backend: str) -> dict[str, JsonValue]:
         return {}
     return {
         "exception_type": thrown.type_name,
-        "exception_message": thrown.message[:_TEXT_KEPT],
+        "exception_message": both_ends(thrown.message, _TEXT_KEPT),
         "frame": sorter_frame(thrown, backend) or (thrown.frames[-1] if thrown.frames else ""),
     }
 

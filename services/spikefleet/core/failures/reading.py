@@ -154,3 +154,11 @@ def last_lines(text: str, count: int) -> list[str]:
     """Return the last ``count`` lines with words in them, cut to a sane length each."""
     lines = text[start_of_last_lines(text, count) :].splitlines()
     return [line.rstrip()[:_LINE_KEPT] for line in lines if line.strip()][-count:]
+
+
+def both_ends(text: str, limit: int) -> str:
+    """Return a text in at most ``limit`` characters: its start, and more of its end."""
+    if len(text) <= limit:
+        return text
+    start = limit // 4
+    return f"{text[:start]} … {text[-(limit - start - 3) :]}"
