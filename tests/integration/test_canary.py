@@ -47,6 +47,19 @@ def test_a_broken_environment_ends_the_attempt_before_the_sort(tmp_path: Path) -
     assert store.size("runs/run/attempts/sort-1/failure/logs/canary.log") is not None
 
 
+def test_a_stretch_too_large_for_the_gpu_lets_the_sort_begin_with_smaller_batches(
+    tmp_path: Path,
+) -> None:
+    sorter = {"sorter_name": "kilosort4", "sorter_params": {"Th_universal": 8}}
+    config = {"execution": ASKED, "sorter": sorter, "recording": {}}
+    outcome = run(tmp_path, "fill_the_gpu+succeed", backend="kilosort4", config=config)
+    assert (outcome.exit_code, outcome.canary["state"]) == (0, "inconclusive")
+    smaller = {"batch_size": 30_000, "clear_cache": True}
+    assert outcome.canary["changes"] == {"sorter_params": smaller}
+    spec = read_json(tmp_path / "attempt" / "spec.json") or {}
+    assert spec["config"]["sorter"]["sorter_params"] == {"Th_universal": 8, **smaller}
+
+
 def test_a_quiet_stretch_is_noted_and_the_sort_goes_on(tmp_path: Path) -> None:
     outcome = run(tmp_path, "fail_classified+succeed")
     assert (outcome.exit_code, outcome.n_units) == (0, 3)

@@ -72,6 +72,12 @@ def fail_classified(folder: Path) -> int:
     return 80
 
 
+def fill_the_gpu(folder: Path) -> int:
+    failure = {"code": "gpu_out_of_memory", "message": "Too large.", "rule_id": "toy"}
+    leave_failure(folder, RuntimeError("CUDA out of memory"), failure)
+    return 101
+
+
 def run_out_of_memory(folder: Path) -> int:
     try:
         bytearray(1 << 60)
