@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
+from spikefleet.core.config.compat import told
 from spikefleet.deploy.settings import Settings, load_settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -71,7 +72,10 @@ set_option = click.option(
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
-    """Read ``name=value``; a value that is JSON (a number, true, null) is taken as such."""
+    """Read ``name=value``; a value that is JSON (a number, true, null) is taken as such.
+
+    Says on stderr which of the names do nothing here.
+    """
     overrides: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
@@ -81,6 +85,8 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
             overrides[name.strip()] = json.loads(text)
         except ValueError:
             overrides[name.strip()] = text
+    for sentence in told(overrides):
+        click.echo(f"Note: {sentence}", err=True)
     return overrides
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from spikefleet.controller.conclude import ATTEMPTS_BEFORE, FRESH_SORT, RELEASED_AFTER
 from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.backends.catalogue import BACKENDS
+from spikefleet.core.backends.parameters import check_params
 from spikefleet.core.config import SortingConfig, config_digest, sort_digest
 from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.failures.errors import InvalidConfigurationError
@@ -219,6 +220,7 @@ def new_run(recording: Recording, stream: str, config: SortingConfig) -> NewRun:
             field="sorter.sorter_name",
             value=backend,
         )
+    check_params(backend, BACKENDS[backend].title, config.sorter.sorter_params or {})
     digest = recording.recording_id if recording.missing else recording.digest
     whole = config_digest(config)
     joined = tuple(part.digest for part in recording.parts)

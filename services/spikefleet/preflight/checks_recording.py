@@ -117,6 +117,25 @@ def check_extension(facts: Facts) -> PreflightFinding | None:
     )
 
 
+@check("window_clipped")
+def check_window_clipped(facts: Facts) -> PreflightFinding | None:
+    """A window that was asked for past the recording's end: sorted is what there is."""
+    if facts.recorded_s is None or not facts.sampling_rate_hz:
+        return None
+    group = facts.config.get("recording") or {}
+    ends_s = [group.get("end_time_s") or 0.0]
+    ends_s += [end_s for _, end_s in group.get("rec_chunks_s") or ()]
+    ends_s += [end / facts.sampling_rate_hz for _, end in group.get("rec_chunks") or ()]
+    asked_s = max(ends_s)
+    if asked_s <= facts.recorded_s + 0.5 / facts.sampling_rate_hz:
+        return None
+    return warn(
+        "window_clipped",
+        f"A window up to {asked_s:g} s was asked for; the recording ends at {facts.recorded_s:g} s "
+        "and is sorted up to there.",
+    )
+
+
 @check("duration_short")
 def check_duration(facts: Facts) -> PreflightFinding | None:
     """Shorter than the backend can sort, or short enough that units will be missed."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
-from spikefleet.core.config.pending import pending_changes
+from spikefleet.core.config.effects import pending_changes
 from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.findings.checks import decide

@@ -223,3 +223,22 @@ def test_a_setting_without_effect_is_told():
 def test_code_is_registered_once():
     with pytest.raises(ValueError, match="low_ram"):
         check("low_ram")(lambda _facts: None)
+
+
+@pytest.mark.parametrize(
+    ("window", "clipped"),
+    [
+        ({"end_time_s": 60.0}, False),
+        ({"end_time_s": 60.1}, True),
+        ({"rec_chunks_s": [[0, 10], [50, 70]]}, True),
+        ({"rec_chunks": [[0, 1_200_000]]}, False),
+        ({"rec_chunks": [[0, 1_300_000]]}, True),
+        ({}, False),
+    ],
+)
+def test_a_window_past_the_end_is_told_and_sorted_up_to_there(window, clipped):
+    facts = replace(HEALTHY, sampling_rate_hz=20_000.0, config={"recording": window})
+    found = [finding for finding in run_preflight(facts) if finding.code == "window_clipped"]
+    assert bool(found) is clipped
+    if clipped:
+        assert "ends at 60 s" in found[0].message

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import kilosort
 import numpy as np
 import torch
-from kilosort.parameters import DEFAULT_SETTINGS
+from kilosort.parameters import DEFAULT_SETTINGS, EXTRA_PARAMETERS, MAIN_PARAMETERS
 from kilosort.run_kilosort import run_kilosort
 from spikeinterface.core import NumpySorting, write_binary_recording
 
@@ -52,6 +52,10 @@ class Kilosort4:
         }
         settings |= dict.fromkeys(UNLIMITED)
         return {**settings, "nblocks": None, **ARGUMENTS, "keep_good_only": False}
+
+    def published_bounds(self) -> dict[str, dict[str, Any]]:
+        """What Kilosort itself says of its settings: type, bounds, values left out."""
+        return {**MAIN_PARAMETERS, **EXTRA_PARAMETERS}
 
     def versions(self) -> dict[str, str]:
         """Kilosort and torch, and the CUDA build they were made for ("none" on a CPU build)."""

@@ -10,9 +10,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from spikefleet.core.config.effects import SORT_FIELDS
 from spikefleet.core.config.sorting import SortingConfig
 
-SORT_GROUPS = ("recording", "sorter", "rt_sort", "waveform")
+# Raised when the same configuration would be written down in another way.
+_SORT_DIGEST = 2
 
 
 def _digest(document: Any) -> str:
@@ -26,16 +28,19 @@ def config_digest(config: SortingConfig) -> str:
 
 
 def sort_inputs(config: SortingConfig) -> dict[str, Any]:
-    """Return the part of the document that decides the spikes and waveforms of a sort."""
+    """Return ``{group.field: value}`` of what decides the spikes and waveforms of a sort."""
     document = config.to_document()
-    inputs = {group: document[group] for group in SORT_GROUPS}
-    inputs["execution"] = {"random_seed": document["execution"]["random_seed"]}
+    inputs = {}
+    for name in sorted(SORT_FIELDS):
+        group, _, field = name.partition(".")
+        inputs[name] = document[group].get(field)
+    inputs["sorter.sorter_params"] = inputs["sorter.sorter_params"] or {}
     return inputs
 
 
 def sort_digest(config: SortingConfig, *context: str) -> str:
     """SHA-256 (hex) of ``sort_inputs`` and of ``context`` (recording digest, stream)."""
-    return _digest([sort_inputs(config), list(context)])
+    return _digest([_SORT_DIGEST, sort_inputs(config), list(context)])
 
 
 def diff(config: SortingConfig) -> Mapping[str, tuple[Any, Any]]:

@@ -19,9 +19,6 @@ from spikefleet.core.config.group import (
     conflict,
 )
 
-MemorySize = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?[kMGT]?$")]
-_SUFFIX = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-
 
 class ExecutionConfig(ConfigGroup):
     """Run control and guards. Free space is GiB, memory shares are per cent of the limit."""
@@ -29,47 +26,18 @@ class ExecutionConfig(ConfigGroup):
     n_jobs: PositiveCount = Field(
         default=8, description="Parallel workers (count); never more than the attempt's cores."
     )
-    total_memory: MemorySize = Field(
-        default="16G",
-        description="Memory for chunked reading and writing (bytes; k, M, G, T decimal).",
-    )
     use_parallel_processing_for_raw_conversion: bool = Field(
         default=True,
         description="Write the sorter's copy with n_jobs workers; false: one.",
-    )
-    save_script: bool = Field(
-        default=False, description="Accepted, no effect: the resolved configuration is always kept."
-    )
-    out_file: str = Field(
-        default="sort_with_kilosort2.out",
-        description="Accepted, no effect: every attempt's log is kept with its results.",
     )
     random_seed: Count = Field(
         default=1,
         description="Seed of everything random in one run; runs do not share a generator.",
     )
-    recompute_recording: bool = Field(
-        default=False,
-        description="Accepted, no effect: every attempt starts from the stored recording.",
-    )
     recompute_sorting: bool = Field(
         default=False,
         description="Sort again even when a finished sort of the same recording and parameters "
         "exists.",
-    )
-    reextract_waveforms: bool = Field(
-        default=False,
-        description="Accepted, no effect: waveforms belong to the sort and are made with it; ask "
-        "for recompute_sorting.",
-    )
-    recurate_first: bool = Field(
-        default=False, description="Accepted, no effect: curation is never cached between runs."
-    )
-    recurate_second: bool = Field(
-        default=False, description="Accepted, no effect: curation is never cached between runs."
-    )
-    recompile_single_recording: bool = Field(
-        default=False, description="Accepted, no effect: exports are made anew by every run."
     )
     delete_inter: bool = Field(
         default=True,
@@ -119,11 +87,6 @@ class ExecutionConfig(ConfigGroup):
     )
     sorter_inactivity_max_s: Positive = Field(
         default=7200.0, description="Silence never allowed to be longer than this (s)."
-    )
-    sorter_inactivity_in_process_grace_s: NonNegative = Field(
-        default=10.0,
-        description="Accepted, no effect: the sorter never runs inside the process that watches "
-        "it, which can therefore always stop it (s).",
     )
     allow_result_affecting: bool = Field(
         default=False,
@@ -179,13 +142,6 @@ class ExecutionConfig(ConfigGroup):
     io_stall_include_descendants: bool = Field(
         default=True, description="Count the bytes of the sorter's child processes too."
     )
-    cleanup_temp_files: bool = Field(
-        default=True,
-        description="Accepted, no effect: temporary files go with the scratch folder.",
-    )
-    prevent_system_sleep: bool = Field(
-        default=True, description="Accepted, no effect: servers and pods do not go to sleep."
-    )
     gpu_watchdog: bool = Field(default=True, description="Watch the GPU's memory and temperature.")
     gpu_warn_pct: Percent = Field(
         default=85.0, description="GPU memory use that warns (%); on a shared GPU only our own."
@@ -203,11 +159,6 @@ class ExecutionConfig(ConfigGroup):
     gpu_monitor_throttle_reasons: bool = Field(
         default=True, description="Warn when the GPU slows itself down; never stops the sorter."
     )
-    tee_log_policy: Literal["keep", "gzip_on_success", "delete_on_success"] = Field(
-        default="delete_on_success",
-        description="Accepted, no effect: logs are always kept, since deleting the log of a "
-        "success loses how it was made.",
-    )
     generate_sorting_report: bool = Field(
         default=True,
         description="Write the Markdown and HTML report; the JSON record is always written.",
@@ -220,19 +171,18 @@ class ExecutionConfig(ConfigGroup):
             ("gpu_warn_pct", "gpu_abort_pct"),
             ("gpu_warn_temp_c", "gpu_abort_temp_c"),
             ("disk_abort_free_gb", "disk_warn_free_gb"),
-            ("sorter_inactivity_base_s", "sorter_inactivity_max_s"),
         )
         for low, high in rising:
-            if getattr(self, low) > getattr(self, high):
+            if getattr(self, low) >= getattr(self, high):
                 raise conflict(
                     f"execution.{low}",
-                    f"{low} ({getattr(self, low):g}) must not be above "
+                    f"{low} ({getattr(self, low):g}) must be below "
                     f"{high} ({getattr(self, high):g})",
                 )
+        if self.sorter_inactivity_base_s > self.sorter_inactivity_max_s:
+            raise conflict(
+                "execution.sorter_inactivity_base_s",
+                f"sorter_inactivity_base_s ({self.sorter_inactivity_base_s:g}) must not be above "
+                f"sorter_inactivity_max_s ({self.sorter_inactivity_max_s:g})",
+            )
         return self
-
-    @property
-    def total_memory_bytes(self) -> int:
-        """``total_memory`` as a number of bytes."""
-        text = self.total_memory
-        return int(float(text.rstrip("kMGT")) * _SUFFIX.get(text[-1], 1.0))

@@ -16,7 +16,6 @@ RENAMED: Mapping[str, str] = {
     "waveforms_ms_after": "waveform.ms_after",
     "compiled_waveforms_ms_before": "waveform.compiled_ms_before",
     "compiled_waveforms_ms_after": "waveform.compiled_ms_after",
-    "streaming_waveforms": "waveform.streaming",
     "figures_dpi": "figures.dpi",
     "figures_font_size": "figures.font_size",
     "all_templates_color_curated": "figures.templates_color_curated",
@@ -35,12 +34,9 @@ RENAMED: Mapping[str, str] = {
     "rt_sort_num_processes": "rt_sort.num_processes",
     "rt_sort_recording_window_ms": "rt_sort.recording_window_ms",
     "rt_sort_save_pickle": "rt_sort.save_rt_sort_pickle",
-    "rt_sort_delete_inter": "rt_sort.delete_inter",
     "rt_sort_verbose": "rt_sort.verbose",
     "rt_sort_params": "rt_sort.params",
     "rt_sort_detection_window_s": "rt_sort.detection_window_s",
-    # The one name two groups share: bare, it is the run's, as it has always been.
-    "delete_inter": "execution.delete_inter",
 }
 
 # Fields that hold the sorter's own parameters: an override merges, and may name one entry.

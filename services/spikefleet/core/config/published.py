@@ -13,8 +13,9 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from spikefleet.core.config.compat import ACCEPTED
+from spikefleet.core.config.effects import MARK, SORT_FIELDS, described
 from spikefleet.core.config.names import RENAMED
-from spikefleet.core.config.pending import MARK, described
 from spikefleet.core.config.presets import CPU_PRESETS, PRESETS
 from spikefleet.core.config.schema import json_schema
 from spikefleet.core.config.sorting import SortingConfig
@@ -27,11 +28,15 @@ This page is rendered from the models; do not edit it by hand.
 
 An override names a field by its short name (`snr_min`), by group and field (`curation.snr_min`) or
 one of the sorter's own parameters (`sorter_params.batch_size`). An unknown name is an error that
-names the nearest one. Curation, compilation and figures can be changed without sorting again.
+names the nearest one. Only the fields marked *Sorts again.* make another sort of the same
+recording; when any other is changed, the finished sort is taken over.
 
 Fields marked *{MARK}* are accepted and recorded with the run; preflight warns when one was changed.
 The sorters `kilosort2` and `rt_sort`, and thus the presets that name them, are refused today.
 """
+
+_ACCEPTED = """Names of earlier pipelines that do nothing here. They are accepted, so that settings
+people have still work, and told; they are not recorded."""
 
 
 def _cell(text: str) -> str:
@@ -58,7 +63,11 @@ def render_configuration() -> str:
             other = flat.get(f"{group}.{field}", field)
             also = f" (also `{other}`)" if other != field else ""
             meaning = _cell(described(group, field, entry.description or ""))
+            meaning += " *Sorts again.*" if f"{group}.{field}" in SORT_FIELDS else ""
             lines.append(f"| `{field}`{also} | {_default(entry)} | {meaning} |")
+    lines += ["", "## Accepted without effect", "", _ACCEPTED, ""]
+    lines += ["| name | why |", "| --- | --- |"]
+    lines += [f"| `{name}` | {_cell(why)} |" for name, why in ACCEPTED.items()]
     return "\n".join(lines) + "\n"
 
 

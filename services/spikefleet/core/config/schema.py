@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spikefleet.core.config.pending import described
+from spikefleet.core.config.effects import described
 from spikefleet.core.config.sorting import SortingConfig
 
 SCHEMA_ID = "sorting-config.schema.json"

@@ -25,7 +25,7 @@ class SorterConfig(ConfigGroup):
     """The backend and its parameters."""
 
     sorter_name: SorterName = Field(
-        default="kilosort2",
+        default="kilosort4",
         description="Backend that sorts; case does not matter, '-' and '_' are equal.",
     )
     sorter_path: str | None = Field(
@@ -40,8 +40,7 @@ class SorterConfig(ConfigGroup):
     )
     use_docker: bool | str = Field(
         default=False,
-        description="Accepted, no effect: the service chooses the image the sorter runs in; "
-        "true or an image name is recorded with the run.",
+        description="Run the sorter in a container; the operator chooses the image.",
     )
 
 
@@ -65,11 +64,6 @@ class RtSortConfig(ConfigGroup):
     save_rt_sort_pickle: bool = Field(
         default=True,
         description="Keep the trained sequences so that they can be reused in real time.",
-    )
-    delete_inter: bool = Field(
-        default=False,
-        description="Accepted, no effect: an attempt's scratch folder is always removed once its "
-        "results are stored.",
     )
     verbose: bool = Field(default=True, description="Write progress to the attempt's log.")
     params: Params = Field(

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from spikefleet.core.config.compat import ACCEPTED, without_effect
 from spikefleet.core.config.execution import ExecutionConfig
 from spikefleet.core.config.group import ConfigGroup
 from spikefleet.core.config.names import MERGED, dotted_names, locate
@@ -51,28 +52,21 @@ class SortingConfig(ConfigGroup):
     )
 
     @classmethod
-    def from_kwargs(cls, sorter: str | None = None, **flat: Any) -> SortingConfig:
-        """Build a configuration from flat or dotted names over the defaults.
-
-        Raises InvalidConfigurationError for an unknown name or an invalid value.
-        """
-        chosen = {} if sorter is None else {"sorter": sorter}
-        return cls().override(**chosen, **flat)
-
-    @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> SortingConfig:
-        """Read a nested document, complete or not.
+        """Read a nested document, complete or not; names without effect here are left out.
 
         Raises InvalidConfigurationError for an unknown group, an unknown field or a bad value.
         """
+        kept: dict[str, dict[str, Any]] = {}
         for group, fields in document.items():
             if group not in cls.model_fields or not isinstance(fields, Mapping):
                 raise unknown_name(cls, group, fields)
-            for field in fields:
+            kept[group] = {k: v for k, v in fields.items() if f"{group}.{k}" not in ACCEPTED}
+            for field in kept[group]:
                 if f"{group}.{field}" not in dotted_names(cls):
                     raise unknown_name(cls, f"{group}.{field}", fields[field])
         try:
-            return cls.model_validate(dict(document))
+            return cls.model_validate(kept)
         except ValidationError as error:
             raise invalid_value(error) from error
 
@@ -85,10 +79,13 @@ class SortingConfig(ConfigGroup):
 
         Names are flat (``snr_min``), dotted (``curation.snr_min``) or one entry of the sorter's
         parameters (``sorter_params.batch_size``). A mapping given for such parameters merges into
-        them, None clears them. Raises InvalidConfigurationError.
+        them, None clears them. A name without effect here (``compat.ACCEPTED``) changes nothing.
+        Raises InvalidConfigurationError.
         """
         document = self.to_document()
         for name, value in changes.items():
+            if without_effect(name):
+                continue
             try:
                 dotted, entry = locate(type(self), name)
             except KeyError:

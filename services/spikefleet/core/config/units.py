@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from spikefleet.core.config.group import ConfigGroup, Count, NonNegative, Positive, PositiveCount
+from spikefleet.core.config.group import (
+    ConfigGroup,
+    Count,
+    NonNegative,
+    Positive,
+    PositiveCount,
+    conflict,
+)
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+# Longer than any action potential by far; a larger value was meant in another unit.
+WindowMs = Annotated[float, Field(gt=0, le=100)]
 
 
 class WaveformConfig(ConfigGroup):
     """Windows and sampling of waveforms. All windows are milliseconds around the spike."""
 
-    ms_before: Positive = Field(default=2.0, description="Waveform before the spike (ms).")
-    ms_after: Positive = Field(default=2.0, description="Waveform after the spike (ms).")
+    ms_before: WindowMs = Field(default=2.0, description="Waveform before the spike (ms).")
+    ms_after: WindowMs = Field(default=2.0, description="Waveform after the spike (ms).")
     pos_peak_thresh: Positive = Field(
         default=2.0,
         description="A unit counts as positive when its peak is at least this many times its "
@@ -42,10 +51,6 @@ class WaveformConfig(ConfigGroup):
     )
     std_over_window_ms_after: NonNegative = Field(
         default=1.5, description="Window of the spread after the peak (ms)."
-    )
-    streaming: bool = Field(
-        default=True,
-        description="Accepted, no effect: waveforms are always read in bounded chunks of time.",
     )
     save_waveform_files: bool = Field(
         default=True,
@@ -89,6 +94,17 @@ class CurationConfig(ConfigGroup):
     spikes_min_second: Count | None = Field(
         default=50, description="Fewest spikes to pass the second stage (count)."
     )
-    std_norm_max: NonNegative | None = Field(
+    std_norm_max: Positive | None = Field(
         default=1.0, description="Largest spread of the waveform relative to its amplitude (ratio)."
     )
+
+    @model_validator(mode="after")
+    def _share_of_violations(self) -> CurationConfig:
+        share = self.isi_viol_max
+        if self.isi_violation_method == "percent" and share is not None and share > 1:
+            raise conflict(
+                "curation.isi_viol_max",
+                f"isi_viol_max ({share:g}) is a share of a unit's spikes with "
+                f"isi_violation_method 'percent': {share / 100:g} is {share:g} %",
+            )
+        return self

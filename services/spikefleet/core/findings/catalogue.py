@@ -93,6 +93,11 @@ _OPENING = (
         "Check the rate in the recording's metadata; if it is right, check the units with care.",
     ),
     FindingRow(
+        "window_clipped", _REC, "warn", _I,
+        "A window was asked for that ends after the recording.",
+        "Check that this is the recording that was meant, and the window.",
+    ),
+    FindingRow(
         "duration_short", _REC, "warn, fail", _B,
         "Shorter than the sorter needs (or than one of its batches) fails; barely longer warns.",
         "Record longer if more units are expected.",

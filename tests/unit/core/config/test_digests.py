@@ -1,24 +1,69 @@
 import pytest
 
 from spikefleet.core.config import SortingConfig, config_digest, diff, preset, sort_digest
+from spikefleet.core.config.compat import ACCEPTED
+from spikefleet.core.config.effects import SORT_FIELDS
+from spikefleet.core.config.names import dotted_names
+from spikefleet.core.failures.errors import InvalidConfigurationError
 
 
 def test_the_digest_does_not_depend_on_how_a_number_was_written():
-    assert config_digest(SortingConfig.from_kwargs(freq_min=300)) == config_digest(
-        SortingConfig.from_kwargs(freq_min=300.0)
+    assert config_digest(SortingConfig().override(freq_min=300)) == config_digest(
+        SortingConfig().override(freq_min=300.0)
     )
-    whole = SortingConfig.from_kwargs(sorter_params={"batch_size": 60000})
-    double = SortingConfig.from_kwargs(sorter_params={"batch_size": 60000.0})
+    whole = SortingConfig().override(sorter_params={"batch_size": 60000})
+    double = SortingConfig().override(sorter_params={"batch_size": 60000.0})
     assert config_digest(whole) == config_digest(double)
 
 
-@pytest.mark.parametrize(
-    "changes", [{"snr_min": 3}, {"compile_to_mat": True}, {"n_jobs": 2}, {"figures_dpi": 90}]
-)
-def test_curation_figures_and_cores_do_not_change_what_is_sorted(changes):
+OTHERS = sorted(set(dotted_names(SortingConfig)) - SORT_FIELDS)
+
+
+def another(dotted: str, config: SortingConfig) -> SortingConfig | None:
+    """The configuration with one field at another value; None where no other value was found."""
+    group, _, field = dotted.partition(".")
+    value = getattr(getattr(config, group), field)
+    tries = [not value] if isinstance(value, bool) else []
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        tries += [value + 1, value * 0.9, int(value) + 1]
+    tries += ["another", "#123456", "hill", "device", "neuropixels", "median", 1, 2.5]
+    tries += [[1, 2], [[0, 10]], ["#123456"], {"a": 1}, None]
+    for tried in tries:
+        try:
+            changed = config.override(**{dotted: tried})
+        except InvalidConfigurationError:
+            continue
+        if changed != config:
+            return changed
+    return None
+
+
+@pytest.mark.parametrize("dotted", OTHERS)
+def test_a_field_that_no_sorter_reads_keeps_the_sort(dotted):
     base = preset("kilosort4")
-    assert config_digest(base) != config_digest(base.override(**changes))
-    assert sort_digest(base) == sort_digest(base.override(**changes))
+    changed = another(dotted, base)
+    assert changed is not None
+    assert config_digest(base) != config_digest(changed)
+    assert sort_digest(base) == sort_digest(changed)
+
+
+@pytest.mark.parametrize("dotted", sorted(SORT_FIELDS))
+def test_every_field_that_can_change_spikes_is_part_of_the_sort(dotted):
+    base = preset("kilosort4")
+    changed = another(dotted, base)
+    assert changed is not None
+    assert sort_digest(base) != sort_digest(changed)
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_a_name_without_effect_changes_no_digest_at_all(name):
+    base = preset("kilosort4")
+    assert config_digest(base) == config_digest(base.override(**{name: "whatever"}))
+
+
+def test_no_parameters_and_an_empty_table_of_them_are_the_same_sort():
+    base = preset("kilosort4")
+    assert sort_digest(base) == sort_digest(base.override(sorter_params={}))
 
 
 @pytest.mark.parametrize(
@@ -28,8 +73,10 @@ def test_curation_figures_and_cores_do_not_change_what_is_sorted(changes):
         {"sorter": "lupin"},
         {"sorter_params.Th_universal": 8},
         {"random_seed": 2},
-        {"rt_sort_probe": "neuropixels"},
         {"waveforms_ms_before": 1},
+        {"start_time_s": 1},
+        {"common_reference": "median"},
+        {"mea_y_max": -1},
     ],
 )
 def test_band_sorter_seed_and_waveforms_change_what_is_sorted(changes):
@@ -45,6 +92,5 @@ def test_the_sort_digest_takes_recording_and_stream_into_account():
 def test_the_difference_names_default_and_value_of_changed_fields_only():
     assert diff(SortingConfig()) == {}
     assert diff(preset("kilosort4").override(snr_min=3)) == {
-        "sorter.sorter_name": ("kilosort2", "kilosort4"),
         "curation.snr_min": (5.0, 3.0),
     }

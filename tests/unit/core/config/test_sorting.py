@@ -21,8 +21,8 @@ def test_override_returns_another_configuration_and_keeps_the_first():
     assert (base.curation.snr_min, changed.curation.snr_min) == (5.0, 3.5)
 
 
-def test_from_kwargs_starts_at_the_defaults_and_takes_the_sorter_by_name():
-    config = SortingConfig.from_kwargs("Kilosort4", fr_min=0.1)
+def test_overrides_start_at_the_defaults_and_take_the_sorter_by_name():
+    config = SortingConfig().override(sorter="Kilosort4", fr_min=0.1)
     assert config.sorter.sorter_name == "kilosort4"
     assert config.override(sorter_name="rt-sort").sorter.sorter_name == "rt_sort"
     assert config.curation.fr_min == 0.1
@@ -51,22 +51,20 @@ def test_every_flat_name_leads_to_a_field_that_exists():
         ("kilosort_path", "/opt/ks", "sorter", "sorter_path"),
         ("waveforms_ms_before", 1.5, "waveform", "ms_before"),
         ("compiled_waveforms_ms_after", 3.0, "waveform", "compiled_ms_after"),
-        ("streaming_waveforms", False, "waveform", "streaming"),
         ("figures_dpi", 200, "figures", "dpi"),
         ("all_templates_window_ms_before_peak", 4.0, "figures", "templates_window_ms_before"),
         ("rt_sort_save_pickle", False, "rt_sort", "save_rt_sort_pickle"),
-        ("rt_sort_delete_inter", True, "rt_sort", "delete_inter"),
         ("delete_inter", False, "execution", "delete_inter"),
     ],
 )
 def test_the_old_flat_names_still_work(flat, value, group, field):
-    config = SortingConfig.from_kwargs(**{flat: value})
+    config = SortingConfig().override(**{flat: value})
     assert getattr(getattr(config, group), field) == value
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_one():
     with pytest.raises(InvalidConfigurationError, match="did you mean 'snr_min'") as caught:
-        SortingConfig.from_kwargs(snr_mim=3)
+        SortingConfig().override(snr_mim=3)
     assert caught.value.evidence["field"] == "snr_mim"
     assert caught.value.evidence["nearest"] == "snr_min"
 
@@ -94,14 +92,24 @@ def test_sorter_parameters_merge_and_none_clears_them():
         ({"snr_min": float("nan")}, "curation.snr_min", "finite"),
         ({"isi_violation_method": "guess"}, "curation.isi_violation_method", "'percent' or 'hill'"),
         ({"oom_retry_factor": 1.0}, "execution.oom_retry_factor", "less than 1"),
-        ({"total_memory": "lots"}, "execution.total_memory", "pattern"),
+        ({"ms_before": 100_000}, "waveform.ms_before", "less than or equal to 100"),
+        ({"std_norm_max": 0}, "curation.std_norm_max", "greater than 0"),
+        ({"isi_viol_max": 5}, "curation.isi_viol_max", "0.05 is 5 %"),
+        ({"host_ram_warn_pct": 92}, "execution.host_ram_warn_pct", "below host_ram_abort_pct"),
+        ({"gpu_warn_pct": 95}, "execution.gpu_warn_pct", "below gpu_abort_pct"),
+        ({"disk_warn_free_gb": 1}, "execution.disk_abort_free_gb", "below disk_warn_free_gb"),
+        (
+            {"sorter_inactivity_base_s": 9000},
+            "execution.sorter_inactivity_base_s",
+            "sorter_inactivity_max_s",
+        ),
         ({"freq_min": 7000}, "recording.freq_min", "must be below freq_max"),
         ({"freq_min": None}, "recording.freq_min", "give both"),
         ({"start_time_s": 9, "end_time_s": 9}, "recording.start_time_s", "before end_time_s"),
         ({"rec_chunks": [[0, 10]], "end_time_s": 9}, "recording.rec_chunks", "not both"),
         ({"rec_chunks_s": [[5, 2]]}, "recording.rec_chunks_s", "not 5 to 2"),
-        ({"host_ram_warn_pct": 99}, "execution.host_ram_warn_pct", "must not be above"),
-        ({"disk_abort_free_gb": 9}, "execution.disk_abort_free_gb", "must not be above"),
+        ({"host_ram_warn_pct": 99}, "execution.host_ram_warn_pct", "must be below"),
+        ({"disk_abort_free_gb": 9}, "execution.disk_abort_free_gb", "must be below"),
     ],
 )
 def test_a_bad_value_is_refused_naming_the_field(changes, field, told):
@@ -140,9 +148,9 @@ def test_a_document_with_a_foreign_field_is_refused():
         SortingConfig.from_document({"curator": {}})
 
 
-def test_memory_sizes_are_decimal():
-    assert SortingConfig().execution.total_memory_bytes == 16_000_000_000
-    assert SortingConfig().override(total_memory="512M").execution.total_memory_bytes == 512_000_000
+def test_more_than_all_spikes_may_violate_by_the_other_method():
+    config = SortingConfig().override(isi_violation_method="hill", isi_viol_max=5)
+    assert config.curation.isi_viol_max == 5.0
 
 
 def test_the_configuration_needs_no_numpy():

@@ -1,11 +1,25 @@
 from spikefleet.core.config import SortingConfig, json_schema, preset
+from spikefleet.core.config.effects import (
+    CURATION_FIELDS,
+    MARK,
+    PENDING_FIELDS,
+    PENDING_GROUPS,
+    SORT_FIELDS,
+    pending_changes,
+)
 from spikefleet.core.config.names import dotted_names
-from spikefleet.core.config.pending import MARK, PENDING_FIELDS, PENDING_GROUPS, pending_changes
 
 
 def test_every_pending_name_is_a_field():
     assert set(dotted_names(SortingConfig)) >= PENDING_FIELDS
     assert set(SortingConfig.model_fields) >= PENDING_GROUPS
+
+
+def test_a_field_is_read_by_one_stage_or_has_no_effect_yet():
+    names = set(dotted_names(SortingConfig))
+    assert names >= SORT_FIELDS | CURATION_FIELDS
+    assert not SORT_FIELDS & CURATION_FIELDS
+    assert not (SORT_FIELDS | CURATION_FIELDS) & PENDING_FIELDS
 
 
 def test_only_changed_fields_without_effect_are_named():

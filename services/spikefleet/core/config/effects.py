@@ -1,7 +1,8 @@
-"""Settings that are accepted and recorded but have no effect yet, so that nobody relies on one.
+"""Which stage reads each setting: what makes a sort another sort, and what has no effect yet.
 
-One list: the published page and the schema mark them from it, preflight warns with it when one was
-changed. A field leaves the list in the change that gives it its effect.
+One table of fields by the stage that reads them. A field that is in none of these sets decides how
+a run is carried out. The published page and the schema mark what has no effect yet, preflight warns
+when such a setting was changed; a field leaves that set in the change that gives it its effect.
 """
 
 from __future__ import annotations
@@ -11,10 +12,46 @@ from typing import Any
 
 from spikefleet.core.config.sorting import SortingConfig
 
+# Another value gives other spikes, or other waveforms of them in what the sort leaves.
+SORT_FIELDS = frozenset(
+    {
+        "recording.first_n_mins",
+        "recording.mea_y_max",
+        "recording.gain_to_uv",
+        "recording.offset_to_uv",
+        "recording.rec_chunks",
+        "recording.rec_chunks_s",
+        "recording.start_time_s",
+        "recording.end_time_s",
+        "recording.freq_min",
+        "recording.freq_max",
+        "recording.common_reference",
+        "sorter.sorter_name",
+        "sorter.sorter_params",
+        "waveform.ms_before",
+        "waveform.ms_after",
+        "waveform.max_waveforms_per_unit",
+        "waveform.save_waveform_files",
+        "execution.random_seed",
+    }
+)
+# Read by curation and its exports only: they never sort again.
+CURATION_FIELDS = frozenset(
+    {
+        "waveform.pos_peak_thresh",
+        "waveform.std_at_peak",
+        "waveform.std_over_window_ms_before",
+        "waveform.std_over_window_ms_after",
+    }
+)
+CURATION_GROUPS = frozenset({"curation", "compilation"})
+
 MARK = "Not in effect yet."
 PENDING_GROUPS = frozenset({"rt_sort", "figures"})
 PENDING_FIELDS = frozenset(
     {
+        "sorter.sorter_path",
+        "sorter.use_docker",
         "waveform.compiled_ms_before",
         "waveform.compiled_ms_after",
         "waveform.scale_compiled_waveforms",
@@ -39,8 +76,7 @@ def is_pending(group: str, field: str) -> bool:
 
 def described(group: str, field: str, description: str) -> str:
     """Return a field's sentence with the mark, where it has no effect yet."""
-    promises = not description.startswith("Accepted, no effect")
-    return f"{MARK} {description}" if promises and is_pending(group, field) else description
+    return f"{MARK} {description}" if is_pending(group, field) else description
 
 
 def pending_changes(config: Mapping[str, Any]) -> tuple[str, ...]:
