@@ -196,6 +196,30 @@ def test_another_threshold_takes_over_the_finished_sort(make: Make) -> None:
     assert len(controlled.starts()) == 1
 
 
+def test_a_sort_with_one_flipped_byte_is_not_taken_over_and_the_history_names_the_file(
+    make: Make,
+) -> None:
+    controlled = make()
+    first = controlled.finish(controlled.submit())
+    prefix = first.result["sort_prefix"]
+    key = next(
+        key
+        for key in controlled.artifacts.list_keys(prefix)
+        if not key.endswith(("manifest.json", "holder.json")) and controlled.artifacts.size(key)
+    )
+    path = controlled.artifacts.local_path(key)
+    data = path.read_bytes()
+    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    run = controlled.finish(controlled.submit(snr_min=9.0))
+    assert run.state is RunState.SUCCEEDED
+    assert "sort_reused_from" not in run.result
+    assert len(controlled.starts()) == 2
+    (event,) = [e for e in controlled.runs.events(run.run_id) if e.kind == "sort.damaged"]
+    assert key in event.body["problem"]
+    third = controlled.finish(controlled.submit(snr_min=8.0))
+    assert third.result["sort_reused_from"] == run.run_id
+
+
 def test_two_runs_of_one_sort_sort_once(make: Make) -> None:
     controlled = make("slow")
     first, second = controlled.submit(), controlled.submit(snr_min=9.0)

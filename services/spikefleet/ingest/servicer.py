@@ -110,7 +110,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             request.idempotency_key,
             current_caller().owner,
         )
-        upload = await READS.run(self._uploads.create, wanted)
+        upload = await DIGESTS.run(self._uploads.create, wanted)
         return ingest_pb2.CreateUploadResponse(upload=await self._upload(upload))
 
     async def GetUpload(  # noqa: N802

@@ -20,14 +20,7 @@ from spikefleet.core.telemetry import INGESTED_BYTES
 from spikefleet.infra.rpc.bounds import MOST_FILES
 from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.rpc.interceptors import RpcMeter
-from spikefleet.infra.stores.artifacts import (
-    MANIFEST,
-    AdoptsFiles,
-    ArtifactStore,
-    StoredFile,
-    verify_prefix,
-    write_manifest,
-)
+from spikefleet.infra.stores.artifacts import ArtifactStore
 from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.uploads import (
     NewUpload,
@@ -39,6 +32,7 @@ from spikefleet.infra.stores.uploads import (
 )
 from spikefleet.ingest.arrivals import Arrivals, FileTally, Stamp
 from spikefleet.ingest.intake import accepted_recording
+from spikefleet.ingest.publishing import Publisher, StagedDamageError
 from spikefleet.ingest.staging import Staging, digest_file
 
 log = logging.getLogger(__name__)
@@ -96,8 +90,8 @@ class UploadIntake:
     ) -> None:
         self._uploads = uploads
         self._recordings = recordings
-        self._artifacts = artifacts
         self._staging = staging
+        self._publisher = Publisher(artifacts, staging)
         self._meter = meter
         self._part_size_bytes = part_size_bytes
         self.arrivals = Arrivals()
@@ -105,10 +99,23 @@ class UploadIntake:
     def create(self, request: UploadRequest) -> Upload:
         """Open an upload, or return the one its key opened before.
 
-        Raises RpcProblem DISK_FULL when what is still to come does not fit.
+        One that is complete is opened anew when the store has lost bytes of it since. Raises
+        RpcProblem DISK_FULL when what is still to come does not fit.
         """
         _check_paths(request.files, request.entry)
-        upload = self._uploads.create(
+        upload = self._open(request)
+        accepted = self.recording(upload)
+        if accepted is not None and not self._publisher.is_intact(accepted):
+            self._uploads.free_key(upload.upload_id)
+            upload = self._open(request)
+        if upload.state is UploadState.OPEN:
+            there = self._uploads.parts(upload.upload_id)
+            to_come = sum(file.size_bytes for file in request.files)
+            self._require_room(to_come - sum(part.size_bytes for part in there))
+        return upload
+
+    def _open(self, request: UploadRequest) -> Upload:
+        return self._uploads.create(
             NewUpload(
                 upload_id=f"upload-{uuid.uuid4().hex[:16]}",
                 name=request.name,
@@ -119,11 +126,6 @@ class UploadIntake:
                 owner=request.owner,
             )
         )
-        if upload.state is UploadState.OPEN:
-            there = self._uploads.parts(upload.upload_id)
-            to_come = sum(file.size_bytes for file in request.files)
-            self._require_room(to_come - sum(part.size_bytes for part in there))
-        return upload
 
     def get(self, upload_id: str) -> Upload:
         """Return an upload. Raises UploadNotFoundError."""
@@ -332,25 +334,11 @@ class UploadIntake:
         return ManifestFile(file.path, file.size_bytes, digest)
 
     def _publish(self, upload: Upload, recording: Recording) -> None:
-        """Store the files, the manifest last; a repetition after a crash writes nothing new."""
-        prefix = recording.location
-        if self._artifacts.size(f"{prefix}/{MANIFEST}") is not None:
-            verify_prefix(self._artifacts, prefix)
-            return
-        stored = [self._put(upload, prefix, file) for file in recording.files]
-        write_manifest(self._artifacts, prefix, stored)
-
-    def _put(self, upload: Upload, prefix: str, file: ManifestFile) -> StoredFile:
-        """Give the store a file whose digest is known: as it lies, where the store can take it."""
-        source = self._staging.file(upload.upload_id, file.path)
-        wanted = StoredFile(f"{prefix}/files/{file.path}", file.size_bytes, file.sha256)
-        if isinstance(self._artifacts, AdoptsFiles) and self._artifacts.adopt(wanted, source):
-            return wanted
-        stored = self._artifacts.put_file(wanted.key, source)
-        if stored.sha256 != file.sha256:
-            self._artifacts.delete_prefix(prefix)
-            raise self._damaged(upload, file.path, self._uploads.parts(upload.upload_id))
-        return stored
+        try:
+            self._publisher.publish(upload.upload_id, recording)
+        except StagedDamageError as error:
+            parts = self._uploads.parts(upload.upload_id)
+            raise self._damaged(upload, error.path, parts) from error
 
     def _damaged(self, upload: Upload, path: str, parts: Sequence[UploadedPart]) -> RpcProblem:
         """Find which part rotted, drop the upload, and return what to tell the rig."""

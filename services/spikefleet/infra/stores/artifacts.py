@@ -113,6 +113,18 @@ class AdoptsFiles(Protocol):
         ...
 
 
+@runtime_checkable
+class RepairsFiles(Protocol):
+    """A store in which bytes that were damaged can be replaced by those the manifest lists."""
+
+    def repair(self, wanted: StoredFile, path: Path) -> None:
+        """Make a copy of the file at ``path`` the bytes of ``wanted``, whose digest it has.
+
+        Raises ArtifactDamagedError when it has another one; the key is left as it was.
+        """
+        ...
+
+
 def publish_folder(store: ArtifactStore, prefix: str, folder: Path) -> list[StoredFile]:
     """Store every file of ``folder`` under ``prefix``, then the manifest, last.
 

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from spikefleet.core.failures.errors import StorageUnavailableError
 from spikefleet.infra.stores.artifacts import (
     POINTER,
+    ArtifactDamagedError,
     ArtifactExistsError,
     ArtifactMissingError,
     StoredFile,
@@ -79,6 +80,21 @@ class LocalArtifacts:
                 raise
             _sync_folder(target.parent)
         return True
+
+    def repair(self, wanted: StoredFile, path: Path) -> None:
+        """Replace damaged bytes, atomically, by those of a file that has the listed digest.
+
+        Raises ArtifactDamagedError when it has not, StorageUnavailableError.
+        """
+        target = self._path(wanted.key)
+        with path.open("rb") as source, self._incoming_file(_chunks(source.fileno())) as written:
+            temporary, found = written
+            if (found.size_bytes, found.sha256) != (wanted.size_bytes, wanted.sha256):
+                raise ArtifactDamagedError(f"{path} has not the bytes listed for {wanted.key}")
+            with self._failures(f"repair of {wanted.key}"):
+                self._make_parents(target)
+                temporary.replace(target)
+                _sync_folder(target.parent)
 
     def get_bytes(self, key: str) -> bytes:
         """Read a whole key. Raises ArtifactMissingError."""

@@ -215,6 +215,12 @@ class UploadStore:
             )
             return _read_upload(connection, upload_id)
 
+    def free_key(self, upload_id: str) -> None:
+        """Let the key of a complete upload open another one: what became of it was lost since."""
+        with self._database.write() as connection:
+            _read_upload(connection, upload_id)
+            self._update(connection, upload_id, idempotency_key=None)
+
     def idle(self, idle_s: float) -> list[Upload]:
         """Return the open uploads that nothing was written down for in the last ``idle_s``."""
         with self._database.read() as connection:

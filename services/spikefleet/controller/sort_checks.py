@@ -1,0 +1,61 @@
+"""Reading a finished sort back before another run takes it over, aside from the reconcile loop.
+
+A sort may be gigabytes, so the loop asks and comes again. Decides nothing about runs.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from spikefleet.infra.stores.artifacts import (
+    ArtifactDamagedError,
+    ArtifactMissingError,
+    ArtifactStore,
+)
+from spikefleet.infra.stores.verified import VerifiedBytes
+
+
+@dataclass(frozen=True)
+class SortVerdict:
+    """What was found: ``problem`` "" means that every byte is as its manifest lists it."""
+
+    problem: str = ""
+
+
+class SortChecks:
+    """Verifies prefixes in threads that hold up no exit. Asked from one thread only."""
+
+    def __init__(self, artifacts: ArtifactStore) -> None:
+        self._verified = VerifiedBytes(artifacts)
+        self._lock = threading.Lock()
+        self._verdicts: dict[str, SortVerdict | None] = {}
+
+    def verdict(self, prefix: str) -> SortVerdict | None:
+        """Return what reading ``prefix`` back has shown, once; None while it is being read.
+
+        The next question reads again what was touched since.
+        """
+        with self._lock:
+            if prefix in self._verdicts:
+                found = self._verdicts[prefix]
+                if found is not None:
+                    del self._verdicts[prefix]
+                return found
+            self._verdicts[prefix] = None
+        threading.Thread(target=self._read, args=(prefix,), name="sort-check", daemon=True).start()
+        return None
+
+    def is_reading(self, prefix: str) -> bool:
+        """Say whether a verdict on this prefix is on its way or not yet fetched."""
+        with self._lock:
+            return prefix in self._verdicts
+
+    def _read(self, prefix: str) -> None:
+        try:
+            self._verified.verify(prefix)
+            found = SortVerdict()
+        except (ArtifactMissingError, ArtifactDamagedError, OSError) as error:
+            found = SortVerdict(str(error))
+        with self._lock:
+            self._verdicts[prefix] = found

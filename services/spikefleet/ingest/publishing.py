@@ -1,0 +1,92 @@
+"""Giving the artifact store the bytes of a verified upload, and mending what it holds of them.
+
+A recording that is there already is read back against the upload: what was damaged since is
+replaced by the good bytes. Decides nothing about uploads.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from spikefleet.core.submissions import ManifestFile, Recording
+from spikefleet.infra.stores.artifacts import (
+    MANIFEST,
+    AdoptsFiles,
+    ArtifactDamagedError,
+    ArtifactMissingError,
+    ArtifactStore,
+    RepairsFiles,
+    StoredFile,
+    write_manifest,
+)
+from spikefleet.infra.stores.verified import VerifiedBytes
+from spikefleet.ingest.staging import Staging
+
+log = logging.getLogger(__name__)
+
+
+class StagedDamageError(RuntimeError):
+    """The bytes gathered for a file are not those whose digest was taken; ``path`` names it."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+class Publisher:
+    """Stores recordings. Repeating a publication after a crash writes nothing new."""
+
+    def __init__(self, artifacts: ArtifactStore, staging: Staging) -> None:
+        self._artifacts, self._staging = artifacts, staging
+        self._verified = VerifiedBytes(artifacts)
+
+    def publish(self, upload_id: str, recording: Recording) -> None:
+        """Store the files, the manifest last. Raises StagedDamageError."""
+        prefix = recording.location
+        if self._artifacts.size(f"{prefix}/{MANIFEST}") is not None:
+            self._repair(upload_id, recording)
+            return
+        stored = [self._put(upload_id, prefix, file) for file in recording.files]
+        write_manifest(self._artifacts, prefix, stored)
+
+    def is_intact(self, recording: Recording) -> bool:
+        """Say whether the store still has every byte of a recording; what is untouched since it
+        was last read is not read again."""
+        try:
+            for file in recording.files:
+                self._verified.verify_file(_stored(recording.location, file))
+        except (ArtifactDamagedError, ArtifactMissingError) as error:
+            log.warning(
+                "recording.damaged",
+                extra={"recording_id": recording.recording_id, "problem": str(error)},
+            )
+            return False
+        return True
+
+    def _repair(self, upload_id: str, recording: Recording) -> None:
+        """Replace each stored file that is not as listed by the upload's."""
+        for file in recording.files:
+            wanted = _stored(recording.location, file)
+            try:
+                self._verified.verify_file(wanted)
+            except (ArtifactDamagedError, ArtifactMissingError):
+                if not isinstance(self._artifacts, RepairsFiles):
+                    raise
+                self._artifacts.repair(wanted, self._staging.file(upload_id, file.path))
+                log.warning("recording.repaired", extra={"key": wanted.key})
+
+    def _put(self, upload_id: str, prefix: str, file: ManifestFile) -> StoredFile:
+        """Give the store a file whose digest is known: as it lies, where the store can take it."""
+        source = self._staging.file(upload_id, file.path)
+        wanted = _stored(prefix, file)
+        if isinstance(self._artifacts, AdoptsFiles) and self._artifacts.adopt(wanted, source):
+            return wanted
+        stored = self._artifacts.put_file(wanted.key, source)
+        if stored.sha256 != file.sha256:
+            self._artifacts.delete_prefix(prefix)
+            raise StagedDamageError(file.path)
+        return stored
+
+
+def _stored(prefix: str, file: ManifestFile) -> StoredFile:
+    return StoredFile(f"{prefix}/files/{file.path}", file.size_bytes, file.sha256)
