@@ -127,18 +127,17 @@ def test_fetching_twice_copies_once(service: Service, run_id: str, tmp_path: Pat
     assert not any(file["new"] for file in second["files"])
 
 
-def test_a_missing_recording_fails_the_command_by_name(service: Service, tmp_path: Path) -> None:
-    done = _ask(service, "submit", str(tmp_path / "gone.nwb"), "--watch")
-    assert done.exit_code == 1
-    assert "input_error: " in done.stdout
-    assert "Warning: nothing is at" in done.stderr
-
-
-def test_a_path_nobody_sees_is_warned_of_at_once(service: Service, tmp_path: Path) -> None:
-    done = _ask(service, "submit", str(tmp_path / "gone too.nwb"))
-    assert done.exit_code == 0
-    assert f"Warning: nothing is at {tmp_path / 'gone too.nwb'}" in done.stderr
-    assert "See it with: spikefleet status run-" in done.stderr
+def test_a_missing_path_is_refused_before_anything_starts(service: Service, tmp_path: Path) -> None:
+    before = _ask(service, "list", "--output", "json").stdout
+    gone = tmp_path / "gone.nwb"
+    done = _ask(service, "submit", str(gone), "--watch")
+    assert done.exit_code == 2
+    assert f"nothing is at {gone}" in done.stderr
+    assert "--in-place" in done.stderr
+    in_place = _ask(service, "submit", str(gone), "--in-place")
+    assert in_place.exit_code == 1
+    assert "nothing was submitted" in in_place.stderr
+    assert _ask(service, "list", "--output", "json").stdout == before
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from spikefleet.cli.connection import connected, transfers
 from spikefleet.cli.following import exit_code, follow
 from spikefleet.cli.options import address_option, output_option, parse_overrides, set_option
 from spikefleet.cli.printing import Output, console, runs_table
-from spikefleet.client.sorting import DEFAULT_PROJECT
+from spikefleet.client.names import recording_name
 from spikefleet.client.views import BatchView
 from spikefleet.core.backends.catalogue import BACKENDS
-from spikefleet.core.submissions import Recording, RecordingName, safe_part
+from spikefleet.core.submissions import Recording, RecordingName
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,23 @@ class Hand:
             )
         return self.preset or self.sorter or "kilosort4"
 
+    def require_paths(self) -> None:
+        """Refuse paths that are not here, unless the service alone may see them (--in-place)."""
+        gone = [str(path) for path in self.paths if not path.expanduser().exists()]
+        if gone and self.in_place is not True:
+            raise click.UsageError(
+                f"nothing is at {', '.join(gone)}. Check the path and the mount; if only the "
+                "service sees it, add --in-place"
+            )
+
     def names(self) -> list[RecordingName]:
         """An address for every path; what was not given comes from the path."""
         if self.name and len(self.paths) > 1:
             raise click.UsageError("--name names one recording; leave it out for several paths")
         try:
             return [
-                RecordingName(
-                    self.project or DEFAULT_PROJECT,
-                    self.session or safe_part(path.parent.name or "root"),
-                    self.name or safe_part(path.name),
-                )
-                for path in (path.expanduser().absolute() for path in self.paths)
+                recording_name("", path, given=(self.project, self.session, self.name), alone=True)
+                for path in self.paths
             ]
         except ValueError as error:
             raise click.UsageError(str(error)) from error
@@ -98,12 +103,14 @@ def submit(
     hand, out = Hand(**given), Output(output)
     names, preset = hand.names(), hand.chosen_preset()
     overrides = parse_overrides(hand.overrides)
+    hand.require_paths()
     with connected(address) as client:
         with transfers(out) as progress:
             recordings = [
                 client.add_recording(path, name=name, in_place=hand.in_place, progress=progress)
                 for path, name in zip(hand.paths, names, strict=True)
             ]
+        _require_all(recordings)
         batch = client.sort(
             [recording.recording_id for recording in recordings],
             preset,
@@ -112,7 +119,6 @@ def submit(
             concatenate=hand.concatenate,
             label=", ".join(str(name) for name in names),
         )
-        _warn_of_missing(recordings, batch)
         if not watch:
             out.emit(batch.to_json(), runs_table(batch.runs), _hint(batch, names))
             return
@@ -124,17 +130,14 @@ def submit(
     context.exit(exit_code(runs))
 
 
-def _warn_of_missing(recordings: Sequence[Recording], batch: BatchView) -> None:
-    """Say on stderr, JSON or not, which paths nobody sees: their runs can only fail."""
-    for recording in recordings:
-        if recording.missing:
-            console(stderr=True).print(
-                f"Warning: nothing is at {recording.location}, here or on the service's side. Its "
-                "run ends as input_missing; check the path and the mount, then submit again. "
-                f"See it with: spikefleet status {' '.join(batch.run_ids)}",
-                style="yellow",
-                soft_wrap=True,
-            )
+def _require_all(recordings: Sequence[Recording]) -> None:
+    """Refuse paths that neither side sees, before anything is started. Raises ClickException."""
+    missing = [recording.location for recording in recordings if recording.missing]
+    if missing:
+        raise click.ClickException(
+            f"nothing is at {', '.join(missing)}, here or on the service's side, and nothing was "
+            "submitted. Check the path and the mount, then submit again."
+        )
 
 
 def _summary(batch: BatchView, names: Sequence[RecordingName]) -> str:

@@ -24,6 +24,7 @@ from spikefleet.api.v1 import (
     reporter_pb2_grpc,
 )
 from spikefleet.client.downloads import Downloader
+from spikefleet.client.names import recording_name
 from spikefleet.client.patience import DEFAULT_PATIENCE_S, Patience
 from spikefleet.client.uploads import Source, Uploader
 from spikefleet.client.views import (
@@ -41,12 +42,11 @@ from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.errors import InputMissingError
 from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.runs import RunEvent, RunState
-from spikefleet.core.submissions import Recording, RecordingName, safe_part
+from spikefleet.core.submissions import Recording, RecordingName
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.channels import dial, is_loopback
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answering
 
-DEFAULT_PROJECT = "default"
 _REGISTER_DEADLINE_S = 3600.0
 _SUBMIT_DEADLINE_S = 900.0
 _UPLOADED_INSTEAD = ("PATH_NOT_VISIBLE", "PATH_NOT_ALLOWED")
@@ -376,19 +376,6 @@ class SortingClient:
 
     def _patience(self) -> Patience:
         return Patience(self._patience_s)
-
-
-def recording_name(text: str, path: Path, *, alone: bool) -> RecordingName:
-    """Complete an address: what ``text`` leaves out comes from the path.
-
-    Raises ValueError for more than three parts, or for a full address given to several recordings.
-    """
-    parts = [part for part in text.split("/") if part]
-    if len(parts) > (3 if alone else 2):
-        wanted = "project/session/name" if alone else "project/session for several recordings"
-        raise ValueError(f"{text!r} is not of the form {wanted}")
-    defaults = [DEFAULT_PROJECT, safe_part(path.parent.name or "root"), safe_part(path.name)]
-    return RecordingName(*parts, *defaults[len(parts) :])
 
 
 def _person() -> str:

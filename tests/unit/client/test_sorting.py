@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spikefleet.client.sorting import recording_name
+from spikefleet.client.names import recording_name
 from spikefleet.core.submissions import RecordingName
 
 LIGHT = """
@@ -37,6 +37,17 @@ def test_a_rig_loads_no_science_and_no_database() -> None:
 def test_what_a_name_leaves_out_comes_from_the_path(text: str, alone: bool, name: str) -> None:
     path = Path("/data/night-1/well.raw.h5")
     assert recording_name(text, path, alone=alone) == RecordingName.parse(name)
+
+
+def test_a_relative_path_is_called_as_the_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = recording_name("", tmp_path / "x.nwb", alone=True)
+    assert recording_name("", Path("x.nwb"), alone=True) == whole
+    assert whole.session != "root"
+    named = recording_name("", Path("x.nwb"), given=("p", "", "n"), alone=True)
+    assert (named.project, named.session, named.name) == ("p", whole.session, "n")
 
 
 def test_a_path_with_spaces_gets_a_valid_name_that_stays_its_own() -> None:
