@@ -41,7 +41,8 @@ def _spikeglx(folder: Path) -> tuple[BaseRecording, BaseRecording]:
 
 def _nwb(folder: Path) -> tuple[BaseRecording, BaseRecording]:
     path = make_recording(folder, "nwb").path
-    return open_recording(path), read_nwb_recording(str(path))
+    theirs = read_nwb_recording(str(path))  # first: it locks the file, and HDF5 wants one way only
+    return open_recording(path), theirs
 
 
 def _binary(folder: Path) -> tuple[BaseRecording, BaseRecording]:

@@ -24,6 +24,11 @@ _CODES = (
     "wrong_channel_count",
     "duplicate_positions",
     "unplaced_channels",
+    "clock_differs",
+    "rates_differ",
+    "repeated_stamps",
+    "not_closed",
+    "probes_laid_apart",
 )
 _SCALE_CODES = ("gain_invalid", "scaled_twice")
 

@@ -217,6 +217,29 @@ _TRUTH = (
         "Complete the mapping or the probe file if they matter.",
     ),
     FindingRow(
+        "clock_differs", _REC, "warn", _I,
+        "The rate in the header is not that of the time stamps, which are believed.",
+        "Check which of the two clocks is the acquisition's.",
+    ),
+    FindingRow(
+        "rates_differ", _REC, "warn", _I,
+        "Recordings joined as one ran at rates up to 50 ppm apart.",
+        "Align with other signals within each recording.",
+    ),
+    FindingRow(
+        "repeated_stamps", _REC, "warn", _I, "Some time stamps repeat the one before.",
+        "Nothing to do for sorting; align with other signals by sample counts there.",
+    ),
+    FindingRow(
+        "not_closed", _REC, "warn", _I, "The acquisition did not close the file.",
+        "Check that the last seconds are there; the length is taken from the samples.",
+    ),
+    FindingRow(
+        "probes_laid_apart", _REC, "warn", _I,
+        "Several probes are given on the same ground; they are sorted side by side.",
+        "Give each probe's real place if distances between probes matter.",
+    ),
+    FindingRow(
         "geometry_suspicious", _REC, "warn", _I,
         "No places, all at one place, or places nearer or farther than any array's.",
         "Give the probe's real map, in µm.",

@@ -28,6 +28,7 @@ from spikefleet.core.recordings.description import (
     StreamDescription,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.files import is_hidden
 from spikefleet.core.recordings.frame_gaps import note_frame_gaps, require_unique_ids
 from spikefleet.core.recordings.probe_sidecar import place_channels
 from spikefleet.core.recordings.record_files import RecordField, RecordFilesRecording, RecordLayout
@@ -145,7 +146,7 @@ def _open_block(file: _File, block: _Block) -> BaseRecording:
 def _nsx_files(path: Path) -> list[Path]:
     """Return the files of one recording: those named as ``path``, or all of a folder's."""
     if path.is_dir():
-        candidates = sorted(path.glob("*.[nN][sS][1-6]"))
+        candidates = [file for file in sorted(path.glob("*.[nN][sS][1-6]")) if not is_hidden(file)]
     elif _magic(path) in _MAGIC:
         candidates = sorted({path, *path.parent.glob(f"{glob.escape(path.stem)}.[nN][sS][1-6]")})
     else:

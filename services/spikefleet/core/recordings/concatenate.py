@@ -29,6 +29,8 @@ from spikefleet.core.recordings.truth_checks import check_truth
 from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
 
 RECORDINGS_DIFFER = "recordings_differ"
+RATE_TOLERANCE_PPM = 50.0
+"""Crystals and calibrations of one system differ by a few; two systems by more."""
 _LOCATION_TOLERANCE_UM = 1e-3
 
 
@@ -193,8 +195,18 @@ def concatenate(names: Sequence[str], recordings: Sequence[BaseRecording]) -> Co
         FileSpan(name, int(recording.get_num_samples()))
         for name, recording in zip(names, recordings, strict=True)
     )
-    whole = recordings[0] if len(recordings) == 1 else concatenate_recordings(list(recordings))
+    whole = recordings[0]
+    if len(recordings) > 1:
+        whole = concatenate_recordings(
+            list(recordings),
+            sampling_frequency_max_diff=first.sampling_rate_hz * RATE_TOLERANCE_PPM * 1e-6,
+        )
     return Concatenation(whole, spans, tuple(recordings))
+
+
+def rate_difference_ppm(first_hz: float, other_hz: float) -> float:
+    """Return how much faster the other clock ran, in parts per million."""
+    return (other_hz / first_hz - 1.0) * 1e6
 
 
 def check_joined(
@@ -216,8 +228,32 @@ def check_joined(
         for span, part in zip(joined.files, joined.parts, strict=True)
         for finding in check_truth(scale(part))
     ]
+    found += _rate_differences(joined)
     order = (TruthLevel.FAIL, TruthLevel.WARN, TruthLevel.NOTE)
     return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
+
+
+def _rate_differences(joined: Concatenation) -> list[TruthFinding]:
+    """Tell of recordings whose clock is not quite the first one's, whose rate all are given."""
+    first_hz = float(joined.parts[0].sampling_frequency)
+    rates = {
+        span.name: float(part.sampling_frequency)
+        for span, part in zip(joined.files, joined.parts, strict=True)
+    }
+    apart = {name: rate_difference_ppm(first_hz, rate_hz) for name, rate_hz in rates.items()}
+    worst = max(apart, key=lambda name: abs(apart[name]))
+    if not apart[worst]:
+        return []
+    return [
+        TruthFinding(
+            "rates_differ",
+            TruthLevel.WARN,
+            f"{worst} ran at {rates[worst]:.6f} Hz, {apart[worst]:+.2f} ppm from the first; "
+            f"all times are told at {first_hz:.6f} Hz.",
+            "Align with other signals within each recording.",
+            {"recording": worst, "rate_hz": rates[worst], "ppm": apart[worst]},
+        )
+    ]
 
 
 @dataclass(frozen=True)
@@ -249,8 +285,12 @@ class _Likeness:
         mine, others = self.channel_ids, other.channel_ids
         if len(mine) != len(others):
             return f"{len(others)} channels, not {len(mine)}"
-        if self.sampling_rate_hz != other.sampling_rate_hz:
-            return f"{other.sampling_rate_hz:g} Hz, not {self.sampling_rate_hz:g} Hz"
+        apart_ppm = rate_difference_ppm(self.sampling_rate_hz, other.sampling_rate_hz)
+        if abs(apart_ppm) > RATE_TOLERANCE_PPM:
+            return (
+                f"{other.sampling_rate_hz:.6f} Hz, not {self.sampling_rate_hz:.6f} Hz "
+                f"({apart_ppm:+.1f} ppm; up to {RATE_TOLERANCE_PPM:g} are joined)"
+            )
         if mine != others:
             odd = next(index for index in range(len(mine)) if mine[index] != others[index])
             return f"channel {odd} is {others[odd]!r}, not {mine[odd]!r}"

@@ -59,6 +59,16 @@ def recording_files(path: Path) -> tuple[Path, tuple[Path, ...], str]:
     return path.parent, _with_companions(path), path.name
 
 
+def is_hidden(path: Path) -> bool:
+    """Say whether a file is the system's own (".DS_Store", macOS's "._name")."""
+    return path.name.startswith(".")
+
+
+def visible_entries(folder: Path) -> list[Path]:
+    """Return what lies directly in a folder, sorted, without the system's own files."""
+    return sorted(entry for entry in folder.iterdir() if not is_hidden(entry))
+
+
 def _with_companions(path: Path) -> tuple[Path, ...]:
     """Return a single file with what it cannot be read without, and its ``probe.json``."""
     found = {path}

@@ -33,9 +33,10 @@ from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.recordings.open import (
     find_neighbours,
     list_streams,
+    locate,
+    make_sortable,
     open_header,
     open_unchecked,
-    require_sortable,
 )
 from spikefleet.core.recordings.rails import ChannelExtremes
 from spikefleet.core.recordings.truth_checks import check_truth
@@ -214,7 +215,7 @@ def _inspect_stream(
     tables: dict[str, int] = {}
     try:
         if format_name == maxwell.FORMAT:
-            tables = _count_events(path, stream.stream)
+            tables = _count_events(locate(path), stream.stream)
         recording = open_unchecked(path, stream.stream, hdf5_plugin_path=options.hdf5_plugin_path)
     except SpikeSortingClassifiedError as error:
         refused = StreamInspection(stream, tables=tables, refusal=Failure.from_error(error))
@@ -223,7 +224,7 @@ def _inspect_stream(
         return refused if header is None else _with_header(header, refused)
     refusal: Failure | None = None
     try:
-        require_sortable(recording, path)
+        make_sortable(recording, path, stream.stream)
     except SpikeSortingClassifiedError as error:
         refusal = Failure.from_error(error)
     known = _describe(recording, stream)

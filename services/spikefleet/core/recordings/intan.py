@@ -36,6 +36,7 @@ from spikefleet.core.recordings.description import (
     StreamDescription,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.files import is_hidden
 from spikefleet.core.recordings.frame_gaps import (
     find_frame_gaps,
     note_frame_gaps,
@@ -137,7 +138,8 @@ def _header_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path] if _kind(path) else []
     named = [path / name for name in HEADER_FILE_NAMES if (path / name).is_file()]
-    return named or [file for file in sorted(path.glob("*.rh[ds]")) if _kind(file)]
+    found = [file for file in sorted(path.glob("*.rh[ds]")) if not is_hidden(file)]
+    return named or [file for file in found if _kind(file)]
 
 
 def _kind(file: Path) -> str:
@@ -157,7 +159,7 @@ def _read_headers(path: Path) -> list[_Header]:
                 path,
                 "several_recordings",
                 f"the folder holds {len(headers)} files that are no series, {later.file.name} does "
-                f"not continue {earlier.file.name} ({listed}); submit them by name.",
+                f"not continue {earlier.file.name} ({listed}).",
             )
     return headers
 

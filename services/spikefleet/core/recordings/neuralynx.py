@@ -7,6 +7,7 @@ with a header only, of channels that were switched off, are left out. Headers ar
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -25,7 +26,10 @@ from spikefleet.core.recordings.description import (
     describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.files import visible_entries
 from spikefleet.core.recordings.frame_gaps import note_frame_gaps, require_unique_ids
+from spikefleet.core.recordings.header_fields import entry as header_entry
+from spikefleet.core.recordings.header_fields import number
 from spikefleet.core.recordings.probe_sidecar import place_channels
 from spikefleet.core.recordings.record_files import (
     RecordField,
@@ -34,6 +38,7 @@ from spikefleet.core.recordings.record_files import (
     count_records,
     require_one_clock,
 )
+from spikefleet.core.recordings.spike_bands import LEAST_HIGH_CUT_HZ, is_fast_enough
 
 FORMAT = "neuralynx"
 _MAGIC = b"######## Neuralynx"
@@ -41,8 +46,6 @@ _HEADER_BYTES = 16384
 _RECORD_BYTES = 1044
 _FRAMES = 512
 _VALID_AT_BYTES, _SAMPLES_AT_BYTES = 16, 20
-_LEAST_SPIKE_RATE_HZ = 5000.0
-_LEAST_HIGH_CUT_HZ = 1000.0
 # Old systems wrote a rounded rate; beyond this difference their clock is believed instead.
 _RATE_TOLERANCE = 5e-4
 _CLOCK_RECORDS = 1000
@@ -77,9 +80,8 @@ class _Stream:
     @property
     def sortable(self) -> bool:
         high_cut = self.channels[0].high_cut
-        return self.sampling_rate_hz >= _LEAST_SPIKE_RATE_HZ and not (
-            high_cut and float(high_cut) < _LEAST_HIGH_CUT_HZ
-        )
+        low_passed = high_cut and _corner_hz(high_cut) < LEAST_HIGH_CUT_HZ
+        return is_fast_enough(self.sampling_rate_hz) and not low_passed
 
 
 def recognises(path: Path) -> bool:
@@ -138,7 +140,7 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
 def _ncs_files(path: Path) -> list[Path]:
     found = [path]
     if path.is_dir():
-        found = [file for file in path.iterdir() if file.suffix.lower() == ".ncs"]
+        found = [file for file in visible_entries(path) if file.suffix.lower() == ".ncs"]
     return sorted((file for file in found if _is_ncs(file)), key=_natural_order)
 
 
@@ -177,15 +179,26 @@ def _read_streams(path: Path) -> list[_Stream]:
 def _read_header(file: Path) -> _Channel:
     with reading(file):
         header = NlxHeader(file)
-        return _Channel(
-            path=file,
-            name=str(header["channel_names"][0]),
-            header_rate_hz=float(header["sampling_rate"]),
-            low_cut=_cut(header, "Low", "LowCut"),
-            high_cut=_cut(header, "High", "HighCut"),
-            gain_to_uv=float(header["bit_to_microVolt"][0]),
-            inverted=bool(header.get("input_inverted", False)),
-        )
+    names = header_entry(header, "channel_names", file)
+    return _Channel(
+        path=file,
+        name=str(names[0]) if names else file.stem,
+        header_rate_hz=number(
+            header_entry(header, "sampling_rate", file), "its sampling rate", file, above=0.0
+        ),
+        low_cut=_cut(header, "Low", "LowCut"),
+        high_cut=_cut(header, "High", "HighCut"),
+        gain_to_uv=number(header_entry(header, "bit_to_microVolt", file)[:1], "µV per bit", file),
+        inverted=bool(header.get("input_inverted", False)),
+    )
+
+
+def _corner_hz(said: str) -> float:
+    """Return a filter's corner; one that is no number cuts nothing off."""
+    try:
+        return float(said)
+    except ValueError:
+        return math.inf
 
 
 def _cut(header: Any, side: str, key: str) -> str:

@@ -14,7 +14,11 @@ from pathlib import Path
 import numpy as np
 from spikeinterface.core import BaseRecording
 
-from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
+from spikefleet.core.failures.errors import (
+    InputCorruptError,
+    InputMissingError,
+    InvalidConfigurationError,
+)
 from spikefleet.core.recordings import (
     biocam,
     blackrock,
@@ -37,7 +41,10 @@ from spikefleet.core.recordings.description import (
     pick_stream,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.files import visible_entries
 from spikefleet.core.recordings.hdf5 import is_hdf5, open_hdf5
+from spikefleet.core.recordings.probe_layout import lay_probes_apart
+from spikefleet.core.recordings.spike_bands import is_fast_enough, why_unsortable
 
 __all__ = [
     "FAMILIES",
@@ -45,9 +52,10 @@ __all__ = [
     "StreamDescription",
     "find_neighbours",
     "list_streams",
+    "locate",
+    "make_sortable",
     "open_recording",
     "open_unchecked",
-    "require_sortable",
 ]
 
 log = logging.getLogger(__name__)
@@ -81,39 +89,75 @@ def list_streams(path: Path) -> RecordingDescription:
     """
     family, located = _find_family(Path(path))
     with reading(located):
-        return family.describe(located)
+        return _without_slow(family.describe(located), located)
+
+
+def _without_slow(described: RecordingDescription, located: Path) -> RecordingDescription:
+    """Move streams too slow for spikes to the other ones; refuse a recording of nothing else."""
+    slow = [
+        stream
+        for stream in described.streams
+        if stream.sampling_rate_hz > 0 and not is_fast_enough(stream.sampling_rate_hz)
+    ]
+    if not slow:
+        return described
+    kept = tuple(stream for stream in described.streams if stream not in slow)
+    if not kept:
+        fastest = max(slow, key=lambda stream: stream.sampling_rate_hz)
+        why = why_unsortable(fastest.stream, fastest.sampling_rate_hz)
+        raise corrupt(
+            located,
+            "no_spikes",
+            f"it holds no stream that can be sorted: {fastest.stream!r} {why}.",
+            "Submit the broadband signal (the .ap stream, the raw traces).",
+        )
+    others = (*described.other_streams, *(stream.stream for stream in slow))
+    return RecordingDescription(described.format, kept, others)
 
 
 def open_recording(
-    path: Path, stream: str = "", *, hdf5_plugin_path: str | Path | None = None
+    path: Path,
+    stream: str = "",
+    *,
+    hdf5_plugin_path: str | Path | None = None,
+    format: str = "",
 ) -> BaseRecording:
     """Open one stream of a recording, lazily: samples x channels in the stored dtype.
 
-    The recording has one segment, a probe with contact positions in µm, and per-channel gain and
-    offset to µV. ``stream`` "" means the first.
+    The recording has one segment, one probe with contact positions in µm (several are laid apart),
+    and per-channel gain and offset to µV. ``stream`` "" means the first. ``format`` is the reader
+    that was chosen before; "" recognises the files anew.
 
     Raises:
         InputMissingError, InputCorruptError: as ``list_streams``; also ``no_geometry`` and
             ``several_segments``.
-        InvalidConfigurationError: there is no such stream.
+        InvalidConfigurationError: there is no such stream or format, or the stream holds no spikes.
         HDF5PluginMissingError: the traces need a plugin this machine lacks.
     """
-    recording = open_unchecked(path, stream, hdf5_plugin_path=hdf5_plugin_path)
-    require_sortable(recording, Path(path))
+    recording = open_unchecked(path, stream, hdf5_plugin_path=hdf5_plugin_path, format=format)
+    make_sortable(recording, Path(path), stream)
     return recording
 
 
 def open_unchecked(
-    path: Path, stream: str = "", *, hdf5_plugin_path: str | Path | None = None
+    path: Path,
+    stream: str = "",
+    *,
+    hdf5_plugin_path: str | Path | None = None,
+    format: str = "",
 ) -> BaseRecording:
     """Open one stream as its reader gives it: perhaps without a probe or gains, or in segments.
 
     For looking at a recording, not for sorting it. Raises as ``open_recording`` does, but for
     ``no_geometry``, ``several_segments`` and a recording without samples.
     """
-    family, located = _find_family(Path(path))
+    family, located = _find_family(Path(path), format)
     with reading(located):
-        chosen = pick_stream(family.describe(located), stream, located)
+        described = family.describe(located)
+        # One stream that holds spikes needs no name, whatever lies beside it.
+        chosen = pick_stream(
+            described if stream else _without_slow(described, located), stream, located
+        )
         plugin_path = str(hdf5_plugin_path) if hdf5_plugin_path else None
         return family.open(located, chosen, plugin_path)
 
@@ -131,6 +175,11 @@ def open_header(path: Path, stream: str) -> BaseRecording | None:
         return family.open_header(located, pick_stream(family.describe(located), stream, located))
 
 
+def locate(path: Path) -> Path:
+    """Return what a reader opens of ``path``: of a folder around one HDF5 file, that file."""
+    return _find_family(Path(path))[1]
+
+
 def find_neighbours(path: Path) -> tuple[str, ...]:
     """Return "format (name)" of recordings directly in a folder that are not part of the one there.
 
@@ -140,15 +189,20 @@ def find_neighbours(path: Path) -> tuple[str, ...]:
     if not located.is_dir() or family is archive_reading.FAMILY:
         return ()
     found: list[str] = []
-    for entry in sorted(located.iterdir())[:_NEIGHBOURS_LOOKED_AT]:
+    for entry in visible_entries(located)[:_NEIGHBOURS_LOOKED_AT]:
         others = _recognise(entry, required=False)
         if others and family not in [other for other, _ in others]:
             found.append(f"{others[0][0].format} ({entry.name})")
     return tuple(found)
 
 
-def _find_family(path: Path) -> tuple[FormatFamily, Path]:
+def _find_family(path: Path, format: str = "") -> tuple[FormatFamily, Path]:
     """Return the family and what it opens; a folder holding one HDF5 file stands for that file."""
+    if format and format not in {family.format for family in FAMILIES}:
+        known = ", ".join(family.format for family in FAMILIES)
+        raise InvalidConfigurationError(
+            f"There is no format {format!r}; name one of {known}.", field="format", value=format
+        )
     if not path.exists():
         raise InputMissingError(
             f"There is no file or folder at {path}. Check the path and the mount.", path=str(path)
@@ -158,7 +212,11 @@ def _find_family(path: Path) -> tuple[FormatFamily, Path]:
         return archive_reading.FAMILY, path  # what it keeps inside must not be a second candidate
     found: list[tuple[FormatFamily, Path]] = []
     for candidate in [path, *_containers(path)]:
-        found.extend(_recognise(candidate, required=not found))
+        found.extend(
+            (family, at)
+            for family, at in _recognise(candidate, required=not found)
+            if format in ("", family.format)
+        )
     if len({located for _, located in found}) > 1 and not any(at == path for _, at in found):
         raise _several(path, [located for _, located in found])
     if len(found) > 1:
@@ -166,7 +224,7 @@ def _find_family(path: Path) -> tuple[FormatFamily, Path]:
         raise corrupt(
             path,
             "two_candidates",
-            f"it can be read in {len(found)} ways: {listed}; submit the one that is meant.",
+            f"it can be read in {len(found)} ways: {listed}.",
         )
     if found:
         return found[0]
@@ -184,7 +242,8 @@ def _several(path: Path, inside: Sequence[Path]) -> InputCorruptError:
     return corrupt(
         path,
         "several_recordings",
-        f"the folder is no recording but holds {count} ({listed}); submit by name{further}.",
+        f"the folder is no recording but holds {count} ({listed}).",
+        f"Submit by name{further}.",
     )
 
 
@@ -192,7 +251,7 @@ def _inside(path: Path) -> list[Path]:
     """The recordings directly in a folder that is none itself; of many entries the first ones."""
     if not path.is_dir():
         return []
-    entries = sorted(path.iterdir())[:_NEIGHBOURS_LOOKED_AT]
+    entries = visible_entries(path)[:_NEIGHBOURS_LOOKED_AT]
     return [entry for entry in entries if entry.is_dir() and _recognise(entry, required=False)]
 
 
@@ -212,12 +271,12 @@ def _containers(path: Path) -> list[Path]:
     """The HDF5 files directly in a folder; none for a file."""
     if not path.is_dir():
         return []
-    return [file for file in sorted(path.glob("*")) if file.suffix in _HDF5_SUFFIXES]
+    return [file for file in visible_entries(path) if file.suffix in _HDF5_SUFFIXES]
 
 
 def _require_content(path: Path) -> None:
     if path.is_dir():
-        if not any(path.iterdir()):
+        if not visible_entries(path):
             raise corrupt(path, "empty", "the folder is empty.")
         return
     if path.stat().st_size == 0:
@@ -236,12 +295,20 @@ def _require_content(path: Path) -> None:
         )
 
 
-def require_sortable(recording: BaseRecording, path: Path) -> None:
-    """Refuse what no sorter can work on; note where a gain had to be assumed.
+def make_sortable(recording: BaseRecording, path: Path, stream: str = "") -> None:
+    """Refuse what no sorter can work on; lay probes apart; note where a gain had to be assumed.
 
     Raises:
         InputCorruptError: ``several_segments``, ``empty`` or ``no_geometry``.
+        InvalidConfigurationError: the stream is too slow for spikes, or an LFP by its name.
     """
+    why = why_unsortable(stream, float(recording.sampling_frequency))
+    if why:
+        raise InvalidConfigurationError(
+            f"Stream {stream!r} of {path.name} {why}; name a broadband stream.",
+            field="streams",
+            value=stream,
+        )
     n_segments = recording.get_num_segments()
     if n_segments != 1:
         raise InputCorruptError(
@@ -252,12 +319,8 @@ def require_sortable(recording: BaseRecording, path: Path) -> None:
     if recording.get_num_samples() == 0 or recording.get_num_channels() == 0:
         raise corrupt(path, "empty", "the recording holds no samples.")
     if not recording.has_probe():
-        raise InputCorruptError(
-            f"{path.name}: it does not say where its channels lie. Put a probe.json "
-            "(probeinterface's format) beside it.",
-            path=str(path),
-            reason="no_geometry",
-        )
+        raise corrupt(path, "no_geometry", "it does not say where its channels lie.")
+    lay_probes_apart(recording)
     if not recording.has_scaleable_traces():
         log.info("recording.gain_assumed", extra={"path": str(path)})
         n_channels = recording.get_num_channels()

@@ -7,7 +7,6 @@ The probe comes from ``settings.xml`` (Neuropixels), else from a ``probe.json`` 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +30,14 @@ from spikefleet.core.recordings.frame_gaps import (
     note_frame_gaps,
     require_unique_ids,
 )
+from spikefleet.core.recordings.header_fields import MOST_CHANNELS, number, read_json
+from spikefleet.core.recordings.header_fields import entry as field
 from spikefleet.core.recordings.probe_sidecar import place_channels
+from spikefleet.core.recordings.spike_bands import is_fast_enough
 
 FORMAT = "openephys"
 STRUCTURE_FILE_NAME = "structure.oebin"
 _SAMPLE_BYTES = 2
-_LEAST_SPIKE_RATE_HZ = 5000.0
 _NOT_NEURAL = ("ADC", "AUX", "SYNC")
 
 
@@ -70,7 +71,7 @@ class _Stream:
 
     @property
     def sortable(self) -> bool:
-        slow = self.sampling_rate_hz < _LEAST_SPIKE_RATE_HZ or self.folder_name.endswith("LFP")
+        slow = not is_fast_enough(self.sampling_rate_hz) or self.folder_name.endswith("LFP")
         return bool(self.neural) and not slow and "NI-DAQ" not in self.folder_name
 
 
@@ -150,24 +151,28 @@ def _read_streams(path: Path) -> list[_Stream]:
     files = _structure_files(path)
     found: list[_Stream] = []
     for file in files:
-        with reading(file):
-            entries = json.loads(file.read_text(encoding="utf-8"))["continuous"]
-            prefix = f"{file.parent.relative_to(path).as_posix()}/" if len(files) > 1 else ""
-            for entry in entries:
-                name = str(entry["folder_name"]).rstrip("/")
-                found.append(
-                    _Stream(
-                        recording=file.parent,
-                        stream=prefix + name,
-                        folder_name=name,
-                        sampling_rate_hz=float(entry["sample_rate"]),
-                        channels=tuple(entry["channels"]),
-                    )
-                )
+        prefix = f"{file.parent.relative_to(path).as_posix()}/" if len(files) > 1 else ""
+        for entry in _listed(field(read_json(file), "continuous", file), "continuous", file):
+            name = str(field(entry, "folder_name", file)).rstrip("/")
+            if not name or name.startswith("/") or ".." in Path(name).parts:
+                raise corrupt(file, "unsafe", f"the folder {name[:60]!r} lies outside it.")
+            rate_hz = number(field(entry, "sample_rate", file), "sample_rate", file, above=0.0)
+            channels = _listed(field(entry, "channels", file), "channels", file)
+            for channel in channels:
+                field(channel, "channel_name", file)
+                number(field(channel, "bit_volts", file), "bit_volts", file)
+            found.append(_Stream(file.parent, prefix + name, name, rate_hz, tuple(channels)))
     repeated = [name for name, n in Counter(entry.stream for entry in found).items() if n > 1]
     if repeated:
         raise corrupt(path, "unreadable", f"stream {repeated[0]!r} is listed more than once.")
     return found
+
+
+def _listed(value: Any, what: str, file: Path) -> list[Any]:
+    """Return a list that is not empty nor longer than any array."""
+    if not isinstance(value, list) or not 0 < len(value) <= MOST_CHANNELS:
+        raise corrupt(file, "unreadable", f"{what} lists nothing that can be read.")
+    return value
 
 
 def _count_frames(entry: _Stream) -> int:
@@ -196,7 +201,9 @@ def _frame_numbers(entry: _Stream, n_frames: int) -> Any:
             path=str(entry.folder / "sample_numbers.npy"),
         )
     with reading(file):
-        numbers = np.load(file, mmap_mode="r")
+        numbers = np.load(file, mmap_mode="r", allow_pickle=False)
+    if numbers.ndim != 1:
+        raise corrupt(file, "unreadable", f"it numbers frames in the shape {numbers.shape}.")
     if len(numbers) != n_frames:
         raise corrupt(
             entry.samples,

@@ -23,11 +23,13 @@ from spikefleet.core.recordings.description import (
     describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.files import visible_entries
 from spikefleet.core.recordings.frame_gaps import (
     find_frame_gaps,
     note_frame_gaps,
     require_unique_ids,
 )
+from spikefleet.core.recordings.header_fields import entry, number
 from spikefleet.core.recordings.probe_sidecar import place_channels
 from spikefleet.core.recordings.record_files import (
     RecordFilesRecording,
@@ -108,7 +110,9 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
 
 
 def _continuous_files(path: Path) -> list[Path]:
-    found = sorted(path.glob("*.continuous")) if path.is_dir() else [path]
+    found = [path]
+    if path.is_dir():
+        found = [file for file in visible_entries(path) if file.suffix == ".continuous"]
     return [file for file in found if _is_continuous(file)]
 
 
@@ -131,19 +135,21 @@ def _read_streams(path: Path) -> dict[str, list[_Channel]]:
 def _read_header(file: Path) -> _Channel:
     with reading(file):
         header = read_file_header(file)
-        name = str(header["channel"]).strip("'")
-        processor, _, take = file.stem.rpartition(name)
-        stream = processor.strip("_") or file.stem
-        if take.strip("_"):
-            stream += f"/take{take.strip('_')}"
-        kind = next((word for word in _NOT_NEURAL if name.upper().startswith(word)), "")
-        return _Channel(
-            path=file,
-            stream=f"{stream}/{kind.lower()}" if kind else stream,
-            name=name,
-            sampling_rate_hz=float(header["sampleRate"]),
-            gain_to_uv=float(header["bitVolts"]),
-        )
+    name = str(entry(header, "channel", file)).strip("'")
+    if not name:
+        raise corrupt(file, "unreadable", "its header names no channel.")
+    processor, _, take = file.stem.rpartition(name)
+    stream = processor.strip("_") or file.stem
+    if take.strip("_"):
+        stream += f"/take{take.strip('_')}"
+    kind = next((word for word in _NOT_NEURAL if name.upper().startswith(word)), "")
+    return _Channel(
+        path=file,
+        stream=f"{stream}/{kind.lower()}" if kind else stream,
+        name=name,
+        sampling_rate_hz=number(entry(header, "sampleRate", file), "sampleRate", file, above=0.0),
+        gain_to_uv=number(entry(header, "bitVolts", file), "bitVolts", file),
+    )
 
 
 def _is_neural(channels: list[_Channel]) -> bool:

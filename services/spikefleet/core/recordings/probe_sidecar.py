@@ -52,7 +52,8 @@ def place_channels(recording: BaseRecording, path: Path) -> BaseRecording:
         )
     with reading(probe_file):
         if len(wired) == n_channels:
-            recording.set_probegroup(group)
+            # Tetrodes often come each at its own origin; whoever sorts them lays them apart.
+            recording.set_probegroup(group, check_overlap=False)
             return recording
         placed = recording.select_channels_with_probegroup(group)
     placed.annotate(unplaced_channels=n_channels - len(wired))

@@ -26,8 +26,9 @@ from spikefleet.core.recordings.description import (
     StreamDescription,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
-from spikefleet.core.recordings.files import RAW_SUFFIXES
+from spikefleet.core.recordings.files import RAW_SUFFIXES, visible_entries
 from spikefleet.core.recordings.frame_gaps import require_unique_ids
+from spikefleet.core.recordings.header_fields import MOST_CHANNELS, read_json
 from spikefleet.core.recordings.plausibility import channel_count_doubt, type_doubt
 
 FORMAT = "raw_binary"
@@ -119,8 +120,7 @@ def read_sidecar(path: Path) -> Sidecar:
         InputCorruptError: ``sidecar``: it is not JSON, or a key is missing, unknown or wrong;
             ``duplicate_channels``: a channel id is listed twice.
     """
-    with reading(path):
-        said = json.loads(path.read_text(encoding="utf-8"))
+    said = read_json(path)
     if not isinstance(said, dict):
         raise corrupt(path, "sidecar", "it must hold one JSON object.")
     missing = [key for key in REQUIRED_KEYS if key not in said]
@@ -156,7 +156,7 @@ def _find_raw(path: Path) -> Path | None:
     if path.is_dir():
         found = [
             file
-            for file in sorted(path.iterdir())
+            for file in visible_entries(path)
             if file.suffix in RAW_SUFFIXES and _speaks_of_samples(file.with_suffix(".json"))
         ]
         return found[0] if found else None
@@ -176,15 +176,14 @@ def _locate(path: Path) -> Path:
     if path.is_dir():
         several = [
             file.name
-            for file in sorted(path.iterdir())
+            for file in visible_entries(path)
             if file.suffix in RAW_SUFFIXES and _speaks_of_samples(file.with_suffix(".json"))
         ]
         if len(several) > 1:
             raise corrupt(
                 path,
                 "several_recordings",
-                f"the folder holds {len(several)} recordings ({', '.join(several[:5])}); "
-                "submit them by name.",
+                f"the folder holds {len(several)} recordings ({', '.join(several[:5])}).",
             )
     return located
 
@@ -194,7 +193,7 @@ def _speaks_of_samples(sidecar: Path) -> bool:
         return False
     try:
         said = json.loads(sidecar.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return True
     return isinstance(said, dict) and sum(key in said for key in REQUIRED_KEYS) >= 2
 
@@ -272,8 +271,9 @@ def _require_dtype(said: Any, path: Path) -> str:
 
 
 def _require_count(said: Any, key: str, path: Path) -> int:
-    if isinstance(said, bool) or not isinstance(said, int) or said < 1:
-        raise _wrong(path, key, said, "a whole number of at least 1")
+    most = MOST_CHANNELS if key == "n_channels" else 1 << 48
+    if isinstance(said, bool) or not isinstance(said, int) or not 1 <= said <= most:
+        raise _wrong(path, key, said, f"a whole number from 1 to {most}")
     return said
 
 

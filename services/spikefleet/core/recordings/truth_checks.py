@@ -29,6 +29,7 @@ _N_BLOCKS = 3
 _BLOCK_VALUES = 1 << 18
 _SCANNED_VALUES = 1 << 22
 _LISTED = 8
+_CLOCK_TOLERANCE_PPM = 1.0
 # SpikeInterface's steps that turn codes into µV; the last leaves the old gain on the result.
 _SCALING_STEPS = ("ScaleTouVRecording", "ScaleToPhysicalUnits", "ScaleRecording")
 
@@ -110,6 +111,61 @@ def _check_frame_gaps(sample: _Sample) -> TruthFinding | None:
         f"{text}.",
         "Align with other signals by their own time stamps, not by sample counts.",
         where,
+    )
+
+
+def _check_clock(sample: _Sample) -> TruthFinding | None:
+    said = sample.recording.get_annotation("clock") or {}
+    nominal_hz, measured_hz = said.get("nominal_hz"), said.get("measured_hz")
+    if not nominal_hz or not measured_hz:
+        return None
+    apart_ppm = (measured_hz / nominal_hz - 1.0) * 1e6
+    if abs(apart_ppm) < _CLOCK_TOLERANCE_PPM:
+        return None
+    return TruthFinding(
+        "clock_differs",
+        TruthLevel.WARN,
+        f"The header says {nominal_hz:.6f} Hz, the time stamps {measured_hz:.6f} Hz "
+        f"({apart_ppm:+.1f} ppm); the time stamps are believed.",
+        "Check which of the two clocks is the acquisition's.",
+        {"nominal_hz": nominal_hz, "measured_hz": measured_hz, "ppm": apart_ppm},
+    )
+
+
+def _check_repeated_stamps(sample: _Sample) -> TruthFinding | None:
+    count = int(sample.recording.get_annotation("repeated_stamps") or 0)
+    if not count:
+        return None
+    return TruthFinding(
+        "repeated_stamps",
+        TruthLevel.WARN,
+        f"{count} time stamps repeat the one before: the clock stood still there.",
+        "Nothing to do for sorting; align with other signals by sample counts there.",
+        {"n_stamps": count},
+    )
+
+
+def _check_laid_apart(sample: _Sample) -> TruthFinding | None:
+    count = int(sample.recording.get_annotation("probes_laid_apart") or 0)
+    if not count:
+        return None
+    return TruthFinding(
+        "probes_laid_apart",
+        TruthLevel.WARN,
+        f"{count} probes are given on the same ground; they are sorted side by side.",
+        "Give each probe's real place if distances between probes matter.",
+        {"n_probes": count},
+    )
+
+
+def _check_closed(sample: _Sample) -> TruthFinding | None:
+    if not sample.recording.get_annotation("not_closed"):
+        return None
+    return TruthFinding(
+        "not_closed",
+        TruthLevel.WARN,
+        "The acquisition did not close this file: its header does not say how long it is.",
+        "Check that the last seconds are there; the length is taken from the samples.",
     )
 
 
@@ -305,6 +361,10 @@ _CHECKS: tuple[Callable[[_Sample], TruthFinding | None], ...] = (
     _check_type,
     _check_channel_count,
     _check_frame_gaps,
+    _check_clock,
+    _check_repeated_stamps,
+    _check_closed,
+    _check_laid_apart,
     _check_positions,
     _check_unplaced,
     _check_unsigned,

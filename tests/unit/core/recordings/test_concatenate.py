@@ -45,7 +45,7 @@ def recording_of(n_samples, *, n_channels=2, rate_hz=RATE_HZ, gain=1.0, pitch_um
     ("options", "said"),
     [
         ({"n_channels": 3}, "3 channels, not 2"),
-        ({"rate_hz": 999.0}, "999 Hz, not 1000 Hz"),
+        ({"rate_hz": 999.0}, r"999\.000000 Hz, not 1000\.000000 Hz"),
         ({"channel_ids": ["c0", "c7"]}, "'c7', not 'c1'"),
         ({"pitch_um": 20.1}, "other places"),
         ({"gain": 6.3}, "gain"),
@@ -198,3 +198,13 @@ def test_a_doubt_about_one_recording_of_several_names_it():
     both = check_joined(concatenate(["a", "b"], parts), lambda part: part)
     assert [finding.message.split(":")[0] for finding in both] == ["a", "b"]
     assert both[1].where["recording"] == "b"
+
+
+def test_takes_whose_clocks_differ_by_ppm_are_joined_and_the_difference_is_told():
+    first, second = (
+        recording_of(50_000, rate_hz=rate_hz) for rate_hz in (30_000.1496, 30_000.0763)
+    )
+    joined = concatenate(["g0", "g1"], [first, second])
+    assert joined.recording.get_num_samples() == 2 * first.get_num_samples()
+    found = {each.code: each for each in check_joined(joined, lambda recording: recording)}
+    assert "g1 ran at 30000.076300 Hz, -2.44 ppm" in found["rates_differ"].message

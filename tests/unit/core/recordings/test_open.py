@@ -113,7 +113,7 @@ def test_a_folder_of_recordings_that_are_folders_names_them(tmp_path):
     assert caught.value.evidence["reason"] == "several_recordings"
     assert "holds 2 recordings (a, b)" in caught.value.message
     shutil.rmtree(tmp_path / "b")
-    with pytest.raises(InputCorruptError, match=r"holds a recording \(a\); submit by name\."):
+    with pytest.raises(InputCorruptError, match=r"holds a recording \(a\)\. Submit by name\."):
         list_streams(tmp_path)
 
 

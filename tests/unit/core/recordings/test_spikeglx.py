@@ -7,6 +7,7 @@ from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.errors import InputCorruptError, InvalidConfigurationError
 from spikefleet.core.recordings.open import list_streams, open_recording
+from spikefleet.core.recordings.truth_checks import check_truth
 
 REAL_HEADERS = Path("../shared/data/recordings/spikeglx")
 
@@ -83,3 +84,64 @@ def test_whole_frames_short_of_the_header_are_truncated(tmp_path):
     with pytest.raises(InputCorruptError) as caught:
         open_recording(folder)
     assert caught.value.reason == "truncated"
+
+
+def change_header(folder, change):
+    meta = next(folder.glob("*.meta"))
+    meta.write_text(change(meta.read_text()))
+    return folder
+
+
+def without_closing_entries(text):
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(("fileSize", "fileTime")))
+
+
+def test_a_file_that_spikeglx_did_not_close_is_read_from_its_bytes_and_told(tmp_path):
+    folder = make_recording(tmp_path, "spikeglx").path
+    whole = open_recording(folder).get_traces()
+    recording = open_recording(change_header(folder, without_closing_entries))
+    assert np.array_equal(recording.get_traces(), whole)
+    assert "not_closed" in [each.code for each in check_truth(recording)]
+
+
+def test_a_header_whose_lists_lost_their_tilde_says_so(tmp_path):
+    folder = make_recording(tmp_path, "spikeglx").path
+    with pytest.raises(InputCorruptError, match="lost the ~"):
+        list_streams(change_header(folder, lambda text: text.replace("~", "")))
+
+
+def test_compressed_samples_are_named_with_what_decompresses_them(tmp_path):
+    folder = make_recording(tmp_path, "spikeglx").path
+    binary = next(folder.glob("*.bin"))
+    binary.rename(binary.with_suffix(".cbin"))
+    with pytest.raises(InputCorruptError, match="mtscomp") as caught:
+        open_recording(folder)
+    assert caught.value.reason == "compressed"
+
+
+def test_a_header_older_than_its_samples_gives_their_own_length(tmp_path):
+    folder = make_recording(tmp_path, "spikeglx").path
+    n_samples = open_recording(folder).get_num_samples()
+    rate_hz = open_recording(folder).sampling_frequency
+
+    def halve(text):
+        said = next(line for line in text.splitlines() if line.startswith("fileSizeBytes="))
+        return text.replace(said, "fileSizeBytes=1000")
+
+    stream = list_streams(change_header(folder, halve)).streams[0]
+    assert stream.duration_s == pytest.approx(n_samples / rate_hz)
+
+
+def test_probes_in_folders_of_their_own_with_one_file_name_are_streams_of_their_own(tmp_path):
+    run = tmp_path / "run"
+    for number in (1, 2, 3):
+        made = make_recording(tmp_path, "spikeglx", name=f"made{number}", seed=number).path
+        (run / f"probe_{number}").mkdir(parents=True)
+        for file in made.glob("*.imec0.ap.*"):
+            shutil.copyfile(file, run / f"probe_{number}" / f"npx.imec.ap{file.suffix}")
+    streams = [entry.stream for entry in list_streams(run).streams]
+    assert streams == [f"probe_{number}/npx.imec.ap" for number in (1, 2, 3)]
+    for number, stream in enumerate(streams, start=1):
+        own = open_recording(tmp_path / f"made{number}")
+        assert np.array_equal(open_recording(run, stream).get_traces(), own.get_traces())

@@ -1,7 +1,10 @@
 import json
+import pickle
 
+import numcodecs
 import numpy as np
 import pytest
+import zarr
 from spikeinterface.core import NumpyRecording, load
 from tests.support.recordings import make_recording
 
@@ -57,3 +60,112 @@ def test_a_wrong_channel_count_that_does_not_divide_is_truncated(tmp_path):
     (folder / "binary.json").write_text(json.dumps(header))
     with pytest.raises(InputCorruptError):
         list_streams(folder)
+
+
+class Mark:
+    """Unpickled, it leaves a file: whoever loads it has run somebody else's code."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return (open, (str(self.place), "w"))
+
+
+def change_header(folder, **changes):
+    header = json.loads((folder / "binary.json").read_text())
+    header["kwargs"] |= changes.pop("kwargs", {})
+    (folder / "binary.json").write_text(json.dumps(header | changes))
+
+
+def pickled_property(folder, mark):
+    np.save(folder / "properties/evil.npy", np.array([Mark(mark)] * 4, dtype=object))
+
+
+def bare_pickle_as_property(folder, mark):
+    (folder / "properties/evil.npy").write_bytes(pickle.dumps(Mark(mark)))
+
+
+def archive_as_property(folder, mark):
+    np.savez(folder / "properties/evil.npz", a=np.array([Mark(mark)], dtype=object))
+
+
+def climbing_path(folder, mark):
+    (folder.parent / "secret.raw").write_bytes(bytes(8000))
+    change_header(folder, kwargs={"file_paths": ["../secret.raw"]})
+
+
+def absolute_path(folder, mark):
+    (folder.parent / "secret.raw").write_bytes(bytes(8000))
+    change_header(folder, kwargs={"file_paths": [str(folder.parent / "secret.raw")]})
+
+
+def other_class(folder, mark):
+    change_header(folder, **{"class": "spikeinterface.core.NumpyRecording"})
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        pickled_property,
+        bare_pickle_as_property,
+        archive_as_property,
+        climbing_path,
+        absolute_path,
+        other_class,
+    ],
+)
+def test_a_folder_that_would_run_code_or_read_elsewhere_is_refused_unread(tmp_path, attack):
+    _, folder = saved(tmp_path)
+    attack(folder, tmp_path / "mark")
+    with pytest.raises(InputCorruptError) as caught:
+        list_streams(folder)
+    assert caught.value.reason == "unsafe"
+    assert not (tmp_path / "mark").exists()
+
+
+def zarr_folder(tmp_path):
+    recording, _ = saved(tmp_path)
+    recording.save(folder=tmp_path / "day.zarr", format="zarr", verbose=False, progress_bar=False)
+    return tmp_path / "day.zarr"
+
+
+def test_a_zarr_folder_reads_back_bit_exact(tmp_path):
+    folder = zarr_folder(tmp_path)
+    assert np.array_equal(
+        open_recording(folder).get_traces(), np.arange(4000, dtype="int16").reshape(-1, 4)
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"filters": [{"id": "pickle", "protocol": 5}], "dtype": "|O"},
+        {"filters": [{"id": "json2"}], "dtype": "|O"},
+        {"compressor": {"id": "somebody's own"}},
+        {"dtype": "|O"},
+        {"chunks": [1 << 40, 4]},
+        {"chunks": [0, 4]},
+        {"shape": "all"},
+    ],
+)
+@pytest.mark.parametrize("consolidated", [True, False])
+def test_a_zarr_array_of_objects_or_unknown_codecs_is_refused(tmp_path, change, consolidated):
+    folder = zarr_folder(tmp_path)
+    if consolidated:
+        zarr.consolidate_metadata(str(folder))
+        file = folder / ".zmetadata"
+        document = json.loads(file.read_text())
+        document["metadata"]["traces_seg0/.zarray"] |= change
+    else:
+        file = folder / "traces_seg0/.zarray"
+        document = json.loads(file.read_text()) | change
+    file.write_text(json.dumps(document))
+    with pytest.raises(InputCorruptError) as caught:
+        list_streams(folder)
+    assert caught.value.reason in ("unsafe", "absurd", "unreadable")
+
+
+def test_numcodecs_has_forgotten_its_pickle():
+    with pytest.raises(ValueError, match="pickle"):
+        numcodecs.get_codec({"id": "pickle"})

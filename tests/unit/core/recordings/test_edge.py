@@ -1,0 +1,39 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
+from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.frame_gaps import note_frame_gaps
+
+
+def test_what_a_foreign_library_raises_is_the_files_fault():
+    with pytest.raises(InputCorruptError) as caught, reading(Path("a.json")):
+        json.loads("{")
+    assert caught.value.reason == "unreadable"
+
+
+def test_what_our_own_line_raises_is_our_bug_and_not_the_recordings_fault():
+    with pytest.raises(AttributeError), reading(Path("a.h5")):
+        note_frame_gaps(None, [])
+
+
+def test_a_file_that_is_not_there_is_missing():
+    with pytest.raises(InputMissingError), reading(Path("/nowhere/a.h5")):
+        Path("/nowhere/a.h5").read_bytes()
+
+
+def test_a_library_that_raises_a_bare_exception_is_caught_too():
+    # As probeinterface does; compiled in a file of its own so that its frame is no frame of ours.
+    code = compile("def fail():\n    raise Exception('Probes are overlapping!')", "lib.py", "exec")
+    library: dict = {}
+    exec(code, library)
+    with pytest.raises(InputCorruptError, match="Probes are overlapping"), reading(Path("p.json")):
+        library["fail"]()
+
+
+@pytest.mark.parametrize("reason", ["still_written", "transposed", "no_geometry", "unsafe"])
+def test_a_copy_from_the_rig_is_advised_only_where_it_can_help(reason):
+    assert "rig" not in corrupt(Path("a"), reason, "it is so.").message
+    assert "rig" in corrupt(Path("a"), "truncated", "it is so.").message
