@@ -89,28 +89,19 @@ def list_streams(path: Path) -> RecordingDescription:
     """
     family, located = _find_family(Path(path))
     with reading(located):
-        return _without_slow(family.describe(located), located)
+        return _without_slow(family.describe(located))
 
 
-def _without_slow(described: RecordingDescription, located: Path) -> RecordingDescription:
-    """Move streams too slow for spikes to the other ones; refuse a recording of nothing else."""
+def _without_slow(described: RecordingDescription) -> RecordingDescription:
+    """Move streams too slow for spikes to the other ones, where faster ones lie beside them."""
     slow = [
         stream
         for stream in described.streams
         if stream.sampling_rate_hz > 0 and not is_fast_enough(stream.sampling_rate_hz)
     ]
-    if not slow:
-        return described
     kept = tuple(stream for stream in described.streams if stream not in slow)
-    if not kept:
-        fastest = max(slow, key=lambda stream: stream.sampling_rate_hz)
-        why = why_unsortable(fastest.stream, fastest.sampling_rate_hz)
-        raise corrupt(
-            located,
-            "no_spikes",
-            f"it holds no stream that can be sorted: {fastest.stream!r} {why}.",
-            "Submit the broadband signal (the .ap stream, the raw traces).",
-        )
+    if not slow or not kept:
+        return described
     others = (*described.other_streams, *(stream.stream for stream in slow))
     return RecordingDescription(described.format, kept, others)
 
@@ -155,9 +146,7 @@ def open_unchecked(
     with reading(located):
         described = family.describe(located)
         # One stream that holds spikes needs no name, whatever lies beside it.
-        chosen = pick_stream(
-            described if stream else _without_slow(described, located), stream, located
-        )
+        chosen = pick_stream(described if stream else _without_slow(described), stream, located)
         plugin_path = str(hdf5_plugin_path) if hdf5_plugin_path else None
         return family.open(located, chosen, plugin_path)
 
@@ -300,10 +289,11 @@ def make_sortable(recording: BaseRecording, path: Path, stream: str = "") -> Non
 
     Raises:
         InputCorruptError: ``several_segments``, ``empty`` or ``no_geometry``.
-        InvalidConfigurationError: the stream is too slow for spikes, or an LFP by its name.
+        InvalidConfigurationError: the stream is too slow for spikes, or an LFP by its name, and
+            lies beside others that are not.
     """
     why = why_unsortable(stream, float(recording.sampling_frequency))
-    if why:
+    if why and stream in list_streams(path).other_streams:
         raise InvalidConfigurationError(
             f"Stream {stream!r} of {path.name} {why}; name a broadband stream.",
             field="streams",
