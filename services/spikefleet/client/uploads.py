@@ -8,7 +8,7 @@ part size and opens no recording.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +26,8 @@ MESSAGE_BYTES = 1 << 20
 _PART_DEADLINE_S = 300.0
 _COMPLETE_DEADLINE_S = 3600.0
 _DAMAGED_TRIES = 3
+
+_Parts = dict[int, tuple[int, str]]  # of one file: size and digest by offset
 
 
 class SourceChangedError(RuntimeError):
@@ -82,8 +84,10 @@ class Uploader:
         if upload.HasField("recording"):
             return convert.from_recording(upload.recording)
         meter = _Meter(manifest, progress)
+        stored = _stored(upload.parts)
         digested = [
-            self._send_file(upload, source.root / file.path, file, meter) for file in manifest
+            self._send_file(upload, source.root / file.path, file, (meter, stored))
+            for file in manifest
         ]
         if source.key() != key:
             raise SourceChangedError(
@@ -93,10 +97,14 @@ class Uploader:
         return self._complete(upload.upload_id, digested)
 
     def _send_file(
-        self, upload: ingest_pb2.Upload, path: Path, file: ManifestFile, meter: _Meter
+        self,
+        upload: ingest_pb2.Upload,
+        path: Path,
+        file: ManifestFile,
+        known: tuple[_Meter, Mapping[str, _Parts]],
     ) -> ManifestFile:
         """Send the parts the server lacks; return the file with its digest."""
-        stored = _stored(upload.parts, file.path)
+        meter, stored = known[0], known[1].get(file.path, {})
         whole = hashlib.sha256()
         parts = _read_parts(upload, path, file, whole)
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
@@ -137,7 +145,7 @@ class Uploader:
                 upload = self._stub.GetUpload(request).upload
         except ServiceUnreachable:
             return False
-        stored = _stored(upload.parts, part.path).get(part.offset_bytes)
+        stored = _stored(upload.parts).get(part.path, {}).get(part.offset_bytes)
         return stored == (part.size_bytes, part.file_sha256)
 
     def _complete(self, upload_id: str, files: Sequence[ManifestFile]) -> Recording:
@@ -213,10 +221,9 @@ class _Meter:
             self._progress(Transfer("upload", path, self._done_bytes, self._total_bytes))
 
 
-def _stored(parts: Sequence[ingest_pb2.UploadedPart], path: str) -> dict[int, tuple[int, str]]:
-    """Return size and digest (from the file's start) of a file's stored parts by offset."""
-    return {
-        part.offset_bytes: (part.size_bytes, part.file_sha256)
-        for part in parts
-        if part.path == path
-    }
+def _stored(parts: Sequence[ingest_pb2.UploadedPart]) -> dict[str, _Parts]:
+    """Return size and digest (from the file's start) of stored parts by path and offset."""
+    found: dict[str, _Parts] = {}
+    for part in parts:
+        found.setdefault(part.path, {})[part.offset_bytes] = (part.size_bytes, part.file_sha256)
+    return found

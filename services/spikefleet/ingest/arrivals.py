@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,6 +26,15 @@ class FileTally:
     stamp: Stamp | None
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """An upload's fixed half: whose it is, and the length of every file by its path."""
+
+    owner: str
+    part_size_bytes: int
+    sizes_bytes: Mapping[str, int]
+
+
 class _Place:
     """One upload: its lock, how many parts are on their way, its tallies by path."""
 
@@ -33,6 +42,7 @@ class _Place:
         self.lock = threading.RLock()
         self.receiving = 0
         self.tallies: dict[str, FileTally] = {}
+        self.manifest: Manifest | None = None
 
 
 class Arrivals:
@@ -70,6 +80,13 @@ class Arrivals:
         finally:
             with self._lock:
                 place.receiving -= 1
+
+    def manifest(self, upload_id: str, read: Callable[[], Manifest]) -> Manifest:
+        """The upload's manifest, read once while parts come: it never changes."""
+        place = self._place(upload_id)
+        if place.manifest is None:
+            place.manifest = read()
+        return place.manifest
 
     def tally(self, upload_id: str, path: str) -> FileTally | None:
         """What is known of a file; None when this process did not write all of it in order."""

@@ -128,10 +128,11 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         messages = aiter(request_iterator)
         while (first := await _next(messages, _BETWEEN_PARTS_S)) is not None:
             require(upload_id=first.upload_id)
-            upload = await self._own_upload(first.upload_id)
-            length = self._uploads.part_length(upload, first.path, first.offset_bytes)
-            with self._uploads.arrivals.receiving(upload.upload_id):
-                async with self._budget.holding(upload.owner, length):
+            manifest = await READS.run(self._uploads.manifest, first.upload_id)
+            require_own(current_caller(), manifest.owner, f"Upload {first.upload_id}")
+            length = self._uploads.part_length(manifest, first.path, first.offset_bytes)
+            with self._uploads.arrivals.receiving(first.upload_id):
+                async with self._budget.holding(manifest.owner, length):
                     part = await self._receive(first, messages, length)
             yield ingest_pb2.UploadPartsResponse(part=_part_message(part))
 

@@ -30,7 +30,7 @@ from spikefleet.infra.stores.uploads import (
     UploadState,
     UploadStore,
 )
-from spikefleet.ingest.arrivals import Arrivals, FileTally, Stamp
+from spikefleet.ingest.arrivals import Arrivals, FileTally, Manifest, Stamp
 from spikefleet.ingest.intake import accepted_recording
 from spikefleet.ingest.publishing import Publisher, StagedDamageError
 from spikefleet.ingest.staging import Staging, digest_file
@@ -140,19 +140,32 @@ class UploadIntake:
         is_complete = upload.state is UploadState.COMPLETE
         return self._recordings.get(upload.recording_id) if is_complete else None
 
-    def part_length(self, upload: Upload, path: str, offset_bytes: int) -> int:
+    def manifest(self, upload_id: str) -> Manifest:
+        """Return the upload's fixed half; the records are read for the first part only.
+
+        Raises UploadNotFoundError.
+        """
+
+        def read() -> Manifest:
+            upload = self._uploads.get(upload_id)
+            sizes = {file.path: file.size_bytes for file in upload.files}
+            return Manifest(upload.owner, upload.part_size_bytes, sizes)
+
+        return self.arrivals.manifest(upload_id, read)
+
+    def part_length(self, manifest: Manifest, path: str, offset_bytes: int) -> int:
         """Return how long the part at this offset is. Raises RpcProblem when there is none."""
-        file = next((file for file in upload.files if file.path == path), None)
-        if file is None:
+        size_bytes = manifest.sizes_bytes.get(path)
+        if size_bytes is None:
             raise RpcProblem("INVALID_ARGUMENT", f"the upload has no file {path!r}", field="path")
-        if offset_bytes % upload.part_size_bytes or not 0 <= offset_bytes < file.size_bytes:
+        if offset_bytes % manifest.part_size_bytes or not 0 <= offset_bytes < size_bytes:
             raise RpcProblem(
                 "INVALID_ARGUMENT",
                 f"no part of {path} begins at byte {offset_bytes}; parts are "
-                f"{upload.part_size_bytes} bytes long and the file {file.size_bytes}",
+                f"{manifest.part_size_bytes} bytes long and the file {size_bytes}",
                 field="offset_bytes",
             )
-        return min(upload.part_size_bytes, file.size_bytes - offset_bytes)
+        return min(manifest.part_size_bytes, size_bytes - offset_bytes)
 
     def store_part(self, upload_id: str, part: ArrivedPart) -> UploadedPart:
         """Check a part's digest, put it on the disk, then on record.
@@ -161,8 +174,8 @@ class UploadIntake:
         changed; UploadClosedError.
         """
         with self.arrivals.changing(upload_id):
-            upload = self._uploads.require_open(upload_id)
-            tally = self._tally_before(upload, part) if part.from_start else None
+            self._uploads.require_open(upload_id)
+            tally = self._tally_before(upload_id, part) if part.from_start else None
             digest = tally.sha256.copy() if tally else hashlib.sha256()
             for chunk in part.chunks:
                 digest.update(chunk)
@@ -279,15 +292,15 @@ class UploadIntake:
         wanted = -(-total_bytes // _MOST_PARTS // _MIB) * _MIB
         return max(self._part_size_bytes, min(wanted, _LARGEST_PART_BYTES))
 
-    def _tally_before(self, upload: Upload, part: ArrivedPart) -> FileTally:
+    def _tally_before(self, upload_id: str, part: ArrivedPart) -> FileTally:
         """The file's digest up to this part; what another process received is read again."""
-        tally = self.arrivals.tally(upload.upload_id, part.path)
-        stamp = self._staging.stamp(upload.upload_id, part.path)
+        tally = self.arrivals.tally(upload_id, part.path)
+        stamp = self._staging.stamp(upload_id, part.path)
         if tally and (tally.size_bytes, tally.stamp) == (part.offset_bytes, stamp):
             return tally
         if part.offset_bytes == 0:
             return FileTally(hashlib.sha256(), 0, None)
-        parts = [p for p in self._uploads.parts(upload.upload_id) if p.path == part.path]
+        parts = self._uploads.parts(upload_id, part.path)
         before = [p for p in parts if p.offset_bytes < part.offset_bytes]
         if sum(p.size_bytes for p in before) != part.offset_bytes:
             raise RpcProblem(
@@ -296,9 +309,9 @@ class UploadIntake:
                 "of it, and only one with its own digest may",
                 field="offset_bytes",
             )
-        whole = self._staging.digest_start(upload.upload_id, part.path, part.offset_bytes)
+        whole = self._staging.digest_start(upload_id, part.path, part.offset_bytes)
         if before[-1].from_start and before[-1].sha256 != whole.hexdigest():
-            raise self._damaged(upload, part.path, parts)
+            raise self._damaged(upload_id, part.path, parts)
         return FileTally(whole, part.offset_bytes, None)
 
     def _require_all(self, upload: Upload, parts: Sequence[UploadedPart]) -> None:
@@ -322,7 +335,7 @@ class UploadIntake:
         """Return the file with its digest; it must be the one the rig told, where it told one."""
         path = self._staging.ensure_file(upload.upload_id, file.path)
         if path.stat().st_size != file.size_bytes:
-            raise self._damaged(upload, file.path, parts)
+            raise self._damaged(upload.upload_id, file.path, parts)
         tally = self.arrivals.tally(upload.upload_id, file.path)
         stamp = self._staging.stamp(upload.upload_id, file.path)
         if tally and (tally.size_bytes, tally.stamp) == (file.size_bytes, stamp):
@@ -330,7 +343,7 @@ class UploadIntake:
         else:
             digest = digest_file(path)
         if {told.lower(), file.sha256.lower()} - {"", digest}:
-            raise self._damaged(upload, file.path, parts)
+            raise self._damaged(upload.upload_id, file.path, parts)
         return ManifestFile(file.path, file.size_bytes, digest)
 
     def _publish(self, upload: Upload, recording: Recording) -> None:
@@ -338,14 +351,14 @@ class UploadIntake:
             self._publisher.publish(upload.upload_id, recording)
         except StagedDamageError as error:
             parts = self._uploads.parts(upload.upload_id)
-            raise self._damaged(upload, error.path, parts) from error
+            raise self._damaged(upload.upload_id, error.path, parts) from error
 
-    def _damaged(self, upload: Upload, path: str, parts: Sequence[UploadedPart]) -> RpcProblem:
+    def _damaged(self, upload_id: str, path: str, parts: Sequence[UploadedPart]) -> RpcProblem:
         """Find which part rotted, drop the upload, and return what to tell the rig."""
         mine = [part for part in parts if part.path == path]
-        damaged = self._staging.find_damaged(upload.upload_id, path, mine)
+        damaged = self._staging.find_damaged(upload_id, path, mine)
         where = f"the part at byte {damaged[0]}" if damaged else "the file as a whole"
-        self.abort(upload.upload_id)
+        self.abort(upload_id)
         return RpcProblem(
             "FILE_DAMAGED",
             f"{path} does not have the bytes the rig sent: {where} differs",

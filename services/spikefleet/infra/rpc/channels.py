@@ -18,7 +18,7 @@ import grpc.aio
 
 from spikefleet.infra.rpc.errors import REQUEST_ID_KEY
 
-_MAX_MESSAGE_BYTES = 16 << 20
+_MAX_MESSAGE_BYTES = 64 << 20  # a manifest of 100 000 files with their digests
 DEFAULT_DEADLINE_S = 30.0
 
 _PACKAGE = "spikefleet.api.v1"

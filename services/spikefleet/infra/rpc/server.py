@@ -50,7 +50,7 @@ class ServerOptions:
     unary_cap_s: float = 3600.0
     propagation_s: float = 0.0
     grace_s: float = 10.0
-    max_message_bytes: int = 16 * _MIB
+    max_message_bytes: int = 64 * _MIB
     extra: Sequence[tuple[str, Any]] = field(default=())
     admission: Admission = field(default_factory=Admission)
 

@@ -141,11 +141,14 @@ class UploadStore:
         with self._database.read() as connection:
             return _read_upload(connection, upload_id)
 
-    def require_open(self, upload_id: str) -> Upload:
-        """Return an upload that takes parts. Raises UploadNotFoundError, UploadClosedError."""
-        upload = self.get(upload_id)
-        _require_open(upload)
-        return upload
+    def state_of(self, upload_id: str) -> UploadState:
+        """Return where an upload stands, without its files. Raises UploadNotFoundError."""
+        with self._database.read() as connection:
+            return _read_state(connection, upload_id)
+
+    def require_open(self, upload_id: str) -> None:
+        """Refuse an upload that takes no parts. Raises UploadNotFoundError, UploadClosedError."""
+        _require_state(upload_id, self.state_of(upload_id))
 
     def add_part(self, upload_id: str, part: UploadedPart) -> None:
         """Write down that a part is safe. A part sent again replaces the one at its offset.
@@ -153,7 +156,7 @@ class UploadStore:
         Raises UploadNotFoundError, UploadClosedError.
         """
         with self._database.write() as connection:
-            _require_open(_read_upload(connection, upload_id))
+            _require_state(upload_id, _read_state(connection, upload_id))
             here = (
                 (UPLOAD_PART.c.upload_id == upload_id)
                 & (UPLOAD_PART.c.path == part.path)
@@ -163,15 +166,20 @@ class UploadStore:
             connection.execute(UPLOAD_PART.insert().values(upload_id=upload_id, **asdict(part)))
             self._update(connection, upload_id)
 
-    def parts(self, upload_id: str) -> list[UploadedPart]:
-        """Return the stored parts by path and offset. Raises UploadNotFoundError."""
+    def parts(self, upload_id: str, path: str = "") -> list[UploadedPart]:
+        """Return the stored parts by path and offset, or those of one path.
+
+        Raises UploadNotFoundError.
+        """
         query = (
             select(UPLOAD_PART)
             .where(UPLOAD_PART.c.upload_id == upload_id)
             .order_by(UPLOAD_PART.c.path, UPLOAD_PART.c.offset_bytes)
         )
+        if path:
+            query = query.where(UPLOAD_PART.c.path == path)
         with self._database.read() as connection:
-            _read_upload(connection, upload_id)
+            _read_state(connection, upload_id)
             return [
                 UploadedPart(row.path, row.offset_bytes, row.size_bytes, row.sha256, row.from_start)
                 for row in connection.execute(query)
@@ -281,6 +289,19 @@ def _make_upload(row: Row[Any]) -> Upload:
     )
 
 
+def _read_state(connection: Connection, upload_id: str) -> UploadState:
+    """The state alone: the list of files may be long, and every part asks."""
+    query = select(UPLOAD.c.state).where(UPLOAD.c.upload_id == upload_id)
+    found = connection.execute(query).scalar_one_or_none()
+    if found is None:
+        raise UploadNotFoundError(f"There is no upload {upload_id!r}.")
+    return UploadState(found)
+
+
 def _require_open(upload: Upload) -> None:
-    if upload.state is not UploadState.OPEN:
-        raise UploadClosedError(f"Upload {upload.upload_id} is {upload.state}.")
+    _require_state(upload.upload_id, upload.state)
+
+
+def _require_state(upload_id: str, state: UploadState) -> None:
+    if state is not UploadState.OPEN:
+        raise UploadClosedError(f"Upload {upload_id} is {state}.")
