@@ -17,6 +17,7 @@ from typing import Any
 from bench import (
     classify,
     control_plane_import,
+    openings,
     preflight,
     preflight_verdicts,
     projection,
@@ -46,6 +47,7 @@ def _runner() -> tuple[dict[str, Any], bool]:
 BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
     "control_plane_import": _imports,
     "runner_overhead": _runner,
+    "openings": openings.measure,
     "recordings": recordings.measure,
     "upload": upload.measure,
     "preflight": preflight.measure,

@@ -25,6 +25,7 @@ from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.findings.finding import PreflightFinding
 from spikefleet.deploy.machine import look_at_machine
 from spikefleet.deploy.settings import Settings, hdf5_plugin_path, image_digest
+from spikefleet.infra.system.confinement import missing_layers
 
 if TYPE_CHECKING:
     from spikefleet.runner.node_preflight_facts import NodeFacts
@@ -96,6 +97,7 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
     except ImportError as error:  # an install that only submits lacks what a sort is watched with
         step = "To sort here: pip install 'spikefleet[embedded]'. To submit, nothing is missing."
         yield Diagnosis("warn", "sorting", f"not installed ({error})", step)
+    yield _confinement()
     yield Diagnosis("ok", "image", image_digest() or "no digest is known")
     yield _service(settings.address)
 
@@ -138,6 +140,15 @@ def _machine(settings: Settings) -> Iterator[Diagnosis]:
     plugin = _row("hdf5 plugin", told, findings, _PLUGIN_CODES)
     # Most recordings need no plugin: this machine can sort them.
     yield plugin if plugin.level == "ok" else replace(plugin, level="warn")
+
+
+def _confinement() -> Diagnosis:
+    """Whether what opens a recording can be kept from everything else here."""
+    missing = missing_layers()
+    if not missing:
+        return Diagnosis("ok", "confinement", "readers and sorters reach their recording only")
+    step = "Sort recordings of people you trust only, or mend this."
+    return Diagnosis("warn", "confinement", "; ".join(missing), step)
 
 
 def _row(

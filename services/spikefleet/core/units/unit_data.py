@@ -18,6 +18,7 @@ from spikeinterface.core import load_sorting_analyzer
 
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.core.recordings.timeline import Timeline
+from spikefleet.core.units.trusted_folder import require_data_only
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -116,8 +117,10 @@ class UnitData:
 def read_units(folder: Path, timeline: Mapping[str, Any] | None = None) -> UnitData:
     """Read an analyzer folder written by a sort, with the timeline document kept beside it.
 
-    Raises InputCorruptError when the folder is not a readable analyzer, or the timeline is none.
+    Raises InputCorruptError when the folder is not a readable analyzer or holds more than data, or
+    the timeline is none.
     """
+    require_data_only(folder)
     try:
         with warnings.catch_warnings():
             # The analyzer outlives the prepared recording on purpose; nobody needs to be told.

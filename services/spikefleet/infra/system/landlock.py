@@ -19,6 +19,7 @@ from enum import IntFlag
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG = 1
 _PATH_BENEATH = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_NO_NEW_PRIVS = 38
 
 
@@ -127,8 +128,7 @@ def restrict_paths(allowed: Allowed) -> int:
 
 def forbid_new_privileges() -> None:
     """No program this process starts may gain rights (set-uid). Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+    if _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS was refused")
 
 
@@ -169,8 +169,7 @@ def _allow(ruleset: int, paths: Iterable[str], access: _Access) -> None:
 
 
 def _syscall(number: int, *arguments: object) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
-    return int(libc.syscall(ctypes.c_long(number), *arguments))
+    return int(_LIBC.syscall(ctypes.c_long(number), *arguments))
 
 
 def _check(result: int, what: str) -> int:

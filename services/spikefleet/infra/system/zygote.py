@@ -10,8 +10,10 @@ opens no recording, holds no credential and reads no answer.
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import json
+import logging
 import os
 import resource
 import selectors
@@ -26,6 +28,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikefleet.infra.system.confinement import SandboxPolicy, confine
+from spikefleet.infra.system.syscalls import is_available
+
+log = logging.getLogger(__name__)
 
 ANSWER = b"answer "
 OUT_OF_MEMORY = b"out of memory"
@@ -54,6 +59,11 @@ def main(descriptor: int, modules: list[str]) -> int:
         imported = importlib.import_module(module)
         if function:
             getattr(imported, function)()
+    if not is_available():  # looked for here, once: finding the library runs programs
+        log.warning("zygote.no_seccomp")
+    # A collection in a copy would touch, and so really copy, all that was imported.
+    gc.collect()
+    gc.freeze()
     _serve(control)
     return 0
 

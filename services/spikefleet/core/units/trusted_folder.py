@@ -1,0 +1,64 @@
+"""Whether a folder that a sort left may be given to SpikeInterface: data only, nothing that runs.
+
+A sorter that was taken over writes what it likes. SpikeInterface unpickles files by their name and
+makes objects of the classes a JSON names; what such a file may hold is decided here, before.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from spikefleet.core.failures.errors import InputCorruptError
+
+_CODE_SUFFIXES = frozenset({".pkl", ".pickle", ".py", ".pyc", ".so"})
+_OURS = "spikeinterface"
+_MAX_DOCUMENT_BYTES = 64 << 20
+
+
+def require_data_only(folder: Path) -> None:
+    """Refuse a folder with pickles, links, code, or documents that name foreign classes.
+
+    Raises InputCorruptError, naming the file.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise _refused(path, folder, "a link or no plain file")
+        if path.suffix.lower() in _CODE_SUFFIXES:
+            raise _refused(path, folder, "a pickle or code, which is never loaded")
+        if path.suffix.lower() == ".json" and path.is_file():
+            _check_document(path, folder)
+
+
+def _check_document(path: Path, folder: Path) -> None:
+    if path.stat().st_size > _MAX_DOCUMENT_BYTES:
+        raise _refused(path, folder, "a document without bounds")
+    try:
+        document = json.loads(path.read_bytes())
+        foreign = _foreign_class(document)
+    except (ValueError, RecursionError) as error:
+        raise _refused(path, folder, "no readable document") from error
+    if foreign:
+        raise _refused(path, folder, f"a document that names the class {foreign[:100]!r}")
+
+
+def _foreign_class(document: Any) -> str:
+    """The first class or module named in a document that is not SpikeInterface's; "" for none."""
+    if isinstance(document, list):
+        return next(filter(None, map(_foreign_class, document)), "")
+    if not isinstance(document, dict):
+        return ""
+    for key in ("class", "module"):
+        named = document.get(key)
+        if isinstance(named, str) and named.partition(".")[0] != _OURS:
+            return named
+    return next(filter(None, map(_foreign_class, document.values())), "")
+
+
+def _refused(path: Path, folder: Path, what: str) -> InputCorruptError:
+    return InputCorruptError(
+        f"The sort's analyzer holds {what} ({path.relative_to(folder)}); sort the run again.",
+        path=str(path.relative_to(folder)),
+        reason="not_data_only",
+    )
