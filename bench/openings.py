@@ -1,7 +1,8 @@
 """What confinement costs: one opening in a confined process, and one sort's share of it.
 
 The yardstick of an opening is the same call in this process; what confinement adds is bounded. Of
-many repeats the fastest counts: the others were waiting for somebody else's work. A sorter's child confines itself once; that time is compared with a short sort's.
+many repeats the fastest counts: the others were waiting for somebody else's work. A sorter's child
+confines itself once; that time is compared with a short sort's.
 """
 
 from __future__ import annotations
