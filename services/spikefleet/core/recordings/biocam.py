@@ -33,6 +33,7 @@ from spikefleet.core.recordings.hdf5 import (
     require_filters,
 )
 from spikefleet.core.recordings.hdf5_layouts import InterleavedSegment
+from spikefleet.core.recordings.header_fields import entry, number
 
 FORMAT = "biocam"
 _OLD_STREAM = "Raw"
@@ -176,7 +177,9 @@ def _read_new(file: Any, name: str, path: Path) -> _Well:
     if f"{name}/StoredChIdxs" not in file:
         raise corrupt(path, "unreadable", f"{name} does not say which channels it stored.")
     stored = file[f"{name}/StoredChIdxs"][:].astype(np.int64)
-    rate_hz, low_uv, high_uv, low_code, high_code, model = _read_settings(file)
+    rate_hz, low_uv, high_uv, low_code, high_code, model = _read_settings(file, path)
+    if not (rate_hz > 0 and high_code > low_code):
+        raise corrupt(path, "unreadable", "its rate or its range of codes is empty.")
     gain_to_uv = (high_uv - low_uv) / (high_code - low_code)
     expected = int(file["TOC"][-1, -1]) if "TOC" in file else None
     return _Well(
@@ -192,31 +195,44 @@ def _read_new(file: Any, name: str, path: Path) -> _Well:
     )
 
 
-def _read_settings(file: Any) -> tuple[float, float, float, float, float, str]:
+def _read_settings(file: Any, path: Path) -> tuple[float, float, float, float, float, str]:
     """Return (rate in Hz, lowest and highest µV, lowest and highest code, plate model)."""
     if "ExperimentSettings" in file:
-        settings = json.loads(file["ExperimentSettings"][0])
-        values = settings["ValueConverter"]
-        factor = float(values.get("ScaleFactor", 1.0))
+        settings = _document(file, "ExperimentSettings", path)
+        values = entry(settings, "ValueConverter", path)
+        factor = number(values.get("ScaleFactor", 1.0), "ScaleFactor", path)
+        plate = settings.get("MeaPlate")
         return (
-            float(settings["TimeConverter"]["FrameRate"]),
-            factor * float(values["MinAnalogValue"]),
-            factor * float(values["MaxAnalogValue"]),
-            float(values["MinDigitalValue"]),
-            float(values["MaxDigitalValue"]),
-            str(settings.get("MeaPlate", {}).get("Model", "")),
+            _number(entry(settings, "TimeConverter", path), "FrameRate", path),
+            factor * _number(values, "MinAnalogValue", path),
+            factor * _number(values, "MaxAnalogValue", path),
+            _number(values, "MinDigitalValue", path),
+            _number(values, "MaxDigitalValue", path),
+            str(plate.get("Model", "")) if isinstance(plate, Mapping) else "",
         )
-    info = json.loads(file["ExperimentInfo"][0])
-    converter = info["SignalConverter"]
-    values = converter["DigitalToAnalogConverter"]
+    info = _document(file, "ExperimentInfo", path)
+    converter = entry(info, "SignalConverter", path)
+    values = entry(converter, "DigitalToAnalogConverter", path)
     return (
-        float(converter["SampleToTimeConverter"]["FrameRateHertz"]),
-        float(values["MinAnalogValueMicroVolt"]),
-        float(values["MaxAnalogValueMicroVolt"]),
-        float(values["MinDigitalValue"]),
-        float(values["MaxDigitalValue"]),
+        _number(entry(converter, "SampleToTimeConverter", path), "FrameRateHertz", path),
+        _number(values, "MinAnalogValueMicroVolt", path),
+        _number(values, "MaxAnalogValueMicroVolt", path),
+        _number(values, "MinDigitalValue", path),
+        _number(values, "MaxDigitalValue", path),
         "coreplate" if "CorePlateData" in info else "",
     )
+
+
+def _document(file: Any, name: str, path: Path) -> Mapping[str, Any]:
+    with reading(path):
+        found = json.loads(file[name][0])
+    if not isinstance(found, Mapping):
+        raise corrupt(path, "unreadable", f"{name} holds no table of fields.")
+    return found
+
+
+def _number(fields: Any, key: str, path: Path) -> float:
+    return number(entry(fields, key, path), key, path)
 
 
 def _count_frames(data: Any, n_channels: int, path: Path, expected: int | None) -> int:

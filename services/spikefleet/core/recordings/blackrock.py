@@ -30,6 +30,7 @@ from spikefleet.core.recordings.description import (
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.files import is_hidden
 from spikefleet.core.recordings.frame_gaps import note_frame_gaps, require_unique_ids
+from spikefleet.core.recordings.header_fields import whole
 from spikefleet.core.recordings.probe_sidecar import place_channels
 from spikefleet.core.recordings.record_files import RecordField, RecordFilesRecording, RecordLayout
 
@@ -37,6 +38,7 @@ FORMAT = "blackrock"
 _MAGIC = (b"NEURALCD", b"BRSMPGRP", b"NEURALSG")
 _CLOCK_HZ = 30_000
 _SAMPLE_BYTES = 2
+_LEAST_HEADER_BYTES = max(np.dtype(kind).itemsize for kind in NSX_BASIC_HEADER_TYPES.values())
 _NANOSECONDS = 1_000_000_000
 _STAMPS_AT_ONCE = 1 << 16
 _UV_PER_UNIT = {"uv": 1.0, "mv": 1e3, "v": 1e6}
@@ -171,6 +173,8 @@ def _read_file(path: Path) -> _File:
             "unsupported_version",
             "specification 2.1 does not store its gain; convert it to 2.3 with the vendor's tool.",
         )
+    if path.stat().st_size < _LEAST_HEADER_BYTES:
+        raise corrupt(path, "truncated", "it ends inside its header.")
     with reading(path):
         major, minor = np.fromfile(path, dtype="u1", count=2, offset=8)
         spec = f"{major}.{minor}"
@@ -190,7 +194,7 @@ def _read_file(path: Path) -> _File:
             path=path,
             spec=spec,
             header_bytes=int(basic["bytes_in_headers"]),
-            sampling_rate_hz=_CLOCK_HZ / int(basic["period"]),
+            sampling_rate_hz=_CLOCK_HZ / whole(basic["period"], "its period", path, least=1),
             stamps_per_s=int(basic["timestamp_resolution"]),
             channels=channels,
         )

@@ -232,6 +232,8 @@ def _place_neuropixels(recording: BaseRecording, entry: _Stream) -> None:
     if not settings.is_file():
         return
     with reading(settings):
+        if any(word in settings.read_bytes() for word in (b"<!DOCTYPE", b"<!ENTITY")):
+            raise corrupt(settings, "unsafe", "it defines XML entities, which are not expanded.")
         if not probeinterface.has_neuropixels_probes(settings, stream_name=entry.folder_name):
             return
         probe = probeinterface.read_openephys_neuropixels(settings, stream_name=entry.folder_name)
