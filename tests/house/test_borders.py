@@ -21,6 +21,7 @@ SWITCHBOARDS = {
     "cli/demo.py": "starts an embedded service, with the whole science stack",
     "cli/doctor.py": "looks at the machine as an attempt does; a rig has no psutil",
     "cli/inspect.py": "opens recordings; the other commands need no numpy",
+    "cli/main.py": "help and version load no command",
     "cli/serve.py": "starts an embedded service",
     "infra/system/syscalls.py": "its library is looked for on import and may be absent",
     "infra/system/zygote.py": "imports what its confined copies will call, named by the service",

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from spikefleet.cli.main import cli
+from spikefleet.cli.main import COMMANDS, cli
 
 ASKING = [
     ["status", "run-1"],
@@ -136,4 +137,32 @@ def test_the_help_tells_each_verb_in_a_whole_sentence_in_the_order_of_use() -> N
 def test_every_verb_of_the_client_is_a_command() -> None:
     verbs = {"submit", "list", "status", "watch", "cancel", "retry", "fetch", "report"}
     local = {"serve", "inspect", "simulate", "doctor", "demo", "archive", "verify", "restore"}
-    assert verbs | local | {"holds", "release"} == set(cli.commands)
+    assert verbs | local | {"holds", "release"} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_the_table_tells_what_the_command_itself_says(verb: str) -> None:
+    with click.Context(cli) as context:
+        command = cli.get_command(context, verb)
+    assert command is not None
+    assert command.name == verb
+    assert command.get_short_help_str(limit=500) == COMMANDS[verb][1]
+
+
+def test_the_bare_name_gives_help_and_the_next_three_commands() -> None:
+    done = CliRunner().invoke(cli, [])
+    assert done.exit_code == 0
+    assert "Commands:" in done.stdout
+    first = done.stdout.partition("Three commands")[2]
+    assert all(f"spikefleet {verb}" in first for verb in ("serve", "submit", "list"))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], []])
+def test_help_loads_no_command(arguments: list[str]) -> None:
+    code = (
+        "import sys; from spikefleet.cli.main import cli; "
+        f"cli({arguments!r}, standalone_mode=False); "
+        "print([n for n in ('grpc', 'pydantic', 'rich', 'numpy') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("[]")

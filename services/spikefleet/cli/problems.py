@@ -1,0 +1,112 @@
+"""What each kind of error means to a shell: one sentence, a next step, an exit code.
+
+With ``--output json`` an error is a document on stdout instead. Loaded only when a command runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from spikefleet.cli.options import ExitCode
+from spikefleet.cli.printing import click_line, console, with_next_step
+from spikefleet.client.downloads import DamagedCopyError
+from spikefleet.client.uploads import SourceChangedError
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
+from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
+
+# The service's own trouble; every other refusal is about what was asked for.
+_NOT_THE_CALLER = frozenset(
+    {
+        "INTERNAL",
+        "WORKER_DIED",
+        "STORAGE_UNAVAILABLE",
+        "ARTIFACT_DAMAGED",
+        "FILE_DAMAGED",
+        "CONFLICT",
+        "DEADLINE_EXCEEDED",
+        "DISK_FULL",
+    }
+)
+
+
+@contextmanager
+def explained(ctx: click.Context, *, as_json: bool) -> Iterator[None]:
+    """Around a command: turn what it raises into a sentence, a next step and an exit code."""
+    say = _Saying(ctx, as_json)
+    try:
+        yield
+    except ServiceUnreachable as error:
+        say.explain(_of_service(error), ExitCode.UNREACHABLE)
+    except ServiceError as error:
+        ours = error.reason in _NOT_THE_CALLER
+        say.explain(_of_service(error), ExitCode.RUN_FAILED if ours else ExitCode.USAGE)
+    except SpikeSortingClassifiedError as error:
+        usage = error.code is FailureCode.INVALID_CONFIGURATION
+        failure = Failure.from_error(error).to_json()
+        if ctx.invoked_subcommand != "submit":
+            again = str(failure["next_step"]).replace("submit again", "run the command again")
+            failure = {**failure, "next_step": again}
+        say.explain(failure, ExitCode.USAGE if usage else ExitCode.RUN_FAILED)
+    except click.UsageError as error:
+        if not as_json:
+            raise
+        say.explain(_error("usage", error.format_message(), _help(error)), ExitCode.USAGE)
+    except BrokenPipeError:
+        raise  # the reader has left (`| head`); click knows what to do
+    except (SourceChangedError, DamagedCopyError) as error:
+        say.explain(_error(type(error).__name__, str(error)), ExitCode.RUN_FAILED)
+    except OSError as error:
+        say.explain(_of_system(error), ExitCode.RUN_FAILED)
+
+
+def _error(code: str, message: str, next_step: str = "") -> dict[str, Any]:
+    return {"code": code, "message": message, "next_step": next_step}
+
+
+def _of_service(error: ServiceError) -> dict[str, Any]:
+    # What follows in brackets is the network stack's own account, of no use at a rig.
+    plain = error.reason == "UNREACHABLE" and " (" in error.message
+    message = f"{error.message.partition(' (')[0]}." if plain else error.message
+    return {
+        **_error(error.reason, message, error.next_step),
+        "field": error.field,
+        "request_id": error.request_id,
+    }
+
+
+def _of_system(error: OSError) -> dict[str, Any]:
+    """The machine's refusal in words; its own sentences (a port that is taken) pass as they are."""
+    if error.strerror is None or error.filename is None:
+        return _error(type(error).__name__, str(error))
+    return _error(
+        type(error).__name__,
+        f"{error.filename}: {error.strerror}.",
+        "Check the path, its permissions and the room on the disk, then run the command again.",
+    )
+
+
+def _help(error: click.UsageError) -> str:
+    path = error.ctx.command_path if error.ctx else "spikefleet"
+    return f"See `{path} --help`."
+
+
+class _Saying:
+    """Tells an error to a person or a program, and leaves."""
+
+    def __init__(self, ctx: click.Context, as_json: bool) -> None:
+        self._ctx, self._as_json = ctx, as_json
+
+    def explain(self, error: dict[str, Any], code: ExitCode) -> None:
+        """Tell the error and leave. ``error`` has at least code, message and next_step."""
+        if self._as_json:
+            click_line(json.dumps({"error": {**error, "exit_code": int(code)}}, default=str))
+        else:
+            text = with_next_step(str(error["message"]), str(error["next_step"]), "bold red")
+            console(stderr=True).print(text, soft_wrap=True)
+        self._ctx.exit(int(code))
