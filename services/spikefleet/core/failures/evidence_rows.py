@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from spikefleet.core.failures.evidence import FailureEvidence, says
+from spikefleet.core.failures.evidence import FailureEvidence, evidence_row, says
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class SortCounts(FailureEvidence):
     """Counts that a sorter's log, or our own search for spikes, gives."""
 
@@ -22,7 +21,7 @@ class SortCounts(FailureEvidence):
     total_channels: int | None = says("channels of the recording")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class InsufficientActivityEvidence(SortCounts):
     """Of ``insufficient_activity``."""
 
@@ -34,14 +33,14 @@ class InsufficientActivityEvidence(SortCounts):
     duration_s: float | None = says("length of what was to be sorted")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class NoGoodChannelsEvidence(SortCounts):
     """Of ``no_good_channels``."""
 
     log_path: str | None = says("the sorter's log")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class SaturatedSignalEvidence(FailureEvidence):
     """Of ``saturated_signal``."""
 
@@ -50,7 +49,7 @@ class SaturatedSignalEvidence(FailureEvidence):
     rail_fraction: float | None = says("share of the samples at the rail")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class EmptyWaveformMetricsEvidence(FailureEvidence):
     """Of ``empty_waveform_metrics``."""
 
@@ -59,14 +58,14 @@ class EmptyWaveformMetricsEvidence(FailureEvidence):
     n_spikes: int | None = says("their spikes")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class InputMissingEvidence(FailureEvidence):
     """Of ``input_missing``."""
 
     path: str | None = says("the file or folder that is not there")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class RecordingDoubts(FailureEvidence):
     """The numbers behind a doubt about a recording (docs/preflight.md)."""
 
@@ -84,9 +83,16 @@ class RecordingDoubts(FailureEvidence):
     stated: int | None = says("channels the header states")
     likely: int | None = says("channels the samples look like")
     batch_size: int | None = says("samples of one batch of the sorter")
+    recording: str | None = says("the recording of several that it is about")
+    rate_hz: float | None = says("its sampling rate")
+    nominal_hz: float | None = says("the rate the file states")
+    measured_hz: float | None = says("the rate its time stamps give")
+    ppm: float | None = says("how far two rates are apart, in parts per million")
+    n_stamps: int | None = says("time stamps that repeat the one before")
+    n_probes: int | None = says("probes that were laid apart")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class InputCorruptEvidence(RecordingDoubts):
     """Of ``input_corrupt``."""
 
@@ -101,7 +107,7 @@ class InputCorruptEvidence(RecordingDoubts):
     expected_sha256: str | None = says("digest of the bytes that were submitted")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class EnvironmentEvidence(FailureEvidence):
     """Of ``environment_other``."""
 
@@ -112,7 +118,7 @@ class EnvironmentEvidence(FailureEvidence):
     torch: str | None = says("version of torch")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class Hdf5PluginEvidence(FailureEvidence):
     """Of ``hdf5_plugin_missing``."""
 
@@ -120,7 +126,7 @@ class Hdf5PluginEvidence(FailureEvidence):
     filter: int | str | None = says("the filter the file asks for")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class DockerEvidence(FailureEvidence):
     """Of ``docker_environment``."""
 
@@ -131,7 +137,7 @@ class DockerEvidence(FailureEvidence):
     found: str | None = says("digest of the image there is")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class ModelLoadingEvidence(FailureEvidence):
     """Of ``model_loading``."""
 
@@ -139,7 +145,7 @@ class ModelLoadingEvidence(FailureEvidence):
     module: str | None = says("the Python package that cannot be imported")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class ConcurrentSortEvidence(FailureEvidence):
     """Of ``concurrent_sort``."""
 
@@ -152,14 +158,14 @@ class ConcurrentSortEvidence(FailureEvidence):
     wait_s: float | None = says("how long the lease lasts")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class LicenseEvidence(FailureEvidence):
     """Of ``license_unavailable``."""
 
     license_manager_error: int | None = says("the licence manager's number")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class StorageEvidence(FailureEvidence):
     """Of ``storage_unavailable``."""
 
@@ -169,7 +175,7 @@ class StorageEvidence(FailureEvidence):
     error: str | None = says("what it answered")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class InvalidConfigurationEvidence(RecordingDoubts):
     """Of ``invalid_configuration``."""
 
@@ -185,14 +191,14 @@ class InvalidConfigurationEvidence(RecordingDoubts):
     threshold_crossings: int | None = says("threshold crossings found in the recording")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class ResourceEvidence(FailureEvidence):
     """Of ``resource_other``."""
 
     reason: str | None = says("what ran out")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class GpuOutOfMemoryEvidence(FailureEvidence):
     """Of ``gpu_out_of_memory``."""
 
@@ -202,7 +208,7 @@ class GpuOutOfMemoryEvidence(FailureEvidence):
     log_path: str | None = says("the sorter's log")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class GpuMemoryEvidence(FailureEvidence):
     """Of ``gpu_memory_watchdog``."""
 
@@ -218,7 +224,7 @@ class GpuMemoryEvidence(FailureEvidence):
     sharing: str | None = says("exclusive, shared or unknown")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class GpuThermalEvidence(FailureEvidence):
     """Of ``gpu_thermal_watchdog``."""
 
@@ -231,7 +237,7 @@ class GpuThermalEvidence(FailureEvidence):
     slowdowns: list[str] | None = says("why the GPU's clock was held down")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class GpuFaultEvidence(FailureEvidence):
     """Of ``gpu_fault``."""
 
@@ -239,7 +245,7 @@ class GpuFaultEvidence(FailureEvidence):
     uncorrected_errors: int | None = says("memory errors the GPU has counted")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class MemoryReadings(FailureEvidence):
     """Memory as the guard saw it."""
 
@@ -250,7 +256,7 @@ class MemoryReadings(FailureEvidence):
     stalled_ratio: float | None = says("share of the last 10 s in which every task waited for it")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class HostMemoryEvidence(MemoryReadings):
     """Of ``host_memory_watchdog``."""
 
@@ -260,7 +266,7 @@ class HostMemoryEvidence(MemoryReadings):
     abort_pct: float | None = says("per cent at which it is stopped")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class HostOutOfMemoryEvidence(MemoryReadings):
     """Of ``host_out_of_memory``."""
 
@@ -272,7 +278,7 @@ class HostOutOfMemoryEvidence(MemoryReadings):
     abort_pct: float | None = says("per cent at which a sorter is stopped")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class DiskExhaustionEvidence(FailureEvidence):
     """Of ``disk_exhaustion``."""
 
@@ -288,7 +294,7 @@ class DiskExhaustionEvidence(FailureEvidence):
     report: dict[str, Any] | None = says("disk_exhaustion_report.json")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class IOStallEvidence(FailureEvidence):
     """Of ``io_stall``."""
 
@@ -301,7 +307,7 @@ class IOStallEvidence(FailureEvidence):
     moved_bytes: int | None = says("bytes moved before")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class SorterTimeoutEvidence(FailureEvidence):
     """Of ``sorter_timeout``."""
 
@@ -312,7 +318,7 @@ class SorterTimeoutEvidence(FailureEvidence):
     log_path: str | None = says("the log that was watched")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class SorterCrashEvidence(SortCounts):
     """Of ``sorter_crash``."""
 
@@ -321,7 +327,7 @@ class SorterCrashEvidence(SortCounts):
     missing: list[str] | None = says("what of the result is not there")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class ParameterSensitiveEvidence(SortCounts):
     """Of ``parameter_sensitive``."""
 
@@ -331,7 +337,7 @@ class ParameterSensitiveEvidence(SortCounts):
     batch_size: int | None = says("samples of one batch of the sorter")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class UnclassifiedEvidence(SortCounts):
     """Of ``unclassified``."""
 
@@ -341,14 +347,14 @@ class UnclassifiedEvidence(SortCounts):
     trace_tail: list[str] | None = says("the traceback's last lines")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class InterruptedEvidence(FailureEvidence):
     """Of ``attempt_interrupted``."""
 
     signal: str | None = says("the signal, or the request to stop")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class OutsideEvidence(FailureEvidence):
     """Of causes that only an observer outside sees."""
 
@@ -356,21 +362,21 @@ class OutsideEvidence(FailureEvidence):
     said: str | None = says("the cluster's own words")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class LostEvidence(OutsideEvidence):
     """Of ``lost``."""
 
     last_progress: dict[str, Any] | None = says("how far it was when last heard of")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class IncompleteEvidence(FailureEvidence):
     """Of ``incomplete``."""
 
     missing: str | None = says("what of the result is not there")
 
 
-@dataclass(frozen=True, eq=False)
+@evidence_row
 class DeadlineEvidence(OutsideEvidence):
     """Of ``deadline``."""
 
