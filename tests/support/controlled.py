@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import spikefleet
 from spikefleet.controller.conclude import Conclusions
 from spikefleet.controller.outcome_counts import OutcomeCounts
 from spikefleet.controller.reconcile import ReconcileParts, Reconciler
@@ -35,6 +36,8 @@ from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.run_access import RunAccess
 from spikefleet.infra.stores.runs import LeaseTerms, RunStore
 
+# A checkout beside the installed one tests its own package, in the toy sorts as well.
+PACKAGE_ROOT = str(Path(spikefleet.__file__).parents[1])
 TOY_SORT = Path(__file__).with_name("toy_sort.py")
 
 
@@ -103,7 +106,7 @@ class Controlled:
         self.launcher = ProcessLauncher(
             self.folder / "attempts",
             Slots(self.cpu_slots, 0),
-            environment={"PATH": "/usr/bin:/bin"},
+            environment={"PATH": "/usr/bin:/bin", "PYTHONPATH": PACKAGE_ROOT},
             command=lambda root: [sys.executable, "-P", str(TOY_SORT), self.plan, str(root)],
         )
         self.calls = StageCalls(self.call, wake=lambda: None)

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 from rich.progress import Progress
 
+from spikefleet.cli.confined import confine_to
 from spikefleet.cli.options import ExitCode, needs_extra, output_option
 from spikefleet.cli.printing import Output, bytes_text, console, table
 
@@ -30,6 +31,7 @@ def archive(path: Path, out: Path, output: str) -> None:
 
     The archive opens like the recording itself. The recording is left as it is.
     """
+    confine_to(path, [out])
     with needs_extra("science"):
         # Late: SpikeInterface takes a second to import; submit and watch must not pay it.
         from spikefleet.core.recordings.archive.sources import ArchiveSource  # noqa: PLC0415
@@ -74,6 +76,7 @@ def verify(context: click.Context, path: Path, output: str) -> None:
 
     Exit code 1 when anything is damaged.
     """
+    confine_to(path)
     with needs_extra("science"):
         # Late: as above.
         from spikefleet.core.recordings.archive.verify import verify_archive  # noqa: PLC0415
@@ -109,6 +112,7 @@ def restore(path: Path, out: Path, output: str) -> None:
 
     Each is compared with its SHA-256 before anything appears at OUT.
     """
+    confine_to(path, [out])
     with needs_extra("science"):
         # Late: as above.
         from spikefleet.core.recordings.archive.restore import restore_archive  # noqa: PLC0415

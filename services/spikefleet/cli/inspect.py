@@ -6,6 +6,7 @@ it.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import click
 from rich.progress import Progress
 
+from spikefleet.cli.confined import confine_to
 from spikefleet.cli.inspecting import inspection_lines
 from spikefleet.cli.options import ExitCode, needs_extra, output_option
 from spikefleet.cli.printing import Output, bytes_text, console
@@ -86,6 +88,8 @@ def inspect(context: click.Context, /, path: Path, output: str, **asked: Any) ->
 
     Exit code 1 when a stream could not be sorted as it is; the others are described all the same.
     """
+    pictures = [asked[name] for name in ("probe_picture", "trace_picture") if asked[name]]
+    confine_to(path, pictures, (asked["hdf5_plugin_path"] or "").split(os.pathsep))
     with needs_extra("science"):
         # Late: SpikeInterface takes a second to import; submit and watch must not pay it.
         from spikefleet.core.recordings.inspection import (  # noqa: PLC0415
@@ -93,7 +97,7 @@ def inspect(context: click.Context, /, path: Path, output: str, **asked: Any) ->
             inspect_recording,
         )
     options = InspectOptions(asked["stream"], asked["every_sample"], asked["hdf5_plugin_path"])
-    pictures = _Pictures(
+    drawing = _Pictures(
         asked["probe_picture"],
         asked["trace_picture"],
         asked["trace_start"],
@@ -107,7 +111,7 @@ def inspect(context: click.Context, /, path: Path, output: str, **asked: Any) ->
             path, options, lambda fraction: progress.update(task, completed=fraction)
         )
         drawn = [
-            _draw(path, stream, pictures, options, several=len(found.streams) > 1)
+            _draw(path, stream, drawing, options, several=len(found.streams) > 1)
             for stream in found.streams
         ]
     document = {"path": str(path), **found.to_json()}

@@ -14,7 +14,9 @@ from typing import Any
 import click
 
 _JSON = "spikefleet.output_is_json"
+_OWN_PROCESS = "spikefleet.own_process"
 _PROBLEMS = "spikefleet.cli.problems"
+_CONFINED = "spikefleet.cli.confined"
 
 # Verb: module and name of its command, its whole first sentence. In the order a person meets them.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -105,6 +107,7 @@ class CommandTable(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Remember early whether a program is reading: a usage error comes before any option."""
         ctx.meta[_JSON] = _asks_for_json(args)
+        ctx.meta[_OWN_PROCESS] = bool(ctx.obj)
         if not args and not ctx.resilient_parsing:
             click.echo(f"{ctx.get_help()}\n\n{_FIRST}", nl=False)
             ctx.exit()
@@ -129,6 +132,8 @@ class CommandTable(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn what it raises into a sentence, a next step and a code."""
+        if ctx.meta.get(_OWN_PROCESS):
+            importlib.import_module(_CONFINED).own_process()
         problems = importlib.import_module(_PROBLEMS)
         with problems.explained(ctx, as_json=ctx.meta[_JSON]):
             return super().invoke(ctx)
@@ -150,7 +155,9 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the ``spikefleet`` command."""
-    cli(args=None if arguments is None else list(arguments), prog_name="spikefleet")
+    given = None if arguments is None else list(arguments)
+    # A program that calls us is not ours to confine.
+    cli(args=given, prog_name="spikefleet", obj=arguments is None)
 
 
 if __name__ == "__main__":
