@@ -17,6 +17,7 @@ from typing import Any
 from bench import (
     classify,
     control_plane_import,
+    controller,
     openings,
     preflight,
     preflight_verdicts,
@@ -54,6 +55,7 @@ BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
     "preflight_verdicts": preflight_verdicts.measure,
     "projection": projection.measure,
     "classify": classify.measure,
+    "controller": controller.measure,
 }
 
 

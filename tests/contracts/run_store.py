@@ -151,7 +151,7 @@ class RunStoreContract(DatabaseFixtures):
         made = store.create_batch(batch(new_run("a"), new_run("a")))
         assert made.run_ids[0] == made.run_ids[1]
         assert made.existing_run_ids == ()
-        assert len(store.active_runs()) == 1
+        assert len(store.moving_runs(START)) == 1
 
     def test_two_rigs_submitting_the_same_run_at_once_make_one(self, store: RunStore) -> None:
         with ThreadPoolExecutor(6) as pool:
@@ -186,7 +186,7 @@ class RunStoreContract(DatabaseFixtures):
             if not cursor:
                 break
         assert seen == list(reversed(made.run_ids))
-        assert [run.run_id for run in store.active_runs()] == list(made.run_ids)
+        assert [run.run_id for run in store.moving_runs(START)] == list(made.run_ids)
 
     def test_a_page_ends_exactly_at_the_last_run(self, store: RunStore) -> None:
         store.create_batch(batch(new_run("a"), new_run("b")))

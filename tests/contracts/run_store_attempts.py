@@ -4,11 +4,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.contracts.run_store import OUT_OF_MEMORY, DatabaseFixtures, fail, new_run, seed
+from tests.contracts.run_store import OUT_OF_MEMORY, DatabaseFixtures, fail, seed
 
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.runs import IllegalMoveError, RunState, attempt_name
-from spikefleet.core.submissions import digest_document
 from spikefleet.infra.stores.runs import AttemptEnd, RunChanges, RunStore, StaleRunError
 
 
@@ -149,26 +148,6 @@ class AttemptContract(DatabaseFixtures):
         assert store.get_run(run.run_id).progress == {"fraction": 0.5, "eta_s": None}
         assert store.intend_attempt(run, Stage.SORT)[0].progress == {}
 
-    def test_a_finished_sort_is_found_by_its_digest(self, store: RunStore) -> None:
-        digest = new_run("a").sort_digest
-        assert store.find_sorted(digest) is None
-        run, attempt = store.intend_attempt(seed(store, "a"), Stage.SORT)
-        assert store.find_sorted(digest) is None
-        done = store.finish_attempt(
-            run,
-            attempt,
-            AttemptEnd(
-                AttemptState.SUCCEEDED,
-                RunState.QUEUED,
-                "stage.done",
-                changes=RunChanges(result={"sort_prefix": "runs/a/attempts/sort-1"}),
-            ),
-        )
-        assert store.find_sorted(digest) == done
-        assert store.find_sorted(digest_document("other")) is None
-        assert store.sorted_runs(digest) == [done]
-        assert store.sorted_runs(digest_document("other")) == []
-
     def test_an_attempt_is_found_by_its_name_after_its_end_too(self, store: RunStore) -> None:
         run, attempt = store.intend_attempt(seed(store), Stage.SORT)
         assert store.find_attempt(attempt.name) == attempt
@@ -177,23 +156,6 @@ class AttemptContract(DatabaseFixtures):
         assert found is not None
         assert found.state is AttemptState.FAILED
         assert store.find_attempt("s-of-nobody-sort-1") is None
-
-    def test_only_the_younger_of_two_waits_for_the_same_sort(self, store: RunStore) -> None:
-        older, younger = seed(store, "a"), seed(store, "b")
-        other = seed(store, "c", sort="other")
-        digest = older.sort_digest
-        assert not store.sorting_now(digest, older.run_id)
-        assert store.sorting_now(digest, younger.run_id)
-        assert not store.sorting_now(other.sort_digest, other.run_id)
-        store.move_run(older, RunState.FAILED, kind="x")
-        assert not store.sorting_now(digest, younger.run_id)
-
-    def test_nobody_waits_for_a_sort_that_is_done(self, store: RunStore) -> None:
-        older, younger = seed(store, "a"), seed(store, "b")
-        store.move_run(
-            older, RunState.QUEUED, kind="x", changes=RunChanges(result={"sort_prefix": "p"})
-        )
-        assert not store.sorting_now(older.sort_digest, younger.run_id)
 
     def test_a_held_lane_keeps_its_first_reason(self, store: RunStore) -> None:
         run = seed(store)

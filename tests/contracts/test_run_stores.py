@@ -7,6 +7,7 @@ from tests.contracts.run_store import RunStoreContract
 from tests.contracts.run_store_attempts import AttemptContract
 from tests.contracts.run_store_history import RunHistoryContract
 from tests.contracts.run_store_leases import LeaseContract
+from tests.contracts.run_store_queue import QueueContract
 from tests.support.postgres import postgres_server, postgres_url
 
 __all__ = ["postgres_server", "postgres_url"]  # fixtures
@@ -54,3 +55,11 @@ class TestLeasesOnSqlite(_OnSqlite, LeaseContract):
 
 class TestLeasesOnPostgres(_OnPostgres, LeaseContract):
     max_examples = 15
+
+
+class TestQueueOnSqlite(_OnSqlite, QueueContract):
+    pass
+
+
+class TestQueueOnPostgres(_OnPostgres, QueueContract):
+    pass

@@ -12,7 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.support.controlled import Controlled, willing
 
 from spikefleet.controller.stage_calls import StageResult
-from spikefleet.core.runs import Attempt, Run
+from spikefleet.core.runs import TERMINAL, Attempt, Run, RunState
+
+OPEN = [state for state in RunState if state not in TERMINAL]
 
 
 def slowly(run: Run, attempt: Attempt) -> StageResult:
@@ -22,5 +24,5 @@ def slowly(run: Run, attempt: Attempt) -> StageResult:
 
 if __name__ == "__main__":
     controlled = Controlled(Path(sys.argv[1]), "fail:host_out_of_memory,slow", slowly)
-    controlled.drive(lambda: not controlled.runs.active_runs())
+    controlled.drive(lambda: not any(controlled.runs.counts_by_state()[state] for state in OPEN))
     controlled.close()

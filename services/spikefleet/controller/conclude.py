@@ -43,6 +43,7 @@ from spikefleet.infra.stores.artifacts import (
 )
 from spikefleet.infra.stores.run_records import AttemptEnd, RunChanges
 from spikefleet.infra.stores.runs import RunStore
+from spikefleet.infra.stores.sort_marks import FRESH_SORT
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,6 @@ _REPORT_TRIES = 2
 _LEASE_MARGIN_S = 1.0  # so that the next attempt does not come a moment before the lease's end
 ATTEMPTS_BEFORE = "attempts_before"
 RELEASED_AFTER = "released_after"
-FRESH_SORT = "fresh_sort"
 _AGAIN = frozenset({Action.RETRY_SAME, Action.RETRY_SCALED, Action.RETRY_ELSEWHERE, Action.REQUEUE})
 
 

@@ -18,6 +18,7 @@ from spikefleet.controller.conclude import Conclusions
 from spikefleet.controller.heartbeats import newer_progress
 from spikefleet.controller.judge import judge, with_stored_outcome
 from spikefleet.controller.orphans import Orphans
+from spikefleet.controller.queue import SortQueue
 from spikefleet.controller.sort_reuse import SortReuse
 from spikefleet.controller.sort_spec import SortSpecs
 from spikefleet.controller.stage_calls import StageCalls
@@ -57,11 +58,11 @@ class Reconciler:
 
     def __init__(self, parts: ReconcileParts) -> None:
         self._parts = parts
-        self._reuse = SortReuse(parts.runs, parts.artifacts)
+        reuse = SortReuse(parts.runs, parts.artifacts)
+        self._queue = SortQueue(parts.runs, parts.launcher, parts.specs, reuse, self._begin)
         self._orphans = Orphans(parts.runs, parts.launcher, parts.clock)
         self._troubles = Troubles(parts.clock)
         self._missed: set[str] = set()
-        self._refused: set[bool] = set()  # kinds of slot (is it a GPU?) refused in this round
 
     def step(self) -> bool:
         """Make one round. Returns True when something moved, so that the next round comes soon."""
@@ -69,27 +70,34 @@ class Reconciler:
         seen = parts.launcher.observe()
         live = {attempt.run_id: attempt for attempt in parts.runs.live_attempts()}
         moved = False
-        self._refused.clear()
-        for run in parts.runs.active_runs():
+        for run in parts.runs.moving_runs(parts.clock()):
             moved |= self._guarded(run, live.get(run.run_id), seen)
-        self._orphans.sweep({attempt.name for attempt in parts.runs.live_attempts()}, seen)
+        moved |= self._queue.step(self._look, self._troubles.not_due())
+        if seen:
+            self._orphans.sweep({attempt.name for attempt in parts.runs.live_attempts()}, seen)
         parts.on_round()
         return moved
 
     def _guarded(self, run: Run, attempt: Attempt | None, seen: Mapping[str, Observation]) -> bool:
+        return self._alone(run.run_id, lambda: self._advance(run, attempt, seen))
+
+    def _look(self, run_id: str, step: Callable[[Run], bool]) -> bool:
+        return self._alone(run_id, lambda: step(self._parts.runs.get_run(run_id)))
+
+    def _alone(self, run_id: str, step: Callable[[], bool]) -> bool:
         """One run's trouble stays its own: it is logged, counted and tried again after a while."""
-        if not self._troubles.is_due(run.run_id):
+        if not self._troubles.is_due(run_id):
             return False
         try:
-            moved = self._advance(run, attempt, seen)
+            moved = step()
         except StaleRunError:
             return True
         except Exception:
             self._parts.on_error()
-            self._troubles.failed(run.run_id)
-            log.exception("reconcile.run_failed", extra={"run_id": run.run_id})
+            self._troubles.failed(run_id)
+            log.exception("reconcile.run_failed", extra={"run_id": run_id})
             return False
-        self._troubles.passed(run.run_id)
+        self._troubles.passed(run_id)
         return moved
 
     def _advance(self, run: Run, attempt: Attempt | None, seen: Mapping[str, Observation]) -> bool:
@@ -114,31 +122,10 @@ class Reconciler:
         return True
 
     def _begin(self, run: Run) -> bool:
-        """Start the next stage: reuse a finished sort, wait for one, or intend an attempt."""
-        runs, reuse = self._parts.runs, self._reuse
-        if run.stage is Stage.SORT:
-            if reuse.take_over(run):
-                return True
-            hold = next((hold for hold in runs.holds() if hold.lane == run.backend), None)
-            if hold is not None:
-                body = {"lane": hold.lane, "reason": hold.reason, "since_run": hold.run_id}
-                runs.move_run(run, RunState.HELD, kind="run.held", body=body)
-                return True
-            if reuse.is_under_way(run) or not self._has_slot(run):
-                return False
+        """Write down the intention of the run's next stage, then start it."""
+        runs = self._parts.runs
         started, attempt = runs.intend_attempt(run, run.stage, run.result.get("params", {}))
         return self._follow(started, attempt, {})
-
-    def _has_slot(self, run: Run) -> bool:
-        """Say whether a slot is free; one freed amid a round waits for the oldest in the next."""
-        wants_gpu = self._parts.specs.wants_gpu(run)
-        if wants_gpu in self._refused:
-            return False
-        free = self._parts.launcher.free_slots()
-        if (free.gpu if wants_gpu else free.cpu) > 0:
-            return True
-        self._refused.add(wants_gpu)
-        return False
 
     def _follow(self, run: Run, attempt: Attempt | None, seen: Mapping[str, Observation]) -> bool:
         if attempt is None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spikefleet.controller.conclude import ATTEMPTS_BEFORE, FRESH_SORT, RELEASED_AFTER
+from spikefleet.controller.conclude import ATTEMPTS_BEFORE, RELEASED_AFTER
 from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.backends.parameters import check_params
@@ -21,6 +21,7 @@ from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.run_records import BatchRecord, NewBatch, NewRun, RunChanges
 from spikefleet.infra.stores.runs import RunStore
+from spikefleet.infra.stores.sort_marks import FRESH_SORT
 
 _PRODUCED = {
     Stage.PREFLIGHT: ("preflight",),

@@ -1,4 +1,4 @@
-"""One sort for one set of bytes and parameters: take over a finished one, wait for one under way.
+"""One sort for one set of bytes and parameters: a finished one is taken over.
 
 A sort is taken over only while it is complete and every byte is right, and never when its
 parameters were changed on the way: its spikes would not be those of this configuration. Sorts
@@ -8,18 +8,28 @@ nothing itself.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
-from spikefleet.controller.conclude import FRESH_SORT
 from spikefleet.controller.sort_checks import SortChecks
 from spikefleet.core.attempts import Stage
 from spikefleet.core.runs import Run, RunState
 from spikefleet.infra.stores.artifacts import ArtifactStore
 from spikefleet.infra.stores.run_records import RunChanges
 from spikefleet.infra.stores.runs import RunStore
+from spikefleet.infra.stores.sort_marks import FRESH_SORT, SORT_PREFIX
 
 log = logging.getLogger(__name__)
 
 _KEPT = ("sort_prefix", "n_units_sorted", "n_spikes", "duration_s", "versions")
+
+
+@dataclass(frozen=True)
+class FoundSort:
+    """A finished sort that was read back: whole (``source``), or ``damaged`` and how."""
+
+    source: Run | None
+    damaged: Run | None = None
+    problem: str = ""
 
 
 class SortReuse:
@@ -29,26 +39,35 @@ class SortReuse:
         self._runs = runs
         self._checks = SortChecks(artifacts)
 
-    def take_over(self, run: Run) -> bool:
-        """Move the run past its sort with another run's result. False when there is none (yet).
+    def find(self, sort_digest: str) -> FoundSort | None:
+        """Return the sort to take over, its bytes read back; None while they are being read.
+
+        Without ``source``, none can be taken over: ``damaged`` and ``problem`` say why.
+        """
+        damaged: Run | None = None
+        problem = ""
+        for source in self._sources(sort_digest):
+            verdict = self._checks.verdict(_prefix(source))
+            if verdict is None:
+                return None
+            if not verdict.problem:
+                return FoundSort(source)
+            if damaged is None:
+                damaged, problem = source, verdict.problem
+        return FoundSort(None, damaged, problem)
+
+    def take_over(self, run: Run, found: FoundSort) -> bool:
+        """Move the run past its sort with what was found.
 
         A sort whose bytes were damaged is never taken over: the run then sorts by itself, and its
         history names the file (event ``sort.damaged``).
         """
-        if run.result.get(FRESH_SORT):
+        if found.source is not None:
+            self._take(run, found.source)
+            return True
+        if found.damaged is None:
             return False
-        damaged: tuple[Run, str] | None = None
-        for source in self._sources(run):
-            verdict = self._checks.verdict(_prefix(source))
-            if verdict is None:
-                return False
-            if not verdict.problem:
-                self._take(run, source)
-                return True
-            damaged = damaged or (source, verdict.problem)
-        if damaged is None:
-            return False
-        source, problem = damaged
+        source, problem = found.damaged, found.problem
         log.warning("sort.damaged", extra={"run_id": source.run_id, "problem": problem})
         self._runs.move_run(
             run,
@@ -58,15 +77,6 @@ class SortReuse:
             changes=RunChanges(result={FRESH_SORT: True}),
         )
         return True
-
-    def is_under_way(self, run: Run) -> bool:
-        """Say whether waiting pays: an older run is on its way to this very sort, or a finished
-        one is being read back."""
-        if run.result.get(FRESH_SORT):
-            return False
-        if self._runs.sorting_now(run.sort_digest, run.run_id):
-            return True
-        return any(self._checks.is_reading(_prefix(source)) for source in self._sources(run))
 
     def _take(self, run: Run, source: Run) -> None:
         result = {key: source.result[key] for key in _KEPT if key in source.result}
@@ -84,13 +94,13 @@ class SortReuse:
             ),
         )
 
-    def _sources(self, run: Run) -> list[Run]:
-        return [
-            source
-            for source in self._runs.sorted_runs(run.sort_digest)
-            if source.run_id != run.run_id and not source.result.get("result_affecting")
-        ]
+    def _sources(self, sort_digest: str) -> list[Run]:
+        """One run for each stored sort, the oldest first."""
+        by_prefix: dict[str, Run] = {}
+        for source in self._runs.sorted_runs(sort_digest):
+            by_prefix.setdefault(_prefix(source), source)
+        return list(by_prefix.values())
 
 
 def _prefix(source: Run) -> str:
-    return str(source.result["sort_prefix"])
+    return str(source.result[SORT_PREFIX])

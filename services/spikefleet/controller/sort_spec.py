@@ -42,9 +42,9 @@ class SortSpecs:
     limits: SortLimits
     prepared_folder: str = ""
 
-    def wants_gpu(self, run: Run) -> bool:
+    def wants_gpu(self, backend: str) -> bool:
         """True when the backend uses a GPU and the machine has one."""
-        return BACKENDS[run.backend].uses_gpu and self.limits.gpus > 0
+        return BACKENDS[backend].uses_gpu and self.limits.gpus > 0
 
     def spec(self, run: Run, attempt: Attempt) -> AttemptSpec:
         """Return the attempt's spec; parameters changed by retries are merged into its config."""
@@ -66,7 +66,7 @@ class SortSpecs:
             memory_limit_bytes=int(memory),
             scratch_limit_bytes=self.limits.scratch_limit_bytes,
             deadline_s=self.limits.deadline_s,
-            gpu=self.wants_gpu(run),
+            gpu=self.wants_gpu(run.backend),
             cpus=self.limits.cpus_per_attempt,
             duration_s=_duration_s(run),
             parts=input_parts(recording),

@@ -26,6 +26,11 @@ class Troubles:
         due = self._due.get(run_id)
         return due is None or self._clock() >= due
 
+    def not_due(self) -> frozenset[str]:
+        """The runs that may not be looked at yet."""
+        now = self._clock()
+        return frozenset(run_id for run_id, due in self._due.items() if now < due)
+
     def failed(self, run_id: str) -> None:
         """Wait twice as long as the last time, half a minute at most."""
         failures = self._failures.get(run_id, 0)

@@ -113,7 +113,7 @@ def test_a_batch_of_nothing_an_unknown_recording_or_a_bad_value_writes_nothing(
     broken["sorter"] = {"sorter_name": "nonesuch"}
     with pytest.raises(InvalidConfigurationError):
         controlled.requests.create_batch(BatchWish([(recording, "")], broken))
-    assert controlled.runs.active_runs() == []
+    assert controlled.runs.moving_runs(controlled.clock()) == []
 
 
 def test_a_run_under_way_is_not_started_again(controlled: Controlled) -> None:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Collection
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from spikefleet.core.runs import TERMINAL, Attempt, Run, RunEvent, RunState
+from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
 from spikefleet.infra.stores.changes import ChangeBell
 from spikefleet.infra.stores.database import Database
+from spikefleet.infra.stores.run_queue import RunQueue
 from spikefleet.infra.stores.run_records import (
     BadCursorError,
     BatchNotFoundError,
@@ -22,26 +23,22 @@ from spikefleet.infra.stores.run_records import (
     HoldRecord,
 )
 from spikefleet.infra.stores.run_rows import (
-    LIVE,
     make_attempt,
     make_event,
     make_listed_run,
-    make_run,
     read_attempt,
     read_run,
 )
 from spikefleet.infra.stores.tables import ATTEMPT, BATCH, BATCH_RUN, EVENT, HOLD, RUN
 
-SORT_PREFIX = "sort_prefix"  # the entry of a run's result that says its sort is complete
 _POLL_S = 0.5  # how soon a change made by another process is seen
-_OPEN_STATES = tuple(str(state) for state in RunState if state not in TERMINAL)
 
 
-class RunReader:
+class RunReader(RunQueue):
     """Queries over runs. Every call is one consistent view of the database."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         self._bell = ChangeBell()
 
     def get_run(self, run_id: str) -> Run:
@@ -83,12 +80,6 @@ class RunReader:
         cursor = _make_cursor(rows[limit - 1].serial) if more else ""
         return [make_listed_run(row) for row in rows[:limit]], cursor
 
-    def active_runs(self) -> list[Run]:
-        """Return every run that is not at its end, oldest first: the fair order."""
-        query = select(RUN).where(RUN.c.state.in_(_OPEN_STATES)).order_by(RUN.c.serial)
-        with self._database.read() as connection:
-            return [make_listed_run(row) for row in connection.execute(query)]
-
     def counts_by_state(self) -> dict[RunState, int]:
         """Return how many runs stand in each state, zeros included."""
         query = select(RUN.c.state, func.count().label("runs")).group_by(RUN.c.state)
@@ -99,12 +90,6 @@ class RunReader:
     def attempts_of(self, run_id: str) -> list[Attempt]:
         """Return a run's attempts in the order they were intended."""
         query = select(ATTEMPT).where(ATTEMPT.c.run_id == run_id).order_by(ATTEMPT.c.serial)
-        with self._database.read() as connection:
-            return [make_attempt(row) for row in connection.execute(query)]
-
-    def live_attempts(self) -> list[Attempt]:
-        """Return every intended or running attempt of every run, oldest first."""
-        query = select(ATTEMPT).where(ATTEMPT.c.state.in_(LIVE)).order_by(ATTEMPT.c.serial)
         with self._database.read() as connection:
             return [make_attempt(row) for row in connection.execute(query)]
 
@@ -132,32 +117,6 @@ class RunReader:
         """Return the number of the newest event; 0 before the first."""
         with self._database.read() as connection:
             return int(connection.execute(select(func.max(EVENT.c.seq))).scalar() or 0)
-
-    def find_sorted(self, sort_digest: str) -> Run | None:
-        """Return the oldest run with this sort digest whose sort is complete."""
-        return next(iter(self.sorted_runs(sort_digest)), None)
-
-    def sorted_runs(self, sort_digest: str) -> list[Run]:
-        """Return every run with this sort digest whose sort is complete, oldest first."""
-        query = select(RUN).where(RUN.c.sort_digest == sort_digest).order_by(RUN.c.serial)
-        with self._database.read() as connection:
-            runs = [make_run(row) for row in connection.execute(query)]
-        return [run for run in runs if run.result.get(SORT_PREFIX)]
-
-    def sorting_now(self, sort_digest: str, excluding_run_id: str) -> bool:
-        """Say whether an older run is still on its way to this very sort.
-
-        Only older ones count, so two runs never wait for each other. Raises RunNotFoundError.
-        """
-        own = self._serial_of(excluding_run_id)
-        query = select(RUN).where(
-            RUN.c.sort_digest == sort_digest,
-            RUN.c.serial < own,
-            RUN.c.state.in_(_OPEN_STATES),
-        )
-        with self._database.read() as connection:
-            runs = [make_run(row) for row in connection.execute(query)]
-        return any(not run.result.get(SORT_PREFIX) for run in runs)
 
     def lane_of(self, run_id: str) -> str:
         """Return the lane of a run. Raises RunNotFoundError."""
@@ -212,12 +171,6 @@ class RunReader:
             if left_s <= 0:
                 return False
             self._bell.wait(rings, min(left_s, _POLL_S))
-
-    def _serial_of(self, run_id: str) -> int:
-        with self._database.read() as connection:
-            read_run(connection, run_id)
-            serial = connection.execute(select(RUN.c.serial).where(RUN.c.run_id == run_id))
-            return int(serial.scalar_one())
 
 
 def read_batch(connection: Connection, batch_id: str) -> BatchRecord:

@@ -28,6 +28,7 @@ from spikefleet.infra.stores.run_records import (
     RunNotFoundError,
     StaleRunError,
 )
+from spikefleet.infra.stores.sort_marks import sort_mark
 from spikefleet.infra.stores.tables import ATTEMPT, EVENT, HOLD, RUN, UNREADABLE, next_serial
 
 LIVE = (str(AttemptState.INTENDED), str(AttemptState.RUNNING))
@@ -289,6 +290,7 @@ def moved_columns(run: Run, to: RunState, changes: RunChanges, now: datetime) ->
     if changes.result or changes.drop_result:
         kept = {k: v for k, v in run.result.items() if k not in changes.drop_result}
         values["result"] = kept | dict(changes.result)
+        values["sort_mark"] = sort_mark(values["result"])
     return values
 
 

@@ -200,6 +200,7 @@ RUN = Table(
     Column("version", BigInteger, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
+    Column("sort_mark", CleanText, nullable=False, default=""),
 )
 
 BATCH_RUN = Table(

@@ -1,0 +1,70 @@
+"""What a round of the controller asks of its records, whatever waits and whatever has been."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.controlled import Controlled
+from tests.support.counted_queries import counted_queries
+from tests.support.many_runs import add_runs
+
+from spikefleet.core.runs import RunState
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Controlled]:
+    """A controller without a slot."""
+    controlled = Controlled(tmp_path, cpu_slots=0)
+    yield controlled
+    controlled.close()
+
+
+def queries_of_a_round(controlled: Controlled) -> list[str]:
+    with counted_queries() as asked:
+        assert not controlled.reconciler.step()
+    return [statement for statement in asked if "SELECT" in statement]
+
+
+def test_a_round_without_a_slot_asks_as_much_for_a_thousand_runs_as_for_none(
+    full: Controlled,
+) -> None:
+    idle = queries_of_a_round(full)
+    add_runs(full.database, 1000, RunState.QUEUED)
+    assert queries_of_a_round(full) == idle
+    assert len(idle) == 4  # attempts, runs that move, sorts to take over, holds
+
+
+def test_runs_that_wait_for_one_sort_cost_no_more(full: Controlled) -> None:
+    idle = queries_of_a_round(full)
+    add_runs(full.database, 200, RunState.QUEUED, sort="the same")
+    assert queries_of_a_round(full) == idle
+
+
+def test_a_round_asks_no_more_after_a_long_history(full: Controlled) -> None:
+    idle = queries_of_a_round(full)
+    add_runs(full.database, 1000, RunState.SUCCEEDED)
+    assert queries_of_a_round(full) == idle
+
+
+def test_a_round_reads_only_the_runs_that_a_slot_lets_start(tmp_path: Path) -> None:
+    controlled = Controlled(tmp_path, plan="slow", cpu_slots=2)
+    for name in "abcd":
+        controlled.submit(name)
+    controlled.drive(lambda: len(controlled.launcher.observe()) == 2)
+    waiting = controlled.runs.queued_sorts("kilosort4")
+    assert len(waiting) == 2
+    with counted_queries() as asked:
+        controlled.reconciler.step()
+    assert not any("LIMIT" in statement for statement in asked)
+    controlled.close()
+
+
+def test_a_run_in_trouble_does_not_keep_the_slot_from_the_next(tmp_path: Path) -> None:
+    controlled = Controlled(tmp_path, cpu_slots=1)
+    (broken,) = add_runs(controlled.database, 1, RunState.QUEUED)
+    with controlled.database.write() as connection:
+        connection.exec_driver_sql("UPDATE run SET status = 'nonsense' WHERE run_id = ?", (broken,))
+    healthy = controlled.submit("b")
+    controlled.drive(lambda: controlled.is_settled(healthy))
+    assert controlled.errors > 0
+    controlled.close()
