@@ -193,10 +193,15 @@ def test_a_recording_overwritten_while_it_is_sorted_is_no_success(tmp_path: Path
 
 
 def test_an_error_of_the_parent_itself_is_an_outcome_too(tmp_path: Path) -> None:
-    outcome = run(tmp_path, "succeed", execution={"host_ram_warn_pct": 99.0})
+    outcome = run(tmp_path, "succeed", deadline_s="soon")
     assert_failed(outcome, FailureCode.UNCLASSIFIED, tmp_path)
     assert outcome.failure is not None
     assert outcome.failure.rule_id == "parent_error"
+
+
+def test_a_threshold_that_cannot_be_meant_is_the_submitters_configuration(tmp_path: Path) -> None:
+    outcome = run(tmp_path, "succeed", execution={"host_ram_warn_pct": 99.0})
+    assert_failed(outcome, FailureCode.INVALID_CONFIGURATION, tmp_path)
 
 
 def test_an_attempt_that_has_its_outcome_is_not_run_again(tmp_path: Path) -> None:

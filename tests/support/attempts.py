@@ -22,7 +22,7 @@ from spikefleet.infra.launchers import processes
 ROOT = Path(__file__).resolve().parents[2]
 TOY_CHILD = Path(__file__).with_name("toy_child.py")
 # No thresholds of this machine: a test that wants one sets it.
-CALM: dict[str, Any] = {"disk_warn_free_gb": 0.0, "disk_abort_free_gb": 0.0}
+CALM: dict[str, Any] = {"disk_warn_free_gb": 1e-6, "disk_abort_free_gb": 0.0}
 RECORDING = b"samples" * 100
 
 

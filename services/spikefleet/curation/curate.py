@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from spikefleet.core.attempts import write_json
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
-from spikefleet.core.units.curate import CurationHistory, CurationThresholds, curate_units
+from spikefleet.core.units.curate import CurationHistory, curate_units
 from spikefleet.core.units.export import format_units_csv, write_curated_npz, write_files
-from spikefleet.core.units.quality import QualitySettings, measure_units
+from spikefleet.core.units.quality import measure_units
 from spikefleet.core.units.unit_data import read_units
 from spikefleet.curation.task import CurationAnswer
 from spikefleet.infra.stores.sort_timeline import TIMELINE_FILE
@@ -48,11 +49,11 @@ def curate_into(
 
     Raises InputCorruptError when the analyzer or the timeline cannot be read.
     """
-    thresholds = CurationThresholds.from_config(config.get("curation") or {})
-    settings = QualitySettings.from_config(config.get("waveform") or {})
+    groups = {name: config.get(name) or {} for name in ("curation", "waveform")}
+    settings = SortingConfig.from_document(groups)
     data = read_units(analyzer, timeline)
-    units = measure_units(data, settings)
-    history = curate_units(units, thresholds)
+    units = measure_units(data, settings.waveform)
+    history = curate_units(units, settings.curation)
     (folder / UNITS_FILE).write_text(format_units_csv(units, history.failed_on()), encoding="utf-8")
     write_curated_npz(folder / CURATED_FILE, data, units, history.final)
     files = write_files(folder / EXPORTS_FOLDER, data, units, history.failed_on())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from spikefleet.core.config.execution import ExecutionConfig
 from spikefleet.core.failures.errors import EnvironmentSortFailure
 from spikefleet.core.findings.finding import PreflightFinding, fail, warn
 from spikefleet.preflight.registry import Facts, check
@@ -18,7 +19,7 @@ def check_scratch_space(facts: Facts) -> PreflightFinding | None:
     """Little space where sorters keep their intermediate files."""
     return _low(
         facts.host.free_scratch_bytes,
-        _limit(facts, "preflight_min_free_inter_gb", 20.0),
+        _limit(facts, "preflight_min_free_inter_gb"),
         "low_disk_inter",
         "free for intermediate files",
     )
@@ -29,7 +30,7 @@ def check_results_space(facts: Facts) -> PreflightFinding | None:
     """Little space where results are kept."""
     return _low(
         facts.host.free_results_bytes,
-        _limit(facts, "preflight_min_free_results_gb", 2.0),
+        _limit(facts, "preflight_min_free_results_gb"),
         "low_disk_results",
         "free for results",
     )
@@ -133,15 +134,16 @@ def check_memory(facts: Facts) -> PreflightFinding | None:
     """Little memory is available right now."""
     return _low(
         facts.host.available_memory_bytes,
-        _limit(facts, "preflight_min_available_ram_gb", 4.0),
+        _limit(facts, "preflight_min_available_ram_gb"),
         "low_ram",
         "of memory available",
     )
 
 
-def _limit(facts: Facts, name: str, default_gib: float) -> float:
+def _limit(facts: Facts, name: str) -> float:
+    """A limit of the execution group, in GiB."""
     value = facts.execution.get(name)
-    return default_gib if value is None else float(value)
+    return float(ExecutionConfig.model_fields[name].default if value is None else value)
 
 
 def _low(free_bytes: int | None, limit_gib: float, code: str, what: str) -> PreflightFinding | None:

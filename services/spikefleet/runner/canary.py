@@ -19,6 +19,8 @@ from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json, write_json
 from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
+from spikefleet.core.config.execution import ExecutionConfig
+from spikefleet.core.config.sorting import execution_of
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.policy.budgets import Policy
@@ -91,23 +93,6 @@ class CanaryReport:
         return document
 
 
-@dataclass(frozen=True)
-class CanarySettings:
-    """The part of the ``execution`` group that asks for a trial. ``first_n_s`` 0: none."""
-
-    first_n_s: float = 0.0
-    min_recording_s: float = 120.0
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> CanarySettings:
-        """Read a resolved configuration; what is absent asks for nothing."""
-        execution = config.get("execution") or {}
-        return cls(
-            float(execution.get("canary_first_n_s") or 0.0),
-            float(execution.get("canary_min_recording_s", 120.0)),
-        )
-
-
 Trial = Callable[[AttemptSpec, RunFolder], Failure | None]
 
 
@@ -125,7 +110,7 @@ def run_canary(
     Raises:
         InvalidConfigurationError: a configured window does not fit the recording.
     """
-    window = plan_window(spec, CanarySettings.from_config(spec.config))
+    window = plan_window(spec, execution_of(spec.config))
     if isinstance(window, str):
         return CanaryReport(CanaryState.SKIPPED, window)
     remembered = memory()
@@ -140,7 +125,7 @@ def run_canary(
     return report
 
 
-def plan_window(spec: AttemptSpec, settings: CanarySettings) -> CanaryWindow | str:
+def plan_window(spec: AttemptSpec, settings: ExecutionConfig) -> CanaryWindow | str:
     """Return the window to try, or why no trial is worth its time."""
     known = spec.preflight
     rate_hz = float((known.get("stream") or {}).get("sampling_rate_hz") or 0.0)
@@ -148,11 +133,11 @@ def plan_window(spec: AttemptSpec, settings: CanarySettings) -> CanaryWindow | s
         return "the recording's length is not known"
     spans = kept_spans(spec.config.get("recording") or {}, StreamLength(spec.duration_s, rate_hz))
     kept_s = sum(end - start for start, end in spans)
-    if kept_s < settings.min_recording_s:
+    if kept_s < settings.canary_min_recording_s:
         return f"{kept_s:.0f} s are sorted, less than canary_min_recording_s"
     info = BACKENDS.get(spec.backend) or BackendInfo(spec.backend, "", "", "", uses_gpu=False)
     params = (spec.config.get("sorter") or {}).get("sorter_params") or {}
-    length_s = wanted_length_s(info, params, settings.first_n_s, rate_hz)
+    length_s = wanted_length_s(info, params, settings.canary_first_n_s, rate_hz)
     if length_s >= kept_s:
         return f"a trial of {length_s:.0f} s would be as long as the sort"
     return choose_window(spans, length_s, read_activity(known.get("measurements") or {}))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from spikefleet.core.config.execution import ExecutionConfig
 from spikefleet.core.failures.errors import (
     DockerEnvironmentError,
     EnvironmentSortFailure,
@@ -41,7 +42,7 @@ def check_scratch_writable(facts: NodeFacts) -> PreflightFinding | None:
 @check("low_disk_inter")
 def check_scratch_space(facts: NodeFacts) -> PreflightFinding | None:
     """Little space where the sorter keeps its files."""
-    limit = _limit_bytes(facts, "preflight_min_free_inter_gb", 20.0)
+    limit = _limit_bytes(facts, "preflight_min_free_inter_gb")
     if facts.free_scratch_bytes is None or facts.free_scratch_bytes >= limit:
         return None
     return warn(
@@ -87,7 +88,7 @@ def check_memory_known(facts: NodeFacts) -> PreflightFinding | None:
 @check("low_ram")
 def check_memory(facts: NodeFacts) -> PreflightFinding | None:
     """Little memory is available right now."""
-    limit = _limit_bytes(facts, "preflight_min_available_ram_gb", 4.0)
+    limit = _limit_bytes(facts, "preflight_min_available_ram_gb")
     free = facts.available_memory_bytes
     if free is None or free >= limit:
         return None
@@ -228,11 +229,10 @@ def check_gpu_memory(facts: NodeFacts) -> PreflightFinding | None:
     """Little GPU memory is free, or too little even for a small computation."""
     if facts.probe is not None and facts.probe.out_of_memory:
         return warn("low_vram", f"The GPU has no memory to spare: {facts.probe.error}.")
-    gpu, execution = facts.gpu, facts.wanted.execution
+    gpu = facts.gpu
     if not isinstance(gpu, GpuIdentity) or gpu.free_bytes is None:
         return None
-    least = execution.get("preflight_min_free_vram_gb")
-    limit = max((2.0 if least is None else float(least)) * _GIB, facts.wanted.gpu_memory_bytes)
+    limit = max(_limit_bytes(facts, "preflight_min_free_vram_gb"), facts.wanted.gpu_memory_bytes)
     if gpu.free_bytes >= limit:
         return None
     return warn(
@@ -329,9 +329,11 @@ def _digest(image: str) -> str:
     return image.rpartition("@")[2].strip().lower()
 
 
-def _limit_bytes(facts: NodeFacts, name: str, default_gib: float) -> float:
+def _limit_bytes(facts: NodeFacts, name: str) -> float:
+    """A limit of the execution group."""
     value = facts.wanted.execution.get(name)
-    return (default_gib if value is None else float(value)) * _GIB
+    default_gib = ExecutionConfig.model_fields[name].default
+    return float(default_gib if value is None else value) * _GIB
 
 
 def _gib(count: float) -> str:

@@ -23,6 +23,7 @@ from spikefleet.core import telemetry
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, read_json, write_json
 from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
 from spikefleet.core.backends.progress import ProgressParser
+from spikefleet.core.config.sorting import execution_of
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.guards.loop import GuardLoop
@@ -35,7 +36,7 @@ from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.stores.artifacts import ArtifactStore
 from spikefleet.runner.audit import AuditTrail
 from spikefleet.runner.canary import STEP as CANARY
-from spikefleet.runner.canary import CanarySettings, CanaryState, run_canary
+from spikefleet.runner.canary import CanaryState, run_canary
 from spikefleet.runner.canary_memory import CanaryMemory, Machine, canary_key
 from spikefleet.runner.evidence import KernelKills, judge, read_result
 from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
@@ -250,7 +251,7 @@ class _Attempt:
 
     def _try_first(self, spec: AttemptSpec, metrics: Metrics) -> Failure | None:
         """Try the sorter on a window where that is asked for; return why the sort cannot begin."""
-        if CanarySettings.from_config(spec.config).first_n_s <= 0:
+        if execution_of(spec.config).canary_first_n_s <= 0:
             return None
         self._enter(CANARY)
         reporter = CanaryReporter(spec, self.folder, metrics, self.sink)

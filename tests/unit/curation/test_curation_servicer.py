@@ -13,11 +13,16 @@ from tests.support.sorted_runs import (
 
 from spikefleet.api.v1 import curation_pb2, curation_pb2_grpc, failure_pb2
 from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import Failure
 from spikefleet.curation.servicer import registration
+from spikefleet.curation.sorts import CONFINED
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.attempt_refs import to_attempt_ref
 from spikefleet.infra.stores.artifacts import read_place
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.system.confinement import SandboxPolicy
+from spikefleet.infra.system.opening_failures import own_failure
+from spikefleet.infra.system.openings import Limits, OpeningFailedError
 
 
 @pytest.fixture
@@ -55,22 +60,13 @@ async def test_missing_sort_is_an_answer_with_its_failure(stub):
     assert answer.failure.code == failure_pb2.FAILURE_CODE_INCOMPLETE
 
 
-async def test_our_bug_is_not_the_recordings_fault(stub, tmp_path):
-    """No client can send this: resolved configurations hold numbers. Our code breaks over it."""
-    folder = tmp_path / "sort"
-    folder.mkdir()
-    write_sort(folder)
-    publish_sort(LocalArtifacts(tmp_path / "artifacts"), folder)
-    answer = await stub.Curate(
-        curation_pb2.CurateRequest(
-            run_id=RUN_ID,
-            sort=to_attempt_ref(read_place(SORT_PREFIX)),
-            attempt=to_attempt_ref(read_place(CURATION_PREFIX)),
-            config=convert.to_struct({"curation": {"snr_min": "many"}}),
-        )
-    )
-    failure = convert.from_failure(answer.failure)
+async def test_our_bug_is_not_the_recordings_fault(tmp_path):
+    """Nothing that a client can send; our own code asked for what it was not given."""
+    rooms = make_rooms(tmp_path)
+    with pytest.raises(OpeningFailedError) as caught:
+        await rooms.curation.pool.run(f"{CONFINED}:curate", {}, SandboxPolicy(), Limits())
+    failure = Failure.from_error(own_failure(caught.value))
     assert failure.code is FailureCode.UNCLASSIFIED
-    assert failure.evidence["exception_type"] == "ValueError"
-    assert str(failure.evidence["frame"]).startswith("spikefleet/core/units/curate.py:")
-    assert any("list_criteria" in line for line in failure.evidence["trace_tail"])
+    assert failure.evidence["exception_type"] == "KeyError"
+    assert str(failure.evidence["frame"]).startswith("spikefleet/curation/curate.py:")
+    assert any("in curate" in line for line in failure.evidence["trace_tail"])

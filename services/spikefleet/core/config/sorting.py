@@ -133,3 +133,12 @@ def invalid_value(error: ValidationError) -> InvalidConfigurationError:
         value=value,
         fields=list(found),
     )
+
+
+def execution_of(document: Mapping[str, Any]) -> ExecutionConfig:
+    """Return the execution group of a resolved document; what it does not say keeps its default.
+
+    Raises InvalidConfigurationError.
+    """
+    given = document.get("execution") or {}
+    return SortingConfig.from_document({"execution": given}).execution

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder
+from spikefleet.core.config.execution import ExecutionConfig
+from spikefleet.core.config.sorting import execution_of
 from spikefleet.core.guards.aside import GuardAside
 from spikefleet.core.guards.base import Guard
 from spikefleet.core.guards.disk import DiskUsageWatchdog, ScratchBudget
@@ -23,43 +24,6 @@ from spikefleet.core.guards.memory_reader import CGROUP_ROOT, PROC_CGROUP, Memor
 from spikefleet.core.guards.process_tree import ProcessTree
 from spikefleet.core.guards.quiet import Surroundings
 from spikefleet.core.guards.usage import AttemptUsage
-
-
-@dataclass(frozen=True)
-class GuardSettings:
-    """The part of the ``execution`` group that guards read, under the same names."""
-
-    host_ram_watchdog: bool = True
-    host_ram_warn_pct: float = 85.0
-    host_ram_abort_pct: float = 92.0
-    host_ram_poll_interval_s: float = 2.0
-    gpu_watchdog: bool = True
-    gpu_warn_pct: float = 85.0
-    gpu_abort_pct: float = 95.0
-    gpu_poll_interval_s: float = 2.0
-    gpu_warn_temp_c: float = 85.0
-    gpu_abort_temp_c: float = 92.0
-    gpu_monitor_throttle_reasons: bool = True
-    disk_watchdog: bool = True
-    disk_warn_free_gb: float = 5.0
-    disk_abort_free_gb: float = 1.0
-    disk_poll_interval_s: float = 10.0
-    sorter_inactivity_timeout: bool = True
-    sorter_inactivity_base_s: float = 600.0
-    sorter_inactivity_per_min_s: float = 30.0
-    sorter_inactivity_max_s: float | None = 7200.0
-    io_stall_watchdog: bool = True
-    io_stall_s: float = 300.0
-    io_stall_poll_interval_s: float = 10.0
-    io_stall_mode: str = "process"
-    io_stall_include_descendants: bool = True
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> GuardSettings:
-        """Pick our fields out of a resolved configuration; absent ones keep their default."""
-        execution = config.get("execution", {})
-        names = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in execution.items() if name in names})
 
 
 @dataclass(frozen=True)
@@ -101,7 +65,7 @@ def make_guards(spec: AttemptSpec, watched: Watched) -> list[Guard]:
     Signals that may never answer (a dead mount, a hung driver) are read aside, so that the others
     stay watched. Raises ValueError for impossible thresholds.
     """
-    settings = GuardSettings.from_config(spec.config)
+    settings = execution_of(spec.config)
     guards: list[Guard] = []
     if settings.host_ram_watchdog:
         guards.append(
@@ -148,7 +112,7 @@ def _make_usage(spec: AttemptSpec, watched: Watched) -> AttemptUsage:
     return AttemptUsage(watched.folder.root, shared)
 
 
-def _make_gpu_guard(settings: GuardSettings, reader: GpuReader) -> GpuMemoryWatchdog:
+def _make_gpu_guard(settings: ExecutionConfig, reader: GpuReader) -> GpuMemoryWatchdog:
     limits = GpuLimits(
         warn_pct=settings.gpu_warn_pct,
         abort_pct=settings.gpu_abort_pct,
@@ -160,7 +124,7 @@ def _make_gpu_guard(settings: GuardSettings, reader: GpuReader) -> GpuMemoryWatc
 
 
 def _make_silence_guard(
-    settings: GuardSettings, spec: AttemptSpec, watched: Watched, surroundings: Surroundings
+    settings: ExecutionConfig, spec: AttemptSpec, watched: Watched, surroundings: Surroundings
 ) -> Guard:
     timeout_s = compute_inactivity_timeout_s(
         settings.sorter_inactivity_base_s,
@@ -177,7 +141,7 @@ def _make_silence_guard(
     )
 
 
-def _make_io_guard(settings: GuardSettings, watched: Watched) -> Guard:
+def _make_io_guard(settings: ExecutionConfig, watched: Watched) -> Guard:
     tree = ProcessTree(include_descendants=settings.io_stall_include_descendants)
     sources: list[IOSource] = [ProcessIO(tree)]
     if settings.io_stall_mode == "device":

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from spikefleet.core.config.execution import ExecutionConfig
+from spikefleet.core.config.sorting import execution_of
 from spikefleet.core.failures.codes import FailureCode
 
 _F = FailureCode
@@ -40,6 +42,10 @@ BUDGET_OF: Mapping[FailureCode, str] = {
 }
 
 
+# The submitter's own settings keep the defaults of their group.
+_DEFAULTS = ExecutionConfig()
+
+
 @dataclass(frozen=True)
 class Policy:
     """Limits (retries per cause, counts) and factors.
@@ -49,9 +55,9 @@ class Policy:
     ``memory_cap_bytes`` 0 means that memory is not raised.
     """
 
-    oom_retry_max: int = 1
-    oom_retry_factor: float = 0.5
-    allow_result_affecting: bool = False
+    oom_retry_max: int = _DEFAULTS.oom_retry_max
+    oom_retry_factor: float = _DEFAULTS.oom_retry_factor
+    allow_result_affecting: bool = _DEFAULTS.allow_result_affecting
     memory_factor: float = 1.5
     memory_cap_bytes: int = 0
     scratch_factor: float = 2.0
@@ -80,11 +86,11 @@ class Policy:
     @classmethod
     def from_config(cls, config: Mapping[str, Any], **settings: Any) -> Policy:
         """Build a policy from a run's resolved configuration document and service settings."""
-        execution = config.get("execution", {})
+        execution = execution_of(config)
         return cls(
-            oom_retry_max=int(execution.get("oom_retry_max", cls.oom_retry_max)),
-            oom_retry_factor=float(execution.get("oom_retry_factor", cls.oom_retry_factor)),
-            allow_result_affecting=bool(execution.get("allow_result_affecting", False)),
+            oom_retry_max=execution.oom_retry_max,
+            oom_retry_factor=execution.oom_retry_factor,
+            allow_result_affecting=execution.allow_result_affecting,
             **settings,
         )
 

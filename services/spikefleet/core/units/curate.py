@@ -13,47 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from spikefleet.core.failures.errors import EmptyWaveformMetricsError, InvalidConfigurationError
+from spikefleet.core.config.units import CurationConfig
+from spikefleet.core.failures.errors import EmptyWaveformMetricsError
 from spikefleet.core.units.quality import UnitQuality
 
 _ISI_FIELDS = {"percent": "isi_percent", "hill": "isi_hill"}
 _OF_WAVEFORMS = frozenset({"snr", "std_norm"})
+# Settings of the group that no criterion reads yet.
+_NOT_APPLIED = {"curation_epoch"}
 HISTORY_VERSION = 1
-
-
-@dataclass(frozen=True)
-class CurationThresholds:
-    """The configuration's curation group. Bounds are inclusive; None skips a criterion.
-
-    ``isi_viol_max`` is a fraction for both methods; the refractory threshold is 1.5 ms.
-    """
-
-    curate_first: bool = True
-    curate_second: bool = True
-    fr_min: float | None = 0.05
-    isi_viol_max: float | None = 0.01
-    isi_violation_method: str = "percent"
-    snr_min: float | None = 5.0
-    spikes_min_first: int | None = 30
-    spikes_min_second: int | None = 50
-    std_norm_max: float | None = 1.0
-
-    @classmethod
-    def from_config(cls, group: Mapping[str, Any]) -> CurationThresholds:
-        """Read the curation group; fields it does not have keep their defaults.
-
-        Raises InvalidConfigurationError for an unknown way of counting violations.
-        """
-        known = {name: group[name] for name in cls.__dataclass_fields__ if name in group}
-        thresholds = cls(**known)
-        if thresholds.isi_violation_method not in _ISI_FIELDS:
-            raise InvalidConfigurationError(
-                f"{thresholds.isi_violation_method!r} is no way to count refractory violations; "
-                "choose 'percent' or 'hill'.",
-                field="curation.isi_violation_method",
-                value=thresholds.isi_violation_method,
-            )
-        return thresholds
 
 
 @dataclass(frozen=True)
@@ -115,8 +83,11 @@ class CurationHistory:
         }
 
 
-def list_criteria(thresholds: CurationThresholds) -> tuple[Criterion, ...]:
-    """Return the criteria that apply, in order: spikes, rate, ISI, SNR, then the second stage."""
+def list_criteria(thresholds: CurationConfig) -> tuple[Criterion, ...]:
+    """Return the criteria that apply, in order: spikes, rate, ISI, SNR, then the second stage.
+
+    Bounds are inclusive; None skips a criterion.
+    """
     isi = _ISI_FIELDS[thresholds.isi_violation_method]
     first = (
         ("spikes_min_first", "first", "spike_count", thresholds.spikes_min_first, True),
@@ -136,7 +107,7 @@ def list_criteria(thresholds: CurationThresholds) -> tuple[Criterion, ...]:
     )
 
 
-def curate_units(units: Sequence[UnitQuality], thresholds: CurationThresholds) -> CurationHistory:
+def curate_units(units: Sequence[UnitQuality], thresholds: CurationConfig) -> CurationHistory:
     """Apply every criterion to the survivors of the one before and record what happened.
 
     Raises EmptyWaveformMetricsError when a criterion asks for a metric that no unit has, because
@@ -157,7 +128,7 @@ def curate_units(units: Sequence[UnitQuality], thresholds: CurationThresholds) -
         survivors = [u for u in survivors if criterion.accepts(values[u.unit_id])]
         curated[criterion.name] = tuple(u.unit_id for u in survivors)
     return CurationHistory(
-        parameters=asdict(thresholds),
+        parameters=thresholds.model_dump(mode="json", exclude=_NOT_APPLIED),
         initial=tuple(u.unit_id for u in units),
         criteria=criteria,
         curated=curated,

@@ -7,43 +7,18 @@ that cannot be measured is NaN, never zero. The firing rate is taken over what w
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from spikefleet.core.config.units import WaveformConfig
 from spikefleet.core.units.unit_data import FloatArray, IntArray, UnitData
 
+# Two spikes of one neuron are never nearer (Hill et al. 2011 count violations by it).
+ISI_THRESHOLD_MS = 1.5
 _PRESENCE_BIN_S = 60.0
 _PRESENCE_BINS_MIN = 10
-
-
-@dataclass(frozen=True)
-class QualitySettings:
-    """How metrics are measured.
-
-    ``positive_peak_ratio``: a unit is positive when its highest peak is at least this many times
-    its deepest trough. ``std_at_peak`` takes the spread at the peak sample, otherwise its mean
-    over ``std_before_ms`` before to ``std_after_ms`` after it.
-    """
-
-    isi_threshold_ms: float = 1.5
-    positive_peak_ratio: float = 2.0
-    std_at_peak: bool = True
-    std_before_ms: float = 0.5
-    std_after_ms: float = 1.5
-
-    @classmethod
-    def from_config(cls, waveform: Mapping[str, Any]) -> QualitySettings:
-        """Read the configuration's waveform group; missing fields keep their defaults."""
-        default = cls()
-        return cls(
-            positive_peak_ratio=float(waveform.get("pos_peak_thresh", default.positive_peak_ratio)),
-            std_at_peak=bool(waveform.get("std_at_peak", default.std_at_peak)),
-            std_before_ms=float(waveform.get("std_over_window_ms_before", default.std_before_ms)),
-            std_after_ms=float(waveform.get("std_over_window_ms_after", default.std_after_ms)),
-        )
 
 
 @dataclass(frozen=True)
@@ -143,7 +118,7 @@ def find_peaks(templates_uv: FloatArray, *, positive_peak_ratio: float = 2.0) ->
     return _Peaks(positive, channel, sample, magnitude[rows, sample])
 
 
-def normalised_stds(data: UnitData, peaks: _Peaks, settings: QualitySettings) -> FloatArray:
+def normalised_stds(data: UnitData, peaks: _Peaks, settings: WaveformConfig) -> FloatArray:
     """Spread of the waveforms on the largest channel over the amplitude, (U,); inf at zero."""
     if data.template_stds_uv.shape[1] == 0:
         return np.full(data.unit_count, np.nan)
@@ -151,8 +126,8 @@ def normalised_stds(data: UnitData, peaks: _Peaks, settings: QualitySettings) ->
     if settings.std_at_peak:
         spread = stds[np.arange(data.unit_count), peaks.sample]
     else:
-        before = int(settings.std_before_ms * data.sampling_rate_hz / 1000)
-        after = int(settings.std_after_ms * data.sampling_rate_hz / 1000)
+        before = int(settings.std_over_window_ms_before * data.sampling_rate_hz / 1000)
+        after = int(settings.std_over_window_ms_after * data.sampling_rate_hz / 1000)
         spread = np.array(
             [
                 row[max(0, peak - before) : peak + after + 1].mean()
@@ -164,14 +139,14 @@ def normalised_stds(data: UnitData, peaks: _Peaks, settings: QualitySettings) ->
 
 
 def measure_units(
-    data: UnitData, settings: QualitySettings | None = None
+    data: UnitData, settings: WaveformConfig | None = None
 ) -> tuple[UnitQuality, ...]:
     """Measure every unit, in the order of ``data.unit_ids``. No units give an empty tuple."""
     if data.unit_count == 0:
         return ()
-    settings = settings or QualitySettings()
+    settings = settings or WaveformConfig()
     counts = data.spike_counts()
-    threshold_s = settings.isi_threshold_ms / 1000
+    threshold_s = ISI_THRESHOLD_MS / 1000
     violations = count_isi_violations(
         data.spike_samples,
         data.spike_units,
@@ -179,7 +154,7 @@ def measure_units(
         threshold_samples=threshold_s * data.sampling_rate_hz,
         seams=data.seams,
     )
-    peaks = find_peaks(data.templates_uv, positive_peak_ratio=settings.positive_peak_ratio)
+    peaks = find_peaks(data.templates_uv, positive_peak_ratio=settings.pos_peak_thresh)
     noise = data.noise_uv[peaks.channel]
     with np.errstate(divide="ignore", invalid="ignore"):
         snr = np.where(noise == 0, 0.0, peaks.amplitude_uv / noise)

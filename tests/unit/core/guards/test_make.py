@@ -6,9 +6,9 @@ import pytest
 from tests.support.attempts import make_spec
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder
-from spikefleet.core.config.sorting import SortingConfig
+from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.guards.base import Guard
-from spikefleet.core.guards.make import GuardSettings, Watched, make_guards, make_memory_reader
+from spikefleet.core.guards.make import Watched, make_guards, make_memory_reader
 
 
 def guards_of(spec: AttemptSpec, folder: Path) -> list[Guard]:
@@ -41,18 +41,12 @@ def test_a_longer_recording_is_given_more_silence(tmp_path: Path) -> None:
 
 
 def test_impossible_thresholds_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="warn"):
+    with pytest.raises(InvalidConfigurationError, match="host_ram_warn_pct"):
         names(tmp_path, host_ram_warn_pct=99.0)
-    with pytest.raises(ValueError, match="warn"):
+    with pytest.raises(InvalidConfigurationError, match="gpu_warn_pct"):
         names(tmp_path, gpu=True, gpu_warn_pct=96.0)
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(InvalidConfigurationError, match="io_stall_s"):
         names(tmp_path, io_stall_s=0.0)
-
-
-def test_defaults_are_those_of_the_configuration() -> None:
-    resolved = SortingConfig().model_dump()
-    assert GuardSettings.from_config(resolved) == GuardSettings()
-    assert set(vars(GuardSettings())) <= set(resolved["execution"])
 
 
 def test_the_disk_guard_is_given_what_preflight_projected(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.sorted_units import make_data, trough
 
+from spikefleet.core.config.units import CurationConfig
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.core.recordings.timeline import FileSpan, Timeline
-from spikefleet.core.units.curate import CurationThresholds, curate_units
+from spikefleet.core.units.curate import curate_units
 from spikefleet.core.units.export import (
     UNIT_COLUMNS,
     format_units_csv,
@@ -19,7 +20,7 @@ from spikefleet.core.units.export import (
 )
 from spikefleet.core.units.quality import measure_units
 
-ANYTHING = CurationThresholds(curate_first=False, curate_second=False)
+ANYTHING = CurationConfig(curate_first=False, curate_second=False)
 
 
 def make_three_units():
@@ -70,7 +71,7 @@ def test_same_units_give_the_same_bytes(tmp_path):
 
 def test_csv_lists_every_unit_and_what_rejected_it():
     units = measure_units(make_three_units())
-    history = curate_units(units, CurationThresholds())
+    history = curate_units(units, CurationConfig())
     rows = list(csv.DictReader(format_units_csv(units, history.failed_on()).splitlines()))
     assert tuple(rows[0]) == UNIT_COLUMNS
     assert {row["failed_on"] for row in rows} == {"spikes_min_first"}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from tests.support.sorted_units import make_data, trough
 
+from spikefleet.core.config.units import WaveformConfig
 from spikefleet.core.recordings.timeline import FileSpan, Timeline
 from spikefleet.core.units.quality import (
-    QualitySettings,
     UnitQuality,
     count_isi_violations,
     find_peaks,
@@ -70,7 +70,9 @@ def test_spread_over_a_window_is_its_mean():
     stds = np.zeros((1, 4, 2))
     stds[0, :, 0] = [2.0, 4.0, 6.0, 100.0]
     data = make_data([[100]], trough(0, 40.0)[None], template_stds_uv=stds)
-    settings = QualitySettings(std_at_peak=False, std_before_ms=0.1, std_after_ms=0.1)
+    settings = WaveformConfig(
+        std_at_peak=False, std_over_window_ms_before=0.1, std_over_window_ms_after=0.1
+    )
     assert measure_units(data, settings)[0].std_norm == pytest.approx(4.0 / 40.0)
 
 
@@ -116,11 +118,6 @@ def test_recording_without_length_has_no_rate():
     unit = measure_one([100], trough(0, 40.0), duration_s=0.0)
     assert unit.to_json()["firing_rate_hz"] is None
     assert unit.to_json()["presence_ratio"] is None
-
-
-def test_settings_come_from_the_waveform_group():
-    settings = QualitySettings.from_config({"std_at_peak": False, "pos_peak_thresh": 3})
-    assert settings == QualitySettings(positive_peak_ratio=3.0, std_at_peak=False)
 
 
 def test_an_interval_across_a_seam_is_no_violation():
