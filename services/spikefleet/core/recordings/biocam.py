@@ -24,19 +24,40 @@ from spikefleet.core.recordings.description import (
     StreamDescription,
     describe_each,
 )
-from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.edge import corrupt
 from spikefleet.core.recordings.frame_gaps import require_unique_ids
 from spikefleet.core.recordings.hdf5 import (
     add_plugin_path,
+    dataset_at,
     is_hdf5,
     open_hdf5,
+    read_whole,
     require_filters,
+    require_samples,
+)
+from spikefleet.core.recordings.hdf5_fields import (
+    first_value,
+    groups_in,
+    number_at,
+    numbers_at,
+    table_at,
 )
 from spikefleet.core.recordings.hdf5_layouts import InterleavedSegment
-from spikefleet.core.recordings.header_fields import entry, number
+from spikefleet.core.recordings.header_fields import entry, number, whole
 
 FORMAT = "biocam"
 _OLD_STREAM = "Raw"
+_OLD_SAMPLES = "3BData/Raw"
+# Fields of the older header, and what each must be above.
+_OLD_FIELDS: Mapping[str, float | None] = {
+    "MinVolt": None,
+    "MaxVolt": None,
+    "BitDepth": 0,
+    "SignalInversion": None,
+    "NRecFrames": None,
+    "SamplingRate": 0,
+}
+_MOST_BITS = 32
 _ARRAY_COLUMNS = 64
 _NOT_CONTINUOUS = ("EventsBasedSparseRaw", "WaveletBasedEncodedRaw")
 # Pitch and electrode width in µm by plate model; Arena, Prime and the BrainWave 3 chips by default.
@@ -74,7 +95,7 @@ def recognises(path: Path) -> bool:
 
 def describe(path: Path) -> RecordingDescription:
     """List the wells from the header alone."""
-    with open_hdf5(path) as file, reading(path):
+    with open_hdf5(path) as file:
         names = _well_names(file, path)
         streams = describe_each(names, lambda name: _describe_well(file, name, path), path)
     return RecordingDescription(FORMAT, streams)
@@ -92,23 +113,21 @@ class BioCamRecording(BaseRecording):  # type: ignore[misc]
         path = Path(file_path)
         add_plugin_path(hdf5_plugin_path)
         file = open_hdf5(path)
-        with reading(path):
-            well = _read_well(file, stream, path)
-            data = file[well.dataset]
-            require_filters(data, path, hdf5_plugin_path)
-            names = [
-                f"{row + 1}-{column + 1}"
-                for row, column in zip(well.rows, well.columns, strict=True)
-            ]
-            require_unique_ids(names, path)
-            super().__init__(
-                sampling_frequency=well.sampling_rate_hz, channel_ids=names, dtype=data.dtype
-            )
-            shape = (well.n_samples, well.rows.size)
-            segment = InterleavedSegment(data, shape, well.sampling_rate_hz, path)
-            segment.inverted_from = well.inverted_from
-            self.add_recording_segment(segment)
-            self.set_probe(_make_probe(well))
+        well = _read_well(file, stream, path)
+        data = file[well.dataset]
+        require_filters(data, path, hdf5_plugin_path)
+        names = [
+            f"{row + 1}-{column + 1}" for row, column in zip(well.rows, well.columns, strict=True)
+        ]
+        require_unique_ids(names, path)
+        super().__init__(
+            sampling_frequency=well.sampling_rate_hz, channel_ids=names, dtype=data.dtype
+        )
+        shape = (well.n_samples, well.rows.size)
+        segment = InterleavedSegment(data, shape, well.sampling_rate_hz, path)
+        segment.inverted_from = well.inverted_from
+        self.add_recording_segment(segment)
+        self.set_probe(_make_probe(well))
         self.set_channel_gains(np.full(well.rows.size, well.gain_to_uv))
         self.set_channel_offsets(np.full(well.rows.size, well.offset_to_uv))
         self._kwargs = {
@@ -121,11 +140,13 @@ class BioCamRecording(BaseRecording):  # type: ignore[misc]
 def _well_names(file: Any, path: Path) -> list[str]:
     if "3BRecInfo" in file:
         return [_OLD_STREAM]
-    names = [name for name in file if name.startswith("Well_")]
-    raw = [name for name in names if "Raw" in file[name]]
+    wells = {
+        name: well for name, well in groups_in(file, "/", path).items() if name.startswith("Well_")
+    }
+    raw = [name for name, well in wells.items() if "Raw" in well]
     if raw:
         return raw
-    if any(kind in file[name] for name in names for kind in _NOT_CONTINUOUS):
+    if any(kind in well for well in wells.values() for kind in _NOT_CONTINUOUS):
         raise corrupt(
             path,
             "not_continuous",
@@ -151,40 +172,48 @@ def _read_well(file: Any, name: str, path: Path) -> _Well:
 
 
 def _read_old(file: Any, path: Path) -> _Well:
-    header, data = file["3BRecInfo/3BRecVars"], file["3BData/Raw"]
-    channels = file["3BRecInfo/3BMeaStreams/Raw/Chs"][:]
-    low_uv, high_uv = float(header["MinVolt"][0]), float(header["MaxVolt"][0])
-    n_codes = 2 ** int(header["BitDepth"][0])
-    inversion = float(header["SignalInversion"][0])
-    if inversion not in (1.0, -1.0):
+    values = {
+        name: number_at(file, f"3BRecInfo/3BRecVars/{name}", path, above=least)
+        for name, least in _OLD_FIELDS.items()
+    }
+    n_codes = 2 ** whole(values["BitDepth"], "BitDepth", path, least=1, most=_MOST_BITS)
+    if values["SignalInversion"] not in (1.0, -1.0):
+        inversion = values["SignalInversion"]
         raise corrupt(path, "unreadable", f"signal inversion {inversion} is neither 1 nor -1.")
-    n_samples = _count_frames(data, channels.size, path, int(header["NRecFrames"][0]))
+    channels = table_at(file, "3BRecInfo/3BMeaStreams/Raw/Chs", path, numbers=("Row", "Col"))
+    expected = whole(values["NRecFrames"], "NRecFrames", path)
+    low_uv, high_uv = values["MinVolt"], values["MaxVolt"]
+    if not high_uv > low_uv:
+        raise corrupt(path, "unreadable", "its range of voltages is empty.")
     return _Well(
-        dataset="3BData/Raw",
-        n_samples=n_samples,
+        dataset=_OLD_SAMPLES,
+        n_samples=_count_frames(file, _OLD_SAMPLES, channels.size, path, expected),
         rows=channels["Row"].astype(np.int64) - 1,
         columns=channels["Col"].astype(np.int64) - 1,
-        sampling_rate_hz=float(header["SamplingRate"][0]),
+        sampling_rate_hz=values["SamplingRate"],
         gain_to_uv=(high_uv - low_uv) / n_codes,
         offset_to_uv=low_uv,
         pitch_um=_DEFAULT_PITCH_UM,
         width_um=_DEFAULT_WIDTH_UM,
-        inverted_from=n_codes if inversion < 0 else None,
+        inverted_from=n_codes if values["SignalInversion"] < 0 else None,
     )
 
 
 def _read_new(file: Any, name: str, path: Path) -> _Well:
     if f"{name}/StoredChIdxs" not in file:
         raise corrupt(path, "unreadable", f"{name} does not say which channels it stored.")
-    stored = file[f"{name}/StoredChIdxs"][:].astype(np.int64)
+    stored = numbers_at(file, f"{name}/StoredChIdxs", path).astype(np.int64)
     rate_hz, low_uv, high_uv, low_code, high_code, model = _read_settings(file, path)
     if not (rate_hz > 0 and high_code > low_code):
         raise corrupt(path, "unreadable", "its rate or its range of codes is empty.")
     gain_to_uv = (high_uv - low_uv) / (high_code - low_code)
-    expected = int(file["TOC"][-1, -1]) if "TOC" in file else None
+    expected = None
+    if "TOC" in file:
+        contents = read_whole(dataset_at(file, "TOC", path), path).reshape(-1)
+        expected = whole(contents[-1] if contents.size else None, "TOC", path)
     return _Well(
         dataset=f"{name}/Raw",
-        n_samples=_count_frames(file[f"{name}/Raw"], stored.size, path, expected),
+        n_samples=_count_frames(file, f"{name}/Raw", stored.size, path, expected),
         rows=stored // _ARRAY_COLUMNS,
         columns=stored % _ARRAY_COLUMNS,
         sampling_rate_hz=rate_hz,
@@ -224,8 +253,11 @@ def _read_settings(file: Any, path: Path) -> tuple[float, float, float, float, f
 
 
 def _document(file: Any, name: str, path: Path) -> Mapping[str, Any]:
-    with reading(path):
-        found = json.loads(file[name][0])
+    text = first_value(file, name, path)
+    try:
+        found = json.loads(text) if isinstance(text, str | bytes) else None
+    except (ValueError, RecursionError) as error:
+        raise corrupt(path, "unreadable", f"{name} is not JSON.") from error
     if not isinstance(found, Mapping):
         raise corrupt(path, "unreadable", f"{name} holds no table of fields.")
     return found
@@ -235,9 +267,11 @@ def _number(fields: Any, key: str, path: Path) -> float:
     return number(entry(fields, key, path), key, path)
 
 
-def _count_frames(data: Any, n_channels: int, path: Path, expected: int | None) -> int:
+def _count_frames(file: Any, name: str, n_channels: int, path: Path, expected: int | None) -> int:
+    data = dataset_at(file, name, path)
+    require_samples(data, path, n_dimensions=(1, 2))
     n_values = int(data.size)
-    if n_channels == 0 or n_values == 0:
+    if n_channels == 0:
         raise corrupt(path, "empty", f"{data.name} holds no samples.")
     if n_values % n_channels or (data.ndim == 2 and data.shape[1] != n_channels):
         raise corrupt(

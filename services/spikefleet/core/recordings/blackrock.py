@@ -30,7 +30,7 @@ from spikefleet.core.recordings.description import (
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.files import is_hidden
 from spikefleet.core.recordings.frame_gaps import note_frame_gaps, require_unique_ids
-from spikefleet.core.recordings.header_fields import whole
+from spikefleet.core.recordings.header_fields import MOST_CHANNELS, whole
 from spikefleet.core.recordings.probe_sidecar import place_channels
 from spikefleet.core.recordings.record_files import RecordField, RecordFilesRecording, RecordLayout
 
@@ -177,27 +177,34 @@ def _read_file(path: Path) -> _File:
         raise corrupt(path, "truncated", "it ends inside its header.")
     with reading(path):
         major, minor = np.fromfile(path, dtype="u1", count=2, offset=8)
-        spec = f"{major}.{minor}"
-        if spec not in NSX_BASIC_HEADER_TYPES or spec == "2.1":
-            raise corrupt(path, "unsupported_version", f"specification {spec} is not known here.")
-        basic_type = np.dtype(NSX_BASIC_HEADER_TYPES[spec])
+    spec = f"{major}.{minor}"
+    if spec not in NSX_BASIC_HEADER_TYPES or spec == "2.1":
+        raise corrupt(path, "unsupported_version", f"specification {spec} is not known here.")
+    basic_type = np.dtype(NSX_BASIC_HEADER_TYPES[spec])
+    channel_type = np.dtype(NSX_EXT_HEADER_TYPES[spec])
+    with reading(path):
         basic = np.fromfile(path, dtype=basic_type, count=1)[0]
-        n_channels = int(basic["channel_count"])
-        channel_type = np.dtype(NSX_EXT_HEADER_TYPES[spec])
-        # Asked before reading: numpy would first make room for whatever a damaged header claims.
-        if path.stat().st_size < basic_type.itemsize + n_channels * channel_type.itemsize:
-            raise corrupt(path, "truncated", "it ends inside its header.")
+    n_channels = whole(
+        basic["channel_count"], "its channel count", path, least=1, most=MOST_CHANNELS
+    )
+    header_bytes = basic_type.itemsize + n_channels * channel_type.itemsize
+    # Asked before reading: numpy would first make room for whatever a damaged header claims.
+    if path.stat().st_size < header_bytes:
+        raise corrupt(path, "truncated", "it ends inside its header.")
+    with reading(path):
         channels = np.fromfile(
             path, dtype=channel_type, count=n_channels, offset=basic_type.itemsize
         )
-        return _File(
-            path=path,
-            spec=spec,
-            header_bytes=int(basic["bytes_in_headers"]),
-            sampling_rate_hz=_CLOCK_HZ / whole(basic["period"], "its period", path, least=1),
-            stamps_per_s=int(basic["timestamp_resolution"]),
-            channels=channels,
-        )
+    return _File(
+        path=path,
+        spec=spec,
+        header_bytes=whole(
+            basic["bytes_in_headers"], "its header's length", path, least=header_bytes
+        ),
+        sampling_rate_hz=_CLOCK_HZ / whole(basic["period"], "its period", path, least=1),
+        stamps_per_s=whole(basic["timestamp_resolution"], "its clock's resolution", path, least=1),
+        channels=channels,
+    )
 
 
 def _streams(files: list[_File]) -> list[tuple[str, _File, _Block]]:

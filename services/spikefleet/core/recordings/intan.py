@@ -42,6 +42,7 @@ from spikefleet.core.recordings.frame_gaps import (
     note_frame_gaps,
     require_unique_ids,
 )
+from spikefleet.core.recordings.header_fields import number
 from spikefleet.core.recordings.probe_sidecar import place_channels
 from spikefleet.core.recordings.record_files import RecordField, RecordFilesRecording, RecordLayout
 
@@ -190,24 +191,36 @@ def _read_header(file: Path) -> _Header:
         else (read_rhs, stream_id_to_stream_name_rhs)
     )
     layout = _layout(file)
-    with reading(file):
-        _, channels, fields, header_bytes, block_frames, _ = read(file, _NEO_LAYOUTS[layout])
-        amplifier = [channel for channel in channels if int(channel["signal_type"]) == 0]
-        if not amplifier:
-            raise corrupt(file, "empty", "no amplifier channel was switched on.")
-        kinds = {int(channel["signal_type"]) for channel in channels} - {0}
-        return _Header(
-            file=file,
-            layout=layout,
-            sampling_rate_hz=float(amplifier[0]["sampling_rate"]),
-            names=tuple(str(channel["native_channel_name"]) for channel in amplifier),
-            gain_to_uv=float(amplifier[0]["gain"]),
-            offset_to_uv=float(amplifier[0]["offset"]),
-            others=tuple(names.get(str(kind), f"type {kind}") for kind in sorted(kinds)),
-            header_bytes=int(header_bytes),
-            block_bytes=_block_bytes(fields) if layout == "attached" else 0,
-            block_frames=int(block_frames),
-        )
+    try:
+        with reading(file):
+            _, channels, fields, header_bytes, block_frames, _ = read(file, _NEO_LAYOUTS[layout])
+    except MemoryError as error:  # a text of it says that it is gigabytes long
+        raise corrupt(file, "absurd", "its header claims more text than a file holds.") from error
+    amplifier = [channel for channel in channels if int(channel["signal_type"]) == 0]
+    if not amplifier:
+        raise corrupt(file, "empty", "no amplifier channel was switched on.")
+    kinds = {int(channel["signal_type"]) for channel in channels} - {0}
+    first = amplifier[0]
+    return _Header(
+        file=file,
+        layout=layout,
+        sampling_rate_hz=number(first["sampling_rate"], "its sampling rate", file, above=0),
+        names=tuple(_name(channel["native_channel_name"], file) for channel in amplifier),
+        gain_to_uv=number(first["gain"], "its gain", file),
+        offset_to_uv=number(first["offset"], "its offset", file),
+        others=tuple(names.get(str(kind), f"type {kind}") for kind in sorted(kinds)),
+        header_bytes=int(header_bytes),
+        block_bytes=_block_bytes(fields) if layout == "attached" else 0,
+        block_frames=int(block_frames),
+    )
+
+
+def _name(said: Any, file: Path) -> str:
+    """Return a channel's name, which in one layout is part of a file's name too."""
+    name = str(said)
+    if not name.isprintable() or "/" in name or "\\" in name:
+        raise corrupt(file, "unreadable", f"it names a channel {name[:40]!r}.")
+    return name
 
 
 _NEO_LAYOUTS = {

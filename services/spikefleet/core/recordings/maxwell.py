@@ -26,15 +26,27 @@ from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.frame_gaps import find_frame_gaps, note_frame_gaps
 from spikefleet.core.recordings.hdf5 import (
     add_plugin_path,
+    dataset_at,
     is_hdf5,
     open_hdf5,
     require_filters,
+    require_samples,
+)
+from spikefleet.core.recordings.hdf5_fields import (
+    first_value,
+    groups_in,
+    number_at,
+    numbers_at,
+    table_at,
+    whole_numbers,
 )
 from spikefleet.core.recordings.hdf5_layouts import RowsSegment
+from spikefleet.core.recordings.header_fields import whole
 
 FORMAT = "maxwell"
 _OLD_VERSION = 20160704
 _OLD_RATE_HZ = 20000.0
+_OLD_SAMPLES = "sig"
 _DEFAULT_GAIN = 512.0
 _ELECTRODE_UM = {"width": 5.45, "height": 9.3}
 
@@ -123,18 +135,17 @@ class MaxwellRecording(BaseRecording):  # type: ignore[misc]
         file = open_hdf5(path)
         well_id, _, take = stream.partition("/")
         takes = takes_of(file, path)
-        with reading(path):
-            well = read_well(file, well_id, take or takes[well_id][0], path)
-            data = file[well.dataset]
-            if needs_traces:
-                require_filters(data, path, hdf5_plugin_path)
-            gaps = find_frame_gaps(file[well.frame_numbers], path) if well.frame_numbers else []
-            super().__init__(
-                sampling_frequency=well.sampling_rate_hz,
-                channel_ids=[str(channel) for channel in well.channels],
-                dtype=data.dtype,
-            )
-            self.add_recording_segment(RowsSegment(data, well.rows, well.sampling_rate_hz, path))
+        well = read_well(file, well_id, take or takes[well_id][0], path)
+        data = file[well.dataset]
+        if needs_traces:
+            require_filters(data, path, hdf5_plugin_path)
+        gaps = find_frame_gaps(file[well.frame_numbers], path) if well.frame_numbers else []
+        super().__init__(
+            sampling_frequency=well.sampling_rate_hz,
+            channel_ids=[str(channel) for channel in well.channels],
+            dtype=data.dtype,
+        )
+        self.add_recording_segment(RowsSegment(data, well.rows, well.sampling_rate_hz, path))
         n_channels = well.rows.size
         self.set_channel_gains(np.full(n_channels, well.gain_to_uv))
         self.set_channel_offsets(np.zeros(n_channels))
@@ -160,8 +171,7 @@ def _make_probe(well: Well) -> Probe:
 
 
 def _is_old(file: Any, path: Path) -> bool:
-    with reading(path):
-        version = int(file["version"][0])
+    version = whole(first_value(file, "version", path), "version", path)
     if version < _OLD_VERSION:
         raise corrupt(path, "unknown_format", f"MaxWell file version {version} is not supported.")
     return version == _OLD_VERSION
@@ -172,66 +182,90 @@ def takes_of(file: Any, path: Path) -> dict[str, list[str]]:
     if _is_old(file, path):
         return {"well000": [""]}
     takes: dict[str, list[str]] = {}
-    with reading(path):
-        for well, recordings in file["wells"].items():
-            names = [name for name in recordings if "groups/routed/raw" in recordings[name]]
-            if names:
-                takes[well] = sorted(names)
+    for well in groups_in(file, "wells", path):
+        recordings = groups_in(file, f"wells/{well}", path)
+        with reading(path):
+            names = [name for name, take in recordings.items() if "groups/routed/raw" in take]
+        if names:
+            takes[well] = sorted(names)
     return takes
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where one take's parts lie in the file; "" where the layout has none."""
+
+    settings: str
+    mapping: str
+    samples: str
+    channels: str = ""
+    frame_numbers: str = ""
+
+
+def _places(file: Any, well: str, take: str, path: Path) -> _Places:
+    if _is_old(file, path):
+        return _Places("settings", "mapping", _OLD_SAMPLES)
+    at = f"wells/{well}/{take}"
+    routed = f"{at}/groups/routed"
+    with reading(path):
+        channels, numbers = (f"{routed}/{name}" in file for name in ("channels", "frame_nos"))
+    return _Places(
+        settings=f"{at}/settings",
+        mapping=f"{at}/settings/mapping",
+        samples=f"{routed}/raw",
+        channels=f"{routed}/channels" if channels else "",
+        frame_numbers=f"{routed}/frame_nos" if numbers else "",
+    )
 
 
 def read_well(file: Any, well: str, take: str, path: Path) -> Well:
     """Read the header of one take of one well; ``take`` is "" in the layout of 2016.
 
     Raises:
-        InputCorruptError: ``empty``, ``truncated`` (fewer frames than numbered) or ``unreadable``.
+        InputCorruptError: ``empty``, ``truncated`` (fewer frames than numbered), ``absurd`` or
+            ``unreadable``.
     """
-    with reading(path):
-        if _is_old(file, path):
-            settings, mapping, dataset = file["settings"], file["mapping"][:], "sig"
-            rate_hz, raw_channels, numbers = _OLD_RATE_HZ, None, None
-        else:
-            group = file[f"wells/{well}/{take}"]
-            settings, mapping = group["settings"], group["settings/mapping"][:]
-            dataset = f"wells/{well}/{take}/groups/routed/raw"
-            rate_hz = float(settings["sampling"][0])
-            routed = group["groups/routed"]
-            raw_channels = routed["channels"][:] if "channels" in routed else None
-            numbers = f"{group.name}/groups/routed/frame_nos" if "frame_nos" in routed else None
-        first_rows = _first_rows(mapping)
-        shape = file[dataset].shape
-        if len(shape) != 2 or shape[1] == 0:
-            raise corrupt(path, "empty", f"{dataset} holds no samples.")
-        if numbers is not None and file[numbers].shape[0] != shape[1]:
+    at = _places(file, well, take, path)
+    mapping = table_at(file, at.mapping, path, numbers=("channel", "electrode", "x", "y"))
+    data = dataset_at(file, at.samples, path)
+    require_samples(data, path)
+    n_rows, n_frames = data.shape
+    if at.frame_numbers:
+        frames = whole_numbers(dataset_at(file, at.frame_numbers, path), path)
+        if frames.shape[0] != n_frames:
             raise corrupt(
                 path,
                 "truncated",
-                f"{dataset} has {shape[1]} frames, {file[numbers].shape[0]} are numbered.",
+                f"{at.samples} has {n_frames} frames, {frames.shape[0]} are numbered.",
             )
-        if dataset == "sig":
-            rows = np.array([channel for channel in first_rows if channel < shape[0]])
-            channels = rows
-        elif raw_channels is not None:
-            rows, channels = _routed_rows(raw_channels, first_rows)
-        else:
-            channels = np.array(list(first_rows))
-            rows = np.arange(channels.size)
-        if channels.size == 0 or rows.max() >= shape[0]:
-            raise corrupt(
-                path, "unreadable", f"{dataset} has {shape[0]} rows that its mapping does not fit."
-            )
-        entries = mapping[[first_rows[int(channel)] for channel in channels]]
-        return Well(
-            dataset=dataset,
-            rows=rows.astype(np.int64),
-            channels=channels.astype(np.int64),
-            electrodes=entries["electrode"].astype(np.int64),
-            positions_um=np.stack([entries["x"], entries["y"]], axis=1).astype(np.float64),
-            sampling_rate_hz=rate_hz,
-            gain_to_uv=_gain_to_uv(settings),
-            frame_numbers=numbers,
-            n_unplaced=0 if raw_channels is None else int(np.unique(raw_channels).size - rows.size),
+    first_rows = _first_rows(mapping)
+    n_unplaced = 0
+    if at.samples == _OLD_SAMPLES:
+        rows = np.array([channel for channel in first_rows if channel < n_rows], dtype=np.int64)
+        channels = rows
+    elif at.channels:
+        raw_channels = numbers_at(file, at.channels, path)
+        rows, channels = _routed_rows(raw_channels, first_rows)
+        n_unplaced = int(np.unique(raw_channels).size - rows.size)
+    else:
+        channels = np.array(list(first_rows), dtype=np.int64)
+        rows = np.arange(channels.size)
+    if channels.size == 0 or rows.max() >= n_rows:
+        raise corrupt(
+            path, "unreadable", f"{at.samples} has {n_rows} rows that its mapping does not fit."
         )
+    entries = mapping[[first_rows[int(channel)] for channel in channels]]
+    return Well(
+        dataset=at.samples,
+        rows=rows.astype(np.int64),
+        channels=channels.astype(np.int64),
+        electrodes=entries["electrode"].astype(np.int64),
+        positions_um=np.stack([entries["x"], entries["y"]], axis=1).astype(np.float64),
+        sampling_rate_hz=_sampling_rate_hz(file, at, path),
+        gain_to_uv=_gain_to_uv(file, at, path),
+        frame_numbers=at.frame_numbers or None,
+        n_unplaced=n_unplaced,
+    )
 
 
 def _first_rows(mapping: Any) -> dict[int, int]:
@@ -254,10 +288,18 @@ def _routed_rows(
     return np.array(list(found.values()), dtype=np.int64), np.array(list(found), dtype=np.int64)
 
 
-def _gain_to_uv(settings: Any) -> float:
-    if "lsb" in settings:
-        return float(settings["lsb"][0]) * 1e6
-    gain = float(settings["gain"][0]) if "gain" in settings else _DEFAULT_GAIN
+def _sampling_rate_hz(file: Any, at: _Places, path: Path) -> float:
+    if at.samples == _OLD_SAMPLES:
+        return _OLD_RATE_HZ
+    return number_at(file, f"{at.settings}/sampling", path, above=0)
+
+
+def _gain_to_uv(file: Any, at: _Places, path: Path) -> float:
+    with reading(path):
+        has_lsb, has_gain = (f"{at.settings}/{name}" in file for name in ("lsb", "gain"))
+    if has_lsb:
+        return number_at(file, f"{at.settings}/lsb", path, above=0) * 1e6
+    gain = number_at(file, f"{at.settings}/gain", path, above=0) if has_gain else _DEFAULT_GAIN
     return 3.3 / (1024 * gain) * 1e6
 
 

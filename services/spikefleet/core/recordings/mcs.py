@@ -31,11 +31,15 @@ from spikefleet.core.recordings.frame_gaps import (
 )
 from spikefleet.core.recordings.hdf5 import (
     add_plugin_path,
+    dataset_at,
     is_hdf5,
     open_hdf5,
     require_filters,
+    require_samples,
 )
+from spikefleet.core.recordings.hdf5_fields import groups_in, numbers_at, table_at
 from spikefleet.core.recordings.hdf5_layouts import RowsSegment
+from spikefleet.core.recordings.header_fields import entry
 from spikefleet.core.recordings.probe_sidecar import place_channels
 
 FORMAT = "mcs"
@@ -44,7 +48,7 @@ _REFERENCE = "ref"
 # MCS counts its columns without the letters I and Q.
 _COLUMN_LETTERS = "ABCDEFGHJKLMNOPR"
 _PITCH = re.compile(r"MEA\s*(\d+)\s*/", re.IGNORECASE)
-_REQUIRED = ("ChannelID", "ADZero", "Unit", "Exponent", "Tick", "ConversionFactor")
+_NUMBERS = ("ChannelID", "ADZero", "Exponent", "Tick", "ConversionFactor")
 
 
 @dataclass(frozen=True)
@@ -67,14 +71,14 @@ def recognises(path: Path) -> bool:
     if not is_hdf5(path):
         return False
     with open_hdf5(path) as file:
-        return any("AnalogStream" in group for group in _recordings(file).values())
+        return any("AnalogStream" in group for group in _recordings(file, path).values())
 
 
 def describe(path: Path) -> RecordingDescription:
     """List the electrode streams; auxiliary and digital ones are other streams."""
-    with open_hdf5(path) as file, reading(path):
-        found = _streams(file)
-        names = [name for name, group in found.items() if _is_electrodes(group)]
+    with open_hdf5(path) as file:
+        found = _streams(file, path)
+        names = [name for name, group in found.items() if _is_electrodes(group, path)]
         streams = describe_each(names, lambda name: _describe_stream(file, name, path), path)
     if not streams:
         raise corrupt(path, "empty", "no analog stream of this file holds electrode data.")
@@ -98,16 +102,15 @@ class McsRecording(BaseRecording):  # type: ignore[misc]
         path = Path(file_path)
         add_plugin_path(hdf5_plugin_path)
         file = open_hdf5(path)
-        with reading(path):
-            found = _read_stream(file, stream, path)
-            data = file[found.dataset]
-            require_filters(data, path, hdf5_plugin_path)
-            super().__init__(
-                sampling_frequency=found.sampling_rate_hz,
-                channel_ids=list(found.channel_ids),
-                dtype=data.dtype,
-            )
-            self.add_recording_segment(RowsSegment(data, found.rows, found.sampling_rate_hz, path))
+        found = _read_stream(file, stream, path)
+        data = file[found.dataset]
+        require_filters(data, path, hdf5_plugin_path)
+        super().__init__(
+            sampling_frequency=found.sampling_rate_hz,
+            channel_ids=list(found.channel_ids),
+            dtype=data.dtype,
+        )
+        self.add_recording_segment(RowsSegment(data, found.rows, found.sampling_rate_hz, path))
         self.set_channel_gains(found.gains_to_uv)
         self.set_channel_offsets(found.offsets_to_uv)
         self.set_property("electrode_label", np.array(found.labels))
@@ -121,27 +124,25 @@ class McsRecording(BaseRecording):  # type: ignore[misc]
         }
 
 
-def _recordings(file: Any) -> dict[str, Any]:
-    root = file.get(_ROOT, {})
-    if not hasattr(root, "keys"):
-        return {}
-    return {name: root[name] for name in root if name.startswith("Recording_")}
+def _recordings(file: Any, path: Path) -> dict[str, Any]:
+    groups = groups_in(file, _ROOT, path)
+    return {name: group for name, group in groups.items() if name.startswith("Recording_")}
 
 
-def _streams(file: Any) -> dict[str, Any]:
+def _streams(file: Any, path: Path) -> dict[str, Any]:
     """Return stream id -> group; streams of later recordings carry the recording's name."""
     found = {}
-    for recording, group in _recordings(file).items():
+    for recording, group in _recordings(file, path).items():
         prefix = "" if recording == "Recording_0" else f"{recording}/"
-        for name, stream in group.get("AnalogStream", {}).items():
+        for name, stream in groups_in(group, "AnalogStream", path).items():
             found[f"{prefix}{name}"] = stream
     return found
 
 
-def _is_electrodes(group: Any) -> bool:
-    kind = group.attrs.get("DataSubType", "Electrode")
-    text = kind.decode() if isinstance(kind, bytes) else str(kind)
-    return text.strip().lower() == "electrode"
+def _is_electrodes(group: Any, path: Path) -> bool:
+    with reading(path):
+        kind = group.attrs.get("DataSubType", "Electrode")
+    return _text(kind).strip().lower() == "electrode"
 
 
 def _describe_stream(file: Any, name: str, path: Path) -> StreamDescription:
@@ -154,20 +155,16 @@ def _describe_stream(file: Any, name: str, path: Path) -> StreamDescription:
 
 
 def _read_stream(file: Any, stream: str, path: Path) -> _Stream:
-    group = _streams(file)[stream]
-    data, table = group["ChannelData"], group["InfoChannel"][:]
-    missing = [name for name in _REQUIRED if name not in (table.dtype.names or ())]
-    if missing:
-        raise corrupt(path, "unreadable", f"InfoChannel lacks {', '.join(missing)}.")
-    if data.ndim != 2 or data.shape[0] != table.size:
+    group = entry(_streams(file, path), stream, path)
+    table = table_at(group, "InfoChannel", path, numbers=_NUMBERS, others=("Unit",))
+    data = dataset_at(group, "ChannelData", path)
+    if data.shape is not None and len(data.shape) == 2 and data.shape[0] != table.size:
         raise corrupt(
             path, "unreadable", f"{table.size} channels are listed, data of {data.shape} stored."
         )
-    if data.shape[1] == 0:
-        raise corrupt(path, "empty", f"{stream} holds no samples.")
+    require_samples(data, path)
     kept = np.array([_REFERENCE not in _text(label).lower() for label in _labels(table)])
-    rows = table["RowIndex"] if "RowIndex" in table.dtype.names else np.arange(table.size)
-    table, rows = table[kept], rows[kept].astype(np.int64)
+    table, rows = table[kept], _rows(group, table, path)[kept]
     _check_table(table, rows, data.shape[0], path)
     tick_us = float(table["Tick"][0])
     factor_uv = table["ConversionFactor"] * 10.0 ** (table["Exponent"].astype(np.float64) + 6)
@@ -180,9 +177,16 @@ def _read_stream(file: Any, stream: str, path: Path) -> _Stream:
         sampling_rate_hz=1e6 / tick_us,
         gains_to_uv=factor_uv,
         offsets_to_uv=-table["ADZero"].astype(np.float64) * factor_uv,
-        positions_um=_positions_um(labels, _pitch_um(file)),
+        positions_um=_positions_um(labels, _pitch_um(file, path)),
         frame_gaps=_frame_gaps(group, data.shape[1], tick_us, path),
     )
+
+
+def _rows(group: Any, table: Any, path: Path) -> NDArray[np.int64]:
+    if "RowIndex" not in table.dtype.names:
+        return np.arange(table.size)
+    with_rows = table_at(group, "InfoChannel", path, numbers=("RowIndex",))
+    return np.asarray(with_rows["RowIndex"]).astype(np.int64)
 
 
 def _check_table(table: Any, rows: NDArray[np.int64], n_rows: int, path: Path) -> None:
@@ -204,7 +208,10 @@ def _frame_gaps(
     """Return (frame, missing frames) at the joins of blocks (time in µs, first, last index)."""
     if "ChannelDataTimeStamps" not in group:
         return ()
-    blocks = group["ChannelDataTimeStamps"][:].reshape(-1, 3)
+    listed = numbers_at(group, "ChannelDataTimeStamps", path)
+    if not listed.size or listed.size % 3 or listed.dtype.kind not in "iu":
+        raise corrupt(path, "unreadable", "ChannelDataTimeStamps is no table of blocks.")
+    blocks = listed.reshape(-1, 3).astype(np.int64)
     stated = int((blocks[:, 2] - blocks[:, 1] + 1).sum())
     if stated != n_samples:
         reason = "truncated" if stated > n_samples else "unreadable"
@@ -219,15 +226,17 @@ def _frame_gaps(
 
 
 def _labels(table: Any) -> Any:
-    return table["Label"] if "Label" in table.dtype.names else np.full(table.size, b"")
+    has_labels = "Label" in table.dtype.names and table["Label"].ndim == 1
+    return table["Label"] if has_labels else np.full(table.size, b"")
 
 
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _pitch_um(file: Any) -> float | None:
-    name = file[_ROOT].attrs.get("MeaName", file.attrs.get("MeaName", ""))
+def _pitch_um(file: Any, path: Path) -> float | None:
+    with reading(path):
+        name = file[_ROOT].attrs.get("MeaName", file.attrs.get("MeaName", ""))
     found = _PITCH.search(_text(name))
     return float(found.group(1)) if found else None
 

@@ -148,7 +148,11 @@ def open_unchecked(
         # One stream that holds spikes needs no name, whatever lies beside it.
         chosen = pick_stream(described if stream else _without_slow(described), stream, located)
         plugin_path = str(hdf5_plugin_path) if hdf5_plugin_path else None
-        return family.open(located, chosen, plugin_path)
+        recording: BaseRecording = family.open(located, chosen, plugin_path)
+    if recording.has_probe() and recording.get_channel_groups() is None:
+        # A copy that lost the list of groups has one, as a recording of one probe has.
+        recording.set_channel_groups(np.zeros(recording.get_num_channels(), dtype=np.int64))
+    return recording
 
 
 def open_header(path: Path, stream: str) -> BaseRecording | None:
@@ -317,3 +321,6 @@ def make_sortable(recording: BaseRecording, path: Path, stream: str = "") -> Non
         recording.set_channel_gains(np.ones(n_channels))
         recording.set_channel_offsets(np.zeros(n_channels))
         recording.annotate(gain_assumed=True)
+    gains, offsets = recording.get_channel_gains(), recording.get_channel_offsets()
+    if not (np.isfinite(gains).all() and np.isfinite(offsets).all() and np.all(gains != 0)):
+        raise corrupt(path, "unreadable", "its header gives channels without a gain.")

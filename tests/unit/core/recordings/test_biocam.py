@@ -1,57 +1,16 @@
-import json
 import shutil
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from tests.support.formats.biocam import SAMPLES, write_new, write_old
 
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.core.recordings.open import list_streams, open_recording
 
 REAL = Path("../shared/data/recordings/biocam")
 needs_real_files = pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not here")
-SAMPLES = np.random.default_rng(0).integers(1900, 2200, (300, 4), dtype="<u2")
-
-
-def write_new(path, samples=SAMPLES, stored=(0, 1, 64, 65), wells=("Well_A1",), frames=None):
-    settings = {
-        "ValueConverter": {
-            "MinAnalogValue": -8000.0,
-            "MaxAnalogValue": 8000.0,
-            "MaxDigitalValue": 4095,
-            "MinDigitalValue": 0,
-            "ScaleFactor": 1.0,
-        },
-        "TimeConverter": {"FrameRate": 20000.0},
-        "MeaPlate": {"Model": "CorePlate"},
-    }
-    with h5py.File(path, "w") as file:
-        file["ExperimentSettings"] = np.array([json.dumps(settings).encode()], dtype=object)
-        file["TOC"] = np.array([[0, frames or len(samples)]])
-        for index, well in enumerate(wells):
-            file[f"{well}/Raw"] = samples.reshape(-1) + index
-            file[f"{well}/StoredChIdxs"] = np.array(stored, dtype="<i4")
-    return path
-
-
-def write_old(path, inversion):
-    with h5py.File(path, "w") as file:
-        header = {
-            "BitDepth": 12,
-            "MaxVolt": 4125.0,
-            "MinVolt": -4125.0,
-            "NRecFrames": 300,
-            "SamplingRate": 7000.0,
-            "SignalInversion": inversion,
-        }
-        for name, value in header.items():
-            file[f"3BRecInfo/3BRecVars/{name}"] = np.array([value])
-        file["3BRecInfo/3BMeaStreams/Raw/Chs"] = np.array(
-            [(1, 1), (1, 2), (5, 1), (5, 2)], dtype=[("Row", "<i2"), ("Col", "<i2")]
-        )
-        file["3BData/Raw"] = SAMPLES.reshape(-1)
-    return path
 
 
 def test_every_well_of_a_plate_is_a_stream_of_its_own(tmp_path):

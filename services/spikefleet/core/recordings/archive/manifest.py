@@ -18,6 +18,14 @@ from spikefleet.core.file_names import check_name, check_names
 from spikefleet.core.recordings.archive.digests import SHA256
 from spikefleet.core.recordings.description import RecordingDescription, StreamDescription
 from spikefleet.core.recordings.edge import corrupt
+from spikefleet.core.recordings.header_fields import (
+    MOST_CHANNELS,
+    entry,
+    number,
+    sample_type,
+    whole,
+)
+from spikefleet.core.recordings.zarr_chunks import COMPRESSORS
 from spikefleet.core.submissions import ManifestFile, digest_document
 
 NAME = "archive.json"
@@ -31,6 +39,9 @@ REST = "rest"
 TRACES = "traces_seg0"
 LEFTOVER = "leftover_seg0"
 _LARGEST_BYTES = 256 << 20
+_LARGEST_CHUNK_BYTES = 512 << 20
+# A constant packs best: blosc makes 250 to 1 of it, pcodec some thousands.
+_MOST_RATIO = 20_000
 _IN_FOLDER = ".in-this-folder"  # so that a folder is held to the rules for files
 
 
@@ -232,6 +243,8 @@ def load_manifest(path: Path) -> ArchiveManifest:
             raise corrupt(file, "digest_mismatch", "it does not match its own digest.")
         manifest = ArchiveManifest.from_json(document)
         _require_safe(manifest)
+        for stream in manifest.streams:
+            _require_sane(stream, manifest, file)
         return manifest
     except SpikeSortingClassifiedError:
         raise
@@ -260,6 +273,37 @@ def _require_safe(manifest: ArchiveManifest) -> None:
     for container in manifest.containers:
         check_name(container.rest)
         _require_holes(container, sizes[container.source], stored_bytes[container.rest])
+
+
+def _require_sane(stream: ArchivedStream, manifest: ArchiveManifest, file: Path) -> None:
+    """Refuse a stream whose numbers are none, or that claims more than the archive can hold.
+
+    Raises InputCorruptError: ``unreadable``, ``unsafe``, ``absurd``.
+    """
+    number(stream.sampling_rate_hz, "sampling_rate_hz", file, above=0)
+    for value in (*stream.gains_to_uv, *stream.offsets_to_uv):
+        number(value, "a gain or offset", file)
+    entry(stream.probe, "probes", file)
+    stored = {each.path: whole(each.size_bytes, "size_bytes", file) for each in manifest.objects}
+    for array in stream.arrays:
+        n_frames = whole(array.n_frames, "n_frames", file, least=1)
+        n_channels = whole(array.n_channels, "n_channels", file, least=1, most=MOST_CHANNELS)
+        most = {"chunk_frames": n_frames, "chunk_channels": n_channels}
+        chunk_values = 1
+        for name in most:
+            chunk_values *= whole(getattr(array, name), name, file, least=1, most=most[name])
+        itemsize = sample_type(array.dtype, "dtype", file).itemsize
+        if chunk_values * itemsize > _LARGEST_CHUNK_BYTES:
+            raise corrupt(file, "absurd", f"it keeps chunks of {chunk_values} samples.")
+        codec = str(entry(array.codec, "id", file))
+        if codec not in COMPRESSORS:
+            raise corrupt(file, "unsafe", f"it names the codec {codec[:40]!r}, which is not used.")
+        held = sum(size for path, size in stored.items() if path.startswith(f"{array.path}/"))
+        if n_frames * n_channels * itemsize > _MOST_RATIO * max(held, 1):
+            claimed = f"{n_frames} x {n_channels} samples"
+            raise corrupt(file, "absurd", f"it claims {claimed}, and {held} bytes are stored.")
+    if len(stream.channel_ids) != stream.traces.n_channels:
+        raise corrupt(file, "unreadable", "channel_ids is no list of its channels.")
 
 
 def _require_holes(container: ArchivedContainer, size_bytes: int, rest_bytes: int) -> None:

@@ -30,7 +30,7 @@ from spikefleet.core.recordings.archive.manifest import (
 )
 from spikefleet.core.recordings.description import FormatFamily, RecordingDescription
 from spikefleet.core.recordings.edge import corrupt, reading
-from spikefleet.core.recordings.zarr_chunks import reading_zarr
+from spikefleet.core.recordings.zarr_chunks import reading_zarr, require_plain_tree
 
 FORMAT = "archive"
 _CACHED_BYTES = 64_000_000
@@ -172,6 +172,7 @@ def _as_slice(indices: NDArray[Any]) -> Any:
 
 def open_described(path: Path, record: ArchivedStream) -> BaseRecording:
     """Open a stream's Zarr group with SpikeInterface, for what it says about the channels."""
+    require_plain_tree(path / record.folder, path / record.folder)
     with reading_zarr(path / record.folder):
         return ZarrRecordingExtractor(path / record.folder)
 
@@ -179,6 +180,10 @@ def open_described(path: Path, record: ArchivedStream) -> BaseRecording:
 def compare(record: ArchivedStream, described: BaseRecording) -> list[str]:
     """Return how the Zarr group differs from the manifest, a few words each."""
     array = described.segments[0]
+    try:
+        positions = _positions(record.probe)
+    except (LookupError, TypeError, ValueError):
+        return [f"the probe in {NAME} is none"]
     found = {
         "sampling rate": (record.sampling_rate_hz, float(described.sampling_frequency)),
         "channel count": (record.traces.n_channels, described.get_num_channels()),
@@ -190,7 +195,7 @@ def compare(record: ArchivedStream, described: BaseRecording) -> list[str]:
         ),
         "gains": (list(record.gains_to_uv), _floats(described.get_channel_gains())),
         "offsets": (list(record.offsets_to_uv), _floats(described.get_channel_offsets())),
-        "contact positions": (_positions(record.probe), described.get_channel_locations().tolist()),
+        "contact positions": (positions, described.get_channel_locations().tolist()),
     }
     return [f"its {name} differ from {NAME}" for name, (said, is_) in found.items() if said != is_]
 
@@ -210,7 +215,8 @@ def _positions(probe: Any) -> list[list[float]]:
 
 
 def _floats(values: Any) -> list[float]:
-    return [float(value) for value in values]
+    """Return the values; none where the group lost them."""
+    return [] if values is None else [float(value) for value in values]
 
 
 def _stream_objects(manifest: ArchiveManifest, record: ArchivedStream) -> dict[str, StoredObject]:
