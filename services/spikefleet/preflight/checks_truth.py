@@ -29,6 +29,7 @@ _CODES = (
     "repeated_stamps",
     "not_closed",
     "probes_laid_apart",
+    "sidecar_decided",
 )
 _SCALE_CODES = ("gain_invalid", "scaled_twice")
 

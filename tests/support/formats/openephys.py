@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from probeinterface.neuropixels_tools import build_neuropixels_probe
 
 RECORD_FRAMES = 1024
 _MARKER = bytes([0, 1, 2, 3, 4, 5, 6, 7, 8, 255])
@@ -75,3 +76,80 @@ def write_continuous(folder: Path, name, samples, first_numbers=None, bit_volts=
             file.write(np.array([RECORD_FRAMES, 0], dtype="<u2").tobytes())
             file.write(record.tobytes())
             file.write(_MARKER)
+
+
+def write_neuropixels(
+    root,
+    saved,
+    *,
+    node_id=101,
+    named_electrodes=True,
+    part_number="NP1000",
+    **settings,
+):
+    """Write a Record Node of a Neuropixels probe that saved channels ``saved``; return the node.
+
+    Channel n was read from electrode n. ``settings`` are those of ``write_probe_settings``.
+    """
+    node = root / f"Record Node {node_id}"
+    recording = node / "experiment1/recording1"
+    stream = "Neuropix-PXI-100.ProbeA"
+    names = [(f"CH{channel}", 0.195, "uV") for channel in saved]
+    write_stream(recording / "continuous" / stream, np.zeros((60, len(names))))
+    entry = describe_stream(stream, names)
+    if named_electrodes:
+        for channel, electrode in zip(entry["channels"], saved, strict=True):
+            channel["channel_metadata"] = [{"name": "electrode_index", "value": [electrode]}]
+    structure = {"GUI version": "0.6.7", "continuous": [entry], "events": [], "spikes": []}
+    (recording / "structure.oebin").write_text(json.dumps(structure))
+    write_probe_settings(node / "settings.xml", part_number, **settings)
+    return node
+
+
+def write_probe_settings(
+    file,
+    part_number,
+    *,
+    selected=lambda channel: channel,
+    places=None,
+    shank=lambda channel: 0,
+    library_version="0.6.6",
+    more_nodes=(101,),
+    channel_map=False,
+):
+    """Write settings as GUI 0.6 does: 384 channels at x and y on the probe (plugin 0.2.0: none)."""
+    catalogue = build_neuropixels_probe(part_number).contact_positions
+    places = places or (lambda channel: catalogue[selected(channel)])
+    keys = range(384)
+
+    def listed(value):
+        return " ".join(f'CH{channel}="{value(channel)}"' for channel in keys)
+
+    stream = '<STREAM name="ProbeA" sample_rate="30000.0" channel_count="384"/>'
+    mapped = "".join(f'<CH index="{channel}" enabled="1"/>' for channel in reversed(keys))
+    map_xml = (
+        f'<PROCESSOR name="Channel Map" nodeId="102">{stream}<CUSTOM_PARAMETERS>'
+        f'<STREAM name="ProbeA">{mapped}</STREAM></CUSTOM_PARAMETERS></PROCESSOR>'
+    )
+    nodes = (map_xml if channel_map else "").join(
+        [
+            "",
+            *(
+                f'<PROCESSOR name="Record Node" nodeId="{n}">{stream}</PROCESSOR>'
+                for n in more_nodes
+            ),
+        ]
+    )
+    xy_xml = (
+        f"<ELECTRODE_XPOS {listed(lambda channel: places(channel)[0])}/>"
+        f"<ELECTRODE_YPOS {listed(lambda channel: places(channel)[1])}/>"
+    )
+    file.write_text(
+        '<?xml version="1.0" encoding="UTF-8"?>\n<SETTINGS><INFO><VERSION>0.6.7</VERSION></INFO>'
+        f'<SIGNALCHAIN><PROCESSOR name="Neuropix-PXI" libraryVersion="{library_version}" '
+        f'nodeId="100">{stream}<EDITOR><NP_PROBE slot="2" port="1" dock="1" isEnabled="1" '
+        f'probe_serial_number="1" probe_part_number="{part_number}" custom_probe_name="1">'
+        f"<CHANNELS {listed(lambda channel: f'0:{shank(channel)}')}/>"
+        f"{xy_xml if library_version != '0.2.0' else ''}"
+        f"</NP_PROBE></EDITOR></PROCESSOR>{nodes}</SIGNALCHAIN></SETTINGS>"
+    )

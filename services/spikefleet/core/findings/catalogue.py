@@ -240,6 +240,11 @@ _TRUTH = (
         "Give each probe's real place if distances between probes matter.",
     ),
     FindingRow(
+        "sidecar_decided", _REC, "warn", _I,
+        "A probe.json places the channels elsewhere than the acquisition system does.",
+        "Take probe.json away if the acquisition system is right.",
+    ),
+    FindingRow(
         "geometry_suspicious", _REC, "warn", _I,
         "No places, all at one place, or places nearer or farther than any array's.",
         "Give the probe's real map, in µm.",

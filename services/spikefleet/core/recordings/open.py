@@ -43,6 +43,7 @@ from spikefleet.core.recordings.description import (
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.files import visible_entries
 from spikefleet.core.recordings.hdf5 import is_hdf5, open_hdf5
+from spikefleet.core.recordings.openephys_places import PLACES_UNKNOWN
 from spikefleet.core.recordings.probe_layout import lay_probes_apart
 from spikefleet.core.recordings.spike_bands import is_fast_enough, why_unsortable
 
@@ -313,7 +314,8 @@ def make_sortable(recording: BaseRecording, path: Path, stream: str = "") -> Non
     if recording.get_num_samples() == 0 or recording.get_num_channels() == 0:
         raise corrupt(path, "empty", "the recording holds no samples.")
     if not recording.has_probe():
-        raise corrupt(path, "no_geometry", "it does not say where its channels lie.")
+        why = recording.get_annotation(PLACES_UNKNOWN)
+        raise corrupt(path, "no_geometry", why or "it does not say where its channels lie.")
     lay_probes_apart(recording)
     if not recording.has_scaleable_traces():
         log.info("recording.gain_assumed", extra={"path": str(path)})

@@ -2,7 +2,8 @@
 
 A stream is one continuous stream of one recording folder. Streams too slow for spikes, LFP bands
 and NI-DAQ boards are named but refused; ADC, AUX and sync channels are left out of their stream.
-The probe comes from ``settings.xml`` (Neuropixels), else from a ``probe.json`` beside it.
+The probe comes from a ``probe.json`` beside it, else from each channel's electrode (Neuropixels,
+``openephys_places``).
 """
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import probeinterface
 from spikeinterface.core import BaseRecording, BinaryRecordingExtractor
-from spikeinterface.extractors.neuropixels_utils import get_neuropixels_sample_shifts_from_probe
 
 from spikefleet.core.failures.errors import InputMissingError, InvalidConfigurationError
 from spikefleet.core.recordings.description import (
@@ -32,7 +31,12 @@ from spikefleet.core.recordings.frame_gaps import (
 )
 from spikefleet.core.recordings.header_fields import MOST_CHANNELS, number, read_json
 from spikefleet.core.recordings.header_fields import entry as field
-from spikefleet.core.recordings.probe_sidecar import place_channels
+from spikefleet.core.recordings.openephys_places import (
+    PLACES_UNKNOWN,
+    describes_probe,
+    read_places,
+)
+from spikefleet.core.recordings.probe_sidecar import find_probe_file, place_channels
 from spikefleet.core.recordings.spike_bands import is_fast_enough
 
 FORMAT = "openephys"
@@ -131,8 +135,7 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         if len(entry.neural) != len(names):
             recording = recording.select_channels([names[column] for column in entry.neural])
     note_frame_gaps(recording, find_frame_gaps(numbers, entry.samples))
-    _place_neuropixels(recording, entry)
-    return place_channels(recording, path if path.is_dir() else path.parent)
+    return _place(recording, entry, path)
 
 
 def _structure_files(path: Path) -> list[Path]:
@@ -224,23 +227,21 @@ def _gain_to_uv(channel: dict[str, Any]) -> float:
     return float(channel["bit_volts"]) * per_unit_uv
 
 
-def _place_neuropixels(recording: BaseRecording, entry: _Stream) -> None:
-    """Set the probe that ``settings.xml`` of this experiment describes, if it describes one."""
-    experiment = entry.recording.parent.name.removeprefix("experiment")
-    name = "settings.xml" if experiment in ("", "1") else f"settings_{experiment}.xml"
-    settings = entry.recording.parents[1] / name
-    if not settings.is_file():
-        return
-    with reading(settings):
-        if any(word in settings.read_bytes() for word in (b"<!DOCTYPE", b"<!ENTITY")):
-            raise corrupt(settings, "unsafe", "it defines XML entities, which are not expanded.")
-        if not probeinterface.has_neuropixels_probes(settings, stream_name=entry.folder_name):
-            return
-        probe = probeinterface.read_openephys_neuropixels(settings, stream_name=entry.folder_name)
+def _place(recording: BaseRecording, entry: _Stream, path: Path) -> BaseRecording:
+    """Set the sidecar's probe, else the Neuropixels probe its electrodes and settings describe."""
+    folder = path if path.is_dir() else path.parent
+    structure = entry.recording / STRUCTURE_FILE_NAME
+    channels = [entry.channels[column] for column in entry.neural]
+    if find_probe_file(folder) is not None:
+        placed = place_channels(recording, folder)
+        placed.annotate(sidecar_decided=describes_probe(structure, channels))
+        return placed
+    probe = read_places(structure, entry.folder_name, channels)
+    if isinstance(probe, str):
+        recording.annotate(**{PLACES_UNKNOWN: probe})
+    elif probe is not None:
         recording.set_probe(probe)
-        shifts = get_neuropixels_sample_shifts_from_probe(probe)
-        if shifts is not None:
-            recording.set_property("inter_sample_shift", shifts)
+    return recording
 
 
 FAMILY = FormatFamily(

@@ -182,6 +182,17 @@ def _check_unplaced(sample: _Sample) -> TruthFinding | None:
     )
 
 
+def _check_sidecar(sample: _Sample) -> TruthFinding | None:
+    if not sample.recording.get_annotation("sidecar_decided"):
+        return None
+    return TruthFinding(
+        "sidecar_decided",
+        TruthLevel.WARN,
+        "The channels lie where probe.json says, not where the acquisition system does.",
+        "Take probe.json away if the acquisition system is right.",
+    )
+
+
 def _check_ids(sample: _Sample) -> TruthFinding | None:
     repeated = [name for name, count in Counter(sample.ids).items() if count > 1]
     if not repeated:
@@ -367,5 +378,6 @@ _CHECKS: tuple[Callable[[_Sample], TruthFinding | None], ...] = (
     _check_laid_apart,
     _check_positions,
     _check_unplaced,
+    _check_sidecar,
     _check_unsigned,
 )
