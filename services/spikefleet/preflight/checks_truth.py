@@ -30,6 +30,8 @@ _CODES = (
     "not_closed",
     "probes_laid_apart",
     "sidecar_decided",
+    "clock_set_back",
+    "unnumbered_frames",
 )
 _SCALE_CODES = ("gain_invalid", "scaled_twice")
 

@@ -240,6 +240,16 @@ _TRUTH = (
         "Give each probe's real place if distances between probes matter.",
     ),
     FindingRow(
+        "clock_set_back", _REC, "warn", _I,
+        "The clock was set back while recording: the stream is one of several takes.",
+        "Name the takes that are meant as streams; times count from each take's start.",
+    ),
+    FindingRow(
+        "unnumbered_frames", _REC, "warn", _I,
+        "Frames at the end have no sample number; they are left out.",
+        "Nothing to do; the acquisition stopped numbering before it stopped writing.",
+    ),
+    FindingRow(
         "sidecar_decided", _REC, "warn", _I,
         "A probe.json places the channels elsewhere than the acquisition system does.",
         "Take probe.json away if the acquisition system is right.",

@@ -1,14 +1,16 @@
 """Blackrock ``.ns1`` to ``.ns6`` files of specification 2.2, 2.3 and 3.0.
 
-A stream is one continuous block of a 30 kHz file ("ns5", or "ns5/block1" where the recorder paused
-or resynchronised); slower files and analog inputs are named but refused. Specification 2.1 is
-refused because its files do not hold their own gain. Header types are neo's; samples are mapped.
+A stream is a 30 kHz file ("ns5"): its blocks are one timeline, with gaps where the recorder paused
+or lost packets; a clock that was set back parts it into takes ("ns5/take1"). Slower files and
+analog inputs are named but refused. Specification 2.1 is refused because its files do not hold
+their own gain. Header types are neo's; samples are mapped.
 """
 
 from __future__ import annotations
 
 import glob
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from neo.rawio.blackrockrawio import (
     NSX_EXT_HEADER_TYPES,
 )
 from numpy.typing import NDArray
-from spikeinterface.core import BaseRecording
+from spikeinterface.core import BaseRecording, concatenate_recordings
 
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.recordings.description import (
@@ -33,6 +35,7 @@ from spikefleet.core.recordings.frame_gaps import note_frame_gaps, require_uniqu
 from spikefleet.core.recordings.header_fields import MOST_CHANNELS, whole
 from spikefleet.core.recordings.probe_sidecar import place_channels
 from spikefleet.core.recordings.record_files import RecordField, RecordFilesRecording, RecordLayout
+from spikefleet.core.recordings.takes import Take, name_takes, note_take, part_takes
 
 FORMAT = "blackrock"
 _MAGIC = (b"NEURALCD", b"BRSMPGRP", b"NEURALSG")
@@ -71,11 +74,28 @@ class _File:
 
 @dataclass(frozen=True)
 class _Block:
-    """Where one uninterrupted stretch lies in its file."""
+    """Where one uninterrupted stretch lies in its file, and the clock at its first frame."""
 
     first_byte: int
     n_frames: int
     stamped_packets: bool = False
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """One take of a file and the file's blocks, which may be many in one take."""
+
+    file: _File
+    blocks: tuple[_Block, ...]
+    take: Take
+    takes: tuple[Take, ...]
+
+    @property
+    def of_take(self) -> list[_Block]:
+        starts = accumulate((block.n_frames for block in self.blocks), initial=0)
+        inside = range(self.take.first_frame, self.take.first_frame + self.take.n_frames)
+        return [b for start, b in zip(starts, self.blocks, strict=False) if start in inside]
 
 
 def recognises(path: Path) -> bool:
@@ -84,17 +104,17 @@ def recognises(path: Path) -> bool:
 
 
 def describe(path: Path) -> RecordingDescription:
-    """List the blocks of the 30 kHz files; their lengths are checked against the bytes."""
+    """List the takes of the 30 kHz files; their lengths are checked against the bytes."""
     files = _read_files(path)
     streams = [
         StreamDescription(
             name,
-            int(file.neural.size),
-            file.sampling_rate_hz,
-            block.n_frames / file.sampling_rate_hz,
+            int(found.file.neural.size),
+            found.file.sampling_rate_hz,
+            found.take.n_frames / found.file.sampling_rate_hz,
             "int16",
         )
-        for name, file, block in _streams(files)
+        for name, found in _streams(files)
     ]
     others = [file.stream for file in files if not file.sortable]
     others += [
@@ -108,16 +128,16 @@ def describe(path: Path) -> RecordingDescription:
 
 
 def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:
-    """Open the electrode channels of one block, named by their electrode numbers.
+    """Open the electrode channels of one take, named by their electrode numbers.
 
     Raises:
         InvalidConfigurationError: the stream is a slow file or the analog inputs.
         InputCorruptError: bytes and header disagree.
     """
     del hdf5_plugin_path
-    for name, file, block in _streams(_read_files(path)):
+    for name, found in _streams(_read_files(path)):
         if name == stream:
-            return _open_block(file, block)
+            return _open_take(found)
     raise InvalidConfigurationError(
         f"Stream {stream!r} is sampled too slowly or holds analog inputs; name a 30 kHz stream.",
         field="streams",
@@ -125,12 +145,18 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
     )
 
 
-def _open_block(file: _File, block: _Block) -> BaseRecording:
+def _open_take(found: _Blocks) -> BaseRecording:
+    file, blocks = found.file, found.of_take
     names = [str(number) for number in file.channels["electrode_id"]]
     require_unique_ids(names, file.path)
-    layout = _layout(file, block)
     with reading(file.path):
-        recording = RecordFilesRecording([str(file.path)], layout, file.sampling_rate_hz, names)
+        pieces = [
+            RecordFilesRecording(
+                [str(file.path)], _layout(file, block), file.sampling_rate_hz, names
+            )
+            for block in blocks
+        ]
+        recording = pieces[0] if len(pieces) == 1 else concatenate_recordings(pieces)
         gains, offsets = _scale(file.channels)
         recording.set_channel_gains(gains)
         recording.set_channel_offsets(offsets)
@@ -140,8 +166,10 @@ def _open_block(file: _File, block: _Block) -> BaseRecording:
             raise corrupt(file.path, "unreadable", "its header gives channels without a gain.")
         if file.neural.size < len(names):
             recording = recording.select_channels([names[column] for column in file.neural])
-    gaps = _find_packet_gaps(file, layout) if block.stamped_packets else []
-    note_frame_gaps(recording, gaps)
+    if blocks[0].stamped_packets:
+        note_frame_gaps(recording, _find_packet_gaps(file, _layout(file, blocks[0])))
+    else:
+        note_take(recording, found.take, found.takes)
     return place_channels(recording, file.path)
 
 
@@ -207,16 +235,30 @@ def _read_file(path: Path) -> _File:
     )
 
 
-def _streams(files: list[_File]) -> list[tuple[str, _File, _Block]]:
-    found: list[tuple[str, _File, _Block]] = []
-    for file in files:
-        if not file.sortable:
-            continue
-        blocks = _read_blocks(file)
-        for number, block in enumerate(blocks):
-            name = file.stream if len(blocks) == 1 else f"{file.stream}/block{number}"
-            found.append((name, file, block))
-    return found
+def _streams(files: list[_File]) -> list[tuple[str, _Blocks]]:
+    return [
+        (name, _Blocks(file, tuple(blocks), take, takes))
+        for file in files
+        if file.sortable
+        for blocks in [_read_blocks(file)]
+        for takes in [_part_blocks(file, blocks)]
+        for name, take in name_takes(file.stream, takes).items()
+    ]
+
+
+def _part_blocks(file: _File, blocks: list[_Block]) -> tuple[Take, ...]:
+    """Return the takes of a file: a block goes on where the clock of the one before does."""
+    # A clock finer than the frames may round a block's first frame to either side.
+    slack = 0 if file.stamps_per_s == round(file.sampling_rate_hz) else 1
+    jumps: list[tuple[int, int]] = []
+    frame = 0
+    for before, after in pairwise(blocks):
+        frame += before.n_frames
+        missing = after.number - before.number - before.n_frames
+        if abs(missing) > slack:
+            jumps.append((frame, missing))
+    n_frames = sum(block.n_frames for block in blocks)
+    return part_takes(jumps, n_frames, blocks[0].number, file.path)
 
 
 def _read_blocks(file: _File) -> list[_Block]:
@@ -251,7 +293,9 @@ def _read_blocks(file: _File) -> list[_Block]:
                 f"{(size_bytes - first_byte) // frame_bytes} of them.",
             )
         if n_frames:
-            blocks.append(_Block(first_byte, n_frames))
+            per_s = file.stamps_per_s or _CLOCK_HZ
+            number = round(int(entry["timestamp"]) * file.sampling_rate_hz / per_s)
+            blocks.append(_Block(first_byte, n_frames, number=number))
     if not blocks:
         raise corrupt(file.path, "empty", "it holds no samples.")
     return blocks

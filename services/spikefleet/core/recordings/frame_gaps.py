@@ -24,14 +24,23 @@ _LISTED_GAPS = 1000
 def find_frame_gaps(numbers: Any, path: Path, *, frames_per_entry: int = 1) -> list[list[int]]:
     """Return ``[frame, missing frames]`` for each place where frame numbers jump.
 
-    ``numbers`` is an array, map or ``RecordField`` of the number of each entry's first frame.
-    Stretches whose ends say that nothing is missing between them are not read, so an unbroken
-    recording costs two looks, however long.
+    As ``find_jumps``, for recordings whose clock may not go back.
 
     Raises:
         InputCorruptError: ``clock``: the numbers run backwards or repeat.
     """
-    gaps: list[list[int]] = []
+    jumps = find_jumps(numbers, frames_per_entry=frames_per_entry)
+    return [[frame, require_forward(missing, frame, path)] for frame, missing in jumps]
+
+
+def find_jumps(numbers: Any, *, frames_per_entry: int = 1) -> list[tuple[int, int]]:
+    """Return (frame, frames missing before it) wherever frame numbers jump; negative: back.
+
+    ``numbers`` is an array, map or ``RecordField`` of the number of each entry's first frame.
+    Stretches whose ends say that nothing is missing between them are not read, so an unbroken
+    recording costs two looks, however long.
+    """
+    jumps: list[tuple[int, int]] = []
     stretches = [(0, len(numbers) - 1)] if len(numbers) > 1 else []
     while stretches:
         first, last = stretches.pop()
@@ -44,10 +53,11 @@ def find_frame_gaps(numbers: Any, path: Path, *, frames_per_entry: int = 1) -> l
             continue
         piece = np.asarray(numbers[first : last + 1]).astype(np.int64)
         missing = np.diff(piece) - frames_per_entry
-        for index in np.flatnonzero(missing):
-            frame = (first + int(index) + 1) * frames_per_entry
-            gaps.append([frame, require_forward(int(missing[index]), frame, path)])
-    return gaps
+        jumps += [
+            ((first + int(index) + 1) * frames_per_entry, int(missing[index]))
+            for index in np.flatnonzero(missing)
+        ]
+    return jumps
 
 
 def require_forward(missing: int, frame: int, path: Path) -> int:

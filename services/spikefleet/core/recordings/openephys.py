@@ -16,7 +16,11 @@ from typing import Any
 import numpy as np
 from spikeinterface.core import BaseRecording, BinaryRecordingExtractor
 
-from spikefleet.core.failures.errors import InputMissingError, InvalidConfigurationError
+from spikefleet.core.failures.errors import (
+    InputCorruptError,
+    InputMissingError,
+    InvalidConfigurationError,
+)
 from spikefleet.core.recordings.description import (
     FormatFamily,
     RecordingDescription,
@@ -24,11 +28,7 @@ from spikefleet.core.recordings.description import (
     describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
-from spikefleet.core.recordings.frame_gaps import (
-    find_frame_gaps,
-    note_frame_gaps,
-    require_unique_ids,
-)
+from spikefleet.core.recordings.frame_gaps import find_jumps, require_unique_ids
 from spikefleet.core.recordings.header_fields import MOST_CHANNELS, number, read_json
 from spikefleet.core.recordings.header_fields import entry as field
 from spikefleet.core.recordings.openephys_places import (
@@ -38,10 +38,13 @@ from spikefleet.core.recordings.openephys_places import (
 )
 from spikefleet.core.recordings.probe_sidecar import find_probe_file, place_channels
 from spikefleet.core.recordings.spike_bands import is_fast_enough
+from spikefleet.core.recordings.takes import Take, name_takes, note_take, part_takes
 
 FORMAT = "openephys"
 STRUCTURE_FILE_NAME = "structure.oebin"
 _SAMPLE_BYTES = 2
+# A share of the numbered frames: more is no end of an acquisition but another file.
+_MOST_UNNUMBERED = 0.1
 _NOT_NEURAL = ("ADC", "AUX", "SYNC")
 
 
@@ -91,14 +94,16 @@ def describe(path: Path) -> RecordingDescription:
     if not sortable:
         raise corrupt(path, "empty", "no continuous stream with electrodes is here.")
 
+    takes = {name: (entry, n) for entry in sortable.values() for name, n in _take_names(entry)}
+
     def describe_one(name: str) -> StreamDescription:
-        entry = sortable[name]
+        entry, n_frames = takes[name]
         rate_hz = entry.sampling_rate_hz
-        duration_s = _count_frames(entry) / rate_hz
-        return StreamDescription(name, len(entry.neural), rate_hz, duration_s, "int16")
+        n_frames = _count_frames(entry) if n_frames is None else n_frames
+        return StreamDescription(name, len(entry.neural), rate_hz, n_frames / rate_hz, "int16")
 
     others = tuple(entry.stream for entry in streams if not entry.sortable)
-    return RecordingDescription(FORMAT, describe_each(sortable, describe_one, path), others)
+    return RecordingDescription(FORMAT, describe_each(takes, describe_one, path), others)
 
 
 def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:
@@ -110,7 +115,11 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         InputCorruptError: bytes, numbers and header disagree.
     """
     del hdf5_plugin_path
-    entry = next(known for known in _read_streams(path) if known.stream == stream)
+    entry = next(
+        known
+        for known in _read_streams(path)
+        if stream == known.stream or stream.startswith(f"{known.stream}/take")
+    )
     if not entry.sortable:
         raise InvalidConfigurationError(
             f"Stream {stream!r} holds no band that can be sorted (LFP, ADC or NI-DAQ).",
@@ -118,7 +127,8 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
             value=stream,
         )
     n_frames = _count_frames(entry)
-    numbers = _frame_numbers(entry, n_frames)
+    takes = _read_takes(entry, n_frames)
+    take = name_takes(entry.stream, takes)[stream]
     names = [str(channel["channel_name"]) for channel in entry.channels]
     require_unique_ids(names, entry.recording / STRUCTURE_FILE_NAME)
     with reading(entry.samples):
@@ -134,7 +144,10 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         )
         if len(entry.neural) != len(names):
             recording = recording.select_channels([names[column] for column in entry.neural])
-    note_frame_gaps(recording, find_frame_gaps(numbers, entry.samples))
+        if take.n_frames != n_frames:
+            recording = recording.frame_slice(take.first_frame, take.first_frame + take.n_frames)
+    note_take(recording, take, takes)
+    recording.annotate(unnumbered_frames=n_frames - sum(one.n_frames for one in takes))
     return _place(recording, entry, path)
 
 
@@ -207,7 +220,7 @@ def _frame_numbers(entry: _Stream, n_frames: int) -> Any:
         numbers = np.load(file, mmap_mode="r", allow_pickle=False)
     if numbers.ndim != 1:
         raise corrupt(file, "unreadable", f"it numbers frames in the shape {numbers.shape}.")
-    if len(numbers) != n_frames:
+    if len(numbers) > n_frames or not _is_cut_short(len(numbers), n_frames, len(entry.channels)):
         raise corrupt(
             entry.samples,
             "truncated",
@@ -219,6 +232,30 @@ def _frame_numbers(entry: _Stream, n_frames: int) -> Any:
             path=str(entry.folder / "sample_numbers.npy"),
         )
     return numbers
+
+
+def _is_cut_short(n_numbers: int, n_frames: int, n_channels: int) -> bool:
+    """Say whether the GUI stopped numbering before it stopped writing; no wrong channel count."""
+    if n_numbers == n_frames:
+        return True
+    of_other_count = n_numbers == 0 or (n_frames * n_channels) % n_numbers == 0
+    return not of_other_count and n_frames - n_numbers <= _MOST_UNNUMBERED * n_numbers
+
+
+def _read_takes(entry: _Stream, n_frames: int) -> tuple[Take, ...]:
+    numbers = _frame_numbers(entry, n_frames)
+    with reading(entry.samples):
+        jumps, first = find_jumps(numbers), int(numbers[0])
+    return part_takes(jumps, len(numbers), first, entry.samples)
+
+
+def _take_names(entry: _Stream) -> list[tuple[str, int | None]]:
+    """Return the names and lengths of a stream's takes; a broken one is told when it is opened."""
+    try:
+        takes = _read_takes(entry, _count_frames(entry))
+    except (InputCorruptError, InputMissingError):
+        return [(entry.stream, None)]
+    return [(name, take.n_frames) for name, take in name_takes(entry.stream, takes).items()]
 
 
 def _gain_to_uv(channel: dict[str, Any]) -> float:

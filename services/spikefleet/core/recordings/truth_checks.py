@@ -21,6 +21,7 @@ from spikefleet.core.recordings.edge import reading_traces
 from spikefleet.core.recordings.hdf5_layouts import RowsSegment
 from spikefleet.core.recordings.plausibility import channel_count_doubt, type_doubt
 from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
+from spikefleet.core.recordings.truth_told import what_readers_told
 from spikefleet.core.recordings.windows import Frames, spread_frames
 
 __all__ = ["TruthFinding", "TruthLevel", "check_truth"]
@@ -29,7 +30,6 @@ _N_BLOCKS = 3
 _BLOCK_VALUES = 1 << 18
 _SCANNED_VALUES = 1 << 22
 _LISTED = 8
-_CLOCK_TOLERANCE_PPM = 1.0
 # SpikeInterface's steps that turn codes into µV; the last leaves the old gain on the result.
 _SCALING_STEPS = ("ScaleTouVRecording", "ScaleToPhysicalUnits", "ScaleRecording")
 
@@ -51,6 +51,7 @@ def check_truth(
     """
     sample = _Sample(recording, every_sample, progress)
     found = [finding for check in _CHECKS if (finding := check(sample)) is not None]
+    found += what_readers_told(recording)
     order = (TruthLevel.FAIL, TruthLevel.WARN, TruthLevel.NOTE)
     return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
 
@@ -91,106 +92,6 @@ class _Sample:
             stop = min(start + step, self.n_samples)
             yield start, self.read((start, stop))
             self.progress(stop / self.n_samples)
-
-
-def _check_frame_gaps(sample: _Sample) -> TruthFinding | None:
-    gaps = sample.recording.get_annotation("frame_gaps") or []
-    dropped = int(sample.recording.get_annotation("dropped_frames") or 0)
-    if not gaps and not dropped:
-        return None
-    where: dict[str, Any] = {"n_gaps": len(gaps), "n_missing_frames": dropped}
-    text = f"{dropped} frames are missing"
-    if gaps:
-        frame, missing = (int(value) for value in gaps[0])
-        at_s = frame / sample.rate_hz
-        where |= {"frame": frame, "at_s": at_s, "missing_frames": missing}
-        text += f" in {len(gaps)} places, first {missing} before {at_s:.4f} s (frame {frame})"
-    return TruthFinding(
-        "frame_gaps",
-        TruthLevel.WARN,
-        f"{text}.",
-        "Align with other signals by their own time stamps, not by sample counts.",
-        where,
-    )
-
-
-def _check_clock(sample: _Sample) -> TruthFinding | None:
-    said = sample.recording.get_annotation("clock") or {}
-    nominal_hz, measured_hz = said.get("nominal_hz"), said.get("measured_hz")
-    if not nominal_hz or not measured_hz:
-        return None
-    apart_ppm = (measured_hz / nominal_hz - 1.0) * 1e6
-    if abs(apart_ppm) < _CLOCK_TOLERANCE_PPM:
-        return None
-    return TruthFinding(
-        "clock_differs",
-        TruthLevel.WARN,
-        f"The header says {nominal_hz:.6f} Hz, the time stamps {measured_hz:.6f} Hz "
-        f"({apart_ppm:+.1f} ppm); the time stamps are believed.",
-        "Check which of the two clocks is the acquisition's.",
-        {"nominal_hz": nominal_hz, "measured_hz": measured_hz, "ppm": apart_ppm},
-    )
-
-
-def _check_repeated_stamps(sample: _Sample) -> TruthFinding | None:
-    count = int(sample.recording.get_annotation("repeated_stamps") or 0)
-    if not count:
-        return None
-    return TruthFinding(
-        "repeated_stamps",
-        TruthLevel.WARN,
-        f"{count} time stamps repeat the one before: the clock stood still there.",
-        "Nothing to do for sorting; align with other signals by sample counts there.",
-        {"n_stamps": count},
-    )
-
-
-def _check_laid_apart(sample: _Sample) -> TruthFinding | None:
-    count = int(sample.recording.get_annotation("probes_laid_apart") or 0)
-    if not count:
-        return None
-    return TruthFinding(
-        "probes_laid_apart",
-        TruthLevel.WARN,
-        f"{count} probes are given on the same ground; they are sorted side by side.",
-        "Give each probe's real place if distances between probes matter.",
-        {"n_probes": count},
-    )
-
-
-def _check_closed(sample: _Sample) -> TruthFinding | None:
-    if not sample.recording.get_annotation("not_closed"):
-        return None
-    return TruthFinding(
-        "not_closed",
-        TruthLevel.WARN,
-        "The acquisition did not close this file: its header does not say how long it is.",
-        "Check that the last seconds are there; the length is taken from the samples.",
-    )
-
-
-def _check_unplaced(sample: _Sample) -> TruthFinding | None:
-    count = int(sample.recording.get_annotation("unplaced_channels") or 0)
-    if not count:
-        return None
-    return TruthFinding(
-        "unplaced_channels",
-        TruthLevel.WARN,
-        f"{count} recorded channels are left out because no contact is known for them.",
-        "Complete the mapping or the probe file if they matter.",
-        {"n_channels": count},
-    )
-
-
-def _check_sidecar(sample: _Sample) -> TruthFinding | None:
-    if not sample.recording.get_annotation("sidecar_decided"):
-        return None
-    return TruthFinding(
-        "sidecar_decided",
-        TruthLevel.WARN,
-        "The channels lie where probe.json says, not where the acquisition system does.",
-        "Take probe.json away if the acquisition system is right.",
-    )
 
 
 def _check_ids(sample: _Sample) -> TruthFinding | None:
@@ -371,13 +272,6 @@ _CHECKS: tuple[Callable[[_Sample], TruthFinding | None], ...] = (
     _check_finite,
     _check_type,
     _check_channel_count,
-    _check_frame_gaps,
-    _check_clock,
-    _check_repeated_stamps,
-    _check_closed,
-    _check_laid_apart,
     _check_positions,
-    _check_unplaced,
-    _check_sidecar,
     _check_unsigned,
 )

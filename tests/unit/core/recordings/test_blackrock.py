@@ -6,6 +6,7 @@ from tests.support.formats.probes import make_noise, write_probe
 
 from spikefleet.core.failures.errors import InputCorruptError, InvalidConfigurationError
 from spikefleet.core.recordings.open import list_streams, open_recording
+from spikefleet.core.recordings.truth_checks import check_truth
 
 CHANNELS = [(number, "uV") for number in (1, 2, 7)]
 GAIN = 8191 * 2 / (32764 * 2)
@@ -70,14 +71,40 @@ def test_any_file_of_a_recording_opens_all_of_it(tmp_path):
     assert np.array_equal(open_recording(slow).get_traces(), samples)
 
 
-def test_the_blocks_between_pauses_are_streams(tmp_path):
+def test_blocks_on_one_clock_are_one_recording_with_its_gaps(tmp_path):
+    blocks = [make_noise(300, 3) for _ in range(40)]
+    stamped = [(number * 310, block) for number, block in enumerate(blocks)]
+    path = write_nsx(tmp_path / "day1.ns5", stamped, CHANNELS)
+    write_probe(tmp_path, 3)
+    assert [entry.stream for entry in list_streams(path).streams] == ["ns5"]
+    recording = open_recording(path)
+    assert np.array_equal(recording.get_traces(), np.concatenate(blocks))
+    gaps = recording.get_annotation("frame_gaps")
+    assert gaps == [[300 * number, 10] for number in range(1, 40)]
+    assert "frame_gaps" in [finding.code for finding in check_truth(recording)]
+
+
+def test_a_pause_is_a_gap_of_its_length(tmp_path):
     first, second = make_noise(300, 3), make_noise(900, 3)
     blocks = [(0, first), (5000, np.empty((0, 3))), (90_000, second)]
     path = write_nsx(tmp_path / "day1.ns5", blocks, CHANNELS)
     write_probe(tmp_path, 3)
-    assert [entry.stream for entry in list_streams(path).streams] == ["ns5/block0", "ns5/block1"]
-    assert np.array_equal(open_recording(path, "ns5/block0").get_traces(), first)
-    assert np.array_equal(open_recording(path, "ns5/block1").get_traces(), second)
+    recording = open_recording(path)
+    assert np.array_equal(recording.get_traces(), np.concatenate([first, second]))
+    assert recording.get_annotation("frame_gaps") == [[300, 89_700]]
+
+
+def test_a_clock_that_is_set_back_parts_takes_with_their_starts(tmp_path):
+    first, second, third = make_noise(1, 3), make_noise(900, 3), make_noise(50, 3)
+    blocks = [(120_000, first), (0, second), (910, third)]
+    path = write_nsx(tmp_path / "day1.ns5", blocks, CHANNELS)
+    write_probe(tmp_path, 3)
+    assert [entry.stream for entry in list_streams(path).streams] == ["ns5/take0", "ns5/take1"]
+    assert open_recording(path, "ns5/take0").get_annotation("take")["start_s"] == 4.0
+    later = open_recording(path, "ns5/take1")
+    assert np.array_equal(later.get_traces(), np.concatenate([second, third]))
+    assert later.get_annotation("frame_gaps") == [[900, 10]]
+    assert "clock_set_back" in [finding.code for finding in check_truth(later)]
 
 
 def test_a_gap_between_stamped_packets_is_located(tmp_path):

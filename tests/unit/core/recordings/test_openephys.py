@@ -13,6 +13,7 @@ from spikefleet.core.failures.errors import (
     InvalidConfigurationError,
 )
 from spikefleet.core.recordings.open import list_streams, open_recording
+from spikefleet.core.recordings.truth_checks import check_truth
 
 REAL_HEADERS = Path("../shared/data/recordings/openephys/NP1/Record_Node_101")
 CHANNELS = [(f"CH{number}", 0.195, "uV") for number in range(1, 5)]
@@ -109,12 +110,35 @@ def test_a_gap_in_the_sample_numbers_is_located(tmp_path):
     assert recording.get_annotation("frame_gaps") == [[1200, 37], [2000, 3]]
 
 
-def test_sample_numbers_that_run_backwards_are_refused(tmp_path):
-    numbers = np.arange(3000)
-    numbers[1200:] -= 500
-    node = write_recording(tmp_path, make_noise(3000, 4), CHANNELS, numbers)
+def test_sample_numbers_that_start_again_part_takes(tmp_path):
+    numbers = np.concatenate([np.arange(768) + 60_000, np.arange(2232)])
+    samples = make_noise(3000, 4)
+    node = write_recording(tmp_path, samples, CHANNELS, numbers)
     write_probe(node, 4)
-    assert corrupt_reason(node) == "clock"
+    streams = list_streams(node).streams
+    assert [entry.stream for entry in streams] == [f"{STREAM}/take0", f"{STREAM}/take1"]
+    assert streams[1].duration_s == pytest.approx(2232 / 30_000)
+    first, later = (open_recording(node, entry.stream) for entry in streams)
+    assert np.array_equal(later.get_traces(), samples[768:])
+    assert first.get_annotation("take") == {"number": 0, "of": 2, "start_s": 2.0}
+
+
+def test_frames_beyond_the_last_number_are_left_out_and_told(tmp_path):
+    samples = make_noise(3000, 4)
+    node = write_recording(tmp_path, samples, CHANNELS, np.arange(2979))
+    write_probe(node, 4)
+    recording = open_recording(node)
+    assert np.array_equal(recording.get_traces(), samples[:2979])
+    told = {finding.code: finding for finding in check_truth(recording)}
+    assert told["unnumbered_frames"].where == {"n_frames": 21}
+
+
+def test_time_stamps_of_no_use_do_not_matter_beside_sample_numbers(tmp_path):
+    node = write_recording(tmp_path, make_noise(3000, 4), CHANNELS)
+    write_probe(node, 4)
+    for stamps in (np.full(3000, -1.0), np.arange(3000) % 700 / 30_000):
+        np.save(samples_file(node).with_name("timestamps.npy"), stamps)
+        assert open_recording(node).get_num_samples() == 3000
 
 
 @pytest.mark.parametrize("n_bytes", [1, 8])
