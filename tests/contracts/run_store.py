@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -187,6 +188,14 @@ class RunStoreContract(DatabaseFixtures):
                 break
         assert seen == list(reversed(made.run_ids))
         assert [run.run_id for run in store.moving_runs(START)] == list(made.run_ids)
+
+    def test_a_list_tells_all_of_a_run_but_its_configuration(self, store: RunStore) -> None:
+        made = store.create_batch(batch(new_run("b"), new_run("a")))
+        whole = [store.get_run(run_id) for run_id in made.run_ids]
+        short = [replace(run, config={}) for run in whole]
+        assert store.list_runs()[0] == short[::-1]
+        assert store.summaries_of(made) == short
+        assert all(run.config for run in whole)
 
     def test_a_page_ends_exactly_at_the_last_run(self, store: RunStore) -> None:
         store.create_batch(batch(new_run("a"), new_run("b")))

@@ -92,7 +92,7 @@ class RunView:
         return self.run.state is RunState.SUCCEEDED
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON-ready dictionary."""
+        """Return a JSON-ready dictionary; a run of a list or batch has no configuration in it."""
         run = self.run
         return {
             "run_id": run.run_id,
@@ -107,7 +107,7 @@ class RunView:
             "failure": _failure_json(run.failure),
             "progress": dict(run.progress),
             "result": dict(run.result),
-            "config": dict(run.config),
+            **({"config": dict(run.config)} if run.config else {}),
             "config_digest": run.config_digest,
             "sort_digest": run.sort_digest,
             "submitter": run.submitter,

@@ -19,7 +19,7 @@ from spikefleet.api.v1 import (
 )
 from spikefleet.controller.requests import BatchWish, Requests, summarise
 from spikefleet.core.attempts import AttemptState
-from spikefleet.core.runs import Run, RunState
+from spikefleet.core.runs import Run, RunEvent, RunState
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.access import current_caller, require_own
 from spikefleet.infra.rpc.blocking import READS, REPORTS
@@ -94,18 +94,18 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
             raise RpcProblem("INVALID_ARGUMENT", "a page has 1 to 500 runs", field="page_size")
         size = min(request.page_size or _DEFAULT_PAGE, LARGEST_PAGE)
 
-        def read() -> tuple[list[Run], str]:
-            return self._runs.list_runs(
+        def read() -> controller_pb2.ListRunsResponse:
+            runs, token = self._runs.list_runs(
                 states=tuple(convert.from_state(state) for state in request.states),
                 batch_id=request.batch_id,
                 limit=size,
                 before=request.page_token,
             )
+            return controller_pb2.ListRunsResponse(
+                runs=[convert.to_run(run) for run in runs], next_page_token=token
+            )
 
-        runs, token = await READS.run(read)
-        return controller_pb2.ListRunsResponse(
-            runs=[convert.to_run(run) for run in runs], next_page_token=token
-        )
+        return await READS.run(read)
 
     async def WatchRun(  # noqa: N802
         self, request: controller_pb2.WatchRunRequest, context: Any
@@ -119,9 +119,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
             if seen != last or events:
                 last = seen
                 after = events[-1].seq if events else after
-                yield controller_pb2.WatchRunResponse(
-                    run=convert.to_run(run), events=[convert.to_event(event) for event in events]
-                )
+                yield await READS.run(_update, run, events)
             if run.is_terminal or run.state in _SETTLED:
                 return
             await asyncio.sleep(_WATCH_POLL_S)
@@ -196,17 +194,23 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
             owner = await READS.run(self._access.owner_of, run_id)
             require_own(caller, owner, f"Run {run_id}")
 
-    def _look(self, run_id: str, after_seq: int) -> tuple[Run, list[Any]]:
+    def _look(self, run_id: str, after_seq: int) -> tuple[Run, list[RunEvent]]:
         run = self._runs.get_run(run_id)
         return run, self._runs.events(run_id, after_seq)
 
     def _batch(self, record: BatchRecord) -> run_pb2.Batch:
-        runs = [self._runs.get_run(run_id) for run_id in record.run_ids]
+        runs = self._runs.summaries_of(record)
         return run_pb2.Batch(
             batch_id=record.batch_id,
             runs=[convert.to_run(run) for run in runs],
             summary=summarise(runs),
         )
+
+
+def _update(run: Run, events: list[RunEvent]) -> controller_pb2.WatchRunResponse:
+    return controller_pb2.WatchRunResponse(
+        run=convert.to_run(run), events=[convert.to_event(event) for event in events]
+    )
 
 
 class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):

@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from spikefleet.api.v1 import failure_pb2, recording_pb2, run_pb2, runner_pb2
@@ -30,31 +30,48 @@ _CODE_BY_NUMBER = {row.number: row.code for row in BY_CODE.values()}
 def to_struct(document: Mapping[str, Any] | None) -> Struct:
     """Return a Struct. Raises TypeError for a value JSON has no word for."""
     message = Struct()
-    for key, value in (document or {}).items():
-        message.fields[str(key)].CopyFrom(_to_value(value))
+    _fill_struct(message, document or {})
     return message
 
 
-def _to_value(value: Any) -> Value:
-    if value is None:
-        return Value(null_value=0)  # type: ignore[arg-type]
-    if isinstance(value, bool):
-        return Value(bool_value=value)
+def _fill_struct(message: Struct, document: Mapping[str, Any]) -> None:
+    fields = message.fields
+    for key, value in document.items():
+        _fill_value(fields[str(key)], value)
+
+
+def _fill_value(message: Value, value: Any) -> None:
+    """Write a value into its place in a message: to copy every level costs several times that."""
     if isinstance(value, Enum):
-        return _to_value(value.value)
-    if isinstance(value, int) and abs(value) > _EXACT:
-        return Value(string_value=str(value))
-    if isinstance(value, (int, float)):
-        return Value(number_value=float(value))
-    if isinstance(value, (str, PurePath)):
-        return Value(string_value=str(value))
-    if isinstance(value, datetime):
-        return Value(string_value=value.isoformat())
+        value = value.value
     if isinstance(value, Mapping):
-        return Value(struct_value=to_struct(value))
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return Value(list_value=ListValue(values=[_to_value(item) for item in value]))
-    raise TypeError(f"{type(value).__name__} cannot travel in a Struct; make it plain data first")
+        message.struct_value.SetInParent()
+        _fill_struct(message.struct_value, value)
+    elif isinstance(value, list | tuple | set | frozenset):
+        message.list_value.SetInParent()
+        values = message.list_value.values
+        for item in value:
+            _fill_value(values.add(), item)
+    else:
+        _fill_plain(message, value)
+
+
+def _fill_plain(message: Value, value: Any) -> None:
+    if isinstance(value, str | PurePath):
+        message.string_value = str(value)
+    elif isinstance(value, bool):
+        message.bool_value = value
+    elif isinstance(value, int) and abs(value) > _EXACT:
+        message.string_value = str(value)
+    elif isinstance(value, int | float):
+        message.number_value = float(value)
+    elif value is None:
+        message.null_value = 0  # type: ignore[assignment]
+    elif isinstance(value, datetime):
+        message.string_value = value.isoformat()
+    else:
+        kind = type(value).__name__
+        raise TypeError(f"{kind} cannot travel in a Struct; make it plain data first")
 
 
 def from_struct(message: Struct) -> dict[str, Any]:

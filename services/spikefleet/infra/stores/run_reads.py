@@ -23,6 +23,7 @@ from spikefleet.infra.stores.run_records import (
     HoldRecord,
 )
 from spikefleet.infra.stores.run_rows import (
+    SUMMARY,
     make_attempt,
     make_event,
     make_listed_run,
@@ -46,6 +47,13 @@ class RunReader(RunQueue):
         with self._database.read() as connection:
             return read_run(connection, run_id)
 
+    def summaries_of(self, batch: BatchRecord) -> list[Run]:
+        """Return a batch's runs without their configurations, in its order, in one read."""
+        query = select(*SUMMARY).where(RUN.c.run_id.in_(_runs_of(batch.batch_id)))
+        with self._database.read() as connection:
+            found = {row.run_id: make_listed_run(row) for row in connection.execute(query)}
+        return [found[run_id] for run_id in batch.run_ids]
+
     def get_batch(self, batch_id: str) -> BatchRecord:
         """Return one batch. Raises BatchNotFoundError."""
         with self._database.read() as connection:
@@ -60,12 +68,12 @@ class RunReader(RunQueue):
     ) -> tuple[list[Run], str]:
         """Return a page of runs, newest first, and the cursor of the next page ("" at the end).
 
-        ``states`` empty means all. Raises BadCursorError for a cursor not given out here,
-        BatchNotFoundError for a batch nobody knows.
+        Without their configurations: ``get_run`` tells one. ``states`` empty means all. Raises
+        BadCursorError for a cursor not given out here, BatchNotFoundError for a batch nobody knows.
         """
         if limit < 1:
             raise ValueError(f"a page of {limit} runs holds nothing; ask for at least one")
-        query = select(RUN).order_by(RUN.c.serial.desc()).limit(limit + 1)
+        query = select(*SUMMARY).order_by(RUN.c.serial.desc()).limit(limit + 1)
         if states:
             query = query.where(RUN.c.state.in_([str(state) for state in states]))
         if batch_id:

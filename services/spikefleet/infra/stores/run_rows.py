@@ -55,15 +55,19 @@ def write_failure(failure: Failure | None) -> dict[str, Any] | None:
     return None if failure is None else failure.to_json()
 
 
+# Every column but the configuration, which is the larger part of a row.
+SUMMARY = tuple(column for column in RUN.c if column.name != "config")
+
+
 def make_run(row: Row[Any]) -> Run:
-    """Turn a row of the run table into a run."""
+    """Turn a row of the run table into a run; one of ``SUMMARY`` has no configuration."""
     return Run(
         run_id=row.run_id,
         batch_id=row.batch_id,
         recording_id=row.recording_id,
         stream=row.stream,
         backend=row.backend,
-        config=row.config,
+        config=getattr(row, "config", {}),
         config_digest=row.config_digest,
         sort_digest=row.sort_digest,
         identity=row.identity,
@@ -121,7 +125,7 @@ def make_listed_run(row: Row[Any]) -> Run:
 
 
 def _is_unreadable(row: Row[Any]) -> bool:
-    documents = (row.config, row.result, row.progress, row.failure)
+    documents = (getattr(row, "config", {}), row.result, row.progress, row.failure)
     return any(isinstance(entry, Mapping) and UNREADABLE in entry for entry in documents)
 
 
