@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -45,6 +46,9 @@ _STYLE = {
     "ytick.labelcolor": INK,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
+    "figure.dpi": 160,  # of what is drawn as pixels
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
 }
 _RASTER_SPIKES = 150_000
 _BINS = 20
@@ -79,10 +83,15 @@ def draw_all(data: UnitData, units: Sequence[Unit], curation: Mapping[str, Any])
 
 def _to_svg(figure: Figure, name: str) -> str:
     """Return an inline SVG whose ids are unique on the page and whose colours follow it."""
-    FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)  # knows how large letters are
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    # Not ``savefig``: it lays out and draws twice, to learn what the layout above has settled.
     text = io.StringIO()
     with rc_context({"svg.hashsalt": name}):
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None}, dpi=160)
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
     svg = text.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
