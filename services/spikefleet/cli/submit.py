@@ -144,6 +144,8 @@ def _summary(batch: BatchView, names: Sequence[RecordingName]) -> str:
     """How many runs, and why some are known; a copy's runs go by the name that came first."""
     old = set(batch.existing_run_ids)
     known = f", {len(old)} of them known before" if old else ""
+    if batch.restarted_run_ids:
+        known += f" and {len(batch.restarted_run_ids)} of these started again"
     asked = {str(name) for name in names}
     first = {view.run.recording_name for view in batch.runs if view.run_id in old} - asked
     if first and len(asked) == 1:

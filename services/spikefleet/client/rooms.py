@@ -144,6 +144,7 @@ class BatchAnswer:
     runs: tuple[Run, ...]
     summary: str
     existing_run_ids: tuple[str, ...] = ()
+    restarted_run_ids: tuple[str, ...] = ()
 
 
 def to_stream_info(stream: StreamDescription) -> recording_pb2.StreamInfo:
@@ -326,4 +327,5 @@ class ControllerRoom(Room):
             tuple(convert.from_run(run) for run in answer.batch.runs),
             answer.batch.summary,
             tuple(answer.existing_run_ids),
+            tuple(answer.restarted_run_ids),
         )

@@ -197,7 +197,9 @@ class SortingClient:
         )
         with answering(self.address):
             answer = self._ingest.Submit(request, timeout=_SUBMIT_DEADLINE_S)
-        return BatchView.of(answer.batch, tuple(answer.existing_run_ids))
+        return BatchView.of(
+            answer.batch, tuple(answer.existing_run_ids), tuple(answer.restarted_run_ids)
+        )
 
     def get(self, run_id: str) -> RunView:
         """Return a run with its attempts."""

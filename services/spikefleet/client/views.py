@@ -161,12 +161,18 @@ class BatchView:
     runs: tuple[RunView, ...]
     summary: str = ""
     existing_run_ids: tuple[str, ...] = ()
+    restarted_run_ids: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, message: run_pb2.Batch, existing: tuple[str, ...] = ()) -> BatchView:
-        """Read a message."""
+    def of(
+        cls,
+        message: run_pb2.Batch,
+        existing: tuple[str, ...] = (),
+        restarted: tuple[str, ...] = (),
+    ) -> BatchView:
+        """Read a message; ``restarted`` are those of the existing runs that start again."""
         runs = tuple(RunView.of(run) for run in message.runs)
-        return cls(message.batch_id, runs, message.summary, existing)
+        return cls(message.batch_id, runs, message.summary, existing, restarted)
 
     @property
     def run_ids(self) -> tuple[str, ...]:
@@ -179,6 +185,7 @@ class BatchView:
             "batch_id": self.batch_id,
             "summary": self.summary,
             "existing_run_ids": list(self.existing_run_ids),
+            "restarted_run_ids": list(self.restarted_run_ids),
             "runs": [run.to_json() for run in self.runs],
         }
 

@@ -51,6 +51,7 @@ def run_record(
             "name": str(recording.name),
             "digest": recording.digest,
             "location": recording.location or ", ".join(part.location for part in recording.parts),
+            "paths": [opened_path(part) for part in recording.parts or (recording,)],
             "in_place": recording.in_place,
             "size_bytes": recording.size_bytes,
             "files": [
@@ -64,6 +65,14 @@ def run_record(
             ],
         },
     }
+
+
+def opened_path(recording: Recording) -> str:
+    """The file or folder that a reader opens of a recording that is not joined."""
+    files = recording.files
+    entry = recording.entry or (files[0].path if len(files) == 1 else "")
+    folder = recording.location if recording.in_place else f"{recording.location}/files"
+    return f"{folder}/{entry}" if entry else folder
 
 
 def _attempt_record(attempt: Attempt) -> dict[str, Any]:

@@ -6,7 +6,7 @@ The reconcile loop finds what was written here and acts on it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spikefleet.controller.conclude import ATTEMPTS_BEFORE, RELEASED_AFTER
@@ -15,11 +15,18 @@ from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.backends.parameters import check_params
 from spikefleet.core.config import SortingConfig, config_digest, sort_digest
 from spikefleet.core.config.operators import require_client_settings
+from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.runs import Attempt, IllegalMoveError, Run, RunState, run_identity
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.recordings import RecordingStore
-from spikefleet.infra.stores.run_records import BatchRecord, NewBatch, NewRun, RunChanges
+from spikefleet.infra.stores.run_records import (
+    BatchRecord,
+    NewBatch,
+    NewRun,
+    RunChanges,
+    StaleRunError,
+)
 from spikefleet.infra.stores.runs import RunStore
 from spikefleet.infra.stores.sort_marks import FRESH_SORT
 
@@ -77,7 +84,8 @@ class Requests:
     def create_batch(self, wish: BatchWish) -> BatchRecord:
         """Make the batch; a run of the same recording, stream and configuration is not made again.
 
-        Raises InvalidConfigurationError, RecordingNotFoundError; nothing is written then.
+        One that was cancelled, or that its input ended, starts again. Raises
+        InvalidConfigurationError, RecordingNotFoundError; nothing is written then.
         """
         config = SortingConfig.from_document(wish.config)
         new_runs = tuple(
@@ -89,9 +97,23 @@ class Requests:
                 "A submission needs at least one recording.", field="recording_ids", value=""
             )
         key = f"{wish.owner}/{wish.idempotency_key}" if wish.idempotency_key else ""
-        return self.runs.create_batch(
+        batch = self.runs.create_batch(
             NewBatch(wish.submitter, wish.label, key, new_runs, wish.owner)
         )
+        known = batch.existing_run_ids if batch.is_new else ()
+        restarted = tuple(run_id for run_id in known if self._restarted(run_id))
+        return replace(batch, restarted_run_ids=restarted)
+
+    def _restarted(self, run_id: str) -> bool:
+        """Start a known run again if whoever submits it anew can only mean that."""
+        run = self.runs.get_run(run_id)
+        if run.state is not RunState.CANCELLED and run.status is not RunStatus.INPUT_ERROR:
+            return False
+        try:
+            self.retry(run_id, None, {})
+        except (IllegalMoveError, StaleRunError):
+            return False  # somebody else has just done so
+        return True
 
     def cancel(self, run_id: str, reason: str) -> Run:
         """Ask for the run's end. A terminal run is returned as it is."""

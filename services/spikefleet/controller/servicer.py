@@ -64,6 +64,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         return controller_pb2.CreateBatchResponse(
             batch=await READS.run(self._batch, record),
             existing_run_ids=record.existing_run_ids,
+            restarted_run_ids=record.restarted_run_ids,
         )
 
     async def GetBatch(  # noqa: N802

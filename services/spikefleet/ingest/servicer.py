@@ -214,7 +214,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         await self._require_own_recordings(submission.recording_ids)
         answer = await SUBMISSIONS.run(self._submissions.submit, submission)
         return ingest_pb2.SubmitResponse(
-            batch=_batch_message(answer), existing_run_ids=answer.existing_run_ids
+            batch=_batch_message(answer),
+            existing_run_ids=answer.existing_run_ids,
+            restarted_run_ids=answer.restarted_run_ids,
         )
 
     async def _own_upload(self, upload_id: str) -> Upload:

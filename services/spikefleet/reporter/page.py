@@ -85,7 +85,7 @@ def format_page(
         "findings": record.get("findings") or [],
         "trial": tell_canary(record.get("canary") or {}),
         "peaks": pick_peaks(record.get("peaks") or {}),
-        "place": _place(record),
+        "place": record.get("rec_path") or "",
         "times": tell_times(record.get("timeline") or {}),
         "timeline": record.get("timeline") or {},
     }
@@ -163,13 +163,6 @@ def _spark(waveform: FloatArray | None) -> str:
     x = np.linspace(1, _SPARK_WIDTH - 1, waveform.size)
     y = 2 + (float(waveform.max()) - waveform) / span * (_SPARK_HEIGHT - 4)
     return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-
-
-def _place(record: Mapping[str, Any]) -> str:
-    """Where the recording lies: a single file by its own name, several by their folder's."""
-    folder = str(record.get("rec_path") or "")
-    files = (record.get("recording") or {}).get("files") or []
-    return f"{folder}/{files[0].get('path')}" if folder and len(files) == 1 else folder
 
 
 def _stages(record: Mapping[str, Any]) -> list[dict[str, Any]]:

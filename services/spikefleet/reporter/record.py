@@ -131,7 +131,9 @@ def _known_fields(
     free_bytes = peaks.get("disk.free_bytes")
     return {
         "rec_name": str(run.get("recording_name") or task.run_id),
-        "rec_path": str(recording.get("location") or ""),
+        "rec_path": ", ".join(
+            map(str, recording.get("paths") or [recording.get("location") or ""])
+        ),
         "results_folder": f"runs/{task.run_id}",
         "status": str(run.get("status") or run.get("state") or "unknown"),
         "wall_time_s": _span_s(attempts),

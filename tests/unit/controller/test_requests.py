@@ -214,3 +214,30 @@ def test_a_batch_is_summed_up_in_one_honest_sentence() -> None:
         "2 under way"
     )
     assert summarise([]) == ""
+
+
+def test_what_was_cancelled_or_ended_by_its_input_starts_again_when_it_is_submitted_again(
+    controlled: Controlled,
+) -> None:
+    run_id = controlled.submit("a")
+    controlled.requests.cancel(run_id, "a mistake")
+    assert controlled.finish(run_id).state is RunState.CANCELLED
+    wish = BatchWish([(controlled.recording("a"), "")], config(), idempotency_key="k", owner="u")
+    again = controlled.requests.create_batch(wish)
+    assert again.existing_run_ids == again.restarted_run_ids == (run_id,)
+    assert controlled.finish(run_id).state is RunState.SUCCEEDED
+    assert controlled.requests.create_batch(wish).restarted_run_ids == ()
+    later = controlled.requests.create_batch(BatchWish(wish.streams, wish.config))
+    assert (later.existing_run_ids, later.restarted_run_ids) == ((run_id,), ())
+
+
+def test_a_call_made_twice_starts_a_run_again_once(controlled: Controlled) -> None:
+    run_id = controlled.submit("a")
+    controlled.requests.cancel(run_id, "")
+    controlled.finish(run_id)
+    wish = BatchWish([(controlled.recording("a"), "")], config(), idempotency_key="k", owner="u")
+    assert controlled.requests.create_batch(wish).restarted_run_ids == (run_id,)
+    controlled.requests.cancel(run_id, "again")
+    controlled.finish(run_id)
+    assert controlled.requests.create_batch(wish).restarted_run_ids == ()
+    assert controlled.runs.get_run(run_id).state is RunState.CANCELLED

@@ -84,12 +84,12 @@ def test_a_page_advises_what_the_check_advised_and_once(store, tmp_path):
     assert "detection threshold" not in (tmp_path / "report.html").read_text()
 
 
-def test_a_page_names_the_file_of_a_recording_of_one_file(store, tmp_path):
+def test_a_page_names_what_was_opened_of_each_recording(store, tmp_path):
     record = make_run_record()
-    file = {"path": "plate 3.raw.h5", "size_bytes": 1, "sha256": "0" * 64}
-    record["recording"] = {"location": "/data/monday", "files": [file]}
+    paths = ["/data/monday/plate 3.raw.h5", "/data/tuesday/plate 3.raw.h5"]
+    record["recording"] = {"location": "/data/monday", "paths": paths, "files": []}
     write_from(store, make_task(record), tmp_path)
-    assert "<code>/data/monday/plate 3.raw.h5</code>" in (tmp_path / "report.html").read_text()
+    assert f"<code>{', '.join(paths)}</code>" in (tmp_path / "report.html").read_text()
 
 
 def test_text_from_people_is_escaped(store, tmp_path):

@@ -69,7 +69,11 @@ class NewBatch:
 
 @dataclass(frozen=True)
 class BatchRecord:
-    """A stored batch: ``run_ids`` in submission order, and those that existed before it."""
+    """A stored batch: ``run_ids`` in submission order, and those that existed before it.
+
+    ``is_new``: this very call made it; its key had not made it before. ``restarted_run_ids`` are
+    those of the existing runs that were started again for it.
+    """
 
     batch_id: str
     run_ids: tuple[str, ...]
@@ -77,6 +81,8 @@ class BatchRecord:
     submitter: str
     label: str
     created_at: datetime
+    is_new: bool = field(default=False, compare=False)
+    restarted_run_ids: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -139,7 +140,7 @@ class RunStore(RunReader):
                         existed=existed and run_id not in born,
                     )
                 )
-            return read_batch(connection, batch_id)
+            return replace(read_batch(connection, batch_id), is_new=True)
 
     def move_run(
         self,
