@@ -72,6 +72,8 @@ class SortSpecs:
             parts=input_parts(recording),
             prepared_folder=self.prepared_folder,
             preflight=_known_before(run),
+            format=recording.format,
+            reader=recording.reader,
         )
 
     def _config(self, run: Run, attempt: Attempt) -> dict[str, Any]:

@@ -98,6 +98,8 @@ class AttemptSpec:
     ``parts`` are the recordings to join, in order; empty for one, which ``recording`` names.
     ``prepared_folder`` is where prepared copies are shared between attempts on this machine; empty:
     the attempt keeps its own.
+    ``format`` is the reader that was chosen when the recording was registered and ``reader`` the
+    versions of its packages; "" recognises the files anew.
     ``scratch_limit_bytes`` is the size limit of the scratch volume that its file system does not
     show (0 = none). ``preflight`` is what the service's preflight knows of the stream: ``stream``,
     ``estimate`` and the activity over time of its ``measurements``.
@@ -125,6 +127,8 @@ class AttemptSpec:
     parts: tuple[InputPart, ...] = ()
     prepared_folder: str = ""
     preflight: Mapping[str, Any] = field(default_factory=dict)
+    format: str = ""
+    reader: str = ""
     version: int = 1
 
     def to_json(self) -> dict[str, Any]:

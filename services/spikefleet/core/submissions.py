@@ -82,6 +82,8 @@ class Recording:
     that its run can end in a named outcome. ``parts`` are the recordings this one is joined from,
     in order; it has no files and no location of its own then. ``stamps``, one for each file in
     place, are how the files looked when they were digested (``file_stamp``); () is not known.
+    ``format`` is the reader that was chosen when it was first described, ``reader`` the versions of
+    the packages it came from; "" before that.
     """
 
     recording_id: str
@@ -94,6 +96,8 @@ class Recording:
     missing: bool = False
     parts: tuple[Recording, ...] = ()
     stamps: tuple[str, ...] = ()
+    format: str = ""
+    reader: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary; ``from_json`` reads it back."""
@@ -108,6 +112,24 @@ class Recording:
         values["parts"] = tuple(cls.from_json(entry) for entry in values.get("parts", ()))
         values["stamps"] = tuple(values.get("stamps", ()))
         return cls(**values)
+
+    @property
+    def is_untouched(self) -> bool:
+        """True while its bytes are surely those that were digested: stored, or files in place that
+        look as they did then."""
+        if self.parts:
+            return all(part.is_untouched for part in self.parts)
+        if self.missing or not self.in_place:
+            return not self.missing
+        if not self.files or len(self.stamps) != len(self.files):
+            return False
+        try:
+            return all(
+                file_stamp(os.stat(f"{self.location}/{file.path}")) == stamp
+                for file, stamp in zip(self.files, self.stamps, strict=True)
+            )
+        except OSError:
+            return False
 
     @property
     def size_bytes(self) -> int:

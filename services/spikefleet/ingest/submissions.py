@@ -15,6 +15,8 @@ from spikefleet.client.rooms import BatchAnswer, BatchTask, DescribeAnswer
 from spikefleet.core.config import resolve
 from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.config.presets import preset
+from spikefleet.core.recordings.description import KeptDescription, RecordingDescription
+from spikefleet.core.recordings.reader_version import reader_version
 from spikefleet.core.submissions import (
     Recording,
     Submission,
@@ -147,15 +149,36 @@ class SubmissionIntake:
     ) -> DescribeAnswer | None:
         """Look at the recording, twice if need be; None when the look itself breaks both times.
 
-        Raises ServiceError when the room is away or too slow: guessing would drop streams.
+        What was described before, by the same readers, is not looked at again while its bytes are
+        untouched. Raises ServiceError when the room is away or too slow: guessing would drop
+        streams.
         """
+        kept = None if list_members else self._kept(recording)
+        if kept is not None:
+            return kept
         for _ in range(2):
             try:
-                return self._preflight.describe(recording, list_members=list_members)
+                answer = self._preflight.describe(recording, list_members=list_members)
+                self._keep(recording, answer)
+                return answer
             except ServiceError as error:
                 if error.reason not in _BROKEN_LOOK:
                     raise
         return None
+
+    def _kept(self, recording: Recording) -> DescribeAnswer | None:
+        kept = self._recordings.description(recording.recording_id)
+        if kept is None or kept.reader != reader_version() or not recording.is_untouched:
+            return None
+        told = kept.description
+        return DescribeAnswer(told.format, told.streams, other_streams=told.other_streams)
+
+    def _keep(self, recording: Recording, answer: DescribeAnswer) -> None:
+        """Remember an answer without trouble; anything else is looked at again."""
+        if answer.failure is None and answer.streams and not answer.members:
+            told = RecordingDescription(answer.format, answer.streams, answer.other_streams)
+            kept = KeptDescription(reader_version(), told)
+            self._recordings.keep_description(recording.recording_id, kept)
 
 
 def _member(folder: Recording, entry: str, paths: Sequence[str]) -> Recording:

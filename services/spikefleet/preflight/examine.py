@@ -102,7 +102,12 @@ def _read(
     try:
         with located_parts(places, task.recording) as named:
             group = RecordingConfig.model_validate(task.config.get("recording") or {})
-            joined = open_concatenated(named, task.stream, hdf5_plugin_path=group.hdf5_plugin_path)
+            joined = open_concatenated(
+                named,
+                task.stream,
+                hdf5_plugin_path=group.hdf5_plugin_path,
+                format=task.recording.format,
+            )
             opened = joined.recording
             rate_hz = float(opened.sampling_frequency)
             n_samples = int(opened.get_num_samples())

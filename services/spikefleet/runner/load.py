@@ -65,7 +65,12 @@ def open_inputs(folder: RunFolder, spec: AttemptSpec, config: SortingConfig) -> 
             raise InputMissingError(
                 f"The recording {name!r} was not staged into the run folder.", path=str(path)
             )
-    return open_concatenated(named, spec.stream, hdf5_plugin_path=config.recording.hdf5_plugin_path)
+    return open_concatenated(
+        named,
+        spec.stream,
+        hdf5_plugin_path=config.recording.hdf5_plugin_path,
+        format=spec.format,
+    )
 
 
 def workers(spec: AttemptSpec, config: SortingConfig, duration_s: float) -> int:

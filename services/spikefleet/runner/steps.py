@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from spikefleet.core.attempts import AttemptSpec, RunFolder, write_json
 from spikefleet.core.backends.base import SorterBackend, SortRequest, load_backend
 from spikefleet.core.config.sorting import SortingConfig
+from spikefleet.core.recordings.reader_version import reader_version
 from spikefleet.core.units.analyzer import build_analyzer
 from spikefleet.infra.system.confinement import Confinement
 from spikefleet.runner.load import load_recording, workers
@@ -86,7 +87,7 @@ def run_steps(folder: RunFolder, spec: AttemptSpec, steps: Steps, confinement: C
             "sorter_params": params,
             "timings_s": steps.timings_s,
             "cpu_s": steps.cpu_s,
-            "versions": library_versions(backend),
+            "versions": library_versions(backend) | other_reader(spec),
             "confinement": confinement.to_json(),
             "prepared": {
                 "digest": prepared.digest,
@@ -107,6 +108,12 @@ def measure(recording: BaseRecording, sorting: BaseSorting) -> dict[str, Any]:
         "sampling_rate_hz": float(recording.get_sampling_frequency()),
         "n_channels": int(recording.get_num_channels()),
     }
+
+
+def other_reader(spec: AttemptSpec) -> dict[str, str]:
+    """Tell the readers that the recording was described by, where they are not those of here."""
+    is_same = spec.reader in ("", reader_version())
+    return {} if is_same else {"reader_at_registration": spec.reader}
 
 
 def library_versions(backend: SorterBackend) -> dict[str, str]:

@@ -10,6 +10,7 @@ from tests.support.controlled import Controlled
 
 from spikefleet.controller.sort_spec import SortLimits, SortSpecs, input_files, input_parts
 from spikefleet.core.attempts import AttemptSpec, AttemptState, Stage
+from spikefleet.core.recordings.description import KeptDescription, RecordingDescription
 from spikefleet.core.runs import Attempt, Run
 from spikefleet.core.submissions import join_recordings
 
@@ -116,3 +117,20 @@ def test_what_preflight_knows_travels_with_the_attempt_without_its_lists_per_cha
         "measurements": {"activity_over_time": known["measurements"]["activity_over_time"]},
     }
     assert AttemptSpec.from_json(spec.to_json()) == spec
+
+
+def test_the_reader_chosen_for_the_recording_travels_with_the_attempt(
+    controlled: Controlled,
+) -> None:
+    run = controlled.runs.get_run(controlled.submit())
+    assert spec_of_run(controlled, run, SortLimits()).format == ""
+    kept = KeptDescription("neo 0.1", RecordingDescription("spikeglx", ()))
+    controlled.recordings.keep_description(run.recording_id, kept)
+    spec = spec_of_run(controlled, run, SortLimits())
+    assert (spec.format, spec.reader) == ("spikeglx", "neo 0.1")
+
+
+def test_a_spec_of_an_earlier_release_is_still_read(controlled: Controlled) -> None:
+    spec = spec_of(controlled, SortLimits())
+    older = {name: v for name, v in spec.to_json().items() if name not in ("format", "reader")}
+    assert AttemptSpec.from_json(older) == spec

@@ -5,13 +5,21 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from spikefleet.client.rooms import BatchAnswer, BatchTask, DescribeAnswer
-from spikefleet.core.recordings.description import StreamDescription
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.recordings.description import (
+    KeptDescription,
+    RecordingDescription,
+    StreamDescription,
+)
+from spikefleet.core.recordings.reader_version import reader_version
 from spikefleet.core.submissions import (
     ManifestFile,
     Recording,
     RecordingName,
     Submission,
     digest_manifest,
+    file_stamp,
 )
 from spikefleet.infra.rpc.errors import RpcProblem, ServiceError, ServiceUnreachable
 from spikefleet.infra.stores.database import Database
@@ -161,3 +169,61 @@ def test_the_stream_of_the_configuration_is_the_one_that_is_sorted(recordings) -
     wanted = Submission(("rec-1",), overrides={"stream_id": "well001"})
     SubmissionIntake(recordings, room, room).submit(wanted)
     assert room.tasks[0].runs == (("rec-1", "well001"),)
+
+
+@pytest.fixture
+def night(tmp_path, recordings) -> Recording:
+    """A recording in place whose one file is as it was when it was digested."""
+    path = tmp_path / "night.raw.h5"
+    path.write_bytes(b"bytes")
+    files = (ManifestFile("night.raw.h5", 5, "0" * 64),)
+    stamps = (file_stamp(path.stat()),)
+    recording = Recording(
+        "rec-night",
+        RecordingName("a", "b", "night"),
+        files,
+        digest_manifest(files),
+        str(tmp_path),
+        in_place=True,
+        stamps=stamps,
+    )
+    return recordings.add(recording)
+
+
+def test_a_recording_that_is_known_and_untouched_is_not_opened_again(recordings, night) -> None:
+    first = _submit(recordings, PLATE, ids=(night.recording_id,))
+    again = _submit(recordings, ids=(night.recording_id,))  # a look would find no answer
+    assert again.tasks[0].runs == first.tasks[0].runs
+    room = Room([])
+    intake = SubmissionIntake(recordings, room, room)
+    with pytest.raises(RpcProblem, match="no stream 'w9'"):
+        intake.submit(Submission((night.recording_id,), streams=("w9",)))
+
+
+def test_the_reader_that_described_a_recording_stays_with_it(recordings, night) -> None:
+    _submit(recordings, PLATE, ids=(night.recording_id,))
+    known = recordings.get(night.recording_id)
+    assert (known.format, known.reader) == ("maxwell", reader_version())
+
+
+def test_a_recording_that_was_touched_is_opened_again(recordings, night, tmp_path) -> None:
+    _submit(recordings, PLATE, ids=(night.recording_id,))
+    (tmp_path / "night.raw.h5").write_bytes(b"other")
+    one = replace(PLATE, streams=PLATE.streams[:1])
+    room = _submit(recordings, one, ids=(night.recording_id,))
+    assert room.tasks[0].runs == ((night.recording_id, "well000"),)
+
+
+def test_what_other_readers_said_is_not_relied_on(recordings, night) -> None:
+    told = RecordingDescription("maxwell", PLATE.streams)
+    recordings.keep_description(night.recording_id, KeptDescription("neo 0.1", told))
+    one = replace(PLATE, streams=PLATE.streams[:1])
+    room = _submit(recordings, one, ids=(night.recording_id,))
+    assert room.tasks[0].runs == ((night.recording_id, "well000"),)
+
+
+def test_a_failed_look_is_not_kept(recordings, night) -> None:
+    failed = DescribeAnswer("", (), failure=Failure(FailureCode.INPUT_CORRUPT, "torn"))
+    _submit(recordings, failed, ids=(night.recording_id,))
+    room = _submit(recordings, PLATE, ids=(night.recording_id,))
+    assert [stream for _, stream in room.tasks[0].runs] == ["well000", "well001"]

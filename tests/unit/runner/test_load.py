@@ -24,11 +24,13 @@ from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
 from spikefleet.core.recordings.open import open_recording
 from spikefleet.core.recordings.prepare import Prepared
+from spikefleet.core.recordings.reader_version import reader_version
 from spikefleet.infra.stores.artifacts_open import open_artifacts
 from spikefleet.ingest.staging import digest_file
 from spikefleet.runner.load import load_recording
 from spikefleet.runner.reach import content_digest
 from spikefleet.runner.stage_in import stage_in
+from spikefleet.runner.steps import other_reader
 
 COMMAND = [sys.executable, "-m", "spikefleet.runner.child"]
 
@@ -197,3 +199,23 @@ def test_the_retry_of_a_killed_sort_finds_the_copy(tmp_path: Path) -> None:
     assert result is not None
     assert result["prepared"]["reused"]
     assert (read_json(folders[1].timeline) or {})["kept"] == [[0, 300_000]]
+
+
+def test_the_reader_that_was_chosen_opens_the_recording_and_no_other(tmp_path: Path) -> None:
+    other = make_spec(tmp_path, make_recording(tmp_path / "rig").path, format="maxwell")
+    folder = RunFolder(tmp_path / "other")
+    stage_in(other, folder, open_artifacts(other.artifacts_url))
+    config = SortingConfig.from_document(other.config)
+    with pytest.raises(InputCorruptError, match="none of the formats"):
+        load_recording(folder, other, config, print)
+
+
+@pytest.mark.parametrize(
+    ("reader", "told"),
+    [("", {}), (reader_version(), {}), ("neo 0.1", {"reader_at_registration": "neo 0.1"})],
+)
+def test_a_result_tells_readers_other_than_those_at_registration(
+    tmp_path: Path, reader: str, told: dict[str, str]
+) -> None:
+    spec = make_spec(tmp_path, make_recording(tmp_path / "rig").path, reader=reader)
+    assert other_reader(spec) == told

@@ -114,16 +114,18 @@ def members_of(folder: Path) -> tuple[Path, ...]:
 def describe_concatenated(named: Mapping[str, Path]) -> RecordingDescription:
     """Return the streams of several recordings joined, from their headers; names in order.
 
-    A stream that cannot be joined is listed with its ``problem``, so that it hides no other.
+    A stream that cannot be joined is listed with its ``problem``, so that it hides no other. The
+    format is "" where the recordings are of several.
 
     Raises:
         InputMissingError, InputCorruptError: one of the recordings cannot be described.
     """
     described = {name: list_streams(path) for name, path in named.items()}
     streams = dict.fromkeys(s.stream for each in described.values() for s in each.streams)
-    first = next(iter(described.values()))
+    formats = {each.format for each in described.values()}
     return RecordingDescription(
-        first.format, tuple(_describe_joined(named, described, stream) for stream in streams)
+        formats.pop() if len(formats) == 1 else "",
+        tuple(_describe_joined(named, described, stream) for stream in streams),
     )
 
 
@@ -160,9 +162,15 @@ def _absence(described: Mapping[str, RecordingDescription], stream: str) -> str:
 
 
 def open_concatenated(
-    named: Mapping[str, Path], stream: str = "", *, hdf5_plugin_path: str | Path | None = None
+    named: Mapping[str, Path],
+    stream: str = "",
+    *,
+    hdf5_plugin_path: str | Path | None = None,
+    format: str = "",
 ) -> Concatenation:
     """Open one stream of every recording, in the order given, and join them lazily.
+
+    ``format`` is the reader that was chosen for all of them before; "" recognises each anew.
 
     Raises:
         InputMissingError, HDF5PluginMissingError: as ``open_recording``.
@@ -171,7 +179,8 @@ def open_concatenated(
         InvalidConfigurationError: one of them has no such stream.
     """
     opened = [
-        open_recording(path, stream, hdf5_plugin_path=hdf5_plugin_path) for path in named.values()
+        open_recording(path, stream, hdf5_plugin_path=hdf5_plugin_path, format=format)
+        for path in named.values()
     ]
     return concatenate(list(named), opened)
 

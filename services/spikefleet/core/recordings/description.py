@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,26 @@ class RecordingDescription:
     format: str
     streams: tuple[StreamDescription, ...]
     other_streams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class KeptDescription:
+    """A description as it is kept with its recording, and the readers that made it."""
+
+    reader: str
+    description: RecordingDescription
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary; ``from_json`` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> KeptDescription:
+        """Read what ``to_json`` wrote."""
+        told = document["description"]
+        streams = tuple(StreamDescription(**stream) for stream in told["streams"])
+        described = RecordingDescription(told["format"], streams, tuple(told["other_streams"]))
+        return cls(document["reader"], described)
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,8 @@ def to_recording(recording: Recording) -> recording_pb2.Recording:
         entry=recording.entry,
         missing=recording.missing,
         parts=[to_recording(part) for part in recording.parts],
+        format=recording.format,
+        reader=recording.reader,
     )
 
 
@@ -129,6 +131,8 @@ def from_recording(message: recording_pb2.Recording) -> Recording:
         entry=message.entry,
         missing=message.missing,
         parts=tuple(from_recording(part) for part in message.parts),
+        format=message.format,
+        reader=message.reader,
     )
 
 

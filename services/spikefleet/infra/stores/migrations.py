@@ -202,6 +202,8 @@ _QUEUE = (
     "CREATE INDEX run_sort_done ON run (sort_digest, serial) WHERE sort_mark = 'done'",
 )
 
+_DESCRIPTIONS = ("ALTER TABLE recording ADD COLUMN description {json}",)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "recordings and uploads", _INTAKE),
     Migration(2, "batches, runs, attempts, events, holds", _RUNS),
@@ -209,4 +211,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(4, "digests of uploads from a file's start", _UPLOAD_DIGESTS),
     Migration(5, "owners, and secrets of attempts", _OWNERS),
     Migration(6, "the queue of sorts", _QUEUE),
+    Migration(7, "descriptions of recordings", _DESCRIPTIONS),
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from spikefleet.core.recordings.description import KeptDescription
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.database import Clock, Database, utc_now
 from spikefleet.infra.stores.tables import RECORDING, RECORDING_OWNER, next_serial
@@ -90,6 +91,28 @@ class RecordingStore:
         if found is None:
             raise RecordingNotFoundError(f"no recording {recording_id!r}; register or upload it")
         return found
+
+    def keep_description(self, recording_id: str, kept: KeptDescription) -> None:
+        """Keep what the headers of a recording say, and with it the reader it is opened by."""
+        with self._database.write() as connection:
+            here = RECORDING.c.recording_id == recording_id
+            query = select(RECORDING.c.document).where(here)
+            document = connection.execute(query).scalar_one_or_none()
+            if document is None:
+                return
+            chosen = {"format": kept.description.format, "reader": kept.reader}
+            connection.execute(
+                RECORDING.update()
+                .where(here)
+                .values(description=kept.to_json(), document={**document, **chosen})
+            )
+
+    def description(self, recording_id: str) -> KeptDescription | None:
+        """Return what was kept of a recording; None before it was ever described."""
+        query = select(RECORDING.c.description).where(RECORDING.c.recording_id == recording_id)
+        with self._database.read() as connection:
+            document = connection.execute(query).scalar_one_or_none()
+        return None if document is None else KeptDescription.from_json(document)
 
     def accepted_at(self, recording_id: str) -> datetime:
         """Return when a recording was accepted, aware UTC. Raises RecordingNotFoundError."""

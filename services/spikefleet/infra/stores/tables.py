@@ -126,6 +126,7 @@ RECORDING = Table(
     Column("missing", Boolean, nullable=False),
     Column("document", Document, nullable=False),
     Column("created_at", UtcTime, nullable=False),
+    Column("description", Document, nullable=True),
 )
 
 RECORDING_OWNER = Table(
