@@ -42,6 +42,7 @@ def _members(folder: Path) -> tuple[Member, ...]:
     found = []
     for path in members_of(folder):
         _, files, _ = recording_files(path)
-        paths = tuple(file.relative_to(folder).as_posix() for file in files)
+        inside = (file for file in files if file.is_relative_to(folder))
+        paths = tuple(file.relative_to(folder).as_posix() for file in inside)
         found.append(Member(path.relative_to(folder).as_posix(), paths))
     return tuple(found)

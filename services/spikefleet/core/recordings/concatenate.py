@@ -21,6 +21,7 @@ from spikefleet.core.failures.errors import (
     InputMissingError,
     SpikeSortingClassifiedError,
 )
+from spikefleet.core.recordings import openephys
 from spikefleet.core.recordings.description import RecordingDescription, StreamDescription
 from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.recordings.open import list_streams, open_recording
@@ -93,14 +94,22 @@ def members_of(folder: Path) -> tuple[Path, ...]:
     """Return the recordings in a folder that stands for several; () for one recording.
 
     A folder that a reader takes as one recording holds several only if each of them has the same
-    streams: runs one after the other, and not the probes of one run.
+    streams: runs one after the other, and not the probes of one run. An Open Ephys folder holds the
+    recordings of its experiments, however deep they lie.
+
+    Raises:
+        InputMissingError, InputCorruptError: as ``find_recordings``; Record Nodes side by side,
+            which recorded at the same time, are ``recordings_differ``.
     """
     if not folder.is_dir():
         return ()
     try:
-        is_one = bool(list_streams(folder).streams)
+        described = list_streams(folder)
+        is_one = bool(described.streams)
     except SpikeSortingClassifiedError:
-        is_one = False
+        described, is_one = None, False
+    if described is not None and described.format == openephys.FORMAT:
+        return _recordings_of_node(folder)
     try:
         found = find_recordings(folder)
         streams = {frozenset(s.stream for s in list_streams(path).streams) for path in found}
@@ -109,6 +118,19 @@ def members_of(folder: Path) -> tuple[Path, ...]:
             return ()
         raise
     return found if len(found) > 1 and (len(streams) == 1 or not is_one) else ()
+
+
+def _recordings_of_node(folder: Path) -> tuple[Path, ...]:
+    """Return the recordings of one Open Ephys Record Node, in order; () where there is one."""
+    found = {file.parent for file in folder.rglob(openephys.STRUCTURE_FILE_NAME)}
+    nodes = sorted({recording.parents[1].name for recording in found})
+    if len(nodes) > 1:
+        raise _mismatch(
+            f"{folder.name} holds {len(nodes)} Record Nodes ({', '.join(nodes[:4])}), which "
+            "recorded at the same time; only recordings of one node are joined"
+        )
+    ordered = sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+    return tuple(ordered) if len(ordered) > 1 else ()
 
 
 def describe_concatenated(named: Mapping[str, Path]) -> RecordingDescription:

@@ -26,13 +26,15 @@ def recording_files(path: Path) -> tuple[Path, tuple[Path, ...], str]:
     ``files`` are absolute paths below ``root``, sorted; ``entry`` is what a reader opens, relative
     to ``root`` ("" means the folder itself). A folder contributes every file in it, a SpikeGLX
     or raw file its sidecar, an Intan header its ``.dat`` files, a Blackrock file those of its name,
-    an Open Ephys header its folder and the settings above it, any other file only itself; a
-    ``probe.json`` beside the last four comes along. An empty folder gives no files.
+    an Open Ephys header or its folder that folder and the settings above it, any other file only
+    itself; a ``probe.json`` beside the last four comes along. An empty folder gives no files.
 
     Raises:
         InputMissingError: nothing is at ``path``.
     """
     path = path.expanduser().absolute()
+    if (path / _OPENEPHYS_HEADER).is_file():
+        return _openephys_files(path / _OPENEPHYS_HEADER)
     if path.is_dir():
         found = sorted(entry for entry in path.rglob("*") if entry.is_file())
         return path, tuple(found), ""

@@ -1,8 +1,11 @@
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from spikeinterface.core import NumpyRecording
+from tests.support.formats.openephys import write_recording as write_openephys
 from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.errors import (
@@ -208,3 +211,21 @@ def test_takes_whose_clocks_differ_by_ppm_are_joined_and_the_difference_is_told(
     assert joined.recording.get_num_samples() == 2 * first.get_num_samples()
     found = {each.code: each for each in check_joined(joined, lambda recording: recording)}
     assert "g1 ran at 30000.076300 Hz, -2.44 ppm" in found["rates_differ"].message
+
+
+@pytest.mark.parametrize("named", ["", "Record Node 101", "Record Node 101/experiment1"])
+def test_an_open_ephys_folder_holds_the_recordings_of_its_node_however_deep(tmp_path, named):
+    for number in (10, 2, 1):
+        place = f"experiment1/recording{number}"
+        write_openephys(tmp_path, np.zeros((30, 1)), [("CH1", 0.195, "uV")], place=place)
+    found = members_of(tmp_path / named)
+    assert [path.name for path in found] == ["recording1", "recording2", "recording10"]
+    assert members_of(found[0]) == ()
+
+
+def test_record_nodes_side_by_side_are_not_joined_one_after_the_other(tmp_path):
+    node = write_openephys(tmp_path, np.zeros((30, 1)), [("CH1", 0.195, "uV")])
+    shutil.copytree(node, tmp_path / "Record Node 103")
+    with pytest.raises(InputCorruptError, match="recorded at the same time") as caught:
+        members_of(tmp_path)
+    assert caught.value.reason == "recordings_differ"

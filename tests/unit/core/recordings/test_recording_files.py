@@ -58,11 +58,11 @@ def test_a_blackrock_file_brings_those_of_its_name(tmp_path):
     assert entry == "day[1].ns5"
 
 
-def test_an_open_ephys_header_brings_its_settings(tmp_path):
+@pytest.mark.parametrize("named", ["structure.oebin", "."])
+def test_an_open_ephys_recording_brings_its_settings(tmp_path, named):
     node = write_recording(tmp_path, np.zeros((10, 1)), [("CH1", 0.195, "uV")])
     write_recording(tmp_path, np.zeros((10, 1)), [("CH1", 0.195, "uV")], place="experiment2/other")
-    header = node / "experiment1/recording1/structure.oebin"
-    root, files, entry = recording_files(header)
+    root, files, entry = recording_files(node / "experiment1/recording1" / named)
     assert root == node
     assert entry == "experiment1/recording1/structure.oebin"
     names = {file.relative_to(root).as_posix() for file in files}
