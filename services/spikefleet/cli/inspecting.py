@@ -82,7 +82,7 @@ def _refusals(found: RecordingInspection) -> list[RenderableType]:
             failure.evidence.get("reason") in _REMEDY_IN_MESSAGE
             or failure.category is FailureCategory.ENVIRONMENT  # speaks of a lane's hold
         )
-        told = with_next_step(message, "" if remedied else failure.row.next_step, "red")
+        told = with_next_step(message, "" if remedied else failure.next_step, "red")
         named = ", ".join(streams[message])
         lines.append(Text.assemble("\n", (f"{named}: ", "bold red"), told))
     return lines

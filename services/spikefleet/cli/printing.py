@@ -18,7 +18,7 @@ from rich.text import Text
 
 from spikefleet.client.views import RunView
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.findings.next_step import next_step_of, part_advice
+from spikefleet.core.findings.next_step import next_step_for, part_advice
 from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
 
 WIDTH_WITHOUT_TERMINAL = 120
@@ -238,14 +238,14 @@ def failure_lines(failure: Failure | None) -> Text:
     """The sentence and the next step, for a person."""
     if failure is None:
         return Text("")
-    return with_next_step(failure.message, next_step_of(str(failure.code), failure.rule_id))
+    return with_next_step(failure.message, next_step_for(failure))
 
 
 def evidence_lines(failure: Failure) -> list[Text]:
     """What the failure was judged by, one thing a line; of a log its last lines."""
     lines = []
     for name, value in sorted(failure.evidence.items()):
-        if value in (None, "", [], {}):
+        if name == "next_step" or value in (None, "", [], {}):
             continue
         if isinstance(value, (list, tuple)) and len(value) > 1:
             told = "".join(f"\n    {entry}" for entry in value[-_LOG_LINES_SHOWN:])

@@ -13,7 +13,7 @@ from typing import Any
 
 from spikefleet.api.v1 import controller_pb2, run_pb2
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.findings.next_step import next_step_of
+from spikefleet.core.findings.next_step import next_step_for
 from spikefleet.core.runs import TERMINAL, Attempt, Run, RunEvent, RunState
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.errors import ServiceUnreachable
@@ -123,7 +123,7 @@ def _failure_json(failure: Failure | None) -> dict[str, Any] | None:
     """The failure with the next step that a person is told too."""
     if failure is None:
         return None
-    step = next_step_of(str(failure.code), failure.rule_id)
+    step = next_step_for(failure)
     return {**failure.to_json(), "next_step": step}
 
 

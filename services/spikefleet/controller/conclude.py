@@ -189,7 +189,12 @@ class Conclusions:
 
     def _decide(self, run: Run, attempt: Attempt, failure: Failure) -> Decision:
         history = tuple(
-            PastAttempt(str(past.stage), past.failure.code, dict(past.params))
+            PastAttempt(
+                str(past.stage),
+                past.failure.code,
+                dict(past.params),
+                str(past.failure.evidence.get("reason") or ""),
+            )
             for past in self.runs.attempts_of(run.run_id)
             if past.failure is not None
             and past.stage is attempt.stage
@@ -219,7 +224,7 @@ class Conclusions:
                 not_before=self.clock() + timedelta(seconds=decision.delay_s),
             )
         if decision.action is Action.HOLD:
-            reason = f"{failure.message} {failure.row.next_step}"
+            reason = f"{failure.message} {failure.next_step}"
             return RunChanges(
                 failure=failure,
                 status=RunStatus.ENVIRONMENT,

@@ -199,6 +199,6 @@ def _tell(
             f"known units; {summary.wall_s:.0f} s in all."
         )
     if run.failure is not None:
-        console.print(f"[bold red]{run.failure.message}[/] {run.failure.row.next_step}")
+        console.print(f"[bold red]{run.failure.message}[/] {run.failure.next_step}")
     if summary.report_html:
         console.print(f"Report: {summary.report_html}")

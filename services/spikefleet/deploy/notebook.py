@@ -23,7 +23,7 @@ from spikefleet.core.failures.errors import (
     AttemptInterrupted,
     InputMissingError,
 )
-from spikefleet.core.findings.next_step import next_step_of
+from spikefleet.core.findings.next_step import next_step_for
 from spikefleet.core.runs import RunState
 from spikefleet.deploy.notebook_inputs import RefusedInput, list_inputs
 from spikefleet.deploy.run_progress import RunBar, make_bars
@@ -253,7 +253,7 @@ def _finish(
         n_curated_units=ended.result.get("n_units_curated") if ended.has_succeeded else None,
         error_class=failure.row.class_name if failure else None,
         error_message=failure.message if failure else None,
-        next_step=next_step_of(str(failure.code), failure.rule_id) if failure else None,
+        next_step=next_step_for(failure) if failure else None,
         retries_used=max(0, sorts - 1),
         run_id=ended.run_id,
         evidence=dict(failure.evidence) if failure else {},

@@ -310,6 +310,11 @@ class Failure:
         """Whose failure it is."""
         return self.row.category
 
+    @property
+    def next_step(self) -> str:
+        """What a person does next: the refusal's own words where it has some, else the row's."""
+        return str(self.evidence.get("next_step") or self.row.next_step)
+
     def becomes(
         self, code: FailureCode, rule_id: str, message: str = "", **found: JsonValue
     ) -> Failure:
@@ -333,7 +338,7 @@ class Failure:
             "code": str(self.code),
             "category": str(self.category),
             "message": self.message,
-            "next_step": self.row.next_step,
+            "next_step": self.next_step,
             "stage": self.stage,
             "rule_id": self.rule_id,
             "evidence": dict(self.evidence),

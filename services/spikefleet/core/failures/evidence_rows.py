@@ -97,6 +97,7 @@ class InputCorruptEvidence(RecordingDoubts):
     """Of ``input_corrupt``."""
 
     path: str | None = says("the damaged file")
+    next_step: str | None = says("what its owner can do, where that is known")
     finite_fraction: float | None = says("share of the samples that are numbers")
     first_at_s: float | None = says("where the first sample that is no number lies")
     sampling_rate_hz: float | None = says("the rate the file states")

@@ -75,9 +75,8 @@ def fail(code: str, error: SpikeSortingClassifiedError) -> PreflightFinding:
     row = row_of(code)
     if not row.fails:
         raise ValueError(f"the finding {code!r} only warns")
-    return PreflightFinding(
-        FindingLevel.FAIL, code, error.message, error.row.next_step, error.category, error
-    )
+    step = str(error.evidence.get("next_step") or error.row.next_step)
+    return PreflightFinding(FindingLevel.FAIL, code, error.message, step, error.category, error)
 
 
 def as_failing(finding: PreflightFinding) -> PreflightFinding:

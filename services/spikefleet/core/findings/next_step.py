@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spikefleet.core.failures.codes import FAILURES
+from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.catalogue import FINDINGS
 
 _CHECK_RULE = "preflight."
@@ -24,6 +25,15 @@ def next_step_of(code: str, rule_id: str = "") -> str:
     """Return the remedy of the check that decided, else that of the failure; "" for neither."""
     finding = rule_id.removeprefix(_CHECK_RULE) if rule_id.startswith(_CHECK_RULE) else ""
     return _BY_RULE.get(rule_id) or _BY_FINDING.get(finding) or _BY_FAILURE.get(code, "")
+
+
+def next_step_for(failure: Failure) -> str:
+    """Return the refusal's own next step, else the deciding check's remedy, else the row's.
+
+    The one who refused has seen the file; a check and a row know its kind only.
+    """
+    own = failure.evidence.get("next_step")
+    return str(own) if own else next_step_of(str(failure.code), failure.rule_id)
 
 
 def part_advice(message: str, next_step: str) -> tuple[str, str]:

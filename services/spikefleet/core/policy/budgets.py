@@ -45,6 +45,19 @@ BUDGET_OF: Mapping[FailureCode, str] = {
 # The submitter's own settings keep the defaults of their group.
 _DEFAULTS = ExecutionConfig()
 
+_STILL_WRITTEN = "still_written"
+
+
+def budget_of(code: FailureCode, reason: str = "") -> str:
+    """Return the budget that a failure draws on, "" for none.
+
+    A file that a program still writes is not damaged: waiting mends it, so it has a budget of its
+    own and longer pauses.
+    """
+    if code is FailureCode.INPUT_CORRUPT and reason == _STILL_WRITTEN:
+        return _STILL_WRITTEN
+    return BUDGET_OF.get(code, "")
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -64,6 +77,7 @@ class Policy:
     base_delay_s: float = 2.0
     max_delay_s: float = 300.0
     cooldown_s: float = 300.0
+    writing_pause_s: float = 30.0
     limits: Mapping[str, int] = field(
         default_factory=lambda: {
             "host_memory": 2,
@@ -78,6 +92,7 @@ class Policy:
             "never_started": 3,
             "incomplete": 1,
             "input": 1,
+            "still_written": 12,
             "storage": 5,
             "lease": 20,
         }
@@ -101,21 +116,25 @@ class Policy:
 
 @dataclass(frozen=True)
 class PastAttempt:
-    """An earlier failed attempt of the same stage: its cause and the changes it ran with."""
+    """An earlier failed attempt of the same stage: its cause and the changes it ran with.
+
+    ``reason`` is that of the failure's evidence, "" where it has none.
+    """
 
     stage: str
     code: FailureCode
     params: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
 
 
 def used(history: Sequence[PastAttempt], budget: str) -> int:
     """How many earlier failures drew on ``budget``."""
-    return sum(1 for past in history if BUDGET_OF.get(past.code) == budget)
+    return sum(1 for past in history if budget_of(past.code, past.reason) == budget)
 
 
 def left(history: Sequence[PastAttempt], policy: Policy, spending: str = "") -> dict[str, int]:
     """Retries left per budget, after one more is spent from ``spending``; never negative."""
-    names = sorted(set(BUDGET_OF.values()))
+    names = sorted({*BUDGET_OF.values(), _STILL_WRITTEN})
     return {
         name: max(0, policy.limit(name) - used(history, name) - (name == spending))
         for name in names

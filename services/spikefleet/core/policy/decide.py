@@ -14,7 +14,14 @@ from typing import Any
 
 from spikefleet.core.failures.codes import Disposition, FailureCode
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.policy.budgets import BUDGET_OF, PastAttempt, Policy, left, used
+from spikefleet.core.policy.budgets import (
+    BUDGET_OF,
+    PastAttempt,
+    Policy,
+    budget_of,
+    left,
+    used,
+)
 from spikefleet.core.policy.changes import (
     DecisionContext,
     affects_result,
@@ -157,6 +164,7 @@ _ANSWERS: Mapping[str, _Answer] = {
     "never_started": _same,
     "incomplete": _same,
     "input": _same,
+    "still_written": _same,
     "storage": _same,
     "lease": _requeue,
 }
@@ -165,6 +173,7 @@ _ANSWERS: Mapping[str, _Answer] = {
 # twice is given up, and what the facility must mend is held for a person.
 _WHEN_SPENT: Mapping[str, Action] = {
     "input": Action.SKIP,
+    "still_written": Action.SKIP,
     "timeout": Action.SKIP,
     "storage": Action.HOLD,
     "lease": Action.HOLD,
@@ -193,11 +202,12 @@ def decide(
     ``history`` holds the earlier failed attempts of the same stage, oldest first, without the one
     that just ended. The same arguments always give the same decision.
     """
-    code, budget = failure.code, BUDGET_OF.get(failure.code, "")
+    reason_said = str(failure.evidence.get("reason") or "")
+    code, budget = failure.code, budget_of(failure.code, reason_said)
     if not budget:
         action = _AT_ONCE[failure.row.disposition]
         return _final(action, f"{failure.category}.{action}", failure, history, policy)
-    if code is FailureCode.INPUT_CORRUPT and failure.evidence.get("digest_verified") is True:
+    if budget == "input" and failure.evidence.get("digest_verified") is True:
         return _final(Action.SKIP, "input.verified", failure, history, policy)
     retry, limit = used(history, budget), policy.limit(budget)
     spent = _WHEN_SPENT.get(budget, Action.FAIL)
@@ -233,4 +243,5 @@ def _final(
 def _delay_s(budget: str, retry: int, policy: Policy) -> float:
     if budget == "gpu_thermal":
         return policy.cooldown_s
-    return float(min(policy.max_delay_s, policy.base_delay_s * 2.0**retry))
+    base_s = policy.writing_pause_s if budget == "still_written" else policy.base_delay_s
+    return float(min(policy.max_delay_s, base_s * 2.0**retry))

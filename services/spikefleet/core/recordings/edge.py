@@ -66,7 +66,9 @@ def corrupt(path: Path, reason: str, text: str, next_step: str = "") -> InputCor
     ``next_step`` is what its owner can do; left out, what helps against this ``reason``.
     """
     step = next_step or _NEXT_STEPS.get(reason, _EXPORT)
-    return InputCorruptError(f"{path.name}: {text} {step}", path=str(path), reason=reason)
+    return InputCorruptError(
+        f"{path.name}: {text} {step}", path=str(path), reason=reason, next_step=step
+    )
 
 
 @contextmanager

@@ -38,6 +38,7 @@ from spikefleet.core.recordings.open import (
     open_header,
     open_unchecked,
 )
+from spikefleet.core.recordings.plain_files import require_no_way_out
 from spikefleet.core.recordings.rails import ChannelExtremes
 from spikefleet.core.recordings.truth_checks import check_truth
 from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
@@ -177,6 +178,7 @@ def inspect_recording(
     """
     path = Path(path)
     _, files, _ = recording_files(path)
+    require_no_way_out(path)
     described = list_streams(path)
     streams = []
     wanted = _wanted(described, options.stream, path)

@@ -44,6 +44,7 @@ from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.files import visible_entries
 from spikefleet.core.recordings.hdf5 import is_hdf5, open_hdf5
 from spikefleet.core.recordings.openephys_places import PLACES_UNKNOWN
+from spikefleet.core.recordings.plain_files import require_plain_files
 from spikefleet.core.recordings.probe_layout import lay_probes_apart
 from spikefleet.core.recordings.spike_bands import is_fast_enough, why_unsortable
 
@@ -201,6 +202,7 @@ def _find_family(path: Path, format: str = "") -> tuple[FormatFamily, Path]:
         raise InputMissingError(
             f"There is no file or folder at {path}. Check the path and the mount.", path=str(path)
         )
+    require_plain_files(path)
     path = archive_reading.kept_entry(path) or path
     if archive_reading.recognises(path):
         return archive_reading.FAMILY, path  # what it keeps inside must not be a second candidate

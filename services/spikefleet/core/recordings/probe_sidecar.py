@@ -15,6 +15,7 @@ from spikeinterface.core import BaseRecording
 
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.files import PROBE_FILE_NAME
+from spikefleet.core.recordings.header_fields import MOST_CHANNELS, entry, read_json
 
 
 def find_probe_file(path: Path) -> Path | None:
@@ -39,6 +40,7 @@ def place_channels(recording: BaseRecording, path: Path) -> BaseRecording:
     probe_file = find_probe_file(path)
     if probe_file is None:
         return recording
+    require_probes(probe_file)
     with reading(probe_file):
         group = probeinterface.read_probeinterface(probe_file)
     wired = _wired_channels(group, probe_file)
@@ -58,6 +60,17 @@ def place_channels(recording: BaseRecording, path: Path) -> BaseRecording:
         placed = recording.select_channels_with_probegroup(group)
     placed.annotate(unplaced_channels=n_channels - len(wired))
     return placed
+
+
+def require_probes(probe_file: Path) -> None:
+    """Check a probe file before a library reads it: JSON of a bounded size, with its probes.
+
+    Raises:
+        InputCorruptError: ``unreadable``, ``absurd``; ``geometry``: it lists no probes.
+    """
+    probes = entry(read_json(probe_file), "probes", probe_file)
+    if not isinstance(probes, list) or not 0 < len(probes) <= MOST_CHANNELS:
+        raise corrupt(probe_file, "geometry", "it lists no probes.")
 
 
 def _wired_channels(group: Any, probe_file: Path) -> list[int]:

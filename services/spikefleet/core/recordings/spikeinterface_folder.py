@@ -33,7 +33,7 @@ from spikefleet.core.recordings.header_fields import (
     sample_type,
     whole,
 )
-from spikefleet.core.recordings.probe_sidecar import place_channels
+from spikefleet.core.recordings.probe_sidecar import place_channels, require_probes
 from spikefleet.core.recordings.zarr_chunks import (
     reading_zarr,
     require_all_chunks,
@@ -301,7 +301,7 @@ def _read_probes(path: Path) -> ProbeGroup | None:
         file = path / name
         if not file.is_file():
             continue
-        read_json(file)
+        require_probes(file)
         with reading(file):
             probes = probeinterface.read_probeinterface(file)
             if name == "probegroup.json":

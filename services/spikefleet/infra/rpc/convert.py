@@ -58,7 +58,7 @@ def to_failure(failure: Failure | None) -> failure_pb2.Failure | None:
         code=failure_pb2.FailureCode.ValueType(row.number),
         category=failure_pb2.FailureCategory.Value(f"FAILURE_CATEGORY_{row.category.name}"),
         message=failure.message,
-        next_step=row.next_step,
+        next_step=failure.next_step,
         stage=failure.stage,
         rule_id=failure.rule_id,
         evidence=to_struct(failure.evidence),

@@ -174,7 +174,7 @@ def _known(reason: str, error: BaseException) -> Problem:
             reason,
             failure.message,
             field=str(failure.evidence.get("field", "")),
-            metadata={"failure_code": str(failure.code), "next_step": failure.row.next_step},
+            metadata={"failure_code": str(failure.code), "next_step": failure.next_step},
         )
     message = str(error) or f"{type(error).__name__}"
     return Problem(reason, message, field=str(getattr(error, "field", "") or ""))

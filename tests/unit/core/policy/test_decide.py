@@ -136,6 +136,21 @@ def test_corrupt_input_that_was_verified_is_not_fetched_again():
     assert (decision.action, decision.rule_id) == (Action.SKIP, "input.verified")
 
 
+def test_a_file_that_is_still_written_is_waited_for_and_then_given_up():
+    still = failure(FailureCode.INPUT_CORRUPT, reason="still_written", digest_verified=True)
+    context = DecisionContext(stage="sort", params={}, config=CONFIG, ladder=())
+    history, waited_s = [], 0.0
+    while (found := decide(still, history, Policy(), context)).action is Action.RETRY_SAME:
+        assert found.rule_id == "still_written.retry_same"
+        waited_s += found.delay_s
+        history.append(PastAttempt("sort", still.code, reason="still_written"))
+    assert found.action is Action.SKIP
+    assert found.rule_id == "still_written.spent"
+    assert waited_s > 2400
+    damaged = failure(FailureCode.INPUT_CORRUPT, reason="truncated")
+    assert decide(damaged, history, Policy(), context).action is Action.RETRY_SAME
+
+
 def test_disruptions_between_out_of_memory_failures_neither_reset_nor_spend_anything():
     policy = Policy(oom_retry_max=2, oom_retry_factor=0.5)
     causes = [F.GPU_OUT_OF_MEMORY, F.DISRUPTED, F.GPU_OUT_OF_MEMORY, F.DISRUPTED]
