@@ -97,7 +97,7 @@ def make_run_record(**changes: Any) -> dict[str, Any]:
                 }
             ],
         },
-        "config": {"sorter": {"sorter_name": "kilosort4"}, "curation": {"snr_min": 5.0}},
+        "config": {"sorter": {"sorter_name": "kilosort4"}, "curation": {"snr_min": 4.0}},
         "recording": {
             "location": "/data/rig/slice4.raw.h5",
             "digest": "cd" * 32,
