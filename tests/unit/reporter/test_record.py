@@ -78,7 +78,7 @@ def test_quality_is_summarised_over_curated_units_without_what_was_not_measured(
 
 def test_only_changed_settings_are_listed():
     record = build(make_run_record())
-    assert record["config_diff"] == {"sorter.sorter_name": "kilosort4"}
+    assert record["config_diff"] == {"curation.snr_min": 4.0}
 
 
 @pytest.mark.parametrize(
