@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import PurePath
 
+from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import (
     InputCorruptError,
@@ -62,12 +63,18 @@ def check_channels(facts: Facts) -> PreflightFinding | None:
         "channels",
         InvalidConfigurationError(
             f"{facts.backend.title} needs at least {facts.backend.min_channels} channels, the "
-            f"stream has {count}; choose another sorter.",
+            f"stream has {count}. {_others(count)}",
             field="sorter.sorter_name",
             value=facts.backend.name,
             channels=count,
         ),
     )
+
+
+def _others(count: int) -> str:
+    """Name the sorters that can work on so few channels."""
+    able = [info.name for info in BACKENDS.values() if info.min_channels <= count]
+    return f"Choose {', '.join(able)} (--sorter)." if able else "No sorter here can sort it."
 
 
 @check("sample_rate_out_of_window")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from spikefleet.core.backends.catalogue import BackendInfo
+from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import (
     HDF5PluginMissingError,
@@ -242,3 +242,15 @@ def test_a_window_past_the_end_is_told_and_sorted_up_to_there(window, clipped):
     assert bool(found) is clipped
     if clipped:
         assert "ends at 60 s" in found[0].message
+
+
+def test_one_electrode_is_refused_for_kilosort_naming_who_can_sort_it():
+    facts = replace(HEALTHY, backend=BACKENDS["kilosort4"], channel_count=1)
+    failure = decide(run_preflight(facts))
+    assert failure is not None
+    assert failure.code is FailureCode.INVALID_CONFIGURATION
+    assert "needs at least 2 channels" in failure.message
+    assert "lupin" in failure.message
+    assert "kilosort4" not in failure.message
+    pair = replace(HEALTHY, backend=BACKENDS["kilosort4"], channel_count=2)
+    assert "channels" not in [finding.code for finding in run_preflight(pair)]

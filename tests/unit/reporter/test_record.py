@@ -14,7 +14,7 @@ from tests.support.sorted_runs import (
 from spikefleet.reporter.record import Material, build_record, diff_config
 from spikefleet.reporter.task import RenderTask
 
-DEFAULTS = {"sorter": {"sorter_name": "kilosort2"}, "curation": {"snr_min": 5.0}}
+DEFAULTS = {"sorter": {"sorter_name": "kilosort4"}, "curation": {"snr_min": 5.0}}
 CURATION = {
     "curation_parameters": {"snr_min": 5.0},
     "initial": ["1", "2"],
