@@ -75,7 +75,7 @@ class Attacked:
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def attacked_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
     folder = tmp_path_factory.mktemp("attacked")
     service = Service(folder / "data").start()
@@ -97,7 +97,7 @@ def attacked(attacked_service: Attacked) -> Iterator[Attacked]:
     assert now.state == attacked_service.victim.state
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stranger_address(attacked_service: Attacked) -> Iterator[str]:
     with as_user(STRANGER_UID, attacked_service.service.address) as address:
         yield address

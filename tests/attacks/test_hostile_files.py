@@ -18,7 +18,7 @@ import pytest
 from tests.support.hostile.folder_files import FOLDERS
 from tests.support.hostile.hdf5_files import HDF5
 from tests.support.hostile.traps import Trap, Writer
-from tests.support.hostile.vendor_files import SETTINGS, VENDORS
+from tests.support.hostile.vendor_files import VENDORS
 from tests.support.recordings import make_recording
 
 from spikefleet.client.sorting import SortingClient
@@ -30,7 +30,7 @@ from spikefleet.infra.system.openings import Limits, OpeningPool, Zygote
 
 LOOKING = "tests.support.hostile.looking"
 ROOT = Path(__file__).parents[2]
-HOSTILE: Mapping[str, Writer] = {**FOLDERS, **HDF5, **VENDORS, **SETTINGS}
+HOSTILE: Mapping[str, Writer] = {**FOLDERS, **HDF5, **VENDORS}
 UPLOADED = tuple(HOSTILE)[::3]
 NAMED = {FailureCode.INPUT_CORRUPT, FailureCode.INPUT_MISSING}
 REFUSED_AT_THE_DOOR = {"PATH_REFUSED", "PATH_NOT_VISIBLE", "INVALID_ARGUMENT"}

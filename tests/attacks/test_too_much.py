@@ -139,8 +139,10 @@ def test_one_bad_row_hides_no_other_run_from_the_list(attacked, operator, column
         with attacked.service.client() as client:
             listed = {run.run_id: run for run in client.list().runs}
         assert attacked.victim.run_id in listed
-        assert listed[copy].run.failure is not None
-        assert "cannot be read" in listed[copy].run.failure.message
+        assert copy in listed
+        if column != "config":  # a list does not read configurations
+            assert listed[copy].run.failure is not None
+            assert "cannot be read" in listed[copy].run.failure.message
     finally:
         with engine.begin() as connection:
             connection.execute(text("DELETE FROM run WHERE run_id = :run"), {"run": copy})

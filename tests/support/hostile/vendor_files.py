@@ -235,9 +235,3 @@ VENDORS: Mapping[str, Writer] = {
     ),
 }
 """What is tried, in words -> who writes it."""
-
-SETTINGS: Mapping[str, Writer] = {
-    "open ephys: laughs without end": _settings(lambda trap: _LAUGHS),
-    "open ephys: a text from outside": _settings(_outside_entity),
-}
-"""Headers a recording can do without: refused, or not looked at."""

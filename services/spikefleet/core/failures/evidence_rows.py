@@ -75,6 +75,7 @@ class RecordingDoubts(FailureEvidence):
     n_channels: int | None = says("how many channels")
     n_samples: int | None = says("how many samples")
     n_gaps: int | None = says("how many gaps")
+    n_frames: int | None = says("how many frames it is about")
     n_missing_frames: int | None = says("frames missing in all gaps")
     missing_frames: int | None = says("frames missing in the first gap")
     middle_code: float | None = says("the middle of an unsigned signal, in codes")

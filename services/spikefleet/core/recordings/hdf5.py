@@ -129,6 +129,8 @@ def require_samples(dataset: Any, path: Path, *, n_dimensions: tuple[int, ...] =
     if not dataset.size:
         raise corrupt(path, "empty", f"{name} holds no samples.")
     _require_chunks(dataset, path)
+    if _missing_filter(dataset) is not None:
+        return  # nothing can be unpacked; ``require_filters`` says what is missing
     with reading(path):
         stored_bytes = int(dataset.id.get_storage_size())
     claimed_bytes = int(dataset.size) * int(dataset.dtype.itemsize)
@@ -162,6 +164,13 @@ def add_plugin_path(hdf5_plugin_path: str | None) -> None:
             h5py.h5pl.prepend(folder.encode())
 
 
+def _missing_filter(dataset: Any) -> int | None:
+    """The number of the first filter of ``dataset`` that this machine lacks."""
+    creation = dataset.id.get_create_plist()
+    codes = [int(creation.get_filter(index)[0]) for index in range(creation.get_nfilters())]
+    return next((code for code in codes if not h5py.h5z.filter_avail(code)), None)
+
+
 def require_filters(dataset: Any, path: Path, hdf5_plugin_path: str | None) -> None:
     """Check that every compression filter of ``dataset`` can be undone on this machine.
 
@@ -171,11 +180,8 @@ def require_filters(dataset: Any, path: Path, hdf5_plugin_path: str | None) -> N
     Raises:
         HDF5PluginMissingError: a filter is missing; names the folders that were searched.
     """
-    creation = dataset.id.get_create_plist()
-    for index in range(creation.get_nfilters()):
-        code = creation.get_filter(index)[0]
-        if h5py.h5z.filter_avail(code):
-            continue
+    code = _missing_filter(dataset)
+    if code is not None:
         searched = os.pathsep.join(
             h5py.h5pl.get(index).decode() for index in range(h5py.h5pl.size())
         )
@@ -183,6 +189,6 @@ def require_filters(dataset: Any, path: Path, hdf5_plugin_path: str | None) -> N
             f"{path.name} is compressed with HDF5 filter {code}, whose plugin is not in "
             f"{searched}. Install the vendor's plugin there or set hdf5_plugin_path.",
             configured_path=hdf5_plugin_path or searched,
-            filter=int(code),
+            filter=code,
             path=str(path),
         )
