@@ -6,14 +6,13 @@ interrupted or die without leaving half a service behind, and a sort never share
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import grpc
 
 from spikefleet.deploy.service_file import ServiceFile, read_service_file
 from spikefleet.deploy.settings import base_environment
@@ -88,9 +87,14 @@ def running_service(data_dir: Path, arguments: Sequence[str] = ()) -> Iterator[S
 
 
 def _answers(address: str) -> bool:
-    with grpc.insecure_channel(address) as channel:
-        try:
-            grpc.channel_ready_future(channel).result(timeout=2.0)
-        except grpc.FutureTimeoutError:
-            return False
+    """Say whether something listens there.
+
+    Not a gRPC channel's own wait: a signal that interrupts it leaves a thread behind that the
+    interpreter waits for at its end, for ever.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=2.0).close()
+    except OSError:
+        return False
     return True

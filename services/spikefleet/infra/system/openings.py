@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 _ZYGOTE = "spikefleet.infra.system.zygote"
 _MAX_ANSWER_BYTES = 64 << 20
 _WORDS_BYTES = 64 << 10
-_END_S = 5.0
 
 
 class OpeningError(RuntimeError):
@@ -257,15 +256,13 @@ class Zygote:
         return _Call(function, stream, status, scratch, words)
 
     def close(self) -> None:
-        """End it and every process forked from it."""
+        """End it at once, and with it every process forked from it (they die with it)."""
         with self._lock:
             process, control = self._process, self._control
             self._process = self._control = None
         if control is not None:
             control.close()
         if process is not None:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_END_S)
             process.kill()
             process.wait()
 

@@ -7,6 +7,7 @@ A recording that was kept whole is not read here: ``kept_entry`` says which file
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
@@ -185,7 +186,7 @@ def compare(record: ArchivedStream, described: BaseRecording) -> list[str]:
     except (LookupError, TypeError, ValueError):
         return [f"the probe in {NAME} is none"]
     found = {
-        "sampling rate": (record.sampling_rate_hz, float(described.sampling_frequency)),
+        "sampling rate": ([record.sampling_rate_hz], _floats([described.sampling_frequency])),
         "channel count": (record.traces.n_channels, described.get_num_channels()),
         "length": (record.traces.n_frames, array.get_num_samples()),
         "dtype": (np.dtype(record.traces.dtype), np.dtype(described.dtype)),
@@ -215,8 +216,11 @@ def _positions(probe: Any) -> list[list[float]]:
 
 
 def _floats(values: Any) -> list[float]:
-    """Return the values; none where the group lost them."""
-    return [] if values is None else [float(value) for value in values]
+    """Return the values; none where the group lost them, what equals nothing if no numbers."""
+    try:
+        return [] if values is None else [float(value) for value in values]
+    except (TypeError, ValueError):
+        return [math.nan]
 
 
 def _stream_objects(manifest: ArchiveManifest, record: ArchivedStream) -> dict[str, StoredObject]:

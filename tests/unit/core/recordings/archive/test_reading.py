@@ -93,3 +93,11 @@ def test_gains_that_no_longer_match_the_manifest_are_refused(damaged):
     gains.write_bytes((np.frombuffer(gains.read_bytes()) * 2).tobytes())
     with pytest.raises(InputCorruptError, match="gains"):
         open_recording(damaged)
+
+
+def test_gains_that_are_words_are_refused_too(damaged):
+    group = damaged / "streams/0/properties"
+    words = group / "gain_to_uV/.zarray"
+    words.write_text(words.read_text().replace("<f8", "<U2"))
+    with pytest.raises(InputCorruptError, match="gains"):
+        open_recording(damaged)
