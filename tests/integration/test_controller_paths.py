@@ -11,6 +11,7 @@ from spikefleet.controller.stage_calls import StageResult
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.policy.lanes import PLUGIN_LANE
 from spikefleet.core.runs import LeaseRefusal, RunState
 from spikefleet.infra.launchers.base import Phase
 
@@ -130,14 +131,16 @@ def test_every_decision_explains_itself(make: Make) -> None:
 
 
 @pytest.mark.parametrize("stage", [Stage.PREFLIGHT, Stage.CURATE])
-def test_a_missing_plugin_holds_the_lane_until_it_is_released(make: Make, stage: Stage) -> None:
+def test_a_missing_plugin_holds_those_who_need_it_until_it_is_released(
+    make: Make, stage: Stage
+) -> None:
     controlled = make(call=answering({(stage, 1): PLUGIN_MISSING}))
     run = controlled.finish(controlled.submit())
     assert (run.state, run.status, run.stage) == (RunState.HELD, RunStatus.ENVIRONMENT, stage)
     (hold,) = controlled.runs.holds()
-    assert (hold.lane, hold.run_id, hold.held_run_count) == ("kilosort4", run.run_id, 1)
+    assert (hold.lane, hold.run_id, hold.held_run_count) == (PLUGIN_LANE, run.run_id, 1)
     assert "No plugin." in hold.reason
-    assert controlled.runs.release_hold("kilosort4") == 1
+    assert controlled.runs.release_hold(PLUGIN_LANE) == 1
     run = controlled.finish(run.run_id)
     assert (run.state, run.status) == (RunState.SUCCEEDED, RunStatus.SUCCESS)
     check_history(controlled, run.run_id)

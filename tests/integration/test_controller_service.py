@@ -110,9 +110,9 @@ def test_a_hold_is_listed_with_its_reason_and_released(service: Service) -> None
     (run_id,) = service.submit("a")
     service.await_state(run_id, RunState.HELD)
     (hold,) = service.client.holds()
-    assert (hold.lane, hold.held_run_count) == ("kilosort4", 1)
+    assert (hold.lane, hold.held_run_count) == ("hdf5-plugin", 1)
     assert "No plugin." in hold.reason
-    assert service.client.release("kilosort4") == 1
+    assert service.client.release("hdf5-plugin") == 1
     service.await_state(run_id, RunState.SUCCEEDED)
     assert service.client.holds() == ()
 

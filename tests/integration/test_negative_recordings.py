@@ -79,7 +79,7 @@ def _unreadable(folder: Path) -> Path:
     return path
 
 
-def _missing_plugin(folder: Path) -> Path:
+def _unknown_filter(folder: Path) -> Path:
     """A plate whose traces say they went through a filter nobody has."""
     path = make_recording(folder, "maxwell").path
     with h5py.File(path, "r+") as file:
@@ -117,7 +117,7 @@ CASES: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "zero length": (_zero_length, "input_corrupt", "empty"),
     "two candidates": (_two_candidates, "input_corrupt", "two_candidates"),
     "unreadable": (_unreadable, "input_corrupt", "unreadable"),
-    "missing plugin": (_missing_plugin, "hdf5_plugin_missing", ""),
+    "unknown filter": (_unknown_filter, "input_corrupt", "filter"),
 }
 
 

@@ -33,6 +33,7 @@ from spikefleet.core.policy.decide import (
     decide,
     is_mended_by_release,
 )
+from spikefleet.core.policy.lanes import lane_of_hold
 from spikefleet.core.projection import compare_projection
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.stores.artifacts import (
@@ -229,7 +230,7 @@ class Conclusions:
                 failure=failure,
                 status=RunStatus.ENVIRONMENT,
                 result=result,
-                lane=run.backend,
+                lane=lane_of_hold(run.backend, failure, run.config),
                 hold_reason=reason,
             )
         state = RunState.SKIPPED if decision.action is Action.SKIP else RunState.FAILED

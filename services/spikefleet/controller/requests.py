@@ -168,6 +168,7 @@ class Requests:
                 clear_failure=True,
                 clear_status=True,
                 cancel_requested=False,
+                lane=run.backend,
             ),
         )
 
@@ -195,7 +196,7 @@ def _after_release(run: Run, attempts: Sequence[Attempt]) -> RunChanges:
     so_far: dict[str, int] = {}
     for attempt in attempts:
         so_far[str(attempt.stage)] = max(attempt.number, so_far.get(str(attempt.stage), 0))
-    return RunChanges(result={RELEASED_AFTER: so_far})
+    return RunChanges(result={RELEASED_AFTER: so_far}, lane=run.backend)
 
 
 def _still_going(run: Run) -> str:

@@ -10,6 +10,11 @@ VENDOR_FILTER = 401
 
 def compressed_by_the_vendor(path: Path) -> Path:
     """Return a copy whose traces carry the vendor's filter; the original may be open."""
+    return compressed_with(path, VENDOR_FILTER)
+
+
+def compressed_with(path: Path, filter_number: int) -> Path:
+    """Return a copy whose traces say they went through a filter; the original may be open."""
     changed = path.with_name("compressed.raw.h5")
     shutil.copyfile(path, changed)
     with h5py.File(changed, "r+") as file:
@@ -18,9 +23,9 @@ def compressed_by_the_vendor(path: Path) -> Path:
         del routed["raw"]
         creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         creation.set_chunk((shape[0], 100))
-        creation.set_filter(VENDOR_FILTER, h5py.h5z.FLAG_OPTIONAL)
+        creation.set_filter(filter_number, h5py.h5z.FLAG_OPTIONAL)
         space = h5py.h5s.create_simple(shape)
         raw = h5py.h5d.create(routed.id, b"raw", h5py.h5t.STD_U16LE, space, creation)
         for first in range(0, shape[1], 100):
-            raw.write_direct_chunk((0, first), b"what the vendor's filter makes" * 4)
+            raw.write_direct_chunk((0, first), b"what the filter makes, say" * 4)
     return changed

@@ -144,7 +144,8 @@ def test_a_released_lane_does_not_give_back_what_no_operator_can_mend(room: Room
     requests = Requests(room.runs, RecordingStore(room.database))
     room.fail(FailureCode.SORTER_CRASH)
     room.fail(FailureCode.HDF5_PLUGIN_MISSING)
-    assert requests.release("kilosort4") == 1
+    assert requests.release("hdf5-plugin") == 1
+    assert room.runs.lane_of(RUN_ID) == "kilosort4"
     assert room.fail(FailureCode.SORTER_CRASH).stage is Stage.REPORT
 
 
@@ -169,7 +170,7 @@ def test_failures_of_another_stage_spend_nothing(room: Room) -> None:
 def test_success_clears_what_an_earlier_failure_said(room: Room) -> None:
     room.fail(FailureCode.HDF5_PLUGIN_MISSING, Stage.PREFLIGHT)
     assert room.run.status is RunStatus.ENVIRONMENT
-    room.runs.release_hold("kilosort4")
+    room.runs.release_hold("hdf5-plugin")
     run = room.succeed(Stage.PREFLIGHT)
     assert (run.status, run.failure, run.stage) == (None, None, Stage.SORT)
 

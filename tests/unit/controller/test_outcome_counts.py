@@ -49,7 +49,7 @@ def test_runs_by_state_and_held_lanes_are_read_from_the_store(tmp_path: Path) ->
     text = controlled.metrics.render()
     assert 'spikefleet_runs{state="held"} 1.0' in text
     assert 'spikefleet_runs{state="queued"} 0.0' in text
-    assert 'spikefleet_lanes_held{lane="kilosort4"} 1.0' in text
+    assert 'spikefleet_lanes_held{lane="hdf5-plugin"} 1.0' in text
     controlled.close()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
-from spikefleet.core.failures.codes import FailureCategory, FailureCode
+from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.findings.catalogue import FINDINGS, FindingPlace
 from spikefleet.core.findings.finding import FindingLevel
 from spikefleet.core.guards.gpu_reader import GpuUnreadable
@@ -193,8 +193,8 @@ def test_a_cpu_sort_is_not_asked_about_gpus() -> None:
     assert NODE_CHECKS.run(on_cpu) == ()
 
 
-def test_strict_mode_turns_a_warning_into_a_failure_of_its_category() -> None:
+def test_strict_mode_turns_a_warning_of_the_machine_into_the_runs_own_end() -> None:
     (found,) = NODE_CHECKS.run(replace(HEALTHY, open_files=10), strict=True)
     assert found.level is FindingLevel.FAIL
     assert found.error is not None
-    assert found.error.category is FailureCategory.ENVIRONMENT
+    assert found.error.code is FailureCode.INVALID_CONFIGURATION

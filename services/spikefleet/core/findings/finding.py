@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from spikefleet.core.failures.codes import FailureCategory
 from spikefleet.core.failures.errors import (
-    EnvironmentSortFailure,
     InvalidConfigurationError,
     ResourceSortFailure,
     SpikeSortingClassifiedError,
@@ -46,12 +44,6 @@ class PreflightFinding:
         }
 
 
-_STRICT_ERRORS: Mapping[FailureCategory, type[SpikeSortingClassifiedError]] = {
-    FailureCategory.RESOURCE: ResourceSortFailure,
-    FailureCategory.ENVIRONMENT: EnvironmentSortFailure,
-}
-
-
 def warn(code: str, message: str, remediation: str = "") -> PreflightFinding:
     """Make a finding that lets the run go on; the catalogue's remedy unless another is given.
 
@@ -80,10 +72,14 @@ def fail(code: str, error: SpikeSortingClassifiedError) -> PreflightFinding:
 
 
 def as_failing(finding: PreflightFinding) -> PreflightFinding:
-    """Return the finding as strict mode sees it: a warning fails, with its category's class."""
+    """Return the finding as strict mode sees it: a warning fails.
+
+    To be strict is one submission's wish, and so are the limits it sets: whatever it finds ends
+    that run, and never holds the lane of all others.
+    """
     if finding.level is FindingLevel.FAIL:
         return finding
-    # What one recording or submission brought with it must not hold the lane of all others.
-    cls = _STRICT_ERRORS.get(finding.category, InvalidConfigurationError)
+    of_resources = finding.category is FailureCategory.RESOURCE
+    cls = ResourceSortFailure if of_resources else InvalidConfigurationError
     error = cls(f"{finding.message} Warnings are failures here.", finding=finding.code)
     return replace(finding, level=FindingLevel.FAIL, error=error)

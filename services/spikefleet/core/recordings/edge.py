@@ -46,6 +46,8 @@ _NEXT_STEPS = {
     "not_continuous": "Record or export the continuous signal.",
     "unsupported_version": "Convert it with the vendor's tool to a newer version.",
     "still_written": "Wait until the program that writes it has closed it.",
+    "filter": "Save it again with gzip or without compression (h5repack does it), or ask the "
+    "operator to install that filter's plugin where HDF5_PLUGIN_PATH points, then submit it again.",
     "compressed": "Decompress it and submit the result.",
     "unsafe": "Submit a copy that holds plain files only, exported by the program that made it.",
     "absurd": "Export the recording again; a genuine file of this size cannot hold that much.",

@@ -9,7 +9,9 @@ from __future__ import annotations
 import fcntl
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import h5py
@@ -28,6 +30,23 @@ _MOST_TABLE_BYTES = 256 << 20
 _MOST_CHUNK_BYTES = 512 << 20
 # Deflate packs at most 1032 to 1, and no codec that is used for signals comes near this.
 _MOST_RATIO = 20_000
+# Filters without which an acquisition system's own files cannot be read: the facility has them.
+_VENDOR_FILTERS: Mapping[int, str] = MappingProxyType({401: "MaxWell"})
+# Filters that a file's writer chooses, by their registered numbers.
+_FILTER_NAMES: Mapping[int, str] = MappingProxyType(
+    {
+        4: "szip",
+        305: "LZO",
+        307: "bzip2",
+        32000: "LZF",
+        32001: "Blosc",
+        32004: "LZ4",
+        32008: "bitshuffle",
+        32013: "ZFP",
+        32015: "Zstandard",
+        32026: "Blosc2",
+    }
+)
 
 
 def is_hdf5(path: Path) -> bool:
@@ -111,6 +130,7 @@ def read_whole(dataset: Any, path: Path) -> NDArray[Any]:
             path, "absurd", f"{dataset.name} would fill {n_values * type_.itemsize} bytes."
         )
     _require_chunks(dataset, path)
+    require_filters(dataset, path, None)
     with reading(path):
         return np.asarray(dataset[()])
 
@@ -178,17 +198,29 @@ def require_filters(dataset: Any, path: Path, hdf5_plugin_path: str | None) -> N
     versions and says nothing of a plugin in the newest.
 
     Raises:
-        HDF5PluginMissingError: a filter is missing; names the folders that were searched.
+        HDF5PluginMissingError: the filter of a vendor's recordings is missing, which the operator
+            installs; names the folders that were searched.
+        InputCorruptError: ``filter``: any other one, which whoever wrote the file chose.
     """
     code = _missing_filter(dataset)
-    if code is not None:
+    if code is None:
+        return
+    if code in _VENDOR_FILTERS:
         searched = os.pathsep.join(
             h5py.h5pl.get(index).decode() for index in range(h5py.h5pl.size())
         )
         raise HDF5PluginMissingError(
-            f"{path.name} is compressed with HDF5 filter {code}, whose plugin is not in "
-            f"{searched}. Install the vendor's plugin there or set hdf5_plugin_path.",
+            f"{path.name} is compressed with HDF5 filter {code} ({_VENDOR_FILTERS[code]}), whose "
+            f"plugin is not in {searched}. Install the vendor's plugin there or set "
+            "HDF5_PLUGIN_PATH.",
             configured_path=hdf5_plugin_path or searched,
             filter=code,
             path=str(path),
         )
+    name = _FILTER_NAMES.get(code, "of no registered name")
+    raise corrupt(
+        path,
+        "filter",
+        f"{dataset.name} is compressed with HDF5 filter {code} ({name}), which is not installed "
+        "here.",
+    )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spikefleet.core.failures.codes import FailureCategory, FailureCode
+from spikefleet.core.failures.codes import Disposition, FailureCategory, FailureCode
 from spikefleet.core.failures.errors import HDF5PluginMissingError, InputCorruptError
 from spikefleet.core.findings.catalogue import FINDINGS
 from spikefleet.core.findings.finding import FindingLevel, as_failing, fail, warn
@@ -39,11 +39,10 @@ def test_strict_mode_makes_every_warning_a_failure_with_its_code_as_evidence(row
     finding = as_failing(warn(row.code, "Hm."))
     assert finding.level is FindingLevel.FAIL
     assert finding.error.evidence["finding"] == row.code
-    expected = {
-        FailureCategory.RESOURCE: FailureCode.RESOURCE_OTHER,
-        FailureCategory.ENVIRONMENT: FailureCode.ENVIRONMENT_OTHER,
-    }
+    expected = {FailureCategory.RESOURCE: FailureCode.RESOURCE_OTHER}
     assert finding.error.code is expected.get(row.category, FailureCode.INVALID_CONFIGURATION)
+    # To be strict is one submission's wish: it holds nobody else's lane.
+    assert finding.error.row.disposition is not Disposition.HOLD
 
 
 def test_strict_mode_leaves_a_failure_its_own_class():

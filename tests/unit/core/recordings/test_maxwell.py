@@ -5,7 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from tests.support.formats.maxwell import compressed_by_the_vendor
+from tests.support.formats.maxwell import compressed_by_the_vendor, compressed_with
 from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.errors import HDF5PluginMissingError, InputCorruptError
@@ -137,6 +137,13 @@ def test_a_missing_filter_names_the_plugin_folder(tmp_path):
         open_recording(path, hdf5_plugin_path=folder)
     assert caught.value.configured_path == folder
     assert "HDF5_PLUGIN_PATH" not in os.environ or folder not in os.environ["HDF5_PLUGIN_PATH"]
+
+
+def test_a_filter_that_is_no_vendors_is_the_files_own_matter(tmp_path):
+    path = compressed_with(make_recording(tmp_path, "maxwell").path, 32015)
+    with pytest.raises(InputCorruptError, match=r"32015 \(Zstandard\).*h5repack") as caught:
+        open_recording(path)
+    assert caught.value.reason == "filter"
 
 
 @pytest.mark.skipif(not REAL_PLATE.exists(), reason=f"{REAL_PLATE} is not here")

@@ -1,0 +1,28 @@
+"""Whom a failure of the environment holds: nobody but those whom it will meet as well.
+
+A lane is the sorter's, so that the other sorters go on. A file may need what only some files need,
+and a run may ask of the sorter what nobody else asks: each of these has a lane of its own, so that
+no submission holds up those of others. What the machine's own checks found holds the sorter's lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import Failure
+
+PLUGIN_LANE = "hdf5-plugin"
+_OWN = "own-parameters"
+_CHECKED = "preflight."
+
+
+def lane_of_hold(backend: str, failure: Failure, config: Mapping[str, Any]) -> str:
+    """Return the lane that ``failure`` of a run under ``config`` holds."""
+    if failure.code is FailureCode.HDF5_PLUGIN_MISSING:
+        return PLUGIN_LANE
+    checked = failure.rule_id.startswith(_CHECKED)
+    if not checked and (config.get("sorter") or {}).get("sorter_params"):
+        return f"{backend}/{_OWN}"
+    return backend
