@@ -84,7 +84,7 @@ class Requests:
     def create_batch(self, wish: BatchWish) -> BatchRecord:
         """Make the batch; a run of the same recording, stream and configuration is not made again.
 
-        One that was cancelled, or that its input ended, starts again. Raises
+        One of this owner's that was cancelled, or that its input ended, starts again. Raises
         InvalidConfigurationError, RecordingNotFoundError; nothing is written then.
         """
         config = SortingConfig.from_document(wish.config)
@@ -100,8 +100,7 @@ class Requests:
         batch = self.runs.create_batch(
             NewBatch(wish.submitter, wish.label, key, new_runs, wish.owner)
         )
-        known = batch.existing_run_ids if batch.is_new else ()
-        restarted = tuple(run_id for run_id in known if self._restarted(run_id))
+        restarted = tuple(run_id for run_id in batch.own_run_ids if self._restarted(run_id))
         return replace(batch, restarted_run_ids=restarted)
 
     def _restarted(self, run_id: str) -> bool:

@@ -222,7 +222,7 @@ def test_what_was_cancelled_or_ended_by_its_input_starts_again_when_it_is_submit
     run_id = controlled.submit("a")
     controlled.requests.cancel(run_id, "a mistake")
     assert controlled.finish(run_id).state is RunState.CANCELLED
-    wish = BatchWish([(controlled.recording("a"), "")], config(), idempotency_key="k", owner="u")
+    wish = BatchWish([(controlled.recording("a"), "")], config(), idempotency_key="k")
     again = controlled.requests.create_batch(wish)
     assert again.existing_run_ids == again.restarted_run_ids == (run_id,)
     assert controlled.finish(run_id).state is RunState.SUCCEEDED
@@ -235,9 +235,51 @@ def test_a_call_made_twice_starts_a_run_again_once(controlled: Controlled) -> No
     run_id = controlled.submit("a")
     controlled.requests.cancel(run_id, "")
     controlled.finish(run_id)
-    wish = BatchWish([(controlled.recording("a"), "")], config(), idempotency_key="k", owner="u")
+    wish = BatchWish([(controlled.recording("a"), "")], config(), idempotency_key="k")
     assert controlled.requests.create_batch(wish).restarted_run_ids == (run_id,)
     controlled.requests.cancel(run_id, "again")
     controlled.finish(run_id)
     assert controlled.requests.create_batch(wish).restarted_run_ids == ()
     assert controlled.runs.get_run(run_id).state is RunState.CANCELLED
+
+
+def test_what_ended_badly_for_another_is_a_run_of_ones_own_and_the_others_stays_as_it_was(
+    controlled: Controlled,
+) -> None:
+    streams = [(controlled.recording("a"), "")]
+    (theirs,) = controlled.requests.create_batch(BatchWish(streams, config(), owner="a")).run_ids
+    controlled.requests.cancel(theirs, "a mistake")
+    assert controlled.finish(theirs).state is RunState.CANCELLED
+    before = controlled.runs.events(theirs)
+    mine = controlled.requests.create_batch(BatchWish(streams, config(), owner="b"))
+    assert (mine.existing_run_ids, mine.restarted_run_ids) == ((), ())
+    assert mine.run_ids != (theirs,)
+    assert controlled.finish(mine.run_ids[0]).state is RunState.SUCCEEDED
+    assert controlled.runs.events(theirs) == before
+    # From then on it is the one meant, by its owner alone.
+    again = controlled.requests.create_batch(BatchWish(streams, config(), owner="b"))
+    assert again.existing_run_ids == again.run_ids == mine.run_ids
+    back = controlled.requests.create_batch(BatchWish(streams, config(), owner="a"))
+    assert back.restarted_run_ids == (theirs,)
+
+
+def test_a_run_that_its_owner_is_giving_up_is_not_joined(controlled: Controlled) -> None:
+    streams = [(controlled.recording("a"), "")]
+    (theirs,) = controlled.requests.create_batch(BatchWish(streams, config(), owner="a")).run_ids
+    joined = controlled.requests.create_batch(BatchWish(streams, config(), owner="b"))
+    assert joined.run_ids == (theirs,)
+    controlled.requests.cancel(theirs, "")
+    own = controlled.requests.create_batch(BatchWish(streams, config(), owner="b"))
+    assert own.run_ids != (theirs,)
+
+
+def test_a_retry_with_other_values_never_changes_the_run_of_another(controlled: Controlled) -> None:
+    streams = [(controlled.recording("a"), "")]
+    other = config(snr_min=9.0)
+    (theirs,) = controlled.requests.create_batch(BatchWish(streams, other, owner="a")).run_ids
+    (mine,) = controlled.requests.create_batch(BatchWish(streams, config(), owner="b")).run_ids
+    controlled.requests.cancel(theirs, "")
+    controlled.finish(theirs)
+    found = controlled.requests.retry(mine, None, {"snr_min": 9.0}, "b")
+    assert found.run_id not in (mine, theirs)
+    assert controlled.runs.get_run(theirs).state is RunState.CANCELLED

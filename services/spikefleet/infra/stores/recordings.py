@@ -17,6 +17,9 @@ from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.database import Clock, Database, utc_now
 from spikefleet.infra.stores.tables import RECORDING, RECORDING_OWNER, next_serial
 
+# Whose files a recording in place is read from, beside the recording in its document.
+_PLACED_BY = "placed_by"
+
 
 class RecordingNotFoundError(KeyError):
     """No recording has this id."""
@@ -36,9 +39,9 @@ class RecordingStore:
         """Store a recording as one of ``owner``'s; return the stored one.
 
         The same digest under the same name is the recording that is already there; where it lay
-        in place, its owner's new location replaces the old, whose files may be gone. One that was
-        missing when it was registered is always new: nobody knows what it would have been. The
-        parts of a joined recording are added before it.
+        in place, a new location replaces the old, whose files may be gone: that of the owner who
+        placed it, or the store's. One that was missing when it was registered is always new:
+        nobody knows what it would have been. The parts of a joined recording are added before it.
         """
         with self._database.write() as connection:
             stored = self._stored(connection, recording, owner)
@@ -68,9 +71,10 @@ class RecordingStore:
             ).one_or_none()
             if row is not None:
                 found = _read(connection, row.document)
-                if owner and not _owns(connection, row.recording_id, owner):
+                placer = str(row.document.get(_PLACED_BY, ""))
+                if recording.in_place and owner and placer != owner:
                     return found  # a stranger's copy may vanish, and the owner's run with it
-                return _at_its_newest(connection, found, recording)
+                return _at_its_newest(connection, found, recording, placer)
         connection.execute(
             RECORDING.insert().values(
                 recording_id=recording.recording_id,
@@ -78,7 +82,7 @@ class RecordingStore:
                 name=str(recording.name),
                 digest=recording.digest,
                 missing=recording.missing,
-                document=_document(recording),
+                document=_document(recording, owner),
                 created_at=self._clock(),
             )
         )
@@ -153,16 +157,19 @@ def _find(connection: Connection, recording_id: str) -> Recording | None:
 def _read(connection: Connection, document: Mapping[str, Any]) -> Recording:
     """Return the recording of a row, its parts as they are now."""
     parts = [_find(connection, part_id) for part_id in document.get("parts", ())]
-    alone = Recording.from_json({**document, "parts": ()})
+    told = {name: value for name, value in document.items() if name != _PLACED_BY}
+    alone = Recording.from_json({**told, "parts": ()})
     return replace(alone, parts=tuple(part for part in parts if part is not None))
 
 
-def _document(recording: Recording) -> dict[str, Any]:
+def _document(recording: Recording, placer: str) -> dict[str, Any]:
     parts = [part.recording_id for part in recording.parts]
-    return {**replace(recording, parts=()).to_json(), "parts": parts}
+    return {**replace(recording, parts=()).to_json(), "parts": parts, _PLACED_BY: placer}
 
 
-def _at_its_newest(connection: Connection, known: Recording, seen: Recording) -> Recording:
+def _at_its_newest(
+    connection: Connection, known: Recording, seen: Recording, placer: str
+) -> Recording:
     """Let a recording registered in place follow its files; one in the store stays there."""
     is_same = known.location == seen.location and known.stamps == seen.stamps
     if not known.in_place or is_same:
@@ -178,6 +185,6 @@ def _at_its_newest(connection: Connection, known: Recording, seen: Recording) ->
     connection.execute(
         RECORDING.update()
         .where(RECORDING.c.recording_id == known.recording_id)
-        .values(document=_document(moved))
+        .values(document=_document(moved, placer))
     )
     return moved

@@ -2,18 +2,24 @@
 
 A run belongs to everybody who submitted it: the same recording under the same configuration is one
 run. All of them may read its results; only the one whose batch made it may stop it or start it
-again. Of an attempt's secret only the SHA-256 is kept.
+again, and when it ends badly another gets a run of his own. Of an attempt's secret only the SHA-256 is kept.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
+from spikefleet.core.runs import TERMINAL, RunState, run_id_for
+from spikefleet.core.submissions import digest_document
 from spikefleet.infra.stores.database import Database
+from spikefleet.infra.stores.run_records import NewRun
 from spikefleet.infra.stores.tables import ATTEMPT, BATCH, BATCH_RUN, RUN
+
+_ENDED_BADLY = frozenset(str(state) for state in TERMINAL - {RunState.SUCCEEDED})
 
 
 class RunAccess:
@@ -61,3 +67,26 @@ class RunAccess:
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def choose_run(connection: Connection, asked: NewRun, owner: str) -> tuple[NewRun, str | None]:
+    """Return the run that a submission of ``owner`` means, and whose it is; None: of nobody yet.
+
+    The same bytes under the same configuration are one run for all owners until it ends badly:
+    then only the owner who made it may start it again, and any other has one of his own.
+    """
+    own = replace(asked, identity=digest_document([asked.identity, owner]))
+    for wanted in (own, asked):
+        query = (
+            select(BATCH.c.owner, RUN.c.state, RUN.c.cancel_requested)
+            .join(BATCH, BATCH.c.batch_id == RUN.c.batch_id)
+            .where(RUN.c.run_id == run_id_for(wanted.identity))
+        )
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            continue
+        is_lost = row.state in _ENDED_BADLY or row.cancel_requested
+        if row.owner == owner or not is_lost:
+            return wanted, str(row.owner)
+        return own, None
+    return asked, None

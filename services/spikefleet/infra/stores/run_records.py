@@ -71,8 +71,8 @@ class NewBatch:
 class BatchRecord:
     """A stored batch: ``run_ids`` in submission order, and those that existed before it.
 
-    ``is_new``: this very call made it; its key had not made it before. ``restarted_run_ids`` are
-    those of the existing runs that were started again for it.
+    ``is_new``: this very call made it; its key had not made it before. ``own_run_ids`` are those
+    of the existing runs that its owner made, ``restarted_run_ids`` those started again for it.
     """
 
     batch_id: str
@@ -82,6 +82,7 @@ class BatchRecord:
     label: str
     created_at: datetime
     is_new: bool = field(default=False, compare=False)
+    own_run_ids: tuple[str, ...] = field(default=(), compare=False)
     restarted_run_ids: tuple[str, ...] = field(default=(), compare=False)
 
 

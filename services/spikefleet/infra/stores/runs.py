@@ -29,6 +29,7 @@ from spikefleet.core.runs import (
     run_id_for,
 )
 from spikefleet.infra.stores.database import Clock, Database, utc_now
+from spikefleet.infra.stores.run_access import choose_run
 from spikefleet.infra.stores.run_leases import (
     Lease,
     LeaseTerms,
@@ -104,7 +105,9 @@ class RunStore(RunReader):
     def create_batch(self, new: NewBatch) -> BatchRecord:
         """Make a batch and those of its runs that do not exist yet (event ``run.created``).
 
-        The same idempotency key returns the batch it made before, whatever else is asked.
+        The same idempotency key returns the batch it made before, whatever else is asked. A run of
+        another owner is joined while it may succeed or has; one that ended otherwise is his to
+        start again, so that this owner gets a run of his own.
         """
         with self._change() as (connection, now):
             if new.idempotency_key:
@@ -125,13 +128,16 @@ class RunStore(RunReader):
                 )
             )
             born: set[str] = set()
-            for position, wanted in enumerate(new.runs):
+            own: dict[str, None] = {}
+            for position, asked in enumerate(new.runs):
+                wanted, found = choose_run(connection, asked, new.owner)
                 run_id = run_id_for(wanted.identity)
-                exists = connection.execute(select(RUN.c.run_id).where(RUN.c.run_id == run_id))
-                existed = exists.first() is not None
-                if not existed:
+                existed = found is not None
+                if found is None:
                     born.add(run_id)
                     write_new_run(connection, batch_id, new.submitter, wanted, now)
+                elif found == new.owner and run_id not in born:
+                    own[run_id] = None
                 connection.execute(
                     BATCH_RUN.insert().values(
                         batch_id=batch_id,
@@ -140,7 +146,8 @@ class RunStore(RunReader):
                         existed=existed and run_id not in born,
                     )
                 )
-            return replace(read_batch(connection, batch_id), is_new=True)
+            made = read_batch(connection, batch_id)
+            return replace(made, is_new=True, own_run_ids=tuple(own))
 
     def move_run(
         self,
