@@ -268,6 +268,32 @@ class Bystanders:
         self.answer = _get(self.address, "slow", timeout=20).run.run_id
 
 
+def test_streams_of_one_caller_are_bounded_and_room_comes_back_when_they_end(scripted) -> None:
+    options = ServerOptions(grace_s=1.0, calls_of_one_caller=3)
+    with (
+        serving(lambda _: [_registration(scripted)], options) as running,
+        dial(running.address) as channel,
+    ):
+        stub = controller_pb2_grpc.ControllerServiceStub(channel)
+        request = controller_pb2.WatchRunRequest(run_id="long")
+        streams = [stub.WatchRun(request) for _ in range(3)]
+        for stream in streams:
+            next(stream)
+        with pytest.raises(ServiceError) as caught:
+            _get(running.address, "x")
+        assert caught.value.reason == "SERVICE_BUSY"
+        for stream in streams:
+            stream.cancel()
+        until_s = time.monotonic() + 10
+        while time.monotonic() < until_s:
+            try:
+                _get(running.address, "x")
+                break
+            except ServiceError:
+                time.sleep(0.05)
+        _get(running.address, "x")
+
+
 def test_draining_ends_streams_with_a_hint_and_lets_calls_finish(scripted) -> None:
     options = ServerOptions(grace_s=10.0, unary_cap_s=30.0)
     server = Serving(lambda _: [_registration(scripted)], options).start()

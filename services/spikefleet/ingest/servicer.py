@@ -103,12 +103,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.CreateUploadRequest, context: Any
     ) -> ingest_pb2.CreateUploadResponse:
         """Open an upload, or return the one its key opened before."""
+        caller = current_caller()
         wanted = UploadRequest(
             _name(request.name),
             convert.from_files(request.files),
             request.entry,
             request.idempotency_key,
-            current_caller().owner,
+            caller.owner,
+            caller.is_operator,
         )
         upload = await DIGESTS.run(self._uploads.create, wanted)
         return ingest_pb2.CreateUploadResponse(upload=await self._upload(upload))

@@ -25,6 +25,7 @@ from spikefleet.core.submissions import (
     join_recordings,
     safe_part,
 )
+from spikefleet.infra.rpc.bounds import MOST_ENTRIES
 from spikefleet.infra.rpc.errors import RpcProblem, ServiceError
 from spikefleet.infra.stores.recordings import RecordingStore
 
@@ -65,8 +66,8 @@ class SubmissionIntake:
     def submit(self, submission: Submission) -> BatchAnswer:
         """Make the batch.
 
-        Raises InvalidConfigurationError, RecordingNotFoundError, RpcProblem UNKNOWN_STREAM or
-        RECORDINGS_DIFFER, ServiceError when a room does not answer.
+        Raises InvalidConfigurationError, RecordingNotFoundError, RpcProblem UNKNOWN_STREAM,
+        RECORDINGS_DIFFER or TOO_LARGE, ServiceError when a room does not answer.
         """
         if not submission.recording_ids:
             raise RpcProblem(
@@ -82,11 +83,16 @@ class SubmissionIntake:
         wanted = submission.streams
         if config.recording.stream_id and not wanted:
             wanted = (config.recording.stream_id,)
-        runs = [
-            (recording.recording_id, stream)
-            for recording in recordings
-            for stream in self._streams(recording, wanted)
-        ]
+        runs: list[tuple[str, str]] = []
+        for recording in recordings:
+            streams = self._streams(recording, wanted)
+            runs += [(recording.recording_id, stream) for stream in streams]
+            if len(runs) > MOST_ENTRIES:
+                raise RpcProblem(
+                    "TOO_LARGE",
+                    f"the batch would have more than {MOST_ENTRIES} runs.",
+                    field="recording_ids",
+                )
         return self._controller.create_batch(
             BatchTask(
                 runs=tuple(dict.fromkeys(runs)),

@@ -34,6 +34,7 @@ from spikefleet.ingest.arrivals import Arrivals, FileTally, Manifest, Stamp
 from spikefleet.ingest.intake import accepted_recording
 from spikefleet.ingest.publishing import Publisher, StagedDamageError
 from spikefleet.ingest.staging import Staging, digest_file
+from spikefleet.ingest.upload_room import UploadRoom, disk_full
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class UploadRequest:
     entry: str = ""
     idempotency_key: str = ""
     owner: str = ""
+    is_operator: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class UploadIntake:
         self._uploads = uploads
         self._recordings = recordings
         self._staging = staging
+        self._room = UploadRoom(staging, uploads)
         self._publisher = Publisher(artifacts, staging)
         self._meter = meter
         self._part_size_bytes = part_size_bytes
@@ -100,7 +103,7 @@ class UploadIntake:
         """Open an upload, or return the one its key opened before.
 
         One that is complete is opened anew when the store has lost bytes of it since. Raises
-        RpcProblem DISK_FULL when what is still to come does not fit.
+        RpcProblem DISK_FULL when what is still to come does not fit, TOO_MANY_UPLOADS.
         """
         _check_paths(request.files, request.entry)
         upload = self._open(request)
@@ -111,21 +114,23 @@ class UploadIntake:
         if upload.state is UploadState.OPEN:
             there = self._uploads.parts(upload.upload_id)
             to_come = sum(file.size_bytes for file in request.files)
-            self._require_room(to_come - sum(part.size_bytes for part in there))
+            self._room.require(to_come - sum(part.size_bytes for part in there))
         return upload
 
     def _open(self, request: UploadRequest) -> Upload:
-        return self._uploads.create(
-            NewUpload(
-                upload_id=f"upload-{uuid.uuid4().hex[:16]}",
-                name=request.name,
-                files=request.files,
-                entry=request.entry,
-                part_size_bytes=self._part_size(request.files),
-                idempotency_key=_key_of(request),
-                owner=request.owner,
-            )
+        new = NewUpload(
+            upload_id=f"upload-{uuid.uuid4().hex[:16]}",
+            name=request.name,
+            files=request.files,
+            entry=request.entry,
+            part_size_bytes=self._part_size(request.files),
+            idempotency_key=_key_of(request),
+            owner=request.owner,
         )
+        upload = self._uploads.create(new)
+        if upload.upload_id == new.upload_id and not request.is_operator:
+            self._room.require_share(upload)
+        return upload
 
     def get(self, upload_id: str) -> Upload:
         """Return an upload. Raises UploadNotFoundError."""
@@ -273,18 +278,13 @@ class UploadIntake:
 
     def _write(self, upload_id: str, part: ArrivedPart) -> Stamp:
         """Put a part on the disk. Raises RpcProblem DISK_FULL."""
-        self._require_room(part.size_bytes)
+        self._room.require(part.size_bytes)
         try:
             return self._staging.write_part(upload_id, part.path, part.offset_bytes, part.chunks)
         except OSError as error:
             if error.errno not in _FULL:
                 raise
-            raise _disk_full(part.size_bytes, self._staging.room_bytes()) from error
-
-    def _require_room(self, size_bytes: int) -> None:
-        room_bytes = self._staging.room_bytes()
-        if size_bytes > room_bytes:
-            raise _disk_full(size_bytes, room_bytes)
+            raise disk_full(part.size_bytes, self._staging.room_bytes()) from error
 
     def _part_size(self, files: Sequence[ManifestFile]) -> int:
         """Larger recordings get larger parts, so that their list stays short."""
@@ -369,16 +369,6 @@ class UploadIntake:
 def _key_of(request: UploadRequest) -> str:
     """The key under which the upload is found again; a stranger's equal key is another one."""
     return f"{request.owner}/{request.idempotency_key}" if request.idempotency_key else ""
-
-
-def _disk_full(size_bytes: int, room_bytes: int) -> RpcProblem:
-    room_bytes = max(0, room_bytes)
-    return RpcProblem(
-        "DISK_FULL",
-        f"the service's disk has room for {room_bytes / 1e6:.1f} MB of uploads and "
-        f"{size_bytes / 1e6:.1f} MB are to come",
-        metadata={"needed_bytes": str(size_bytes), "room_bytes": str(room_bytes)},
-    )
 
 
 def _check_paths(files: Sequence[ManifestFile], entry: str) -> None:

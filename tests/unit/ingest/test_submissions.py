@@ -227,3 +227,11 @@ def test_a_failed_look_is_not_kept(recordings, night) -> None:
     _submit(recordings, failed, ids=(night.recording_id,))
     room = _submit(recordings, PLATE, ids=(night.recording_id,))
     assert [stream for _, stream in room.tasks[0].runs] == ["well000", "well001"]
+
+
+def test_a_batch_of_more_runs_than_anybody_means_is_refused_before_it_is_made(recordings) -> None:
+    wells = tuple(StreamDescription(f"w{i}", 4, 2e4, 1.0, "uint16") for i in range(10_001))
+    room = Room([DescribeAnswer("maxwell", wells)])
+    with pytest.raises(RpcProblem) as caught:
+        SubmissionIntake(recordings, room, room).submit(Submission(("rec-1",)))
+    assert (caught.value.reason, room.tasks) == ("TOO_LARGE", [])

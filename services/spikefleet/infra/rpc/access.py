@@ -78,6 +78,12 @@ def is_bounded(method: str) -> bool:
     return method.startswith(_OURS) and CALLS.get(name) is not Access.ROOM
 
 
+def is_counted(method: str) -> bool:
+    """Say whether a call takes of its caller's share: those of people, ours and the others."""
+    name = method.removeprefix(_OURS).partition(".")[2]
+    return CALLS.get(name) not in (Access.ROOM, Access.ATTEMPT)
+
+
 @dataclass(frozen=True)
 class Caller:
     """Who makes a call. ``uid`` is None for somebody of whom this machine's kernel knows nothing.

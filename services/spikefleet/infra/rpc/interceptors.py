@@ -23,7 +23,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from spikefleet.core.telemetry import RPC_DURATION, RPC_HANDLED, RPC_STARTED, Series
-from spikefleet.infra.rpc.access import Admission, is_bounded
+from spikefleet.infra.rpc.access import Admission, current_caller, is_bounded, is_counted
 from spikefleet.infra.rpc.bounds import require_bounded
 from spikefleet.infra.rpc.errors import (
     DETAILS_KEY,
@@ -32,6 +32,7 @@ from spikefleet.infra.rpc.errors import (
     RpcProblem,
     problem_of,
 )
+from spikefleet.infra.rpc.shares import CallShares
 
 _log = logging.getLogger(__name__)
 _REQUEST_ID: ContextVar[str] = ContextVar("spikefleet_request_id", default="")
@@ -224,6 +225,20 @@ def admission(door: Admission, port: Callable[[], int]) -> grpc.aio.ServerInterc
     async def around(context: Any, method: str) -> AsyncIterator[None]:
         door.admit(method, context, port())
         yield
+
+    return _Wrapping(around)
+
+
+def sharing(shares: CallShares) -> grpc.aio.ServerInterceptor:
+    """Refuse a caller who has too many calls open already."""
+
+    @asynccontextmanager
+    async def around(context: Any, method: str) -> AsyncIterator[None]:
+        if not is_counted(method):
+            yield
+            return
+        with shares.one_call(current_caller().owner):
+            yield
 
     return _Wrapping(around)
 

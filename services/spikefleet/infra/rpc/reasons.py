@@ -197,6 +197,11 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             "Call again in a moment, with fewer calls at once.",
             retry_after_s=2.0,
         ),
+        "TOO_MANY_UPLOADS": Reason(
+            Code.RESOURCE_EXHAUSTED,
+            "Finish the open ones by sending their recordings again; those left alone end by "
+            "themselves.",
+        ),
         "UPLOAD_STALLED": Reason(
             Code.DEADLINE_EXCEEDED,
             "Send the part again; what was acknowledged is kept.",

@@ -23,6 +23,7 @@ from grpc_reflection.v1alpha import reflection
 from spikefleet.infra.rpc import interceptors
 from spikefleet.infra.rpc.access import Admission
 from spikefleet.infra.rpc.interceptors import RpcMeter
+from spikefleet.infra.rpc.shares import MOST_CALLS, CallShares
 
 _MIB = 1 << 20
 
@@ -42,7 +43,7 @@ class ServerOptions:
 
     ``propagation_s`` is how long load balancers need to hear NOT_SERVING before streams end;
     ``grace_s`` what calls in flight may still take; ``unary_cap_s`` what any unary call may take.
-    ``admission`` says who may call what.
+    ``admission`` says who may call what, ``calls_of_one_caller`` how many he may have open.
     """
 
     meter: RpcMeter | None = None
@@ -53,6 +54,7 @@ class ServerOptions:
     max_message_bytes: int = 64 * _MIB
     extra: Sequence[tuple[str, Any]] = field(default=())
     admission: Admission = field(default_factory=Admission)
+    calls_of_one_caller: int = MOST_CALLS
 
 
 class RpcServer:
@@ -133,6 +135,7 @@ class RpcServer:
             interceptors.deadlines(self._options.unary_cap_s),
             interceptors.error_mapping(),
             interceptors.admission(self._options.admission, lambda: self.port),
+            interceptors.sharing(CallShares(self._options.calls_of_one_caller)),
             interceptors.bounded(),
             interceptors.draining_streams(self._draining),
         ]

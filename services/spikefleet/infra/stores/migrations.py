@@ -204,6 +204,12 @@ _QUEUE = (
 
 _DESCRIPTIONS = ("ALTER TABLE recording ADD COLUMN description {json}",)
 
+_UPLOAD_SIZES = (
+    # What each user's open uploads will take, known without reading their lists of files.
+    "ALTER TABLE upload ADD COLUMN size_bytes BIGINT NOT NULL DEFAULT 0",
+    "CREATE INDEX upload_open ON upload (owner, size_bytes) WHERE state = 'open'",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "recordings and uploads", _INTAKE),
     Migration(2, "batches, runs, attempts, events, holds", _RUNS),
@@ -212,4 +218,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(5, "owners, and secrets of attempts", _OWNERS),
     Migration(6, "the queue of sorts", _QUEUE),
     Migration(7, "descriptions of recordings", _DESCRIPTIONS),
+    Migration(8, "sizes of uploads", _UPLOAD_SIZES),
 )

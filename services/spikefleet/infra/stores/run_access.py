@@ -2,7 +2,8 @@
 
 A run belongs to everybody who submitted it: the same recording under the same configuration is one
 run. All of them may read its results; only the one whose batch made it may stop it or start it
-again, and when it ends badly another gets a run of his own. Of an attempt's secret only the SHA-256 is kept.
+again, and when it ends badly another gets a run of his own. Of an attempt's secret only the
+SHA-256 is kept.
 """
 
 from __future__ import annotations

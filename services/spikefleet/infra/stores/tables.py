@@ -150,6 +150,7 @@ UPLOAD = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
     Column("owner", CleanText, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
 )
 
 UPLOAD_PART = Table(

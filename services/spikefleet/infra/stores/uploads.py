@@ -89,6 +89,15 @@ class NewUpload:
     owner: str = ""
 
 
+@dataclass(frozen=True)
+class OpenUploads:
+    """What one owner's unfinished uploads are: how many, how long in the end, what has come."""
+
+    count: int
+    announced_bytes: int
+    received_bytes: int
+
+
 class UploadStore:
     """Remembers uploads and their parts. Every call is one transaction."""
 
@@ -132,6 +141,7 @@ class UploadStore:
                     created_at=now,
                     updated_at=now,
                     owner=new.owner,
+                    size_bytes=sum(file.size_bytes for file in new.files),
                 )
             )
             return _read_upload(connection, new.upload_id)
@@ -257,6 +267,21 @@ class UploadStore:
         query = select(func.count()).where(UPLOAD.c.state == str(UploadState.OPEN))
         with self._database.read() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def open_of(self, owner: str) -> OpenUploads:
+        """Return what is under way of one owner's."""
+        mine = (UPLOAD.c.state == str(UploadState.OPEN)) & (UPLOAD.c.owner == owner)
+        uploads = select(func.count(), func.coalesce(func.sum(UPLOAD.c.size_bytes), 0)).where(mine)
+        received = (
+            select(func.coalesce(func.sum(UPLOAD_PART.c.size_bytes), 0))
+            .join(UPLOAD, UPLOAD.c.upload_id == UPLOAD_PART.c.upload_id)
+            .where(mine)
+        )
+        with self._database.read() as connection:
+            count, announced = connection.execute(uploads).one()
+            return OpenUploads(
+                int(count), int(announced), int(connection.execute(received).scalar_one())
+            )
 
     def _update(self, connection: Connection, upload_id: str, **values: Any) -> None:
         connection.execute(
