@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import psutil
+import pytest
 from tests.e2e.conftest import SORTER
 from tests.support.service import suspend, wait_for
 
@@ -121,14 +122,21 @@ def test_a_stopped_service_ends_in_order_and_its_runs_go_on_later(make_service, 
         assert failures(client, run_id)[0] == ["attempt_interrupted"]
 
 
-def test_a_demo_told_to_stop_takes_its_service_with_it(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_demo_that_is_ended_takes_its_service_with_it(tmp_path, number):
     command = [sys.executable, "-m", "spikefleet.cli.main", "demo", "--sorter", SORTER]
     demo = subprocess.Popen([*command, "--out", tmp_path], stdout=subprocess.DEVNULL)
     try:
-        wait_for(lambda: read_service_file(tmp_path / "service") is not None, 60, "a service")
-        pid = read_service_file(tmp_path / "service").pid
-        demo.terminate()
-        assert demo.wait(60) == 128 + signal.SIGTERM
+        announced = wait_for(lambda: read_service_file(tmp_path / "service"), 60, "a service")
+        service = psutil.Process(announced.pid)
+        demo.send_signal(number)
+        assert demo.wait(60) == -number
     finally:
         demo.kill()
-    assert not psutil.pid_exists(pid)
+    wait_for(lambda: is_gone(service), 60, "the end of the service")
+    assert read_service_file(tmp_path / "service") is None
+
+
+def is_gone(process):
+    """Ended, though its new parent may not have reaped it."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE

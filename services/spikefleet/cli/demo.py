@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -40,10 +37,4 @@ def demo(context: click.Context, sorter: str, folder: Path) -> None:
         # Late: starts an embedded service, with the science stack.
         from spikefleet.deploy.demo import run_demo  # noqa: PLC0415
 
-    signal.signal(signal.SIGTERM, _end_in_order)
     context.exit(run_demo(sorter, folder, console(markup=True)))
-
-
-def _end_in_order(signum: int, _frame: FrameType | None) -> None:
-    """End as at Ctrl-C, so that the demo's service does not outlive it."""
-    sys.exit(128 + signum)

@@ -34,6 +34,13 @@ from spikefleet.cli.options import needs_extra, settings_from
     help="What happens to running sorts when the service ends.",
 )
 @click.option(
+    "--until-input-ends",
+    is_flag=True,
+    default=None,
+    hidden=True,
+    help="End with standard input too: for a program that starts a service of its own.",
+)
+@click.option(
     "--insecure",
     is_flag=True,
     default=None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import time
@@ -56,6 +57,7 @@ log = logging.getLogger(__name__)
 
 _STOP_GRACE_S = 20.0
 _CHORES_EVERY_S = 60.0
+_STDIN = 0
 
 
 @dataclass
@@ -267,6 +269,8 @@ async def _serve(settings: Settings) -> int:
             "service.ready",
             extra={"address": service.address, "metrics_port": metrics_port},
         )
+        if settings.until_input_ends:
+            _watch_input(stop)
         await stop.wait()
         # First, so that calls cut short by our own leaving are not put down as failures.
         await asyncio.to_thread(service.loop.stop)
@@ -275,6 +279,18 @@ async def _serve(settings: Settings) -> int:
             await asyncio.to_thread(service.stop_attempts)
         log.info("service.stopped")
     return 0
+
+
+def _watch_input(stop: asyncio.Event) -> None:
+    """Set ``stop`` when standard input ends: whoever started this service is gone."""
+    loop = asyncio.get_running_loop()
+
+    def look() -> None:
+        if not os.read(_STDIN, 4096):
+            loop.remove_reader(_STDIN)
+            stop.set()
+
+    loop.add_reader(_STDIN, look)
 
 
 def _concrete(address: str) -> str:

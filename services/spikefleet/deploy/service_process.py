@@ -26,7 +26,10 @@ class ServiceStartError(RuntimeError):
 
 
 def start_service(data_dir: Path, arguments: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-    """Start ``spikefleet serve`` on ``data_dir`` and a free port; its log is ``service.log``."""
+    """Start ``spikefleet serve`` on ``data_dir`` and a free port; its log is ``service.log``.
+
+    It ends in order when this process is gone, however that ended: its standard input is ours.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     command = [
         sys.executable,
@@ -37,12 +40,13 @@ def start_service(data_dir: Path, arguments: Sequence[str] = ()) -> subprocess.P
         "127.0.0.1:0",
         "--data",
         str(data_dir),
+        "--until-input-ends",
         *arguments,
     ]
     with (data_dir / "service.log").open("ab") as log:
         return subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=base_environment(),

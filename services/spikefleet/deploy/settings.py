@@ -96,6 +96,11 @@ class Settings(BaseModel):
         description="stop running sorts when the service ends; otherwise they go on and the next "
         "start adopts them",
     )
+    until_input_ends: bool = Field(
+        False,
+        description="end when standard input does: a service that another program started for "
+        "itself does not outlive it",
+    )
     opening_memory_bytes: int = Field(
         4 << 30,
         gt=0,
