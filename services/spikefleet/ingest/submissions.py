@@ -15,7 +15,12 @@ from spikefleet.client.rooms import BatchAnswer, BatchTask, DescribeAnswer
 from spikefleet.core.config import resolve
 from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.config.presets import preset
-from spikefleet.core.recordings.description import KeptDescription, RecordingDescription
+from spikefleet.core.recordings.description import (
+    ALL_TAKES,
+    KeptDescription,
+    RecordingDescription,
+    joined_streams,
+)
 from spikefleet.core.recordings.reader_version import reader_version
 from spikefleet.core.submissions import (
     Recording,
@@ -85,7 +90,7 @@ class SubmissionIntake:
             wanted = (config.recording.stream_id,)
         runs: list[tuple[str, str]] = []
         for recording in recordings:
-            streams = self._streams(recording, wanted)
+            streams = self._streams(recording, wanted, joined=submission.concatenate)
             runs += [(recording.recording_id, stream) for stream in streams]
             if len(runs) > MOST_ENTRIES:
                 raise RpcProblem(
@@ -128,7 +133,10 @@ class SubmissionIntake:
         found = [_member(recording, entry, paths) for entry, paths in members]
         return tuple(self._recordings.add(part, owner) for part in found) or (recording,)
 
-    def _streams(self, recording: Recording, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    def _streams(
+        self, recording: Recording, wanted: tuple[str, ...], *, joined: bool
+    ) -> tuple[str, ...]:
+        """Return the streams to sort; ``joined`` makes one of the takes of a stream."""
         if recording.missing:
             return (ONLY_STREAM,)
         answer = self._described(recording)
@@ -139,9 +147,18 @@ class SubmissionIntake:
             if chosen and all(stream.problem for stream in chosen):
                 raise RpcProblem("RECORDINGS_DIFFER", chosen[0].problem, field="recording_ids")
         known = tuple(stream.stream for stream in answer.streams)
+        there = {*known, *answer.other_streams}
+        if joined:
+            told = RecordingDescription(answer.format, answer.streams, answer.other_streams)
+            known = known if recording.parts else joined_streams([told])
+            there |= set(known)
+            wanted = tuple(
+                name if name in there or name + ALL_TAKES not in there else name + ALL_TAKES
+                for name in wanted
+            )
         for stream in wanted:
-            if stream not in known and stream not in answer.other_streams:
-                listed = ", ".join((*known, *answer.other_streams))
+            if stream not in there:
+                listed = ", ".join(dict.fromkeys((*known, *answer.other_streams)))
                 raise RpcProblem(
                     "UNKNOWN_STREAM",
                     f"{recording.name} has no stream {stream!r}; it has {listed}.",

@@ -36,11 +36,11 @@ def _channel_header(electrode, label, units):
     )
 
 
-def write_nsx(path: Path, blocks, channels, spec="2.3", period=1):
+def write_nsx(path: Path, blocks, channels, spec="2.3", period=1, stamps_per_s=30_000):
     """Write blocks of ``(first stamp, samples x channels)``; channels are (electrode, units)."""
     stamp = "<I" if spec == "2.3" else "<Q"
     with path.open("wb") as file:
-        file.write(_basic_header(spec, len(channels), period, 30_000))
+        file.write(_basic_header(spec, len(channels), period, stamps_per_s))
         for electrode, units in channels:
             file.write(_channel_header(electrode, f"elec{electrode}", units))
         for first, samples in blocks:

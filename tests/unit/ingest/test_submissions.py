@@ -138,6 +138,18 @@ def test_one_well_that_cannot_be_joined_hides_no_other(recordings) -> None:
     assert caught.value.reason == "RECORDINGS_DIFFER"
 
 
+def test_the_takes_of_one_file_become_one_run_when_it_is_joined(recordings) -> None:
+    takes = tuple(StreamDescription(f"ns6/take{n}", 4, 3e4, 1.0, "int16") for n in range(2))
+    parted = DescribeAnswer("blackrock", takes)
+    assert _joined(recordings, parted, ids=("rec-p",)).tasks[0].runs == (("rec-p", "ns6/takes"),)
+    named = _joined(recordings, parted, ids=("rec-p",), streams=("ns6",))
+    assert named.tasks[0].runs == (("rec-p", "ns6/takes"),)
+    one = _joined(recordings, parted, ids=("rec-p",), streams=("ns6/take1",))
+    assert one.tasks[0].runs == (("rec-p", "ns6/take1"),)
+    apart = _submit(recordings, parted, ids=("rec-p",))
+    assert [stream for _, stream in apart.tasks[0].runs] == ["ns6/take0", "ns6/take1"]
+
+
 def test_one_recording_twice_is_refused(recordings) -> None:
     with pytest.raises(RpcProblem, match="listed twice"):
         _joined(recordings, ids=("rec-p", "rec-p"))

@@ -242,7 +242,7 @@ _TRUTH = (
     FindingRow(
         "clock_set_back", _REC, "warn", _I,
         "The clock was set back while recording: the stream is one of several takes.",
-        "Name the takes that are meant as streams; times count from each take's start.",
+        "Name the takes that are meant as streams, or join them (--concatenate).",
     ),
     FindingRow(
         "unnumbered_frames", _REC, "warn", _I,

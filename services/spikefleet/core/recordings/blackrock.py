@@ -31,7 +31,7 @@ from spikefleet.core.recordings.description import (
 )
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.files import is_hidden
-from spikefleet.core.recordings.frame_gaps import note_frame_gaps, require_unique_ids
+from spikefleet.core.recordings.frame_gaps import require_unique_ids
 from spikefleet.core.recordings.header_fields import MOST_CHANNELS, whole
 from spikefleet.core.recordings.probe_sidecar import place_channels
 from spikefleet.core.recordings.record_files import RecordField, RecordFilesRecording, RecordLayout
@@ -93,6 +93,8 @@ class _Blocks:
 
     @property
     def of_take(self) -> list[_Block]:
+        if self.blocks[0].stamped_packets:
+            return list(self.blocks)
         starts = accumulate((block.n_frames for block in self.blocks), initial=0)
         inside = range(self.take.first_frame, self.take.first_frame + self.take.n_frames)
         return [b for start, b in zip(starts, self.blocks, strict=False) if start in inside]
@@ -167,9 +169,10 @@ def _open_take(found: _Blocks) -> BaseRecording:
         if file.neural.size < len(names):
             recording = recording.select_channels([names[column] for column in file.neural])
     if blocks[0].stamped_packets:
-        note_frame_gaps(recording, _find_packet_gaps(file, _layout(file, blocks[0])))
-    else:
-        note_take(recording, found.take, found.takes)
+        first, last = found.take.first_frame, found.take.first_frame + found.take.n_frames
+        if found.take.n_frames != blocks[0].n_frames:
+            recording = recording.frame_slice(first, last)
+    note_take(recording, found.take, found.takes)
     return place_channels(recording, file.path)
 
 
@@ -248,6 +251,8 @@ def _streams(files: list[_File]) -> list[tuple[str, _Blocks]]:
 
 def _part_blocks(file: _File, blocks: list[_Block]) -> tuple[Take, ...]:
     """Return the takes of a file: a block goes on where the clock of the one before does."""
+    if blocks[0].stamped_packets:
+        return _part_packets(file, blocks[0])
     # A clock finer than the frames may round a block's first frame to either side.
     slack = 0 if file.stamps_per_s == round(file.sampling_rate_hz) else 1
     jumps: list[tuple[int, int]] = []
@@ -332,20 +337,25 @@ def _layout(file: _File, block: _Block) -> RecordLayout:
     )
 
 
-def _find_packet_gaps(file: _File, layout: RecordLayout) -> list[list[int]]:
-    """Return where nanosecond stamps leave out frames; read in pieces."""
-    stamps = RecordField(file.path, layout, dtype="<u8", at_bytes=1)
+def _part_packets(file: _File, block: _Block) -> tuple[Take, ...]:
+    """Return the takes by nanosecond stamps; pieces whose ends say nothing is missing are skipped.
+
+    A frame whose stamp stands still or is a little early was stamped twice, not set back.
+    """
+    stamps = RecordField(file.path, _layout(file, block), dtype="<u8", at_bytes=1)
     per_frame = file.stamps_per_s / file.sampling_rate_hz
-    gaps: list[list[int]] = []
-    for start in range(0, len(stamps) - 1, _STAMPS_AT_ONCE):
-        piece = stamps[start : start + _STAMPS_AT_ONCE + 1].astype(np.int64)
-        missing = np.rint(np.diff(piece) / per_frame).astype(np.int64) - 1
-        if (missing < 0).any():
-            frame = start + int(np.argmax(missing < 0)) + 1
-            raise corrupt(file.path, "clock", f"its clock runs backwards at frame {frame}.")
-        places = np.flatnonzero(missing)
-        gaps += [[start + int(place) + 1, int(missing[place])] for place in places]
-    return gaps
+    jumps: list[tuple[int, int]] = []
+    with reading(file.path):
+        first = round(int(stamps[0]) / per_frame)
+        for start in range(0, len(stamps) - 1, _STAMPS_AT_ONCE):
+            last = min(start + _STAMPS_AT_ONCE, len(stamps) - 1)
+            if round((int(stamps[last]) - int(stamps[start])) / per_frame) == last - start:
+                continue
+            piece = stamps[start : last + 1].astype(np.int64)
+            missing = np.rint(np.diff(piece) / per_frame).astype(np.int64) - 1
+            places = np.flatnonzero((missing > 0) | (missing < -1))
+            jumps += [(start + int(place) + 1, int(missing[place])) for place in places]
+    return part_takes(jumps, block.n_frames, first, file.path)
 
 
 def _scale(channels: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

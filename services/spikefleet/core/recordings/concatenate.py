@@ -1,4 +1,4 @@
-"""Several files recorded one after the other, sorted as one.
+"""Several files, or takes in one file, recorded one after the other, sorted as one.
 
 Joins only what belongs together: the same channels, in the same places, at the same rate and scale.
 A difference is an error, not a warning: joined, it would give units that move with the file. Files
@@ -22,7 +22,13 @@ from spikefleet.core.failures.errors import (
     SpikeSortingClassifiedError,
 )
 from spikefleet.core.recordings import openephys
-from spikefleet.core.recordings.description import RecordingDescription, StreamDescription
+from spikefleet.core.recordings.description import (
+    ALL_TAKES,
+    RecordingDescription,
+    StreamDescription,
+    joined_streams,
+    takes_of,
+)
 from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.recordings.open import list_streams, open_recording
 from spikefleet.core.recordings.timeline import FileSpan
@@ -143,7 +149,7 @@ def describe_concatenated(named: Mapping[str, Path]) -> RecordingDescription:
         InputMissingError, InputCorruptError: one of the recordings cannot be described.
     """
     described = {name: list_streams(path) for name, path in named.items()}
-    streams = dict.fromkeys(s.stream for each in described.values() for s in each.streams)
+    streams = joined_streams(list(described.values()))
     formats = {each.format for each in described.values()}
     return RecordingDescription(
         formats.pop() if len(formats) == 1 else "",
@@ -173,7 +179,11 @@ def _describe_joined(
 def _absence(described: Mapping[str, RecordingDescription], stream: str) -> str:
     """Say which recording has the stream and which has not; "" when all have it."""
     has = {
-        name: stream in (*(s.stream for s in each.streams), *each.other_streams)
+        name: bool(
+            takes_of(each, stream)
+            if stream.endswith(ALL_TAKES)
+            else stream in (*(s.stream for s in each.streams), *each.other_streams)
+        )
         for name, each in described.items()
     }
     if all(has.values()):
@@ -192,7 +202,8 @@ def open_concatenated(
 ) -> Concatenation:
     """Open one stream of every recording, in the order given, and join them lazily.
 
-    ``format`` is the reader that was chosen for all of them before; "" recognises each anew.
+    "STREAM/takes" is all takes of a stream, of one recording or of several. ``format`` is the
+    reader that was chosen for all of them before; "" recognises each anew.
 
     Raises:
         InputMissingError, HDF5PluginMissingError: as ``open_recording``.
@@ -200,11 +211,26 @@ def open_concatenated(
             (``recordings_differ``).
         InvalidConfigurationError: one of them has no such stream.
     """
-    opened = [
-        open_recording(path, stream, hdf5_plugin_path=hdf5_plugin_path, format=format)
-        for path in named.values()
-    ]
-    return concatenate(list(named), opened)
+    names: list[str] = []
+    opened: list[BaseRecording] = []
+    for name, path in named.items():
+        chosen = _chosen(path, stream)
+        names += [name] if len(chosen) == 1 else [f"{name}-take{n}" for n in range(len(chosen))]
+        opened += [
+            open_recording(path, one, hdf5_plugin_path=hdf5_plugin_path, format=format)
+            for one in chosen
+        ]
+    return concatenate(names, opened)
+
+
+def _chosen(path: Path, stream: str) -> tuple[str, ...]:
+    """Return the streams of one recording that ``stream`` stands for."""
+    if not stream.endswith(ALL_TAKES):
+        return (stream,)
+    described = list_streams(path)
+    found = takes_of(described, stream)
+    # A recording without such takes may have the stream itself, or says what it has.
+    return found or (stream.removesuffix(ALL_TAKES),)
 
 
 def concatenate(names: Sequence[str], recordings: Sequence[BaseRecording]) -> Concatenation:

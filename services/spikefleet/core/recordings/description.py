@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from spikefleet.core.failures.errors import (
     SpikeSortingClassifiedError,
 )
 from spikefleet.core.recordings.edge import reading
+
+ALL_TAKES = "/takes"
+"""What follows a stream's name where all of its takes are meant as one: "ns6/takes"."""
+_TAKE = re.compile(r"(?:Recording_\d+/)?(.+?)(?:/(?:take|rec)\d+)*")
 
 
 @dataclass(frozen=True)
@@ -121,3 +126,38 @@ def pick_stream(description: RecordingDescription, stream: str, path: Path) -> s
         value=stream,
         known=list(known),
     )
+
+
+def takes_of(described: RecordingDescription, stream: str) -> tuple[str, ...]:
+    """Return the streams a name stands for, in the order recorded: all takes, or itself."""
+    if not stream.endswith(ALL_TAKES):
+        return (stream,)
+    wanted = stream.removesuffix(ALL_TAKES)
+    names = (*(entry.stream for entry in described.streams), *described.other_streams)
+    return tuple(name for name in names if _taken_from(name) == wanted)
+
+
+def joined_streams(described: Sequence[RecordingDescription]) -> tuple[str, ...]:
+    """Return the streams of recordings joined to one, one alone included.
+
+    Where any of them has several takes of a stream, all takes are joined ("ns6/takes"). Takes that
+    are sorted only when named, as a MaxTwo well's later ones, count where one recording is alone.
+    """
+    found: dict[str, list[set[str]]] = {}
+    for index, each in enumerate(described):
+        names = [entry.stream for entry in each.streams]
+        bases = {_taken_from(name) for name in names}
+        if len(described) == 1:
+            names += [name for name in each.other_streams if _taken_from(name) in bases]
+        for name in names:
+            takes = found.setdefault(_taken_from(name), [set() for _ in described])
+            takes[index].add(name)
+    return tuple(
+        base + ALL_TAKES if max(map(len, takes)) > 1 else min(set.union(*takes))
+        for base, takes in found.items()
+    )
+
+
+def _taken_from(name: str) -> str:
+    matched = _TAKE.fullmatch(name)
+    return matched[1] if matched else name

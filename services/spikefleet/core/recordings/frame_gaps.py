@@ -1,7 +1,7 @@
 """Frames an acquisition numbered but did not store, and channel names it gave twice.
 
 Gaps are reported, never filled: the samples stay as stored, side by side, and the recording is
-annotated with where frames are missing and how many. Numbers that run backwards are refused.
+annotated with where frames are missing and how many. Numbers that run backwards part ``takes``.
 """
 
 from __future__ import annotations
@@ -19,18 +19,6 @@ from spikefleet.core.recordings.edge import corrupt
 
 _ENTRIES_AT_ONCE = 1024
 _LISTED_GAPS = 1000
-
-
-def find_frame_gaps(numbers: Any, path: Path, *, frames_per_entry: int = 1) -> list[list[int]]:
-    """Return ``[frame, missing frames]`` for each place where frame numbers jump.
-
-    As ``find_jumps``, for recordings whose clock may not go back.
-
-    Raises:
-        InputCorruptError: ``clock``: the numbers run backwards or repeat.
-    """
-    jumps = find_jumps(numbers, frames_per_entry=frames_per_entry)
-    return [[frame, require_forward(missing, frame, path)] for frame, missing in jumps]
 
 
 def find_jumps(numbers: Any, *, frames_per_entry: int = 1) -> list[tuple[int, int]]:
@@ -58,13 +46,6 @@ def find_jumps(numbers: Any, *, frames_per_entry: int = 1) -> list[tuple[int, in
             for index in np.flatnonzero(missing)
         ]
     return jumps
-
-
-def require_forward(missing: int, frame: int, path: Path) -> int:
-    """Return ``missing`` frames before ``frame``; refuse a clock that runs backwards there."""
-    if missing < 0:
-        raise corrupt(path, "clock", f"its clock runs backwards at frame {frame}.")
-    return missing
 
 
 def note_frame_gaps(recording: BaseRecording, gaps: Sequence[Sequence[int]]) -> None:

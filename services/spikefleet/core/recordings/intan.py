@@ -37,14 +37,17 @@ from spikefleet.core.recordings.description import (
 )
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.files import is_hidden
-from spikefleet.core.recordings.frame_gaps import (
-    find_frame_gaps,
-    note_frame_gaps,
-    require_unique_ids,
-)
+from spikefleet.core.recordings.frame_gaps import find_jumps, require_unique_ids
 from spikefleet.core.recordings.header_fields import number
 from spikefleet.core.recordings.probe_sidecar import place_channels
 from spikefleet.core.recordings.record_files import RecordField, RecordFilesRecording, RecordLayout
+from spikefleet.core.recordings.takes import (
+    Take,
+    cut_take,
+    list_takes,
+    part_takes,
+    stream_of_take,
+)
 
 FORMAT = "intan"
 STREAM = "amplifier"
@@ -52,6 +55,8 @@ HEADER_FILE_NAMES = ("info.rhd", "info.rhs")
 _MAGIC = {b"\x02\x27\x91\xc6": "rhd", b"\xac\x27\x91\xd6": "rhs"}
 _SAMPLE_BYTES = 2
 _STAMP_BYTES = 4
+_STAMPS = 1 << 32
+"""Time stamps count in 32 bits: after 20 h at 30 kHz they go on from the lowest number."""
 _TIMED = re.compile(r"(.+)_\d{6}_\d{6}")
 
 
@@ -83,17 +88,16 @@ def recognises(path: Path) -> bool:
 def describe(path: Path) -> RecordingDescription:
     """Describe the amplifier stream; the bytes are checked against the header."""
     headers = _read_headers(path)
-    header = headers[0]
-    duration_s = sum(map(_count_frames, headers)) / header.sampling_rate_hz
-    return RecordingDescription(
-        FORMAT,
-        (
-            StreamDescription(
-                STREAM, len(header.names), header.sampling_rate_hz, duration_s, header.dtype
-            ),
-        ),
-        header.others,
-    )
+    header, n_frames = headers[0], sum(map(_count_frames, headers))
+    takes = list_takes([STREAM], lambda _: _read_takes(headers))
+
+    def describe_one(take: str) -> StreamDescription:
+        duration_s = (takes[take] or n_frames) / header.sampling_rate_hz
+        return StreamDescription(
+            take, len(header.names), header.sampling_rate_hz, duration_s, header.dtype
+        )
+
+    return RecordingDescription(FORMAT, tuple(map(describe_one, takes)), header.others)
 
 
 def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:
@@ -106,14 +110,14 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
             of a folder do not continue one another.
     """
     del hdf5_plugin_path
-    if stream != STREAM:
+    if stream_of_take(stream, [STREAM]) != STREAM:
         raise InvalidConfigurationError(
             f"Stream {stream!r} holds no spikes; name {STREAM}.", field="streams", value=stream
         )
     headers = _read_headers(path)
     first = headers[0]
     require_unique_ids(first.names, first.file)
-    parts, gaps, n_before, clock = [], [], 0, None
+    parts = []
     for header in headers:
         n_frames = _count_frames(header)
         with reading(header.file):
@@ -121,18 +125,35 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         part.set_channel_gains(np.full(len(header.names), header.gain_to_uv))
         part.set_channel_offsets(np.full(len(header.names), header.offset_to_uv))
         parts.append(part)
-        stamps = _stamps(header, n_frames)
-        if clock is not None and int(stamps[0]) != clock:
-            gaps.append([n_before, int(stamps[0]) - clock])
-        inside = find_frame_gaps(
-            stamps, header.file, frames_per_entry=n_frames // max(1, len(stamps))
-        )
-        gaps += [[n_before + frame, missing] for frame, missing in inside]
-        clock = int(stamps[-1]) + n_frames // len(stamps)
-        n_before += n_frames
     recording = parts[0] if len(parts) == 1 else concatenate_recordings(parts)
-    note_frame_gaps(recording, gaps)
+    recording = cut_take(recording, stream, STREAM, _read_takes(headers), first.file)
     return place_channels(recording, first.file)
+
+
+def _read_takes(headers: list[_Header]) -> tuple[Take, ...]:
+    """Return the takes of one file, or of a series of timed ones."""
+    jumps: list[tuple[int, int]] = []
+    n_before, clock, first = 0, None, 0
+    for header in headers:
+        n_frames = _count_frames(header)
+        stamps = _stamps(header, n_frames)
+        per_entry = n_frames // max(1, len(stamps))
+        with reading(header.file):
+            if clock is None:
+                first = int(stamps[0])
+            else:
+                jumps.append((n_before, int(stamps[0]) - clock))
+            inside = find_jumps(stamps, frames_per_entry=per_entry)
+            clock = int(stamps[-1]) + per_entry
+        jumps += [(n_before + frame, missing) for frame, missing in inside]
+        n_before += n_frames
+    counted = [(frame, _counted_on(missing)) for frame, missing in jumps]
+    return part_takes([jump for jump in counted if jump[1]], n_before, first, headers[0].file)
+
+
+def _counted_on(missing: int) -> int:
+    """Return the missing frames of a jump, through the end of what time stamps can count."""
+    return missing + _STAMPS if missing <= -_STAMPS // 2 else missing
 
 
 def _header_files(path: Path) -> list[Path]:
@@ -180,7 +201,7 @@ def _continues(earlier: _Header, later: _Header) -> bool:
     with reading(later.file):
         before = _stamps(earlier, _count_frames(earlier))
         after = _stamps(later, _count_frames(later))
-        return bool(int(after[0]) > int(before[-1]))
+        return _counted_on(int(after[0]) - int(before[-1])) > 0
 
 
 def _read_header(file: Path) -> _Header:

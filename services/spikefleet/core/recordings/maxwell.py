@@ -23,7 +23,7 @@ from spikefleet.core.recordings.description import (
     describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
-from spikefleet.core.recordings.frame_gaps import find_frame_gaps, note_frame_gaps
+from spikefleet.core.recordings.frame_gaps import find_jumps
 from spikefleet.core.recordings.hdf5 import (
     add_plugin_path,
     dataset_at,
@@ -42,6 +42,13 @@ from spikefleet.core.recordings.hdf5_fields import (
 )
 from spikefleet.core.recordings.hdf5_layouts import RowsSegment
 from spikefleet.core.recordings.header_fields import whole
+from spikefleet.core.recordings.takes import (
+    Take,
+    cut_take,
+    list_takes,
+    part_takes,
+    stream_of_take,
+)
 
 FORMAT = "maxwell"
 _OLD_VERSION = 20160704
@@ -82,44 +89,81 @@ def describe(path: Path) -> RecordingDescription:
     with open_hdf5(path) as file:
         takes = takes_of(file, path)
 
-        def describe_one(well: str) -> StreamDescription:
+        lengths = list_takes(
+            takes, lambda well: read_takes(file, read_well(file, well, takes[well][0], path), path)
+        )
+
+        def describe_one(name: str) -> StreamDescription:
+            well = stream_of_take(name, takes)
             header = read_well(file, well, takes[well][0], path)
             data = file[header.dataset]
+            n_frames = lengths[name] or int(data.shape[1])
             return StreamDescription(
-                well,
+                name,
                 int(header.rows.size),
                 header.sampling_rate_hz,
-                data.shape[1] / header.sampling_rate_hz,
+                n_frames / header.sampling_rate_hz,
                 str(data.dtype),
             )
 
-        streams = describe_each(takes, describe_one, path)
+        streams = describe_each(lengths, describe_one, path)
         if not streams:
             raise corrupt(path, "empty", "no well of this file holds a routed recording.")
         others = [f"{well}/{name}" for well, names in takes.items() for name in names[1:]]
         return RecordingDescription(FORMAT, streams, tuple(others))
 
 
-def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> MaxwellRecording:
+def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:
     """Open one well.
 
     Raises:
         HDF5PluginMissingError: the traces are compressed with a filter this machine lacks.
     """
-    return MaxwellRecording(str(path), stream, hdf5_plugin_path)
+    name, takes = _read_clock(path, stream)
+    recording = MaxwellRecording(str(path), name, hdf5_plugin_path)
+    return cut_take(recording, stream, name, takes, path)
 
 
-def open_header(path: Path, stream: str) -> MaxwellRecording:
+def open_header(path: Path, stream: str) -> BaseRecording:
     """Open one well for its scale, probe and gaps; its traces may need a plugin that is absent."""
-    return MaxwellRecording(str(path), stream, needs_traces=False)
+    name, takes = _read_clock(path, stream)
+    recording = MaxwellRecording(str(path), name, needs_traces=False)
+    return cut_take(recording, stream, name, takes, path)
+
+
+def _read_clock(path: Path, stream: str) -> tuple[str, tuple[Take, ...]]:
+    """Return the recording of a well that ``stream`` lies in, and the takes in it."""
+    with open_hdf5(path) as file:
+        well, name = find_well(file, stream, path)
+        return name, read_takes(file, well, path)
+
+
+def find_well(file: Any, stream: str, path: Path) -> tuple[Well, str]:
+    """Return the well, and its recording's name, of a stream that may be a take of it."""
+    takes = takes_of(file, path)
+    known = [*takes, *(f"{well}/{take}" for well, names in takes.items() for take in names)]
+    name = stream_of_take(stream, known)
+    well_id, _, take = name.partition("/")
+    return read_well(file, well_id, take or takes[well_id][0], path), name
+
+
+def read_takes(file: Any, well: Well, path: Path) -> tuple[Take, ...]:
+    """Return the takes that the numbers of a well's frames make up; one where there are none."""
+    n_frames = int(file[well.dataset].shape[1])
+    if not well.frame_numbers:
+        return part_takes((), n_frames, 0, path)
+    with reading(path):
+        numbers = file[well.frame_numbers]
+        jumps, first = find_jumps(numbers), int(numbers[0])
+    return part_takes(jumps, n_frames, first, path)
 
 
 class MaxwellRecording(BaseRecording):  # type: ignore[misc]
     """One take of one well, routed channels only, read lazily.
 
     Channel ids are the amplifier channel numbers as text; property "electrode" holds the
-    electrode numbers; annotations "dropped_frames" and "frame_gaps" tell of frames the system did
-    not store, "unplaced_channels" of routed ones that the mapping does not know.
+    electrode numbers; annotation "unplaced_channels" counts routed ones that the mapping does not
+    know.
     """
 
     def __init__(
@@ -133,13 +177,10 @@ class MaxwellRecording(BaseRecording):  # type: ignore[misc]
         path = Path(file_path)
         add_plugin_path(hdf5_plugin_path)
         file = open_hdf5(path)
-        well_id, _, take = stream.partition("/")
-        takes = takes_of(file, path)
-        well = read_well(file, well_id, take or takes[well_id][0], path)
+        well, _ = find_well(file, stream, path)
         data = file[well.dataset]
         if needs_traces:
             require_filters(data, path, hdf5_plugin_path)
-        gaps = find_frame_gaps(file[well.frame_numbers], path) if well.frame_numbers else []
         super().__init__(
             sampling_frequency=well.sampling_rate_hz,
             channel_ids=[str(channel) for channel in well.channels],
@@ -151,7 +192,6 @@ class MaxwellRecording(BaseRecording):  # type: ignore[misc]
         self.set_channel_offsets(np.zeros(n_channels))
         self.set_probe(_make_probe(well))
         self.set_property("electrode", well.electrodes)
-        note_frame_gaps(self, gaps)
         if well.n_unplaced:
             self.annotate(unplaced_channels=well.n_unplaced)
         self._kwargs = {

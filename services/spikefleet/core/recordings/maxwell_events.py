@@ -17,9 +17,9 @@ import numpy as np
 
 from spikefleet.core.recordings.description import pick_stream
 from spikefleet.core.recordings.edge import corrupt, reading
-from spikefleet.core.recordings.frame_gaps import find_frame_gaps
 from spikefleet.core.recordings.hdf5 import open_hdf5
-from spikefleet.core.recordings.maxwell import Well, describe, read_well, takes_of
+from spikefleet.core.recordings.maxwell import Well, describe, find_well, read_takes
+from spikefleet.core.recordings.takes import Take, name_takes
 
 _TABLES = ("events", "stimulation", "bits")
 _FRAME_FIELD = "frameno"
@@ -54,13 +54,15 @@ def list_events(path: Path, stream: str = "") -> tuple[RecordingEvent, ...]:
     """
     path = Path(path)
     chosen = pick_stream(describe(path), stream, path)
-    well_id, _, take = chosen.partition("/")
     with open_hdf5(path) as file, reading(path):
-        well = read_well(file, well_id, take or takes_of(file, path)[well_id][0], path)
-        clock = _Clock(file, well, path)
+        well, name = find_well(file, chosen, path)
+        takes = read_takes(file, well, path)
+        take = name_takes(name, takes)[chosen]
+        clock = _Clock(file, well, take)
         events = [
             RecordingEvent(name, frame, frame / well.sampling_rate_hz, values)
             for name, number, values in _entries(file, well, path)
+            if len(takes) == 1 or number in clock
             for frame in (clock.frame(number),)
         ]
     return tuple(sorted(events, key=lambda event: event.frame))
@@ -69,13 +71,9 @@ def list_events(path: Path, stream: str = "") -> tuple[RecordingEvent, ...]:
 class _Clock:
     """Turns the system's frame numbers into samples of one recording."""
 
-    def __init__(self, file: Any, well: Well, path: Path) -> None:
-        self._first, self._gaps = 0, []
-        if well.frame_numbers is not None:
-            numbers = file[well.frame_numbers]
-            self._first = int(numbers[0])
-            self._gaps = find_frame_gaps(numbers, path)
-        elif file[well.dataset].shape[0] > _OLD_SIGNAL_ROWS:
+    def __init__(self, file: Any, well: Well, take: Take) -> None:
+        self._first, self._gaps, self._n_frames = take.start_number, take.gaps, take.n_frames
+        if well.frame_numbers is None and file[well.dataset].shape[0] > _OLD_SIGNAL_ROWS:
             # The layout of 2016 keeps the frame number in the last two rows, 16 bits in each.
             low, high = (int(half) for half in file[well.dataset][-2:, 0])
             self._first = (high << 16) | low
@@ -84,6 +82,11 @@ class _Clock:
             self._first + frame + int(missing)
             for (frame, _), missing in zip(self._gaps, self._missing_before[1:], strict=True)
         ]
+
+    def __contains__(self, number: int) -> bool:
+        """Say whether the take has a frame of this number; another take may have one too."""
+        missing = sum(missing for _, missing in self._gaps)
+        return self._first <= number < self._first + self._n_frames + missing
 
     def frame(self, number: int) -> int:
         """Return the sample of a frame number."""

@@ -24,11 +24,7 @@ from spikefleet.core.recordings.description import (
     describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
-from spikefleet.core.recordings.frame_gaps import (
-    note_frame_gaps,
-    require_forward,
-    require_unique_ids,
-)
+from spikefleet.core.recordings.frame_gaps import require_unique_ids
 from spikefleet.core.recordings.hdf5 import (
     add_plugin_path,
     dataset_at,
@@ -41,6 +37,13 @@ from spikefleet.core.recordings.hdf5_fields import groups_in, numbers_at, table_
 from spikefleet.core.recordings.hdf5_layouts import RowsSegment
 from spikefleet.core.recordings.header_fields import entry
 from spikefleet.core.recordings.probe_sidecar import place_channels
+from spikefleet.core.recordings.takes import (
+    Take,
+    cut_take,
+    list_takes,
+    part_takes,
+    stream_of_take,
+)
 
 FORMAT = "mcs"
 _ROOT = "Data"
@@ -63,7 +66,7 @@ class _Stream:
     gains_to_uv: NDArray[np.float64]
     offsets_to_uv: NDArray[np.float64]
     positions_um: NDArray[np.float64] | None
-    frame_gaps: tuple[tuple[int, int], ...]
+    takes: tuple[Take, ...]
 
 
 def recognises(path: Path) -> bool:
@@ -79,7 +82,12 @@ def describe(path: Path) -> RecordingDescription:
     with open_hdf5(path) as file:
         found = _streams(file, path)
         names = [name for name, group in found.items() if _is_electrodes(group, path)]
-        streams = describe_each(names, lambda name: _describe_stream(file, name, path), path)
+        lengths = list_takes(names, lambda name: _read_stream(file, name, path).takes)
+
+        def describe_one(take: str) -> StreamDescription:
+            return _describe_stream(file, stream_of_take(take, names), take, lengths[take], path)
+
+        streams = describe_each(lengths, describe_one, path)
     if not streams:
         raise corrupt(path, "empty", "no analog stream of this file holds electrode data.")
     others = tuple(name for name in found if name not in names)
@@ -87,15 +95,19 @@ def describe(path: Path) -> RecordingDescription:
 
 
 def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:
-    """Open one analog stream; a ``probe.json`` beside the file places channels it does not."""
-    return place_channels(McsRecording(str(path), stream, hdf5_plugin_path), path)
+    """Open one take of an analog stream; a ``probe.json`` beside it places channels it does not."""
+    with open_hdf5(path) as file:
+        name = stream_of_take(stream, _streams(file, path))
+        takes = _read_stream(file, name, path).takes
+    recording = McsRecording(str(path), name, hdf5_plugin_path)
+    return place_channels(cut_take(recording, stream, name, takes, path), path)
 
 
 class McsRecording(BaseRecording):  # type: ignore[misc]
     """One analog stream, read lazily.
 
-    Channel ids are the file's ChannelID as text; property "electrode_label" holds the labels;
-    annotation "frame_gaps" lists (frame, missing frames) between the file's blocks.
+    Channel ids are the file's ChannelID as text; property "electrode_label" holds the labels. Holds
+    all takes of its stream.
     """
 
     def __init__(self, file_path: str, stream: str, hdf5_plugin_path: str | None = None) -> None:
@@ -116,7 +128,6 @@ class McsRecording(BaseRecording):  # type: ignore[misc]
         self.set_property("electrode_label", np.array(found.labels))
         if found.positions_um is not None:
             self.set_probe(_make_probe(found.positions_um))
-        note_frame_gaps(self, found.frame_gaps)
         self._kwargs = {
             "file_path": str(path.absolute()),
             "stream": stream,
@@ -145,12 +156,14 @@ def _is_electrodes(group: Any, path: Path) -> bool:
     return _text(kind).strip().lower() == "electrode"
 
 
-def _describe_stream(file: Any, name: str, path: Path) -> StreamDescription:
+def _describe_stream(
+    file: Any, name: str, take: str, n_frames: int | None, path: Path
+) -> StreamDescription:
     stream = _read_stream(file, name, path)
     data = file[stream.dataset]
-    duration_s = data.shape[1] / stream.sampling_rate_hz
+    duration_s = (n_frames or data.shape[1]) / stream.sampling_rate_hz
     return StreamDescription(
-        name, len(stream.channel_ids), stream.sampling_rate_hz, duration_s, str(data.dtype)
+        take, len(stream.channel_ids), stream.sampling_rate_hz, duration_s, str(data.dtype)
     )
 
 
@@ -178,7 +191,7 @@ def _read_stream(file: Any, stream: str, path: Path) -> _Stream:
         gains_to_uv=factor_uv,
         offsets_to_uv=-table["ADZero"].astype(np.float64) * factor_uv,
         positions_um=_positions_um(labels, _pitch_um(file, path)),
-        frame_gaps=_frame_gaps(group, data.shape[1], tick_us, path),
+        takes=_read_takes(group, data.shape[1], tick_us, path),
     )
 
 
@@ -202,12 +215,10 @@ def _check_table(table: Any, rows: NDArray[np.int64], n_rows: int, path: Path) -
         raise corrupt(path, "unreadable", "its channels do not share one sampling interval.")
 
 
-def _frame_gaps(
-    group: Any, n_samples: int, tick_us: float, path: Path
-) -> tuple[tuple[int, int], ...]:
-    """Return (frame, missing frames) at the joins of blocks (time in µs, first, last index)."""
+def _read_takes(group: Any, n_samples: int, tick_us: float, path: Path) -> tuple[Take, ...]:
+    """Return the takes that the blocks (time in µs, first, last index) make up."""
     if "ChannelDataTimeStamps" not in group:
-        return ()
+        return part_takes((), n_samples, 0, path)
     listed = numbers_at(group, "ChannelDataTimeStamps", path)
     if not listed.size or listed.size % 3 or listed.dtype.kind not in "iu":
         raise corrupt(path, "unreadable", "ChannelDataTimeStamps is no table of blocks.")
@@ -218,11 +229,11 @@ def _frame_gaps(
         raise corrupt(path, reason, f"the header counts {stated} frames, {n_samples} are stored.")
     ends_us = blocks[:-1, 0] + (blocks[:-1, 2] - blocks[:-1, 1] + 1) * tick_us
     missing = np.rint((blocks[1:, 0] - ends_us) / tick_us).astype(np.int64)
-    return tuple(
-        (int(first), require_forward(int(count), int(first), path))
-        for first, count in zip(blocks[1:, 1], missing, strict=True)
-        if count
-    )
+    starts = np.cumsum(blocks[:-1, 2] - blocks[:-1, 1] + 1)
+    jumps = [
+        (int(frame), int(count)) for frame, count in zip(starts, missing, strict=True) if count
+    ]
+    return part_takes(jumps, n_samples, round(float(blocks[0, 0]) / tick_us), path)
 
 
 def _labels(table: Any) -> Any:

@@ -27,7 +27,7 @@ from spikefleet.core.recordings.description import (
 )
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.files import visible_entries
-from spikefleet.core.recordings.frame_gaps import note_frame_gaps, require_unique_ids
+from spikefleet.core.recordings.frame_gaps import require_unique_ids
 from spikefleet.core.recordings.header_fields import entry as header_entry
 from spikefleet.core.recordings.header_fields import number
 from spikefleet.core.recordings.probe_sidecar import place_channels
@@ -39,6 +39,13 @@ from spikefleet.core.recordings.record_files import (
     require_one_clock,
 )
 from spikefleet.core.recordings.spike_bands import LEAST_HIGH_CUT_HZ, is_fast_enough
+from spikefleet.core.recordings.takes import (
+    Take,
+    cut_take,
+    list_takes,
+    part_takes,
+    stream_of_take,
+)
 
 FORMAT = "neuralynx"
 _MAGIC = b"######## Neuralynx"
@@ -96,14 +103,16 @@ def describe(path: Path) -> RecordingDescription:
     if not sortable:
         raise corrupt(path, "empty", "no channel here was recorded fast enough for spikes.")
 
+    lengths = list_takes(sortable, lambda name: _list_takes(sortable[name]))
+
     def describe_one(name: str) -> StreamDescription:
-        entry = sortable[name]
+        entry = sortable[stream_of_take(name, sortable)]
         rate_hz = entry.sampling_rate_hz
-        duration_s = _count_frames(entry) / rate_hz
+        duration_s = (lengths[name] or _count_frames(entry)) / rate_hz
         return StreamDescription(name, len(entry.channels), rate_hz, duration_s, "int16")
 
     others = tuple(entry.stream for entry in streams if not entry.sortable)
-    return RecordingDescription(FORMAT, describe_each(sortable, describe_one, path), others)
+    return RecordingDescription(FORMAT, describe_each(lengths, describe_one, path), others)
 
 
 def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:
@@ -114,7 +123,8 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         InputCorruptError: a file ends early, or the files disagree.
     """
     del hdf5_plugin_path
-    entry = next(known for known in _read_streams(path) if known.stream == stream)
+    streams = {known.stream: known for known in _read_streams(path)}
+    entry = streams[stream_of_take(stream, streams)]
     if not entry.sortable:
         raise InvalidConfigurationError(
             f"Stream {stream!r} was recorded too slowly or filtered below 1 kHz; name another.",
@@ -126,14 +136,14 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
     layout = _plain_layout(entry)
     with reading(path):
         clock = require_one_clock(entry.paths, layout, dtype="<u8", at_bytes=0)
-        short, gaps = _scan(clock, _valid_frames(entry, layout), entry)
+        short, takes = _scan(clock, _valid_frames(entry, layout), entry)
         layout = _plain_layout(entry, short, inverted=_is_inverted(entry, path))
         recording = RecordFilesRecording(
             [str(file) for file in entry.paths], layout, entry.sampling_rate_hz, names
         )
         recording.set_channel_gains(np.array([channel.gain_to_uv for channel in entry.channels]))
         recording.set_channel_offsets(np.zeros(len(names)))
-    note_frame_gaps(recording, gaps)
+    recording = cut_take(recording, stream, entry.stream, takes, path)
     return place_channels(recording, path)
 
 
@@ -254,6 +264,24 @@ def _count_frames(entry: _Stream) -> int:
     return (layout.n_records - 1) * _FRAMES + int(_valid_frames(entry, layout)[-1])
 
 
+def _list_takes(entry: _Stream) -> tuple[Take, ...]:
+    """Return the takes from few stamps: pieces as long as they should be are not read.
+
+    A gap and a clock set back by the same time inside one piece are seen when it is opened.
+    """
+    layout = _plain_layout(entry)
+    clock = RecordField(entry.paths[0], layout, dtype="<u8", at_bytes=0)
+    frame_us = 1e6 / entry.sampling_rate_hz
+    for start in range(0, layout.n_records - 1, _CLOCK_RECORDS):
+        last = min(start + _CLOCK_RECORDS, layout.n_records - 1)
+        expected_us = (last - start) * _FRAMES * frame_us
+        if abs(int(clock[last]) - int(clock[start]) - expected_us) < _RATE_TOLERANCE * expected_us:
+            continue
+        if (np.diff(clock[start : last + 1].astype(np.int64)) <= 0).any():
+            return _scan(clock, _valid_frames(entry, layout), entry)[1]
+    return part_takes((), _count_frames(entry), 0, entry.paths[0])
+
+
 def _is_inverted(entry: _Stream, path: Path) -> bool:
     inverted = {channel.inverted for channel in entry.channels}
     if len(inverted) > 1:
@@ -265,16 +293,17 @@ def _is_inverted(entry: _Stream, path: Path) -> bool:
 
 def _scan(
     clock: RecordField, valid: RecordField, entry: _Stream
-) -> tuple[tuple[tuple[int, int], ...], list[list[int]]]:
-    """Return the records that are not full and the gaps between records, read in pieces.
+) -> tuple[tuple[tuple[int, int], ...], tuple[Take, ...]]:
+    """Return the records that are not full and the takes, read in pieces.
 
     A record's time stamp (µs) is that of its first frame; what is more than half a frame later
-    than the frames before it end, is a gap.
+    than the frames before it end, is a gap. A record that is no later than the one before it begins
+    another take.
     """
     frame_us = 1e6 / entry.sampling_rate_hz
     path = entry.paths[0]
     short: list[tuple[int, int]] = []
-    gaps: list[list[int]] = []
+    jumps: list[tuple[int, int]] = []
     first_frame = 0
     for start in range(0, len(clock), _RECORDS_AT_ONCE):
         stamps = clock[start : start + _RECORDS_AT_ONCE + 1].astype(np.int64)
@@ -284,13 +313,12 @@ def _scan(
         short += [(start + int(at), int(frames[at])) for at in np.flatnonzero(frames < _FRAMES)]
         steps_us = np.diff(stamps)
         ends = first_frame + np.cumsum(frames)
-        if (steps_us <= 0).any():
-            frame = int(ends[int(np.argmax(steps_us <= 0))])
-            raise corrupt(path, "clock", f"its clock runs backwards at frame {frame}.")
         missing = np.rint(steps_us / frame_us - frames[: steps_us.size]).astype(np.int64)
-        gaps += [[int(ends[at]), int(missing[at])] for at in np.flatnonzero(missing > 0)]
+        places = np.flatnonzero((missing > 0) | (steps_us <= 0))
+        jumps += [(int(ends[at]), int(missing[at])) for at in places]
         first_frame = int(ends[-1])
-    return tuple(short), gaps
+    number = round(int(clock[0]) / frame_us)
+    return tuple(short), part_takes(jumps, first_frame, number, path)
 
 
 FAMILY = FormatFamily(FORMAT, "Neuralynx .ncs", recognises, describe, open_stream)

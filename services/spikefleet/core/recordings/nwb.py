@@ -26,7 +26,7 @@ from spikefleet.core.recordings.description import (
     describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
-from spikefleet.core.recordings.frame_gaps import note_frame_gaps, require_unique_ids
+from spikefleet.core.recordings.frame_gaps import require_unique_ids
 from spikefleet.core.recordings.hdf5 import add_plugin_path, is_hdf5, open_hdf5, require_filters
 from spikefleet.core.recordings.hdf5_layouts import InterleavedSegment
 from spikefleet.core.recordings.header_fields import number
@@ -34,6 +34,13 @@ from spikefleet.core.recordings.nwb_store import Hdf5Store, ZarrStore, open_stor
 from spikefleet.core.recordings.probe_sidecar import place_channels
 from spikefleet.core.recordings.spike_bands import why_unsortable
 from spikefleet.core.recordings.stamp_clock import StampClock, measure_clock
+from spikefleet.core.recordings.takes import (
+    Take,
+    cut_take,
+    list_takes,
+    part_takes,
+    stream_of_take,
+)
 
 FORMAT = "nwb"
 _TABLE = "general/extracellular_ephys/electrodes"
@@ -56,6 +63,11 @@ class _Series:
     places_um: NDArray[np.float64] | None
     areas: NDArray[Any] | None
 
+    def takes(self, path: Path) -> tuple[Take, ...]:
+        """Return the takes that the clock parts the series into."""
+        first = round(self.clock.first_s * self.clock.rate_hz)
+        return part_takes(self.clock.jumps, self.n_samples, first, path)
+
 
 def recognises(path: Path) -> bool:
     """Say whether an HDF5 file or a Zarr folder declares itself NWB."""
@@ -75,12 +87,19 @@ def describe(path: Path) -> RecordingDescription:
         chosen = raw or found
         if not chosen:
             raise corrupt(path, "empty", "the file holds no ElectricalSeries.")
-        streams = describe_each(chosen, lambda name: _describe_series(store, name), path)
+        lengths = list_takes(chosen, lambda name: _read_series(store, name).takes(path))
+
+        def describe_one(take: str) -> StreamDescription:
+            return _describe_series(store, stream_of_take(take, chosen), take, lengths[take])
+
+        streams = describe_each(lengths, describe_one, path)
     fit = tuple(
-        stream for stream in streams if not why_unsortable(stream.stream, stream.sampling_rate_hz)
+        stream
+        for stream in streams
+        if not why_unsortable(stream_of_take(stream.stream, found), stream.sampling_rate_hz)
     )
     kept = fit or streams
-    names = {stream.stream for stream in kept}
+    names = {stream_of_take(stream.stream, found) for stream in kept}
     return RecordingDescription(FORMAT, kept, tuple(n for n in found if n not in names))
 
 
@@ -89,18 +108,21 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
 
     Raises:
         InputCorruptError: ``truncated``: a chunk of a Zarr series is missing; ``clock``: its time
-            stamps run backwards; ``duplicate_channels``; ``transposed``.
+            stamps are none; ``duplicate_channels``; ``transposed``.
         HDF5PluginMissingError: the series is compressed with a filter this machine lacks.
     """
-    return place_channels(NwbRecording(str(path), stream, hdf5_plugin_path), path)
+    with opened(path) as store:
+        name = stream_of_take(stream, store.find_series())
+        takes = _read_series(store, name).takes(path)
+    recording = NwbRecording(str(path), name, hdf5_plugin_path)
+    return place_channels(cut_take(recording, stream, name, takes, path), path)
 
 
 class NwbRecording(BaseRecording):  # type: ignore[misc]
-    """One series, read lazily.
+    """One series with all its takes, read lazily.
 
     Channel ids are ``channel_name`` where the table has it, else the electrodes' ids. Annotations:
-    "frame_gaps" and "dropped_frames" from the time stamps, "repeated_stamps", and "clock" with the
-    nominal and the measured rate where a file gives both.
+    "repeated_stamps", and "clock" with the nominal and the measured rate where a file gives both.
     """
 
     def __init__(self, file_path: str, stream: str, hdf5_plugin_path: str | None = None) -> None:
@@ -125,7 +147,6 @@ class NwbRecording(BaseRecording):  # type: ignore[misc]
         self.set_channel_groups(series.groups)
         if series.areas is not None:
             self.set_property("brain_area", series.areas)
-        note_frame_gaps(self, series.clock.gaps)
         if series.clock.repeated:
             self.annotate(repeated_stamps=series.clock.repeated)
         if series.nominal_hz is not None:
@@ -148,12 +169,13 @@ def _is_zarr(path: Path) -> bool:
     return isinstance(document, dict) and "nwb_version" in document
 
 
-def _describe_series(store: Hdf5Store | ZarrStore, name: str) -> StreamDescription:
+def _describe_series(
+    store: Hdf5Store | ZarrStore, name: str, take: str, n_frames: int | None
+) -> StreamDescription:
     series = _read_series(store, name)
     rate_hz = series.clock.rate_hz
-    return StreamDescription(
-        name, series.n_channels, rate_hz, series.n_samples / rate_hz, series.dtype
-    )
+    duration_s = (n_frames or series.n_samples) / rate_hz
+    return StreamDescription(take, series.n_channels, rate_hz, duration_s, series.dtype)
 
 
 def _read_series(store: Hdf5Store | ZarrStore, name: str) -> _Series:

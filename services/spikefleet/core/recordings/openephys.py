@@ -16,11 +16,7 @@ from typing import Any
 import numpy as np
 from spikeinterface.core import BaseRecording, BinaryRecordingExtractor
 
-from spikefleet.core.failures.errors import (
-    InputCorruptError,
-    InputMissingError,
-    InvalidConfigurationError,
-)
+from spikefleet.core.failures.errors import InputMissingError, InvalidConfigurationError
 from spikefleet.core.recordings.description import (
     FormatFamily,
     RecordingDescription,
@@ -38,7 +34,13 @@ from spikefleet.core.recordings.openephys_places import (
 )
 from spikefleet.core.recordings.probe_sidecar import find_probe_file, place_channels
 from spikefleet.core.recordings.spike_bands import is_fast_enough
-from spikefleet.core.recordings.takes import Take, name_takes, note_take, part_takes
+from spikefleet.core.recordings.takes import (
+    Take,
+    cut_take,
+    list_takes,
+    part_takes,
+    stream_of_take,
+)
 
 FORMAT = "openephys"
 STRUCTURE_FILE_NAME = "structure.oebin"
@@ -94,10 +96,12 @@ def describe(path: Path) -> RecordingDescription:
     if not sortable:
         raise corrupt(path, "empty", "no continuous stream with electrodes is here.")
 
-    takes = {name: (entry, n) for entry in sortable.values() for name, n in _take_names(entry)}
+    takes = list_takes(
+        sortable, lambda name: _read_takes(sortable[name], _count_frames(sortable[name]))
+    )
 
     def describe_one(name: str) -> StreamDescription:
-        entry, n_frames = takes[name]
+        entry, n_frames = sortable[stream_of_take(name, sortable)], takes[name]
         rate_hz = entry.sampling_rate_hz
         n_frames = _count_frames(entry) if n_frames is None else n_frames
         return StreamDescription(name, len(entry.neural), rate_hz, n_frames / rate_hz, "int16")
@@ -115,11 +119,8 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         InputCorruptError: bytes, numbers and header disagree.
     """
     del hdf5_plugin_path
-    entry = next(
-        known
-        for known in _read_streams(path)
-        if stream == known.stream or stream.startswith(f"{known.stream}/take")
-    )
+    streams = {known.stream: known for known in _read_streams(path)}
+    entry = streams[stream_of_take(stream, streams)]
     if not entry.sortable:
         raise InvalidConfigurationError(
             f"Stream {stream!r} holds no band that can be sorted (LFP, ADC or NI-DAQ).",
@@ -128,7 +129,6 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         )
     n_frames = _count_frames(entry)
     takes = _read_takes(entry, n_frames)
-    take = name_takes(entry.stream, takes)[stream]
     names = [str(channel["channel_name"]) for channel in entry.channels]
     require_unique_ids(names, entry.recording / STRUCTURE_FILE_NAME)
     with reading(entry.samples):
@@ -144,9 +144,7 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         )
         if len(entry.neural) != len(names):
             recording = recording.select_channels([names[column] for column in entry.neural])
-        if take.n_frames != n_frames:
-            recording = recording.frame_slice(take.first_frame, take.first_frame + take.n_frames)
-    note_take(recording, take, takes)
+        recording = cut_take(recording, stream, entry.stream, takes, entry.samples)
     recording.annotate(unnumbered_frames=n_frames - sum(one.n_frames for one in takes))
     return _place(recording, entry, path)
 
@@ -247,15 +245,6 @@ def _read_takes(entry: _Stream, n_frames: int) -> tuple[Take, ...]:
     with reading(entry.samples):
         jumps, first = find_jumps(numbers), int(numbers[0])
     return part_takes(jumps, len(numbers), first, entry.samples)
-
-
-def _take_names(entry: _Stream) -> list[tuple[str, int | None]]:
-    """Return the names and lengths of a stream's takes; a broken one is told when it is opened."""
-    try:
-        takes = _read_takes(entry, _count_frames(entry))
-    except (InputCorruptError, InputMissingError):
-        return [(entry.stream, None)]
-    return [(name, take.n_frames) for name, take in name_takes(entry.stream, takes).items()]
 
 
 def _gain_to_uv(channel: dict[str, Any]) -> float:

@@ -8,6 +8,7 @@ zeros. The files never say where the channels lie; a ``probe.json`` in the folde
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,18 +25,22 @@ from spikefleet.core.recordings.description import (
 )
 from spikefleet.core.recordings.edge import corrupt, reading
 from spikefleet.core.recordings.files import visible_entries
-from spikefleet.core.recordings.frame_gaps import (
-    find_frame_gaps,
-    note_frame_gaps,
-    require_unique_ids,
-)
+from spikefleet.core.recordings.frame_gaps import find_jumps, require_unique_ids
 from spikefleet.core.recordings.header_fields import entry, number
 from spikefleet.core.recordings.probe_sidecar import place_channels
 from spikefleet.core.recordings.record_files import (
+    RecordField,
     RecordFilesRecording,
     RecordLayout,
     count_records,
     require_one_clock,
+)
+from spikefleet.core.recordings.takes import (
+    Take,
+    cut_take,
+    list_takes,
+    part_takes,
+    stream_of_take,
 )
 
 FORMAT = "openephys_legacy"
@@ -69,14 +74,16 @@ def describe(path: Path) -> RecordingDescription:
     if not sortable:
         raise corrupt(path, "empty", "no electrode channel is here.")
 
+    lengths = list_takes(sortable, lambda name: _read_takes(name, streams))
+
     def describe_one(name: str) -> StreamDescription:
-        channels = sortable[name]
+        channels = sortable[stream_of_take(name, sortable)]
         rate_hz = channels[0].sampling_rate_hz
-        duration_s = _layout(channels).n_frames / rate_hz
+        duration_s = (lengths[name] or _layout(channels).n_frames) / rate_hz
         return StreamDescription(name, len(channels), rate_hz, duration_s, "int16")
 
     others = tuple(name for name in streams if name not in sortable)
-    return RecordingDescription(FORMAT, describe_each(sortable, describe_one, path), others)
+    return RecordingDescription(FORMAT, describe_each(lengths, describe_one, path), others)
 
 
 def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRecording:
@@ -87,7 +94,9 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         InputCorruptError: a file ends early, or the files disagree.
     """
     del hdf5_plugin_path
-    channels = _read_streams(path)[stream]
+    streams = _read_streams(path)
+    whole = stream_of_take(stream, streams)
+    channels = streams[whole]
     if not _is_neural(channels):
         raise InvalidConfigurationError(
             f"Stream {stream!r} holds no electrodes; name another.", field="streams", value=stream
@@ -99,14 +108,30 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
     layout = _layout(channels)
     paths = [channel.path for channel in channels]
     with reading(path):
-        clock = require_one_clock(paths, layout, dtype="<i8", at_bytes=0)
+        require_one_clock(paths, layout, dtype="<i8", at_bytes=0)
         recording = RecordFilesRecording(
             [str(file) for file in paths], layout, channels[0].sampling_rate_hz, names
         )
         recording.set_channel_gains(np.array([channel.gain_to_uv for channel in channels]))
         recording.set_channel_offsets(np.zeros(len(names)))
-    note_frame_gaps(recording, find_frame_gaps(clock, paths[0], frames_per_entry=_FRAMES))
+    recording = cut_take(recording, stream, whole, _read_takes(whole, streams), paths[0])
     return place_channels(recording, path)
+
+
+def _read_takes(stream: str, streams: Mapping[str, list[_Channel]]) -> tuple[Take, ...]:
+    """Return the takes inside one take's files.
+
+    Raises InputCorruptError: ``clock``: it was set back in one of several takes.
+    """
+    channels = streams[stream]
+    layout = _layout(channels)
+    clock = RecordField(channels[0].path, layout, dtype="<i8", at_bytes=0)
+    with reading(channels[0].path):
+        jumps, first = find_jumps(clock, frames_per_entry=_FRAMES), int(clock[0])
+    takes = part_takes(jumps, layout.n_frames, first, channels[0].path)
+    if len(takes) > 1 and any(name.startswith(f"{stream}/take") for name in streams):
+        raise corrupt(channels[0].path, "clock", "its clock was set back inside one of its takes.")
+    return takes
 
 
 def _continuous_files(path: Path) -> list[Path]:

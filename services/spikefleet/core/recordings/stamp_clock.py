@@ -25,11 +25,16 @@ _FINER = "Export it again with the rate instead of time stamps, or with finer on
 
 @dataclass(frozen=True)
 class StampClock:
-    """``gaps`` are (frame, missing frames); ``repeated`` counts stamps equal to the one before."""
+    """What the stamps say.
+
+    ``jumps`` are (frame, frames missing before it), negative where the clock was set back;
+    ``repeated`` counts stamps equal to the one before; ``first_s`` is the first stamp.
+    """
 
     rate_hz: float
-    gaps: tuple[tuple[int, int], ...] = ()
+    jumps: tuple[tuple[int, int], ...] = ()
     repeated: int = 0
+    first_s: float = 0.0
 
 
 def measure_clock(stamps_s: Any, path: Path) -> StampClock:
@@ -38,8 +43,8 @@ def measure_clock(stamps_s: Any, path: Path) -> StampClock:
     Reads them in pieces, twice where they have gaps.
 
     Raises:
-        InputCorruptError: ``clock``: they run backwards, are no numbers, or are coarser than a
-            frame; ``truncated``: there are fewer than two.
+        InputCorruptError: ``clock``: they are no numbers or coarser than a frame; ``truncated``:
+            there are fewer than two.
     """
     n_stamps = int(stamps_s.shape[0])
     if n_stamps < 2:
@@ -50,19 +55,16 @@ def measure_clock(stamps_s: Any, path: Path) -> StampClock:
     rate_hz = _rate_over_stretches(stamps_s, breaks, path)
     breaks = _find_breaks(stamps_s, 1.0 / rate_hz, path)
     rate_hz = _rate_over_stretches(stamps_s, breaks, path)
-    gaps, repeated = [], 0
-    for frame, frames in breaks:
-        missing = round(frames) - 1 if frames > 0 else 0
-        if missing > 0:
-            gaps.append((frame, missing))
-        elif frames <= 0:
-            repeated += 1
+    jumps = [(frame, round(frames) - 1) for frame, frames in breaks if frames]
+    jumps = [(frame, missing) for frame, missing in jumps if missing]
+    repeated = sum(1 for _, frames in breaks if not frames)
     if repeated > max(1, _MOST_REPEATED * n_stamps):
-        first = next(frame for frame, frames in breaks if frames <= 0)
+        first = next(frame for frame, frames in breaks if not frames)
         raise corrupt(
             path, "clock", f"{repeated} of its time stamps stand still, first at {first}.", _FINER
         )
-    return StampClock(rate_hz, tuple(gaps), repeated)
+    first_s = float(_read(stamps_s, 0, 1, path)[0])
+    return StampClock(rate_hz, tuple(jumps), repeated, first_s)
 
 
 def _first_step_s(stamps_s: Any, path: Path) -> float:
@@ -80,7 +82,7 @@ def _find_breaks(stamps_s: Any, step_s: float, path: Path) -> list[tuple[int, fl
     """Return (frame, steps) where the step before a frame is not one, in order.
 
     Half a frame either way is the clock's own wobble. A stamp that stands still and is caught up
-    with by the next is one repeated stamp; one that runs back is refused.
+    with by the next is one repeated stamp (0 steps); a clock that was set back steps below zero.
     """
     found: list[tuple[int, float]] = []
     n_stamps = int(stamps_s.shape[0])
@@ -92,10 +94,8 @@ def _find_breaks(stamps_s: Any, step_s: float, path: Path) -> list[tuple[int, fl
             frame, steps = start + int(index) + 1, float(frames[index])
             if not np.isfinite(steps):
                 raise corrupt(path, "clock", f"its time stamp at frame {frame} is not a number.")
-            if steps < -0.5:
-                raise corrupt(path, "clock", f"its clock runs backwards at frame {frame}.")
             caught_up = bool(found) and found[-1] == (frame - 1, 0.0) and steps < 2.5
-            if steps <= 0.25:
+            if -0.5 <= steps <= 0.25:
                 found.append((frame, 0.0))
             elif not caught_up:
                 found.append((frame, steps))
@@ -103,8 +103,8 @@ def _find_breaks(stamps_s: Any, step_s: float, path: Path) -> list[tuple[int, fl
 
 
 def _rate_over_stretches(stamps_s: Any, breaks: list[tuple[int, float]], path: Path) -> float:
-    """Return frames by seconds, summed over the stretches between gaps."""
-    starts = [0, *(frame for frame, frames in breaks if frames > 0)]
+    """Return frames by seconds, summed over the stretches between jumps."""
+    starts = [0, *(frame for frame, frames in breaks if frames)]
     ends = [*(start - 1 for start in starts[1:]), int(stamps_s.shape[0]) - 1]
     n_frames, seconds = 0, 0.0
     with reading(path):

@@ -8,12 +8,14 @@ format can hold either parts its streams here, so that the names and the finding
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from spikeinterface.core import BaseRecording
 
+from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
 from spikefleet.core.recordings.edge import corrupt
 from spikefleet.core.recordings.frame_gaps import note_frame_gaps
 
@@ -21,6 +23,7 @@ TAKE = "take"
 """Annotation of a recording that is one of several takes: {"number", "of", "start_s"}."""
 
 _MOST_TAKES = 256
+_TAKE_NAME = re.compile(r"/take\d+$")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,47 @@ def name_takes(stream: str, takes: Sequence[Take]) -> Mapping[str, Take]:
     if len(takes) == 1:
         return {stream: takes[0]}
     return {f"{stream}/take{number}": take for number, take in enumerate(takes)}
+
+
+def stream_of_take(name: str, streams: Iterable[str]) -> str:
+    """Return the stream that ``name`` is, or of which it is a take."""
+    return name if name in streams else _TAKE_NAME.sub("", name)
+
+
+def list_takes(
+    streams: Iterable[str], read_takes: Callable[[str], Sequence[Take]]
+) -> dict[str, int | None]:
+    """Return the length in frames of every take of each stream, by the takes' names.
+
+    None where the clock of a stream cannot be read: what is wrong is told when it is opened.
+    """
+    found: dict[str, int | None] = {}
+    for stream in streams:
+        try:
+            named = name_takes(stream, read_takes(stream))
+        except (InputCorruptError, InputMissingError):
+            found[stream] = None
+        else:
+            found |= {name: take.n_frames for name, take in named.items()}
+    return found
+
+
+def cut_take(
+    recording: BaseRecording, name: str, stream: str, takes: Sequence[Take], path: Path
+) -> BaseRecording:
+    """Return the take called ``name`` of a whole stream, annotated with its gaps and its start.
+
+    Raises:
+        InputCorruptError: ``clock``: the stream has no such take.
+    """
+    take = name_takes(stream, takes).get(name)
+    if take is None:
+        listed = ", ".join(list(name_takes(stream, takes))[:5])
+        raise corrupt(path, "clock", f"its clock parts {stream} into {listed}; {name} is none.")
+    if take.n_frames != recording.get_num_samples():
+        recording = recording.frame_slice(take.first_frame, take.first_frame + take.n_frames)
+    note_take(recording, take, takes)
+    return recording
 
 
 def note_take(recording: BaseRecording, take: Take, takes: Sequence[Take]) -> None:

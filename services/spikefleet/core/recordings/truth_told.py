@@ -50,8 +50,9 @@ def _check_take(recording: BaseRecording) -> TruthFinding | None:
         "clock_set_back",
         TruthLevel.WARN,
         f"The clock was set back while recording: this is take {said['number'] + 1} of "
-        f"{said['of']}, it begins at {said['start_s']:.4f} s of its clock.",
-        "Name the takes that are meant as streams; times count from each take's start.",
+        f"{said['of']}, it begins at {said['start_s']:.4f} s of its clock; "
+        "times count from each take's start.",
+        "Name the takes that are meant as streams, or join them (--concatenate).",
         dict(said),
     )
 

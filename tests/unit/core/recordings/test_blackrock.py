@@ -118,6 +118,39 @@ def test_a_gap_between_stamped_packets_is_located(tmp_path):
     assert recording.get_annotation("frame_gaps") == [[700, 41]]
 
 
+def test_stamped_packets_whose_clock_is_set_back_part_takes(tmp_path):
+    samples = make_noise(2000, 3)
+    numbers = np.arange(2000) + 30_000
+    numbers[700:] -= 30_700
+    numbers[1500:] += 9
+    path = write_packets(tmp_path / "day1.ns6", samples, CHANNELS, numbers)
+    write_probe(tmp_path, 3)
+    names = ["ns6/take0", "ns6/take1"]
+    assert [entry.stream for entry in list_streams(path).streams] == names
+    first, second = (open_recording(path, name) for name in names)
+    assert np.array_equal(first.get_traces(), samples[:700])
+    assert np.array_equal(second.get_traces(), samples[700:])
+    assert first.get_annotation("take")["start_s"] == pytest.approx(1.0, abs=1e-4)
+    assert second.get_annotation("frame_gaps") == [[800, 9]]
+
+
+def test_blocks_on_a_nanosecond_clock_are_one_timeline(tmp_path):
+    epoch_ns = 1_790_000_000_000_000_000
+    parts = [make_noise(300, 3), make_noise(900, 3), make_noise(50, 3)]
+    frames = [0, 300, 1300]
+    blocks = [
+        (epoch_ns + round(frame * 1e9 / 30_000), part)
+        for frame, part in zip(frames, parts, strict=True)
+    ]
+    path = write_nsx(
+        tmp_path / "day1.ns6", blocks, CHANNELS, spec="3.0", stamps_per_s=1_000_000_000
+    )
+    write_probe(tmp_path, 3)
+    recording = open_recording(path)
+    assert np.array_equal(recording.get_traces(), np.concatenate(parts))
+    assert recording.get_annotation("frame_gaps") == [[1200, 100]]
+
+
 @pytest.mark.parametrize("n_bytes", [1, 6 * 100])
 def test_a_cut_file_is_truncated(tmp_path, n_bytes):
     path = write_nsx(tmp_path / "day1.ns5", [(0, make_noise(2000, 3))], CHANNELS)

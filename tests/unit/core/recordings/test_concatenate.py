@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from spikeinterface.core import NumpyRecording
+from tests.support.formats.blackrock import write_nsx
 from tests.support.formats.openephys import write_recording as write_openephys
+from tests.support.formats.probes import write_probe
 from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.errors import (
@@ -229,3 +231,20 @@ def test_record_nodes_side_by_side_are_not_joined_one_after_the_other(tmp_path):
     with pytest.raises(InputCorruptError, match="recorded at the same time") as caught:
         members_of(tmp_path)
     assert caught.value.reason == "recordings_differ"
+
+
+def test_the_takes_of_one_file_are_joined_and_so_are_those_of_several(tmp_path):
+    samples = np.random.default_rng(1).integers(-500, 500, (2000, 2), dtype="int16")
+    one, other = tmp_path / "one.ns5", tmp_path / "other.ns5"
+    channels = [(1, "uV"), (2, "uV")]
+    write_nsx(one, [(90_000, samples[:5]), (0, samples[5:1200])], channels)
+    write_nsx(other, [(0, samples[1200:])], channels)
+    write_probe(tmp_path, 2)
+    alone = open_concatenated({"one": one}, "ns5/takes")
+    assert alone.files == (FileSpan("one-take0", 5), FileSpan("one-take1", 1195))
+    assert np.array_equal(alone.recording.get_traces(), samples[:1200])
+    found = describe_concatenated({"one": one, "other": other})
+    assert [(entry.stream, entry.problem) for entry in found.streams] == [("ns5/takes", "")]
+    both = open_concatenated({"one": one, "other": other}, "ns5/takes")
+    assert [span.name for span in both.files] == ["one-take0", "one-take1", "other"]
+    assert np.array_equal(both.recording.get_traces(), samples)

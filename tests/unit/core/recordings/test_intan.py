@@ -92,6 +92,34 @@ def test_lost_frames_are_located_in_separate_files(tmp_path):
     assert open_recording(folder).get_annotation("frame_gaps") == [[400, 9]]
 
 
+def test_time_stamps_that_are_set_back_part_takes(tmp_path):
+    samples = make_noise(128 * 6, 3, "uint16")
+    stamps = 128 * np.arange(6) + 60_000
+    stamps[4:] -= 60_512
+    path = write_attached(tmp_path / "day.rhd", samples, NAMES, stamps)
+    write_probe(tmp_path, len(NAMES))
+    names = ["amplifier/take0", "amplifier/take1"]
+    described = list_streams(path).streams
+    assert [(entry.stream, round(entry.duration_s * 30_000)) for entry in described] == [
+        (names[0], 512),
+        (names[1], 256),
+    ]
+    assert np.array_equal(open_recording(path, names[1]).get_traces(), samples[512:])
+    assert open_recording(path, names[0]).get_annotation("take")["start_s"] == 2.0
+
+
+def test_time_stamps_count_on_through_the_end_of_32_bits(tmp_path):
+    samples = make_noise(128 * 6, 3, "uint16")
+    stamps = (1 << 31) - 384 + 128 * np.arange(6)
+    stamps[5:] += 128
+    wrapped = np.where(stamps >= 1 << 31, stamps - (1 << 32), stamps)
+    path = write_attached(tmp_path / "day.rhd", samples, NAMES, wrapped)
+    write_probe(tmp_path, len(NAMES))
+    recording = open_recording(path)
+    assert np.array_equal(recording.get_traces(), samples)
+    assert recording.get_annotation("frame_gaps") == [[640, 128]]
+
+
 def test_a_file_cut_inside_a_block_is_truncated(tmp_path):
     path = write_attached(tmp_path / "day1.rhd", make_noise(FRAMES, 3, "uint16"), NAMES)
     with path.open("r+b") as file:

@@ -166,14 +166,20 @@ def test_a_gap_is_told_with_its_place_and_length(tmp_path):
     assert recording.get_annotation("dropped_frames") == 40
 
 
-def test_frame_numbers_that_run_backwards_are_refused(tmp_path):
+def test_frame_numbers_that_are_set_back_part_takes(tmp_path):
     path = make_recording(tmp_path, "maxwell").path
+    whole = open_recording(path).get_traces()
     with h5py.File(path, "r+") as file:
         numbers = file["data_store/data0000/groups/routed/frame_nos"]
-        numbers[5000:] = numbers[5000:] - 100
-    with pytest.raises(InputCorruptError) as caught:
-        open_recording(path)
-    assert caught.value.reason == "clock"
+        numbers[5000:] = numbers[5000:] - 7000
+        numbers[6000:] = numbers[6000:] + 12
+    names = ["well000/take0", "well000/take1"]
+    assert [entry.stream for entry in list_streams(path).streams] == names
+    first, second = (open_recording(path, name) for name in names)
+    assert np.array_equal(first.get_traces(), whole[:5000])
+    assert np.array_equal(second.get_traces(), whole[5000:])
+    assert second.get_annotation("frame_gaps") == [[1000, 12]]
+    assert second.get_annotation("take")["number"] == 1
 
 
 def test_fewer_samples_than_numbered_frames_are_truncated(tmp_path):

@@ -37,6 +37,21 @@ def test_a_pause_between_blocks_is_a_gap_with_place_and_length(tmp_path):
     assert recording.get_annotation("dropped_frames") == 7
 
 
+def test_blocks_whose_clock_is_set_back_part_takes(tmp_path):
+    blocks = ((10_000_000, 0, 199), (0, 200, 299), (107 * 50, 300, 499))
+    path = write_mcs(tmp_path / "slice.h5", SAMPLES, blocks=blocks)
+    names = ["Stream_0/take0", "Stream_0/take1"]
+    described = list_streams(path).streams
+    assert [(entry.stream, round(entry.duration_s * 20_000)) for entry in described] == [
+        (names[0], 200),
+        (names[1], 300),
+    ]
+    first, second = (open_recording(path, name) for name in names)
+    assert (first.get_num_samples(), second.get_num_samples()) == (200, 300)
+    assert first.get_annotation("take")["start_s"] == pytest.approx(10.0)
+    assert second.get_annotation("frame_gaps") == [[100, 7]]
+
+
 def test_fewer_samples_than_the_header_counts_are_truncated(tmp_path):
     path = write_mcs(tmp_path / "slice.h5", SAMPLES, blocks=((0, 0, 999),))
     with pytest.raises(InputCorruptError) as caught:

@@ -110,10 +110,22 @@ def test_a_cut_channel_is_truncated_and_named(tmp_path, n_bytes):
     assert (caught.value.reason, caught.value.path) == ("truncated", str(cut))
 
 
-def test_a_clock_that_runs_backwards_is_refused(tmp_path):
-    folder = write_folder(tmp_path / "day1", make_noise(512 * 5, 2), lost_before={3: -4000})
+def test_a_clock_that_is_set_back_parts_takes(tmp_path):
+    samples = make_noise(512 * 2500 - 100, 2)
+    changes = {"lost_before": {1200: 700, 2100: -9000, 2300: 64}, "valid": {2099: 400}}
+    folder = write_folder(tmp_path / "day1", samples, **changes)
     write_probe(folder, 2)
-    assert corrupt_reason(folder) == "clock"
+    cut = 512 * 2100 - 112
+    names = ["csc_32000Hz/take0", "csc_32000Hz/take1"]
+    described = list_streams(folder).streams
+    assert [entry.stream for entry in described] == names
+    lengths = [round(entry.duration_s * entry.sampling_rate_hz) for entry in described]
+    assert lengths == [cut, len(samples) - cut]
+    first, second = (open_recording(folder, name) for name in names)
+    assert np.array_equal(first.get_traces(), samples[:cut])
+    assert np.array_equal(second.get_traces(), samples[cut:])
+    assert first.get_annotation("frame_gaps") == [[512 * 1200, 700]]
+    assert second.get_annotation("frame_gaps") == [[512 * 200, 64]]
 
 
 def test_channels_of_different_times_are_refused(tmp_path):

@@ -42,12 +42,18 @@ def test_time_stamps_with_a_pause_are_a_gap_with_place_and_length(tmp_path, name
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_time_stamps_that_run_backwards_are_refused(tmp_path, name):
-    stamps_s = np.arange(1000) / RATE_HZ
-    stamps_s[700:] -= 0.01
-    with pytest.raises(InputCorruptError) as caught:
-        open_recording(write_nwb(tmp_path / name, SAMPLES, timestamps_s=stamps_s))
-    assert caught.value.reason == "clock"
+def test_time_stamps_that_are_set_back_part_takes(tmp_path, name):
+    stamps_s = 5.0 + np.arange(1000) / RATE_HZ
+    stamps_s[700:] -= 5.0
+    stamps_s[900:] += 6 / RATE_HZ
+    path = write_nwb(tmp_path / name, SAMPLES, timestamps_s=stamps_s)
+    streams = list_streams(path).streams
+    assert [entry.stream.rpartition("/")[2] for entry in streams] == ["take0", "take1"]
+    assert [round(entry.duration_s * RATE_HZ) for entry in streams] == [700, 300]
+    first, second = (open_recording(path, entry.stream) for entry in streams)
+    assert np.array_equal(np.concatenate([first.get_traces(), second.get_traces()]), SAMPLES)
+    assert first.get_annotation("take")["start_s"] == pytest.approx(5.0)
+    assert second.get_annotation("frame_gaps") == [[200, 6]]
 
 
 def test_an_electrode_named_twice_is_refused(tmp_path):

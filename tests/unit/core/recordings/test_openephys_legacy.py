@@ -74,6 +74,19 @@ def test_lost_records_are_located_and_not_filled(tmp_path):
     assert recording.get_annotation("frame_gaps") == [[2048, 2048]]
 
 
+def test_record_numbers_that_are_set_back_part_takes(tmp_path):
+    samples = make_noise(1024 * 5, 2)
+    numbers = np.array([90_000, 91_024, 92_048, 0, 1024 + 64])
+    folder = write_folder(tmp_path / "day1", samples, numbers)
+    write_probe(folder, 2)
+    names = ["100/take0", "100/take1"]
+    assert [entry.stream for entry in list_streams(folder).streams] == names
+    second = open_recording(folder, names[1])
+    assert np.array_equal(second.get_traces(), samples[3072:])
+    assert second.get_annotation("frame_gaps") == [[1024, 64]]
+    assert open_recording(folder, names[0]).get_annotation("take")["start_s"] == 3.0
+
+
 @pytest.mark.parametrize("n_bytes", [10, 2070])
 def test_a_cut_channel_is_truncated_and_named(tmp_path, n_bytes):
     folder = write_folder(tmp_path / "day1", make_noise(1024 * 3, 3))

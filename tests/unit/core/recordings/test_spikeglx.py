@@ -50,13 +50,41 @@ def test_the_sync_channel_is_left_out(tmp_path):
     assert [str(name) for name in recording.channel_ids] == [f"imec0.ap#AP{i}" for i in range(5)]
 
 
-def test_two_triggers_of_one_probe_are_two_streams(tmp_path):
-    folder = make_recording(tmp_path, "spikeglx").path
-    for file in list(folder.iterdir()):
-        text = file.name.replace("_t0", "_t1")
-        shutil.copyfile(file, folder / text)
-        if file.suffix == ".meta":
-            (folder / text).write_text(file.read_text().replace("_t0", "_t1"))
+def triggers(folder, n_triggers, first_samples):
+    """Make the one file of a folder the first of several triggers, at these first samples."""
+    (meta,), (binary,) = list(folder.glob("*.meta")), list(folder.glob("*.bin"))
+    text = "\n".join(line for line in meta.read_text().splitlines() if "firstSample" not in line)
+    for trigger, first in zip(range(n_triggers), first_samples, strict=True):
+        name = meta.name.replace("_t0.", f"_t{trigger}.")
+        said = "" if first is None else f"\nfirstSample={first}"
+        (folder / name).write_text(text + said + "\n")
+        if trigger:
+            shutil.copyfile(binary, (folder / name).with_suffix(".bin"))
+    return folder
+
+
+def test_the_triggers_of_a_run_are_one_stream_with_gaps(tmp_path):
+    made = make_recording(tmp_path, "spikeglx").path
+    one = open_recording(made).get_traces()
+    n = len(one)
+    folder = triggers(made, 11, [100 + trigger * (n + 50) for trigger in range(11)])
+    (stream,) = list_streams(folder).streams
+    recording = open_recording(folder)
+    assert (stream.stream, stream.duration_s) == ("imec0.ap", recording.get_total_duration())
+    assert np.array_equal(recording.get_traces(), np.tile(one, (11, 1)))
+    gaps = recording.get_annotation("frame_gaps")
+    assert gaps == [[trigger * n, 50] for trigger in range(1, 11)]
+
+
+def test_triggers_that_overlap_are_takes_and_those_without_a_clock_streams_apart(tmp_path):
+    made = make_recording(tmp_path, "spikeglx").path
+    one = open_recording(made).get_traces()
+    folder = triggers(made, 2, [0, len(one) - 500])
+    names = [entry.stream for entry in list_streams(folder).streams]
+    assert names == ["imec0.ap/take0", "imec0.ap/take1"]
+    assert np.array_equal(open_recording(folder, names[1]).get_traces(), one)
+    for meta in folder.glob("*.meta"):
+        meta.write_text(meta.read_text().replace("firstSample", "noSample"))
     streams = [entry.stream for entry in list_streams(folder).streams]
     assert streams == ["recording_g0_t0.imec0.ap", "recording_g0_t1.imec0.ap"]
     assert open_recording(folder, streams[1]).get_num_channels() == 8
