@@ -17,10 +17,10 @@ from spikefleet.infra.stores.artifacts import (
     StoredFile,
     pointer_key,
     publish_folder,
-    verify_bytes,
     verify_prefix,
     write_manifest,
 )
+from spikefleet.infra.stores.verified import VerifiedBytes
 
 BAD_KEYS = ["", "/a", "a//b", "a/", "../a", "a/../b", "a/./b", "a\x00b", "a/" + "x" * 300]
 
@@ -167,9 +167,9 @@ class ArtifactStoreContract:
     def test_a_published_folder_is_complete(self, store: ArtifactStore, folder: Path) -> None:
         stored = publish_folder(store, "runs/r/attempts/sort-1", folder)
         assert len(stored) == 3
-        assert sorted(verify_bytes(store, "runs/r/attempts/sort-1"), key=lambda f: f.key) == sorted(
-            stored, key=lambda f: f.key
-        )
+        assert sorted(
+            VerifiedBytes(store).verify("runs/r/attempts/sort-1"), key=lambda f: f.key
+        ) == sorted(stored, key=lambda f: f.key)
 
     def test_a_prefix_without_its_manifest_is_not_there(
         self, store: ArtifactStore, folder: Path
@@ -226,7 +226,7 @@ class ArtifactStoreContract:
         damage("p/sorting/spikes.npy", bytes(data))
         verify_prefix(store, "p")
         with pytest.raises(ArtifactDamagedError, match=r"spikes\.npy"):
-            verify_bytes(store, "p")
+            VerifiedBytes(store).verify("p")
 
     def test_a_manifest_that_lists_an_absent_file_is_damaged(self, store: ArtifactStore) -> None:
         write_manifest(store, "p", [StoredFile("p/absent", 3, "0" * 64)])
@@ -261,7 +261,7 @@ class ArtifactStoreContract:
         for prefix in ("runs/r/attempts/sort-1", "runs/r", "runs"):
             with pytest.raises(ValueError, match="finished"):
                 store.delete_prefix(prefix)
-        assert len(verify_bytes(store, "runs/r/attempts/sort-1")) == 3
+        assert len(VerifiedBytes(store).verify("runs/r/attempts/sort-1")) == 3
 
     def test_an_aborted_read_leaves_the_store_usable(self, store: ArtifactStore) -> None:
         store.put_bytes("a/x", b"0123456789")

@@ -20,7 +20,6 @@ from spikefleet.core.runs import Attempt, RunState
 from spikefleet.infra.stores.artifacts import (
     ArtifactMissingError,
     attempt_prefix,
-    verify_bytes,
     verify_prefix,
 )
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
@@ -28,6 +27,7 @@ from spikefleet.infra.stores.database import Database
 from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.run_access import RunAccess
 from spikefleet.infra.stores.runs import LeaseTerms, RunStore
+from spikefleet.infra.stores.verified import VerifiedBytes
 
 LEASE_S = 60.0
 CONCURRENT = 94
@@ -89,7 +89,7 @@ class Desk:
         found = []
         for attempt in self.runs.attempts_of(self.run_id):
             try:
-                verify_bytes(self.artifacts, self.prefix(attempt))
+                VerifiedBytes(self.artifacts).verify(self.prefix(attempt))
             except ArtifactMissingError:
                 continue
             found.append(self.prefix(attempt))

@@ -9,6 +9,7 @@ from spikefleet.curation.task import CurationAnswer, CurationTask
 from spikefleet.deploy.confined_rooms import ConfinedRooms, open_zygote
 from spikefleet.deploy.settings import Settings, confined_environment
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.verified import VerifiedBytes
 from spikefleet.infra.system.openings import Zygote
 from spikefleet.reporter.render import write_report
 from spikefleet.reporter.reports import gathered
@@ -45,5 +46,5 @@ def render_report(store: LocalArtifacts, task: RenderTask) -> RenderAnswer:
 
 def write_from(store: LocalArtifacts, task: RenderTask, folder: Path) -> None:
     """Write a report's files from what lies in the store, in this process."""
-    with gathered(store, task) as sources:
+    with gathered(VerifiedBytes(store), task) as sources:
         write_report(sources, task, folder)

@@ -10,6 +10,7 @@ import spikeinterface.core as si
 from spikefleet.core.config.units import WaveformConfig
 from spikefleet.core.units.analyzer import build_analyzer
 from spikefleet.infra.stores.artifacts import ArtifactStore, publish_folder
+from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 
 RUN_ID = "run-0123456789abcdef"
 SORT_PREFIX = f"runs/{RUN_ID}/attempts/sort-1"
@@ -34,6 +35,15 @@ def write_sort(folder: Path) -> None:
 def publish_sort(store: ArtifactStore, folder: Path) -> None:
     """Store a sort's folder as the first sort attempt of RUN_ID."""
     publish_folder(store, SORT_PREFIX, folder)
+
+
+def flip_byte(store: LocalArtifacts, key: str) -> None:
+    """Change one byte in the middle of a stored file; its size stays."""
+    path = store.local_path(key)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(data)
 
 
 def make_attempt(stage: str, start_s: int, end_s: int, **changes: Any) -> dict[str, Any]:

@@ -23,12 +23,11 @@ from spikefleet.curation.task import CurationAnswer, CurationTask
 from spikefleet.infra.stores.artifacts import (
     ArtifactDamagedError,
     ArtifactMissingError,
-    ArtifactStore,
     publish_folder,
-    verify_prefix,
 )
 from spikefleet.infra.stores.checkout import checked_out
 from spikefleet.infra.stores.sort_timeline import read_timeline
+from spikefleet.infra.stores.verified import VerifiedBytes
 from spikefleet.infra.system.confinement import SandboxPolicy
 from spikefleet.infra.system.opening_failures import own_failure
 from spikefleet.infra.system.openings import Limits, OpeningCrashedError, OpeningError, OpeningPool
@@ -38,10 +37,10 @@ CONFINED = "spikefleet.curation.curate"
 
 @dataclass(frozen=True)
 class SortCuration:
-    """Curates sorts of ``store``; ``limits`` bound one curation."""
+    """Curates sorts whose bytes are ``verified``; ``limits`` bound one curation."""
 
     pool: OpeningPool
-    store: ArtifactStore
+    verified: VerifiedBytes
     limits: Limits
 
     async def curate(self, task: CurationTask) -> CurationAnswer:
@@ -52,7 +51,9 @@ class SortCuration:
                 folder, given = await asyncio.to_thread(lambda: enter(self._prepared(task)))
                 answer = await self._ask(folder, given)
                 if answer.failure is None:
-                    await asyncio.to_thread(publish_folder, self.store, task.output_prefix, folder)
+                    await asyncio.to_thread(
+                        publish_folder, self.verified.store, task.output_prefix, folder
+                    )
                     answer = replace(answer, prefix=task.output_prefix)
                 return answer
         except OpeningError as error:
@@ -65,11 +66,11 @@ class SortCuration:
     @contextmanager
     def _prepared(self, task: CurationTask) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Check the sort and give an empty folder for the result with what the process is asked."""
-        prefix = task.sort_prefix
-        _require_sort(self.store, prefix)
-        timeline = read_timeline(self.store, prefix)
+        prefix, store = task.sort_prefix, self.verified.store
+        _require_sort(self.verified, prefix)
+        timeline = read_timeline(store, prefix)
         with (
-            checked_out(self.store, f"{prefix}/analyzer") as analyzer,
+            checked_out(store, f"{prefix}/analyzer") as analyzer,
             tempfile.TemporaryDirectory(prefix="spikefleet-curation-") as scratch,
         ):
             folder = Path(scratch)
@@ -92,13 +93,20 @@ class SortCuration:
             raise OpeningCrashedError("curate", f"answered nonsense ({error})") from error
 
 
-def _require_sort(store: ArtifactStore, prefix: str) -> None:
-    """Raise IncompleteOutcome when the sort's results are not all there."""
+def _require_sort(verified: VerifiedBytes, prefix: str) -> None:
+    """Raise IncompleteOutcome when the sort's results are not all there, byte for byte."""
     try:
-        verify_prefix(store, prefix)
-    except (ArtifactMissingError, ArtifactDamagedError) as error:
+        verified.verify(prefix)
+    except ArtifactMissingError as error:
         raise IncompleteOutcome(
             "The sort's results are not complete, so there is nothing to curate.",
             missing=prefix,
             reason=str(error),
+        ) from error
+    except ArtifactDamagedError as error:
+        raise IncompleteOutcome(
+            f"The stored sort is damaged: {error}.",
+            missing=prefix,
+            reason=str(error),
+            next_step="Sort the run again (retry --stage sort), and check the store's disk.",
         ) from error

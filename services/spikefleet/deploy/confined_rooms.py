@@ -13,6 +13,7 @@ from spikefleet.curation.sorts import CONFINED as CURATION
 from spikefleet.curation.sorts import SortCuration
 from spikefleet.deploy.settings import Settings
 from spikefleet.infra.stores.artifacts import ArtifactStore
+from spikefleet.infra.stores.verified import VerifiedBytes
 from spikefleet.infra.system.confinement import missing_layers
 from spikefleet.infra.system.openings import Limits, OpeningPool, Zygote
 from spikefleet.preflight.openings import CONFINED as PREFLIGHT
@@ -57,5 +58,6 @@ class ConfinedRooms:
             limits,
             tuple(path for path in plugins if path),
         )
-        self.curation = SortCuration(OpeningPool(zygote, _MADE_AT_ONCE), artifacts, limits)
-        self.reports = Reports(OpeningPool(zygote, _MADE_AT_ONCE), artifacts, limits)
+        verified = VerifiedBytes(artifacts)
+        self.curation = SortCuration(OpeningPool(zygote, _MADE_AT_ONCE), verified, limits)
+        self.reports = Reports(OpeningPool(zygote, _MADE_AT_ONCE), verified, limits)

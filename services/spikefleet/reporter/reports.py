@@ -17,12 +17,13 @@ from typing import Any
 
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.infra.stores.artifacts import (
+    ArtifactDamagedError,
     ArtifactMissingError,
-    ArtifactStore,
     publish_folder,
 )
 from spikefleet.infra.stores.checkout import checked_out
 from spikefleet.infra.stores.sort_timeline import read_timeline
+from spikefleet.infra.stores.verified import VerifiedBytes
 from spikefleet.infra.system.confinement import SandboxPolicy
 from spikefleet.infra.system.opening_failures import own_failure
 from spikefleet.infra.system.openings import Limits, OpeningError, OpeningPool
@@ -35,10 +36,10 @@ CONFINED = "spikefleet.reporter.render"
 
 @dataclass(frozen=True)
 class Reports:
-    """Makes reports from ``store`` and into it; ``limits`` bound one report."""
+    """Makes reports from what is ``verified`` and into its store; ``limits`` bound one report."""
 
     pool: OpeningPool
-    store: ArtifactStore
+    verified: VerifiedBytes
     limits: Limits
 
     async def render(self, task: RenderTask) -> RenderAnswer:
@@ -60,7 +61,9 @@ class Reports:
                 failure = Failure.from_error(failed, stage="report", rule_id="reporter")
                 return RenderAnswer(failure=failure)
             try:
-                await asyncio.to_thread(publish_folder, self.store, task.output_prefix, folder)
+                await asyncio.to_thread(
+                    publish_folder, self.verified.store, task.output_prefix, folder
+                )
             except SpikeSortingClassifiedError as error:
                 failure = Failure.from_error(error, stage="report", rule_id="reporter")
                 return RenderAnswer(failure=failure)
@@ -70,35 +73,42 @@ class Reports:
     def _prepared(self, task: RenderTask) -> Iterator[tuple[Path, ReportSources]]:
         """Give an empty folder for the report, and its sources."""
         with (
-            gathered(self.store, task) as sources,
+            gathered(self.verified, task) as sources,
             tempfile.TemporaryDirectory(prefix="spikefleet-report-") as scratch,
         ):
             yield Path(scratch), sources
 
 
 @contextmanager
-def gathered(store: ArtifactStore, task: RenderTask) -> Iterator[ReportSources]:
-    """Give what the stages of a run left; what is not there is left out."""
-    left = ReportSources(
-        curation=_read_json(store, task.curation_prefix, "curation.json"),
-        sort=_read_json(store, task.sort_prefix, "result.json"),
-    )
+def gathered(verified: VerifiedBytes, task: RenderTask) -> Iterator[ReportSources]:
+    """Give what the stages of a run left; what is not there or damaged is left out, and told."""
+    store, left = verified.store, ReportSources()
     with ExitStack() as stack:
-        if task.sort_prefix:
-            try:
+        try:
+            left = replace(
+                left,
+                curation=_read_json(verified, task.curation_prefix, "curation.json"),
+                sort=_read_json(verified, task.sort_prefix, "result.json"),
+            )
+            if task.sort_prefix:
+                verified.verify(task.sort_prefix)
                 timeline = read_timeline(store, task.sort_prefix)
                 analyzer = stack.enter_context(checked_out(store, f"{task.sort_prefix}/analyzer"))
                 left = replace(left, analyzer=str(analyzer), timeline=timeline)
-            except ArtifactMissingError as error:
-                left = replace(left, missing=str(error))
+        except (ArtifactMissingError, ArtifactDamagedError) as error:
+            left = replace(left, missing=str(error))
         yield left
 
 
-def _read_json(store: ArtifactStore, prefix: str, name: str) -> Mapping[str, Any]:
+def _read_json(verified: VerifiedBytes, prefix: str, name: str) -> Mapping[str, Any]:
     if not prefix:
         return {}
     try:
-        document = json.loads(store.get_bytes(f"{prefix}/{name}"))
-    except (ArtifactMissingError, ValueError, RecursionError):
+        document = json.loads(verified.read(prefix, name))
+    except ArtifactMissingError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, ArtifactDamagedError):
+            raise
         return {}
     return document if isinstance(document, dict) else {}

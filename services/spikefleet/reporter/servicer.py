@@ -40,7 +40,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
 
     def __init__(self, reports: Reports, may_read: MayRead) -> None:
         self._reports = reports
-        self._store = reports.store
+        self._verified, self._store = reports.verified, reports.verified.store
         self._may_read = may_read
 
     async def Render(  # noqa: N802
@@ -92,12 +92,13 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
     async def ReadArtifact(  # noqa: N802
         self, request: reporter_pb2.ReadArtifactRequest, context: Any
     ) -> AsyncIterator[reporter_pb2.ReadArtifactResponse]:
-        """Stream one file of a run in chunks of at most 1 MiB."""
+        """Stream one file of a run in chunks of at most 1 MiB; a damaged one is refused."""
         require(key=request.key)
         key = _checked_key(request.key)
         run_id = request.run_id or key.split("/")[1]
         await self._require_reader(run_id)
         await FILES.run(self._require_of_run, key, run_id)
+        await FILES.run(self._verified.verify_key, _attempt_of(key), key)
         chunks = await FILES.run(
             self._store.read_chunks,
             key,
@@ -128,7 +129,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         prefix = self._pointer(run_id).get("report", "")
         if not prefix:
             raise RpcProblem("REPORT_NOT_FOUND", f"{run_id} has no report yet.", resource=run_id)
-        record: dict[str, Any] = json.loads(self._store.get_bytes(f"{prefix}/{JSON_FILE}"))
+        record: dict[str, Any] = json.loads(self._verified.read(prefix, JSON_FILE))
         return record, f"{prefix}/{HTML_FILE}"
 
     def _list_artifacts(self, run_id: str) -> list[tuple[str, StoredFile]]:
@@ -154,6 +155,11 @@ def _checked_key(key: str) -> str:
     if len(parts) < 3 or parts[0] != "runs" or {"", ".", ".."} & set(parts) or "\\" in key:
         raise RpcProblem("ARTIFACT_NOT_FOUND", f"{key!r} is not a file of a run.", resource=key)
     return key
+
+
+def _attempt_of(key: str) -> str:
+    """The prefix of the attempt that wrote a file: runs/<run>/attempts/<stage>-<number>."""
+    return "/".join(key.split("/")[:4])
 
 
 def registration(reports: Reports, may_read: MayRead) -> Registration:

@@ -12,6 +12,7 @@ from tests.support.sorted_runs import (
     CURATION_PREFIX,
     RUN_ID,
     SORT_PREFIX,
+    flip_byte,
     publish_sort,
     write_sort,
 )
@@ -110,3 +111,15 @@ def test_sort_without_units_is_curated_to_nothing(tmp_path):
     answer = curate_sort(store, TASK)
     assert answer.failure is None
     assert (answer.unit_count_sorted, answer.unit_count_curated) == (0, 0)
+
+
+def test_a_late_curation_of_a_sort_with_one_flipped_byte_names_the_file_and_what_helps(store):
+    assert curate_sort(store, TASK).failure is None
+    key = next(f.key for f in verify_prefix(store, SORT_PREFIX) if f.size_bytes > 1000)
+    flip_byte(store, key)
+    later = replace(TASK, output_prefix=CURATION_PREFIX.replace("curate-1", "curate-2"))
+    failure = curate_sort(store, later).failure
+    assert failure is not None
+    assert failure.code is FailureCode.INCOMPLETE
+    assert key in failure.message
+    assert "--stage sort" in failure.next_step

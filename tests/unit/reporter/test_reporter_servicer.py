@@ -6,7 +6,13 @@ import grpc
 import pytest
 from tests.support.confined import make_rooms
 from tests.support.rooms import serving
-from tests.support.sorted_runs import REPORT_PREFIX, RUN_ID, SORT_PREFIX, make_unsortable_record
+from tests.support.sorted_runs import (
+    REPORT_PREFIX,
+    RUN_ID,
+    SORT_PREFIX,
+    flip_byte,
+    make_unsortable_record,
+)
 
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
 from spikefleet.infra.rpc import convert
@@ -101,3 +107,26 @@ async def test_no_key_at_all_is_refused_as_empty(stub):
     with pytest.raises(grpc.aio.AioRpcError, match="key is empty") as caught:
         await read(stub, "")
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_flipped_byte_is_never_handed_out_as_good(stub, store):
+    answer = await stub.Render(make_request())
+    store.swap_pointer(pointer_key(RUN_ID), {"report": answer.prefix, "token": 7})
+    await read(stub, answer.html_key)
+    flip_byte(store, answer.html_key)
+    flip_byte(store, f"{answer.prefix}/recording_report.json")
+    for call in (
+        read(stub, answer.html_key),
+        read(stub, answer.html_key, 5),
+        stub.GetReport(reporter_pb2.GetReportRequest(run_id=RUN_ID)),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError, match="not those its manifest lists") as caught:
+            await call
+        assert caught.value.code() is grpc.StatusCode.DATA_LOSS
+    assert await read(stub, f"{answer.prefix}/report.md")
+
+
+async def test_what_an_unfinished_attempt_left_is_read_as_it_is(stub, store):
+    key = f"runs/{RUN_ID}/attempts/sort-9/child.log"
+    store.put_bytes(key, b"its last words")
+    assert await read(stub, key) == [b"its last words"]

@@ -376,6 +376,7 @@ class IncompleteEvidence(FailureEvidence):
     """Of ``incomplete``."""
 
     missing: str | None = says("what of the result is not there")
+    next_step: str | None = says("what helps, where that is known")
 
 
 @evidence_row

@@ -6,7 +6,6 @@ written last. Keys are written once; only ``current.json`` pointers may be swapp
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -167,37 +166,34 @@ def verify_prefix(store: ArtifactStore, prefix: str) -> list[StoredFile]:
 
     Raises ArtifactMissingError without a manifest, ArtifactDamagedError when a file is short.
     """
+    files = read_manifest(store, prefix)
+    for file in files:
+        require_size(store, file)
+    return files
+
+
+def read_manifest(store: ArtifactStore, prefix: str) -> list[StoredFile]:
+    """Return what the manifest of a complete prefix lists; looks at no file.
+
+    Raises ArtifactMissingError without a manifest, ArtifactDamagedError for one of nonsense.
+    """
     raw = store.get_bytes(f"{prefix}/{MANIFEST}")
     try:
-        entries = json.loads(raw)["files"]
-        files = [
+        return [
             StoredFile(f"{prefix}/{e['path']}", int(e["size_bytes"]), str(e["sha256"]))
-            for e in entries
+            for e in json.loads(raw)["files"]
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtifactDamagedError(f"the manifest of {prefix} cannot be read") from error
-    for file in files:
-        size = store.size(file.key)
-        if size != file.size_bytes:
-            raise ArtifactDamagedError(
-                f"{file.key} has {size} bytes where its manifest says {file.size_bytes}"
-            )
-    return files
 
 
-def verify_bytes(store: ArtifactStore, prefix: str) -> list[StoredFile]:
-    """Like ``verify_prefix``, and every byte is read back and matches its digest.
-
-    Raises ArtifactMissingError, ArtifactDamagedError naming the file.
-    """
-    files = verify_prefix(store, prefix)
-    for file in files:
-        digest = hashlib.sha256()
-        for chunk in store.read_chunks(file.key, chunk_bytes=4 << 20):
-            digest.update(chunk)
-        if digest.hexdigest() != file.sha256:
-            raise ArtifactDamagedError(f"the bytes of {file.key} are not those its manifest lists")
-    return files
+def require_size(store: ArtifactStore, file: StoredFile) -> None:
+    """Refuse a file that is not there with its size. Raises ArtifactDamagedError."""
+    size = store.size(file.key)
+    if size != file.size_bytes:
+        raise ArtifactDamagedError(
+            f"{file.key} has {size} bytes where its manifest says {file.size_bytes}"
+        )
 
 
 def check_key(key: str) -> None:

@@ -83,3 +83,26 @@ def test_a_repair_takes_only_the_listed_bytes(store, tmp_path: Path) -> None:
     assert VerifiedBytes(store).verify(PREFIX)
     assert good.is_file()
     assert isinstance(listed, StoredFile)
+
+
+def test_a_small_file_is_compared_as_it_is_read_and_a_manifest_read_once(
+    store, monkeypatch
+) -> None:
+    verified = VerifiedBytes(store)
+    assert verified.read(PREFIX, "a.bin") == b"a" * 1000
+    read = []
+    original = LocalArtifacts.get_bytes
+
+    def counting(self, key):  # type: ignore[no-untyped-def]
+        read.append(key)
+        return original(self, key)
+
+    monkeypatch.setattr(LocalArtifacts, "get_bytes", counting)
+    for _ in range(3):
+        verified.verify_key(PREFIX, f"{PREFIX}/b.bin")
+    assert read == []
+    _flip(store, "a.bin")
+    with pytest.raises(ArtifactDamagedError, match=r"a\.bin"):
+        verified.read(PREFIX, "a.bin")
+    with pytest.raises(ArtifactDamagedError, match=r"a\.bin"):
+        verified.verify_key(PREFIX, f"{PREFIX}/a.bin")
