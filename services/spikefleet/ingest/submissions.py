@@ -7,6 +7,7 @@ why. Identity is the controller's affair.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -123,7 +124,8 @@ class SubmissionIntake:
         """Return what a recording contributes: its parts, those its folder holds, or itself."""
         if recording.parts:
             return recording.parts
-        if recording.missing or recording.entry or len(recording.files) < 2:
+        is_file = any(file.path == recording.entry for file in recording.files)
+        if recording.missing or is_file or len(recording.files) < 2:
             return (recording,)
         answer = self._described(recording, list_members=True)
         failure = answer.failure if answer is not None else None
@@ -206,7 +208,8 @@ class SubmissionIntake:
 
 def _member(folder: Recording, entry: str, paths: Sequence[str]) -> Recording:
     """Return one recording of several in a folder as a recording of its own; its bytes stay."""
-    wanted = set(paths)
+    entry = posixpath.normpath(posixpath.join(folder.entry, entry))
+    wanted = {posixpath.normpath(posixpath.join(folder.entry, path)) for path in paths}
     files = tuple(file for file in folder.files if file.path in wanted)
     stamps = tuple(
         stamp

@@ -172,6 +172,23 @@ def test_a_folder_of_several_stands_for_them_in_order(recordings) -> None:
     ]
 
 
+def test_a_folder_inside_a_recording_stands_for_those_in_it_with_what_lies_above(
+    recordings,
+) -> None:
+    paths = ("experiment1/r1/data.dat", "experiment1/r2/data.dat", "settings.xml")
+    files = tuple(ManifestFile(path, 1, path) for path in paths)
+    whole = replace(_part("night"), files=files, digest=digest_manifest(files), entry="experiment1")
+    recordings.add(whole)
+    members = tuple((name, (f"{name}/data.dat", "../settings.xml")) for name in ("r1", "r2"))
+    room = _joined(recordings, DescribeAnswer("", (), members=members), PLATE, ids=("rec-night",))
+    joined = recordings.get(room.tasks[0].runs[0][0])
+    assert [part.entry for part in joined.parts] == ["experiment1/r1", "experiment1/r2"]
+    assert [[file.path for file in part.files] for part in joined.parts] == [
+        ["experiment1/r1/data.dat", "settings.xml"],
+        ["experiment1/r2/data.dat", "settings.xml"],
+    ]
+
+
 def test_one_recording_alone_is_sorted_as_itself(recordings) -> None:
     assert _joined(recordings, PLATE, ids=("rec-p",)).tasks[0].runs[0][0] == "rec-p"
 

@@ -26,8 +26,8 @@ def recording_files(path: Path) -> tuple[Path, tuple[Path, ...], str]:
     ``files`` are absolute paths below ``root``, sorted; ``entry`` is what a reader opens, relative
     to ``root`` ("" means the folder itself). A folder contributes every file in it, a SpikeGLX
     or raw file its sidecar, an Intan header its ``.dat`` files, a Blackrock file those of its name,
-    an Open Ephys header or its folder that folder and the settings above it, any other file only
-    itself; a ``probe.json`` beside the last four comes along. An empty folder gives no files.
+    an Open Ephys header, its folder or its experiment's that folder and the settings above it, any
+    other file only itself; a ``probe.json`` beside the last four comes along. An empty folder gives no files.
 
     Raises:
         InputMissingError: nothing is at ``path``.
@@ -35,6 +35,8 @@ def recording_files(path: Path) -> tuple[Path, tuple[Path, ...], str]:
     path = path.expanduser().absolute()
     if (path / _OPENEPHYS_HEADER).is_file():
         return _openephys_files(path / _OPENEPHYS_HEADER)
+    if _is_openephys_experiment(path):
+        return _openephys_files(path)
     if path.is_dir():
         found = sorted(entry for entry in path.rglob("*") if entry.is_file())
         return path, tuple(found), ""
@@ -84,12 +86,23 @@ def _with_companions(path: Path) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
-def _openephys_files(header: Path) -> tuple[Path, tuple[Path, ...], str]:
-    """Return a recording folder's files below its Record Node, whose settings name the probe."""
-    folder = header.parent
-    found = {entry for entry in folder.rglob("*") if entry.is_file()}
-    if not folder.parent.name.startswith("experiment"):
-        return folder, tuple(sorted(found)), header.name
-    node = folder.parents[1]
+def _is_openephys_experiment(folder: Path) -> bool:
+    """Say whether a folder is one experiment of a Record Node, whose settings lie above it."""
+    if not folder.name.startswith("experiment") or not folder.is_dir():
+        return False
+    return any((entry / _OPENEPHYS_HEADER).is_file() for entry in folder.iterdir())
+
+
+def _openephys_files(entry: Path) -> tuple[Path, tuple[Path, ...], str]:
+    """Return the files of a recording's header, or of an experiment, below its Record Node.
+
+    The settings above name the probe.
+    """
+    folder = entry if entry.is_dir() else entry.parent
+    found = {file for file in folder.rglob("*") if file.is_file()}
+    experiment = folder if entry.is_dir() else folder.parent
+    if not experiment.name.startswith("experiment"):
+        return folder, tuple(sorted(found)), entry.name
+    node = experiment.parent
     found.update(node.glob("settings*.xml"))
-    return node, tuple(sorted(found)), header.relative_to(node).as_posix()
+    return node, tuple(sorted(found)), entry.relative_to(node).as_posix()

@@ -70,6 +70,16 @@ def test_an_open_ephys_recording_brings_its_settings(tmp_path, named):
     assert not any("experiment2" in name for name in names)
 
 
+def test_an_open_ephys_experiment_brings_the_settings_of_its_node(tmp_path):
+    for place in ("experiment1/recording1", "experiment1/recording2", "experiment2/recording1"):
+        node = write_recording(tmp_path, np.zeros((10, 1)), [("CH1", 0.195, "uV")], place=place)
+    root, files, entry = recording_files(node / "experiment1")
+    names = [file.relative_to(root).as_posix() for file in files]
+    assert (root, entry) == (node, "experiment1")
+    assert "settings.xml" in names
+    assert sum(name.endswith("structure.oebin") for name in names) == 2
+
+
 def test_an_empty_folder_has_no_files_but_is_there(tmp_path):
     assert recording_files(tmp_path) == (tmp_path, (), "")
 
