@@ -7,7 +7,6 @@ why. Identity is the controller's affair.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -207,9 +206,15 @@ class SubmissionIntake:
 
 
 def _member(folder: Recording, entry: str, paths: Sequence[str]) -> Recording:
-    """Return one recording of several in a folder as a recording of its own; its bytes stay."""
-    entry = posixpath.normpath(posixpath.join(folder.entry, entry))
-    wanted = {posixpath.normpath(posixpath.join(folder.entry, path)) for path in paths}
+    """Return one recording of several in a folder as a recording of its own; its bytes stay.
+
+    ``entry`` and ``paths`` count from the folder's own entry. What lies beside that came along for
+    what is in it, as the settings of a Record Node for its experiments, and goes with each.
+    """
+    inside = f"{folder.entry}/" if folder.entry else ""
+    entry = inside + entry
+    wanted = {inside + path for path in paths}
+    wanted |= {file.path for file in folder.files if not file.path.startswith(inside)}
     files = tuple(file for file in folder.files if file.path in wanted)
     stamps = tuple(
         stamp

@@ -71,6 +71,19 @@ def check_channels(facts: Facts) -> PreflightFinding | None:
     )
 
 
+@check("few_contacts")
+def check_few_contacts(facts: Facts) -> PreflightFinding | None:
+    """Tetrodes and other small groups, given to a sorter made for long rows of contacts."""
+    most = facts.geometry.most_in_group if facts.geometry else 0
+    if not 0 < most < facts.backend.suited_from:
+        return None
+    return warn(
+        "few_contacts",
+        f"{facts.backend.title} is made for {facts.backend.suited_from} contacts and more on a "
+        f"shank, here are {most} at most: neurons of one group may come out as one unit.",
+    )
+
+
 def _others(count: int) -> str:
     """Name the sorters that can work on so few channels."""
     able = [info.name for info in BACKENDS.values() if info.min_channels <= count]

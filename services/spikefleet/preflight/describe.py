@@ -5,7 +5,6 @@ Runs in a confined process and answers in plain data; what is wrong with a recor
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
@@ -40,10 +39,10 @@ def describe_recording(
 
 
 def _members(folder: Path) -> tuple[Member, ...]:
-    """Return the recordings in a folder, with their files' paths from there: "../settings.xml"."""
     found = []
     for path in members_of(folder):
         _, files, _ = recording_files(path)
-        paths = tuple(Path(os.path.relpath(file, folder)).as_posix() for file in files)
+        inside = (file for file in files if file.is_relative_to(folder))
+        paths = tuple(file.relative_to(folder).as_posix() for file in inside)
         found.append(Member(path.relative_to(folder).as_posix(), paths))
     return tuple(found)

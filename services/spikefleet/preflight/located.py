@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
+from spikefleet.core.recordings.edge import shown_as
 from spikefleet.core.submissions import Recording, part_names
 from spikefleet.infra.stores.artifacts import ArtifactMissingError, ArtifactStore
 from spikefleet.infra.stores.checkout import checked_out
@@ -62,13 +63,16 @@ def located_parts(places: PreflightPlaces, recording: Recording) -> Iterator[dic
 
     Raises InputMissingError, InputCorruptError.
     """
-    if not recording.parts:
-        yield {recording.name.name: located(places, recording)}
-        return
-    yield {
-        name: located(places, part)
-        for name, part in zip(part_names(recording), recording.parts, strict=True)
+    parts = recording.parts or (recording,)
+    names = part_names(recording) if recording.parts else (recording.name.name,)
+    named = {name: located(places, part) for name, part in zip(names, parts, strict=True)}
+    stored = {
+        named[name]: name
+        for name, part in zip(names, parts, strict=True)
+        if not part.in_place and not part.entry
     }
+    with shown_as(stored):
+        yield named
 
 
 def located(places: PreflightPlaces, recording: Recording) -> Path:

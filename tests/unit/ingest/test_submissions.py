@@ -179,7 +179,7 @@ def test_a_folder_inside_a_recording_stands_for_those_in_it_with_what_lies_above
     files = tuple(ManifestFile(path, 1, path) for path in paths)
     whole = replace(_part("night"), files=files, digest=digest_manifest(files), entry="experiment1")
     recordings.add(whole)
-    members = tuple((name, (f"{name}/data.dat", "../settings.xml")) for name in ("r1", "r2"))
+    members = tuple((name, (f"{name}/data.dat",)) for name in ("r1", "r2"))
     room = _joined(recordings, DescribeAnswer("", (), members=members), PLATE, ids=("rec-night",))
     joined = recordings.get(room.tasks[0].runs[0][0])
     assert [part.entry for part in joined.parts] == ["experiment1/r1", "experiment1/r2"]

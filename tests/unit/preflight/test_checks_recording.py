@@ -8,6 +8,7 @@ from tests.unit.preflight.test_checks import BACKEND, HEALTHY, codes
 from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.findings.checks import decide
+from spikefleet.core.recordings.geometry import Geometry
 from spikefleet.preflight.registry import run_preflight
 
 
@@ -79,3 +80,21 @@ def test_a_window_shorter_than_a_batch_names_the_window():
     failure = decide(run_preflight(kilosort4(1.0, recorded_s=600.0)))
     assert failure.code is FailureCode.INVALID_CONFIGURATION
     assert failure.evidence["field"] == "recording.end_time_s"
+
+
+@pytest.mark.parametrize(
+    ("sorter", "most", "warns"),
+    [
+        ("kilosort4", 4, True),
+        ("kilosort4", 7, True),
+        ("kilosort4", 8, False),
+        ("mountainsort5", 4, False),
+        ("lupin", 1, False),
+    ],
+)
+def test_a_sorter_made_for_long_rows_warns_of_tetrodes_and_names_another(sorter, most, warns):
+    geometry = Geometry(16, 16, 20.0, most_in_group=most)
+    facts = replace(HEALTHY, backend=BACKENDS[sorter], geometry=geometry)
+    found = [finding for finding in run_preflight(facts) if finding.code == "few_contacts"]
+    assert bool(found) is warns
+    assert all("mountainsort5" in finding.remediation for finding in found)

@@ -3,9 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from tests.support.formats.openephys import write_recording as write_openephys
 from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.codes import FailureCode
@@ -41,17 +39,6 @@ def test_members_of_a_folder_are_told_on_request_with_their_files(places, tmp_pa
     unasked = describe_recording(places, register(night))
     assert unasked.members == ()
     assert unasked.failure is not None
-
-
-def test_the_recordings_of_an_open_ephys_experiment_bring_the_settings_above_it(
-    places, tmp_path
-) -> None:
-    channels = [(f"CH{n}", 0.195, "uV") for n in range(4)]
-    for place in ("experiment1/recording1", "experiment1/recording2"):
-        node = write_openephys(tmp_path, np.zeros((300, 4)), channels, place=place)
-    answer = describe_recording(places, register(node / "experiment1"), list_members=True)
-    assert [member.entry for member in answer.members] == ["recording1", "recording2"]
-    assert all("../settings.xml" in member.paths for member in answer.members)
 
 
 def test_a_recording_of_its_own_has_streams_and_no_members(places, tmp_path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.support.formats.openephys import write_continuous
 from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.codes import FailureCode
@@ -103,6 +104,25 @@ def test_uploaded_recording_is_read_from_the_store(places, tmp_path):
         found = replace(places, roots=roots)
     assert examine(found, uploaded).failure is None
     assert len(describe_recording(found, uploaded).description.streams) == 1
+
+
+def test_a_refusal_calls_an_uploaded_folder_by_its_own_name(places, tmp_path):
+    folder = write_continuous_folder(tmp_path / "mouse7")
+    in_place = register(folder)
+    store = LocalArtifacts(tmp_path / "artifacts")
+    for file in in_place.files:
+        store.put_file(f"recordings/rec-1/files/{file.path}", folder / file.path)
+    uploaded = replace(in_place, location="recordings/rec-1", in_place=False)
+    with bring(store, uploaded) as roots:
+        refused = examine(replace(places, roots=roots), uploaded)
+    assert refused.failure.evidence["reason"] == "no_geometry"
+    assert refused.failure.message.startswith(f"{NAME.name}: ")
+
+
+def write_continuous_folder(folder):
+    for name in ("CH1", "CH2"):
+        write_continuous(folder, name, np.zeros(1024 * 4))
+    return folder
 
 
 def test_upload_that_left_the_store_is_missing(places):

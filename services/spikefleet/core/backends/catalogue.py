@@ -44,7 +44,9 @@ class LadderStep:
 class BackendInfo:
     """One row of the catalogue.
 
-    ``log_names`` are the sorter's own logs, relative to the attempt's ``sorter`` folder.
+    ``suited_from`` is the number of contacts on one shank from which it finds units well: with
+    fewer it runs, and merges neurons. ``log_names`` are the sorter's own logs, relative to the
+    attempt's ``sorter`` folder.
     """
 
     name: str
@@ -53,6 +55,7 @@ class BackendInfo:
     distribution: str
     uses_gpu: bool
     min_channels: int = 1
+    suited_from: int = 1
     min_duration_s: float = 0.0
     progress: tuple[ProgressRule, ...] = ()
     ladder: tuple[LadderStep, ...] = ()
@@ -153,6 +156,8 @@ BACKENDS: dict[str, BackendInfo] = {
             # Measured on simulated recordings of two neurons: with one electrode it finds no spikes
             # to learn its templates from. The others sort one (MountainSort 5: accuracy 0.96).
             min_channels=2,
+            # Of two neurons on each of four tetrodes it made four units, each of both neurons.
+            suited_from=8,
             min_duration_s=3.0,
             progress=_KILOSORT4,
             ladder=_KILOSORT4_LADDER,

@@ -88,6 +88,11 @@ _OPENING = (
         "Choose another sorter or another selection of channels.",
     ),
     FindingRow(
+        "few_contacts", _REC, "warn", _I,
+        "Fewer contacts on a shank (tetrodes, say) than the sorter tells neurons apart with.",
+        "Choose mountainsort5 (--sorter mountainsort5), which sorts tetrodes well.",
+    ),
+    FindingRow(
         "sample_rate_out_of_window", _REC, "warn, fail", _I,
         "The sampling rate is outside what the sorter is made for; none at all fails.",
         "Check the rate in the recording's metadata; if it is right, check the units with care.",

@@ -29,6 +29,7 @@ from spikefleet.core.recordings.description import (
     joined_streams,
     takes_of,
 )
+from spikefleet.core.recordings.edge import shown
 from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.recordings.open import list_streams, open_recording
 from spikefleet.core.recordings.timeline import FileSpan
@@ -92,7 +93,7 @@ def find_recordings(folder: Path) -> tuple[Path, ...]:
         )
     kinds = sorted(set(formats.values()))
     if len(kinds) > 1:
-        raise _mismatch(f"{folder.name} holds recordings of several formats: {', '.join(kinds)}")
+        raise _mismatch(f"{shown(folder)} holds recordings of several formats: {', '.join(kinds)}")
     return tuple(formats)
 
 
@@ -132,7 +133,7 @@ def _recordings_of_node(folder: Path) -> tuple[Path, ...]:
     nodes = sorted({recording.parents[1].name for recording in found})
     if len(nodes) > 1:
         raise _mismatch(
-            f"{folder.name} holds {len(nodes)} Record Nodes ({', '.join(nodes[:4])}), which "
+            f"{shown(folder)} holds {len(nodes)} Record Nodes ({', '.join(nodes[:4])}), which "
             "recorded at the same time; only recordings of one node are joined"
         )
     ordered = sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))

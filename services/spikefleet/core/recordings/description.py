@@ -12,7 +12,7 @@ from spikefleet.core.failures.errors import (
     InvalidConfigurationError,
     SpikeSortingClassifiedError,
 )
-from spikefleet.core.recordings.edge import reading
+from spikefleet.core.recordings.edge import reading, shown
 
 ALL_TAKES = "/takes"
 """What follows a stream's name where all of its takes are meant as one: "ns6/takes"."""
@@ -121,7 +121,7 @@ def pick_stream(description: RecordingDescription, stream: str, path: Path) -> s
     listed = ", ".join(known) or "none"
     said = f"has no stream {stream!r}; it has" if stream else f"has {len(known)} streams"
     raise InvalidConfigurationError(
-        f"{path.name} {said}: {listed}. Name one of these.",
+        f"{shown(path)} {said}: {listed}. Name one of these.",
         field="streams",
         value=stream,
         known=list(known),

@@ -8,10 +8,11 @@ field is therefore checked before it is used (``header_fields``), never tried.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 import spikefleet
 from spikefleet.core.failures.errors import (
@@ -59,6 +60,7 @@ _OF_THE_SYSTEM = (OSError, EOFError, UnicodeError)
 
 # What readers say, and the reason it stands for.
 _REASONS = {"truncated": "truncated", "positions must be unique": "duplicate_positions"}
+_SHOWN_AS: ContextVar[Mapping[Path, str]] = ContextVar("shown_as", default=MappingProxyType({}))
 _LOCKED = ("unable to lock file", "resource temporarily unavailable")
 
 
@@ -69,8 +71,23 @@ def corrupt(path: Path, reason: str, text: str, next_step: str = "") -> InputCor
     """
     step = next_step or _NEXT_STEPS.get(reason, _EXPORT)
     return InputCorruptError(
-        f"{path.name}: {text} {step}", path=str(path), reason=reason, next_step=step
+        f"{shown(path)}: {text} {step}", path=str(path), reason=reason, next_step=step
     )
+
+
+def shown(path: Path) -> str:
+    """Return the name that a message calls a recording's file or folder by."""
+    return _SHOWN_AS.get().get(path, path.name)
+
+
+@contextmanager
+def shown_as(names: Mapping[Path, str]) -> Iterator[None]:
+    """Call folders of our own (an upload's "files") by the names their owners gave them."""
+    before = _SHOWN_AS.set({**_SHOWN_AS.get(), **names})
+    try:
+        yield
+    finally:
+        _SHOWN_AS.reset(before)
 
 
 @contextmanager

@@ -27,7 +27,8 @@ def recording_files(path: Path) -> tuple[Path, tuple[Path, ...], str]:
     to ``root`` ("" means the folder itself). A folder contributes every file in it, a SpikeGLX
     or raw file its sidecar, an Intan header its ``.dat`` files, a Blackrock file those of its name,
     an Open Ephys header, its folder or its experiment's that folder and the settings above it, any
-    other file only itself; a ``probe.json`` beside the last four comes along. An empty folder gives no files.
+    other file only itself; a ``probe.json`` beside the last four comes along. An empty folder gives
+    no files.
 
     Raises:
         InputMissingError: nothing is at ``path``.

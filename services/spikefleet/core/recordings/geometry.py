@@ -17,12 +17,16 @@ PITCH_UM = (2.0, 5_000.0)
 
 @dataclass(frozen=True)
 class Geometry:
-    """``pitch_um`` is the median distance to the nearest other place, within a group."""
+    """``pitch_um`` is the median distance to the nearest other place, within a group.
+
+    ``most_in_group`` counts the contacts of the largest group (probe, shank, tetrode).
+    """
 
     n_contacts: int
     n_places: int
     pitch_um: float | None
     n_without_place: int = 0
+    most_in_group: int = 0
 
     @property
     def doubt(self) -> str:
@@ -45,8 +49,9 @@ def describe_geometry(recording: BaseRecording) -> Geometry:
         return Geometry(0, 0, None)
     places_um = np.asarray(recording.get_channel_locations(), dtype=np.float64)
     known = np.isfinite(places_um).all(axis=1)
-    groups = np.asarray(recording.get_channel_groups())[known].astype(str)
-    places_um, n_contacts = places_um[known], len(places_um)
+    groups = np.asarray(recording.get_channel_groups()).astype(str)
+    most_in_group = int(np.unique(groups, return_counts=True)[1].max(initial=0))
+    groups, places_um, n_contacts = groups[known], places_um[known], len(places_um)
     distances, n_places = [], 0
     for group in np.unique(groups):
         distinct = np.unique(np.round(places_um[groups == group], 4), axis=0)
@@ -54,4 +59,4 @@ def describe_geometry(recording: BaseRecording) -> Geometry:
         if len(distinct) > 1:
             distances.append(cKDTree(distinct).query(distinct, k=2)[0][:, 1])
     pitch_um = float(np.median(np.concatenate(distances))) if distances else None
-    return Geometry(n_contacts, n_places, pitch_um, int((~known).sum()))
+    return Geometry(n_contacts, n_places, pitch_um, int((~known).sum()), most_in_group)

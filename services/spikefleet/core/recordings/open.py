@@ -40,7 +40,7 @@ from spikefleet.core.recordings.description import (
     StreamDescription,
     pick_stream,
 )
-from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.edge import corrupt, reading, shown
 from spikefleet.core.recordings.files import visible_entries
 from spikefleet.core.recordings.hdf5 import is_hdf5, open_hdf5
 from spikefleet.core.recordings.openephys_places import PLACES_UNKNOWN
@@ -302,14 +302,14 @@ def make_sortable(recording: BaseRecording, path: Path, stream: str = "") -> Non
     why = why_unsortable(stream, float(recording.sampling_frequency))
     if why and stream in list_streams(path).other_streams:
         raise InvalidConfigurationError(
-            f"Stream {stream!r} of {path.name} {why}; name a broadband stream.",
+            f"Stream {stream!r} of {shown(path)} {why}; name a broadband stream.",
             field="streams",
             value=stream,
         )
     n_segments = recording.get_num_segments()
     if n_segments != 1:
         raise InputCorruptError(
-            f"{path.name}: it has {n_segments} segments. Save one segment per file.",
+            f"{shown(path)}: it has {n_segments} segments. Save one segment per file.",
             path=str(path),
             reason="several_segments",
         )

@@ -3,6 +3,7 @@ import pytest
 from probeinterface import ProbeGroup, generate_tetrode
 from spikeinterface.core import NumpyRecording
 
+from spikefleet.core.recordings.geometry import describe_geometry
 from spikefleet.core.recordings.probe_layout import BETWEEN_PROBES_UM, lay_probes_apart
 
 
@@ -33,6 +34,7 @@ def test_probes_on_the_same_ground_become_one_with_none_near_another():
         left, right = places[4 * index : 4 * index + 4], places[4 * index + 4 : 4 * index + 8]
         assert right[:, 0].min() - left[:, 0].max() == pytest.approx(BETWEEN_PROBES_UM)
     assert recording.get_annotation("probes_laid_apart") == 4
+    assert describe_geometry(recording).most_in_group == 4
 
 
 def test_probes_that_lie_apart_stay_and_are_one_probe_to_the_sorter():
