@@ -1,9 +1,9 @@
-"""What the controller and the intake cost while much waits and much has been: CPU, not wall time.
+"""What the controller costs while much waits and much has been: CPU, not wall time.
 
 A round of the reconcile loop with 1 000 runs queued for a sort and no slot; one with nothing to do
-after 0 and after 10 000 runs have ended; a page of 50 runs, from the records to its bytes; a
-submission of a recording that is known. The yardstick is one read of the database by its key, the
-least that anything here does; ratios to it mean the same on another machine.
+after 0 and after 10 000 runs have ended; a page of 50 runs, from the records to its bytes. The
+yardstick is one read of the database by its key, the least that anything here does; ratios to it
+mean the same on another machine.
 """
 
 from __future__ import annotations
@@ -18,12 +18,9 @@ from statistics import median
 from typing import Any
 
 from tests.support.controlled import Controlled
-from tests.support.facility import Facility
 from tests.support.many_runs import add_runs
-from tests.support.serving import serving
 
 from spikefleet.api.v1 import controller_pb2
-from spikefleet.client.sorting import SortingClient
 from spikefleet.controller.servicer import ControllerServicer
 from spikefleet.core.runs import RunState
 
@@ -59,7 +56,6 @@ def measure() -> tuple[dict[str, Any], bool]:
         "idle_ratio": old_ms / idle_ms,
         "list_50_runs_ms": page_ms,
         "list_50_runs_kb": page_bytes / 1e3,
-        "known_submission_rig_and_service_ms": _submission_ms(),
     }
     held = max(queued_ms, same_ms) <= ROUND_LIMIT_MS and page_ms <= LIST_LIMIT_MS
     held = held and old_ms <= IDLE_RATIO_LIMIT * idle_ms
@@ -73,21 +69,6 @@ def _controller() -> Iterator[Controlled]:
         controlled = Controlled(Path(folder), cpu_slots=0)
         yield controlled
         controlled.close()
-
-
-def _submission_ms() -> float:
-    """CPU of one submission of a known recording of two streams, rig and service in one process."""
-    with tempfile.TemporaryDirectory(prefix="bench-submit-") as place:
-        folder = Path(place)
-        (folder / "service").mkdir()
-        path = folder / "night.raw.h5"
-        path.write_bytes(b"night")
-        facility = Facility(folder / "service")
-        with serving(facility.rooms) as server, SortingClient(server.address) as client:
-            ids = [client.add_recording(path).recording_id]
-            found = _cpu_ms(lambda: client.sort(ids, "kilosort4"))
-        facility.database.close()
-    return found
 
 
 def _page(controlled: Controlled) -> Callable[[], bytes]:

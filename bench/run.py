@@ -24,6 +24,7 @@ from bench import (
     projection,
     recordings,
     runner_overhead,
+    submissions,
     upload,
 )
 
@@ -56,6 +57,7 @@ BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
     "projection": projection.measure,
     "classify": classify.measure,
     "controller": controller.measure,
+    "submissions": submissions.measure,
 }
 
 

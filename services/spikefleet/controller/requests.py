@@ -15,7 +15,6 @@ from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.backends.parameters import check_params
 from spikefleet.core.config import SortingConfig, config_digest, sort_digest
 from spikefleet.core.config.operators import require_client_settings
-from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.runs import Attempt, IllegalMoveError, Run, RunState, run_identity
 from spikefleet.core.submissions import Recording
@@ -88,26 +87,23 @@ class Requests:
         InvalidConfigurationError, RecordingNotFoundError; nothing is written then.
         """
         config = SortingConfig.from_document(wish.config)
-        new_runs = tuple(
-            new_run(self.recordings.get(recording_id), stream, config)
-            for recording_id, stream in wish.streams
-        )
-        if not new_runs:
+        recordings = self.recordings.get_all([recording_id for recording_id, _ in wish.streams])
+        streams = [stream for _, stream in wish.streams]
+        wanted = new_runs(tuple(zip(recordings, streams, strict=True)), config)
+        if not wanted:
             raise InvalidConfigurationError(
                 "A submission needs at least one recording.", field="recording_ids", value=""
             )
         key = f"{wish.owner}/{wish.idempotency_key}" if wish.idempotency_key else ""
         batch = self.runs.create_batch(
-            NewBatch(wish.submitter, wish.label, key, new_runs, wish.owner)
+            NewBatch(wish.submitter, wish.label, key, wanted, wish.owner)
         )
-        restarted = tuple(run_id for run_id in batch.own_run_ids if self._restarted(run_id))
+        asked = self.runs.restartable(batch.own_run_ids) if batch.own_run_ids else ()
+        restarted = tuple(run_id for run_id in asked if self._restarted(run_id))
         return replace(batch, restarted_run_ids=restarted)
 
     def _restarted(self, run_id: str) -> bool:
-        """Start a known run again if whoever submits it anew can only mean that."""
-        run = self.runs.get_run(run_id)
-        if run.state is not RunState.CANCELLED and run.status is not RunStatus.INPUT_ERROR:
-            return False
+        """Start again a run whose new submission can only mean that."""
         try:
             self.retry(run_id, None, {})
         except (IllegalMoveError, StaleRunError):
@@ -134,7 +130,7 @@ class Requests:
             require_client_settings(config, was)
             recording = self.recordings.get(run.recording_id)
             batch = self.runs.create_batch(
-                NewBatch(run.submitter, "", "", (new_run(recording, run.stream, config),), owner)
+                NewBatch(run.submitter, "", "", new_runs(((recording, run.stream),), config), owner)
             )
             return self.runs.get_run(batch.run_ids[0])
         if not run.is_terminal and run.state is not RunState.HELD:
@@ -230,10 +226,10 @@ def _check_start(run: Run, start: Stage) -> None:
         )
 
 
-def new_run(recording: Recording, stream: str, config: SortingConfig) -> NewRun:
-    """Return the run of one stream under one configuration, with the digests that identify it.
+def new_runs(streams: Sequence[tuple[Recording, str]], config: SortingConfig) -> tuple[NewRun, ...]:
+    """Return the run of each stream under one configuration, with the digests that identify it.
 
-    A recording that was missing when it was registered is never the same as another one.
+    Raises InvalidConfigurationError.
     """
     backend = config.sorter.sorter_name
     if backend not in BACKENDS:
@@ -244,19 +240,30 @@ def new_run(recording: Recording, stream: str, config: SortingConfig) -> NewRun:
             value=backend,
         )
     check_params(backend, BACKENDS[backend].title, config.sorter.sorter_params or {})
-    digest = recording.recording_id if recording.missing else recording.digest
-    whole = config_digest(config)
-    joined = tuple(part.digest for part in recording.parts)
-    return NewRun(
-        recording_id=recording.recording_id,
-        recording_name=str(recording.name),
-        stream=stream,
-        backend=backend,
-        config=config.to_document(),
-        config_digest=whole,
-        sort_digest=sort_digest(config, digest, stream),
-        identity=run_identity(digest, stream, whole, joined),
+    document, whole = config.to_document(), config_digest(config)
+    return tuple(
+        NewRun(
+            recording_id=recording.recording_id,
+            recording_name=str(recording.name),
+            stream=stream,
+            backend=backend,
+            config=document,
+            config_digest=whole,
+            sort_digest=sort_digest(config, _bytes_of(recording), stream),
+            identity=_identity(recording, stream, whole),
+        )
+        for recording, stream in streams
     )
+
+
+def _bytes_of(recording: Recording) -> str:
+    """A recording that was missing when it was registered is never the same as another one."""
+    return recording.recording_id if recording.missing else recording.digest
+
+
+def _identity(recording: Recording, stream: str, whole: str) -> str:
+    joined = tuple(part.digest for part in recording.parts)
+    return run_identity(_bytes_of(recording), stream, whole, joined)
 
 
 def summarise(runs: Sequence[Run]) -> str:

@@ -51,6 +51,13 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self, request: controller_pb2.CreateBatchRequest, context: Any
     ) -> controller_pb2.CreateBatchResponse:
         """Make runs."""
+        answer = await READS.run(self._create_batch, request)
+        self._wake()
+        return answer
+
+    def _create_batch(
+        self, request: controller_pb2.CreateBatchRequest
+    ) -> controller_pb2.CreateBatchResponse:
         wish = BatchWish(
             streams=[(entry.recording_id, entry.stream) for entry in request.runs],
             config=convert.from_struct(request.config),
@@ -59,10 +66,9 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
             label=request.label,
             owner=request.owner,
         )
-        record = await READS.run(self._requests.create_batch, wish)
-        self._wake()
+        record = self._requests.create_batch(wish)
         return controller_pb2.CreateBatchResponse(
-            batch=await READS.run(self._batch, record),
+            batch=self._batch(record),
             existing_run_ids=record.existing_run_ids,
             restarted_run_ids=record.restarted_run_ids,
         )

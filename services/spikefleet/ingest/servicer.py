@@ -202,6 +202,10 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.SubmitRequest, context: Any
     ) -> ingest_pb2.SubmitResponse:
         """Turn recordings into a batch of runs."""
+        await self._require_own_recordings(request.recording_ids)
+        return await SUBMISSIONS.run(self._submit, request, current_caller().owner)
+
+    def _submit(self, request: ingest_pb2.SubmitRequest, owner: str) -> ingest_pb2.SubmitResponse:
         submission = Submission(
             recording_ids=tuple(request.recording_ids),
             preset=request.preset or "kilosort4",
@@ -211,10 +215,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             submitter=request.submitter,
             label=request.label,
             concatenate=request.concatenate,
-            owner=current_caller().owner,
+            owner=owner,
         )
-        await self._require_own_recordings(submission.recording_ids)
-        answer = await SUBMISSIONS.run(self._submissions.submit, submission)
+        answer = self._submissions.submit(submission)
         return ingest_pb2.SubmitResponse(
             batch=_batch_message(answer),
             existing_run_ids=answer.existing_run_ids,
@@ -232,9 +235,10 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         caller = current_caller()
         if caller.is_operator:
             return
+        await READS.run(self._recordings.get_all, recording_ids)
+        owned = await READS.run(self._recordings.owned, recording_ids, caller.owner)
         for recording_id in recording_ids:
-            await READS.run(self._recordings.get, recording_id)
-            if not await READS.run(self._recordings.owns, recording_id, caller.owner):
+            if recording_id not in owned:
                 raise not_yours(f"Recording {recording_id}")
 
     async def _upload(self, upload: Upload) -> ingest_pb2.Upload:

@@ -82,15 +82,16 @@ class SubmissionIntake:
             )
         config = resolve(submission.preset, submission.overrides)
         require_client_settings(config, preset(submission.preset))
-        recordings = [self._recordings.get(name) for name in submission.recording_ids]
+        found = self._recordings.described(submission.recording_ids)
         if submission.concatenate:
-            recordings = [self._joined(recordings, submission.owner)]
+            joined = self._joined([recording for recording, _ in found], submission.owner)
+            found = self._recordings.described((joined.recording_id,))
         wanted = submission.streams
         if config.recording.stream_id and not wanted:
             wanted = (config.recording.stream_id,)
         runs: list[tuple[str, str]] = []
-        for recording in recordings:
-            streams = self._streams(recording, wanted, joined=submission.concatenate)
+        for recording, kept in found:
+            streams = self._streams(recording, kept, wanted, joined=submission.concatenate)
             runs += [(recording.recording_id, stream) for stream in streams]
             if len(runs) > MOST_ENTRIES:
                 raise RpcProblem(
@@ -135,12 +136,17 @@ class SubmissionIntake:
         return tuple(self._recordings.add(part, owner) for part in found) or (recording,)
 
     def _streams(
-        self, recording: Recording, wanted: tuple[str, ...], *, joined: bool
+        self,
+        recording: Recording,
+        kept: KeptDescription | None,
+        wanted: tuple[str, ...],
+        *,
+        joined: bool,
     ) -> tuple[str, ...]:
         """Return the streams to sort; ``joined`` makes one of the takes of a stream."""
         if recording.missing:
             return (ONLY_STREAM,)
-        answer = self._described(recording)
+        answer = _known_before(recording, kept) or self._described(recording)
         if answer is None or answer.failure is not None or not answer.streams:
             return (ONLY_STREAM,)
         if recording.parts:
@@ -173,13 +179,8 @@ class SubmissionIntake:
     ) -> DescribeAnswer | None:
         """Look at the recording, twice if need be; None when the look itself breaks both times.
 
-        What was described before, by the same readers, is not looked at again while its bytes are
-        untouched. Raises ServiceError when the room is away or too slow: guessing would drop
-        streams.
+        Raises ServiceError when the room is away or too slow: guessing would drop streams.
         """
-        kept = None if list_members else self._kept(recording)
-        if kept is not None:
-            return kept
         for _ in range(2):
             try:
                 answer = self._preflight.describe(recording, list_members=list_members)
@@ -190,19 +191,20 @@ class SubmissionIntake:
                     raise
         return None
 
-    def _kept(self, recording: Recording) -> DescribeAnswer | None:
-        kept = self._recordings.description(recording.recording_id)
-        if kept is None or kept.reader != reader_version() or not recording.is_untouched:
-            return None
-        told = kept.description
-        return DescribeAnswer(told.format, told.streams, other_streams=told.other_streams)
-
     def _keep(self, recording: Recording, answer: DescribeAnswer) -> None:
         """Remember an answer without trouble; anything else is looked at again."""
         if answer.failure is None and answer.streams and not answer.members:
             told = RecordingDescription(answer.format, answer.streams, answer.other_streams)
             kept = KeptDescription(reader_version(), told)
             self._recordings.keep_description(recording.recording_id, kept)
+
+
+def _known_before(recording: Recording, kept: KeptDescription | None) -> DescribeAnswer | None:
+    """Return what the same readers said of a recording whose bytes are untouched since."""
+    if kept is None or kept.reader != reader_version() or not recording.is_untouched:
+        return None
+    told = kept.description
+    return DescribeAnswer(told.format, told.streams, other_streams=told.other_streams)
 
 
 def _member(folder: Recording, entry: str, paths: Sequence[str]) -> Recording:

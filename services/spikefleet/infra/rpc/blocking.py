@@ -95,7 +95,10 @@ class BlockingPool:
             finally:
                 with self._condition:
                     self._running[owner] -= 1
-                    self._condition.notify_all()
+                    if not self._running[owner]:
+                        del self._running[owner]
+                    if self._queues:  # with nothing left to do, nobody needs to wake up
+                        self._condition.notify()
             del future, work  # what a caller sent is not kept until the next call
 
     def _next(self) -> tuple[str, Future[Any], Callable[[], Any]]:

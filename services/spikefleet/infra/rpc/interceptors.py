@@ -104,6 +104,30 @@ class _Wrapping(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
         return answer
 
 
+class _Remembered(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
+    """Keeps what the interceptors behind it made of a method: its handler is always the same."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Any] = {}
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Any:
+        """Return the method's handler; an unknown method stays unknown and is not kept."""
+        method = handler_call_details.method
+        handler = self._handlers.get(method)
+        if handler is None:
+            handler = await continuation(handler_call_details)
+            if handler is not None:
+                self._handlers[method] = handler
+        return handler
+
+
+def remembered() -> grpc.aio.ServerInterceptor:
+    """The outermost: wrap each method once and not in every call."""
+    return _Remembered()
+
+
 def request_ids() -> grpc.aio.ServerInterceptor:
     """Take the caller's request id or make one; send it back in the trailing metadata."""
 

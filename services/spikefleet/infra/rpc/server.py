@@ -130,6 +130,7 @@ class RpcServer:
     def _interceptors(self) -> list[grpc.aio.ServerInterceptor]:
         meter = self._options.meter
         return [
+            interceptors.remembered(),
             interceptors.request_ids(),
             *([interceptors.metering(meter)] if meter is not None else []),
             interceptors.deadlines(self._options.unary_cap_s),

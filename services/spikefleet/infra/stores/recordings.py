@@ -5,17 +5,17 @@ A joined recording keeps the ids of its parts: where their bytes lie is remember
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from spikefleet.core.recordings.description import KeptDescription
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.database import Clock, Database, utc_now
-from spikefleet.infra.stores.tables import RECORDING, RECORDING_OWNER, next_serial
+from spikefleet.infra.stores.tables import RECORDING, RECORDING_OWNER, in_portions, next_serial
 
 # Whose files a recording in place is read from, beside the recording in its document.
 _PLACED_BY = "placed_by"
@@ -26,6 +26,11 @@ class RecordingNotFoundError(KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+_DESCRIBED = select(RECORDING.c.recording_id, RECORDING.c.document, RECORDING.c.description).where(
+    RECORDING.c.recording_id.in_(bindparam("ids", expanding=True))
+)
 
 
 class RecordingStore:
@@ -51,10 +56,16 @@ class RecordingStore:
                 )
         return stored
 
-    def owns(self, recording_id: str, owner: str) -> bool:
-        """Say whether ``owner`` handed this recording in, first or again."""
+    def owned(self, recording_ids: Sequence[str], owner: str) -> set[str]:
+        """Return those of these recordings that ``owner`` handed in, first or again."""
+        query = select(RECORDING_OWNER.c.recording_id).where(RECORDING_OWNER.c.owner == owner)
+        here = RECORDING_OWNER.c.recording_id
         with self._database.read() as connection:
-            return _owns(connection, recording_id, owner)
+            return {
+                row.recording_id
+                for portion in in_portions(dict.fromkeys(recording_ids))
+                for row in connection.execute(query.where(here.in_(portion)))
+            }
 
     def _stored(self, connection: Connection, recording: Recording, owner: str) -> Recording:
         """Insert the recording unless it is there; return the one that is."""
@@ -90,11 +101,29 @@ class RecordingStore:
 
     def get(self, recording_id: str) -> Recording:
         """Return one recording. Raises RecordingNotFoundError."""
+        return self.get_all((recording_id,))[0]
+
+    def get_all(self, recording_ids: Sequence[str]) -> list[Recording]:
+        """Return these recordings in this order. Raises RecordingNotFoundError."""
+        return [recording for recording, _ in self.described(recording_ids)]
+
+    def described(
+        self, recording_ids: Sequence[str]
+    ) -> list[tuple[Recording, KeptDescription | None]]:
+        """Return these recordings in this order, each with what was kept of its headers.
+
+        None for one that was never described. Raises RecordingNotFoundError.
+        """
+        found = {}
         with self._database.read() as connection:
-            found = _find(connection, recording_id)
-        if found is None:
-            raise RecordingNotFoundError(f"no recording {recording_id!r}; register or upload it")
-        return found
+            for portion in in_portions(dict.fromkeys(recording_ids)):
+                for row in connection.execute(_DESCRIBED, {"ids": portion}):
+                    kept = row.description and KeptDescription.from_json(row.description)
+                    found[row.recording_id] = (_read(connection, row.document), kept or None)
+        for recording_id in recording_ids:
+            if recording_id not in found:
+                raise _unknown(recording_id)
+        return [found[recording_id] for recording_id in recording_ids]
 
     def keep_description(self, recording_id: str, kept: KeptDescription) -> None:
         """Keep what the headers of a recording say, and with it the reader it is opened by."""
@@ -111,20 +140,13 @@ class RecordingStore:
                 .values(description=kept.to_json(), document={**document, **chosen})
             )
 
-    def description(self, recording_id: str) -> KeptDescription | None:
-        """Return what was kept of a recording; None before it was ever described."""
-        query = select(RECORDING.c.description).where(RECORDING.c.recording_id == recording_id)
-        with self._database.read() as connection:
-            document = connection.execute(query).scalar_one_or_none()
-        return None if document is None else KeptDescription.from_json(document)
-
     def accepted_at(self, recording_id: str) -> datetime:
         """Return when a recording was accepted, aware UTC. Raises RecordingNotFoundError."""
         query = select(RECORDING.c.created_at).where(RECORDING.c.recording_id == recording_id)
         with self._database.read() as connection:
             found = connection.execute(query).scalar_one_or_none()
         if found is None:
-            raise RecordingNotFoundError(f"no recording {recording_id!r}; register or upload it")
+            raise _unknown(recording_id)
         accepted: datetime = found
         return accepted
 
@@ -139,6 +161,10 @@ class RecordingStore:
         with self._database.read() as connection:
             document = connection.execute(query).scalar_one_or_none()
             return None if document is None else _read(connection, document)
+
+
+def _unknown(recording_id: str) -> RecordingNotFoundError:
+    return RecordingNotFoundError(f"no recording {recording_id!r}; register or upload it")
 
 
 def _owns(connection: Connection, recording_id: str, owner: str) -> bool:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -18,7 +20,7 @@ from spikefleet.core.runs import TERMINAL, RunState, run_id_for
 from spikefleet.core.submissions import digest_document
 from spikefleet.infra.stores.database import Database
 from spikefleet.infra.stores.run_records import NewRun
-from spikefleet.infra.stores.tables import ATTEMPT, BATCH, BATCH_RUN, RUN
+from spikefleet.infra.stores.tables import ATTEMPT, BATCH, BATCH_RUN, RUN, in_portions
 
 _ENDED_BADLY = frozenset(str(state) for state in TERMINAL - {RunState.SUCCEEDED})
 
@@ -70,20 +72,25 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def choose_run(connection: Connection, asked: NewRun, owner: str) -> tuple[NewRun, str | None]:
-    """Return the run that a submission of ``owner`` means, and whose it is; None: of nobody yet.
+def choose_runs(
+    connection: Connection, asked: Sequence[NewRun], owner: str
+) -> list[tuple[NewRun, str | None]]:
+    """Return the run that each of a submission of ``owner`` means, and whose it is; None: nobody's.
 
     The same bytes under the same configuration are one run for all owners until it ends badly:
     then only the owner who made it may start it again, and any other has one of his own.
     """
-    own = replace(asked, identity=digest_document([asked.identity, owner]))
-    for wanted in (own, asked):
-        query = (
-            select(BATCH.c.owner, RUN.c.state, RUN.c.cancel_requested)
-            .join(BATCH, BATCH.c.batch_id == RUN.c.batch_id)
-            .where(RUN.c.run_id == run_id_for(wanted.identity))
-        )
-        row = connection.execute(query).one_or_none()
+    own = [replace(new, identity=digest_document([new.identity, owner])) for new in asked]
+    known = _known_runs(connection, (new.identity for new in (*own, *asked)))
+    return [_chosen(pair, known, owner) for pair in zip(own, asked, strict=True)]
+
+
+def _chosen(
+    pair: tuple[NewRun, NewRun], known: Mapping[str, Any], owner: str
+) -> tuple[NewRun, str | None]:
+    own, asked = pair
+    for wanted in pair:
+        row = known.get(run_id_for(wanted.identity))
         if row is None:
             continue
         is_lost = row.state in _ENDED_BADLY or row.cancel_requested
@@ -91,3 +98,15 @@ def choose_run(connection: Connection, asked: NewRun, owner: str) -> tuple[NewRu
             return wanted, str(row.owner)
         return own, None
     return asked, None
+
+
+def _known_runs(connection: Connection, identities: Iterable[str]) -> dict[str, Any]:
+    """Whose each run with one of these identities is and how it stands, by its id."""
+    query = select(RUN.c.run_id, BATCH.c.owner, RUN.c.state, RUN.c.cancel_requested).join(
+        BATCH, BATCH.c.batch_id == RUN.c.batch_id
+    )
+    return {
+        row.run_id: row
+        for portion in in_portions(dict.fromkeys(map(run_id_for, identities)))
+        for row in connection.execute(query.where(RUN.c.run_id.in_(portion)))
+    }

@@ -10,8 +10,9 @@ import binascii
 import time
 from collections.abc import Callable, Collection
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
 
+from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
 from spikefleet.infra.stores.changes import ChangeBell
 from spikefleet.infra.stores.database import Database
@@ -30,8 +31,23 @@ from spikefleet.infra.stores.run_rows import (
     read_attempt,
     read_run,
 )
-from spikefleet.infra.stores.tables import ATTEMPT, BATCH, BATCH_RUN, EVENT, HOLD, RUN
+from spikefleet.infra.stores.tables import (
+    ATTEMPT,
+    BATCH,
+    BATCH_RUN,
+    EVENT,
+    HOLD,
+    RUN,
+    in_portions,
+)
 
+# Built once: to name two dozen columns takes longer than to read a few rows of them.
+_SUMMARIES = select(*SUMMARY)
+_SUMMARIES_OF_BATCH = _SUMMARIES.where(
+    RUN.c.run_id.in_(
+        select(BATCH_RUN.c.run_id).where(BATCH_RUN.c.batch_id == bindparam("batch")).distinct()
+    )
+)
 _POLL_S = 0.5  # how soon a change made by another process is seen
 
 
@@ -49,10 +65,25 @@ class RunReader(RunQueue):
 
     def summaries_of(self, batch: BatchRecord) -> list[Run]:
         """Return a batch's runs without their configurations, in its order, in one read."""
-        query = select(*SUMMARY).where(RUN.c.run_id.in_(_runs_of(batch.batch_id)))
+        asked = {"batch": batch.batch_id}
         with self._database.read() as connection:
-            found = {row.run_id: make_listed_run(row) for row in connection.execute(query)}
+            rows = connection.execute(_SUMMARIES_OF_BATCH, asked)
+            found = {row.run_id: make_listed_run(row) for row in rows}
         return [found[run_id] for run_id in batch.run_ids]
+
+    def restartable(self, run_ids: Collection[str]) -> list[str]:
+        """Return those of these runs that were cancelled, or that their input ended, in order."""
+        is_so = or_(
+            RUN.c.state == str(RunState.CANCELLED), RUN.c.status == str(RunStatus.INPUT_ERROR)
+        )
+        query = select(RUN.c.run_id).where(is_so)
+        with self._database.read() as connection:
+            found = {
+                row.run_id
+                for portion in in_portions(run_ids)
+                for row in connection.execute(query.where(RUN.c.run_id.in_(portion)))
+            }
+        return [run_id for run_id in run_ids if run_id in found]
 
     def get_batch(self, batch_id: str) -> BatchRecord:
         """Return one batch. Raises BatchNotFoundError."""
@@ -73,7 +104,7 @@ class RunReader(RunQueue):
         """
         if limit < 1:
             raise ValueError(f"a page of {limit} runs holds nothing; ask for at least one")
-        query = select(*SUMMARY).order_by(RUN.c.serial.desc()).limit(limit + 1)
+        query = _SUMMARIES.order_by(RUN.c.serial.desc()).limit(limit + 1)
         if states:
             query = query.where(RUN.c.state.in_([str(state) for state in states]))
         if batch_id:

@@ -19,17 +19,15 @@ from spikefleet.core.runs import (
     Run,
     RunEvent,
     RunState,
-    run_id_for,
 )
 from spikefleet.infra.stores.run_records import (
     AttemptNotFoundError,
-    NewRun,
     RunChanges,
     RunNotFoundError,
     StaleRunError,
 )
 from spikefleet.infra.stores.sort_marks import sort_mark
-from spikefleet.infra.stores.tables import ATTEMPT, EVENT, HOLD, RUN, UNREADABLE, next_serial
+from spikefleet.infra.stores.tables import ATTEMPT, EVENT, HOLD, RUN, UNREADABLE
 
 LIVE = (str(AttemptState.INTENDED), str(AttemptState.RUNNING))
 
@@ -203,41 +201,6 @@ def write_event(connection: Connection, line: EventLine, now: datetime) -> None:
             created_at=now,
         )
     )
-
-
-def write_new_run(
-    connection: Connection, batch_id: str, submitter: str, wanted: NewRun, now: datetime
-) -> None:
-    """Insert a run that does not exist yet, with its first event."""
-    run_id = run_id_for(wanted.identity)
-    connection.execute(
-        RUN.insert().values(
-            run_id=run_id,
-            serial=next_serial(connection, RUN),
-            batch_id=batch_id,
-            recording_id=wanted.recording_id,
-            recording_name=wanted.recording_name,
-            stream=wanted.stream,
-            backend=wanted.backend,
-            lane=wanted.lane or wanted.backend,
-            config=wanted.config,
-            config_digest=wanted.config_digest,
-            sort_digest=wanted.sort_digest,
-            identity=wanted.identity,
-            submitter=submitter,
-            state=str(RunState.QUEUED),
-            stage=str(Stage.PREFLIGHT),
-            result={},
-            progress={},
-            cancel_requested=False,
-            version=0,
-            created_at=now,
-            updated_at=now,
-        )
-    )
-    body = {"batch_id": batch_id, "recording_id": wanted.recording_id, "backend": wanted.backend}
-    line = EventLine(run_id, "run.created", body, "", str(RunState.QUEUED))
-    write_event(connection, line, now)
 
 
 def check_move(run: Run, to: RunState) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -26,10 +25,9 @@ from spikefleet.core.runs import (
     Run,
     RunState,
     attempt_name,
-    run_id_for,
 )
 from spikefleet.infra.stores.database import Clock, Database, utc_now
-from spikefleet.infra.stores.run_access import choose_run
+from spikefleet.infra.stores.run_births import write_batch
 from spikefleet.infra.stores.run_leases import (
     Lease,
     LeaseTerms,
@@ -65,9 +63,8 @@ from spikefleet.infra.stores.run_rows import (
     write_failure,
     write_hold,
     write_move,
-    write_new_run,
 )
-from spikefleet.infra.stores.tables import ATTEMPT, BATCH, BATCH_RUN, HOLD, RUN, next_serial
+from spikefleet.infra.stores.tables import ATTEMPT, BATCH, HOLD, RUN, next_serial
 
 __all__ = [
     "AttemptEnd",
@@ -116,38 +113,7 @@ class RunStore(RunReader):
                 ).scalar_one_or_none()
                 if found is not None:
                     return read_batch(connection, found)
-            batch_id = f"batch-{uuid.uuid4().hex[:16]}"
-            connection.execute(
-                BATCH.insert().values(
-                    batch_id=batch_id,
-                    submitter=new.submitter,
-                    label=new.label,
-                    idempotency_key=new.idempotency_key or None,
-                    created_at=now,
-                    owner=new.owner,
-                )
-            )
-            born: set[str] = set()
-            own: dict[str, None] = {}
-            for position, asked in enumerate(new.runs):
-                wanted, found = choose_run(connection, asked, new.owner)
-                run_id = run_id_for(wanted.identity)
-                existed = found is not None
-                if found is None:
-                    born.add(run_id)
-                    write_new_run(connection, batch_id, new.submitter, wanted, now)
-                elif found == new.owner and run_id not in born:
-                    own[run_id] = None
-                connection.execute(
-                    BATCH_RUN.insert().values(
-                        batch_id=batch_id,
-                        position=position,
-                        run_id=run_id,
-                        existed=existed and run_id not in born,
-                    )
-                )
-            made = read_batch(connection, batch_id)
-            return replace(made, is_new=True, own_run_ids=tuple(own))
+            return write_batch(connection, new, now)
 
     def move_run(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -265,6 +265,13 @@ HOLD = Table(
     Column("run_id", CleanText, nullable=False),
     Column("created_at", UtcTime, nullable=False),
 )
+
+
+def in_portions(values: Iterable[str], most: int = 500) -> Iterator[list[str]]:
+    """Yield ``values`` in lists that fit the IN of one statement on every database."""
+    listed = list(values)
+    for start in range(0, len(listed), most):
+        yield listed[start : start + most]
 
 
 def next_serial(connection: Connection, table: Table) -> int:

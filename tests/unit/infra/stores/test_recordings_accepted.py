@@ -63,7 +63,8 @@ def test_everybody_who_handed_the_bytes_in_owns_them_and_a_stranger_moves_no_cop
     assert store.add(mine, "uid:1") == mine
     for _ in range(2):  # a stranger who comes again is one still
         assert store.add(replace(mine, location="/theirs"), "uid:2").location == "/mine"
-    assert [store.owns("rec-1", f"uid:{uid}") for uid in (1, 2, 3)] == [True, True, False]
+    owned = [store.owned(["rec-1", "rec-2"], f"uid:{uid}") for uid in (1, 2, 3)]
+    assert owned == [{"rec-1"}, {"rec-1"}, set()]
     assert store.add(replace(mine, location="/moved"), "uid:1").location == "/moved"
 
 
