@@ -60,10 +60,11 @@ check: $(READY) ## Format, lint, protos, storeys, types: everything that needs n
 
 test: $(READY) ## Run every test (ARGS="tests/unit -k name" for some)
 	@scripts/install-debian test
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-slow: $(READY) ## Run the accuracy bars on the larger recordings (about 10 minutes)
-	$(BIN)/python -m pytest -m slow $(ARGS)
+test-slow: $(READY) ## Run the accuracy bars on the larger recordings and the whole fuzz of the readers
+	@scripts/install-debian test
+	$(BIN)/python -m pytest -m slow -n $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 1200 $(ARGS)
 
 chart: $(READY) ## Render and lint the chart (fetches helm once, 37 MB)
 	scripts/install-helm $(BIN)

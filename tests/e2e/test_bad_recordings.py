@@ -82,6 +82,7 @@ def test_a_missing_recording_is_a_run_that_says_so(shared_service, tmp_path):
     assert report["status"] == "input_error"
 
 
+@pytest.mark.slow
 def test_a_plate_with_one_silent_well_ends_five_sorted_one_unsortable(shared_service, tmp_path):
     plate = make_recording(
         tmp_path,

@@ -37,9 +37,9 @@ def quiet_at_first(folder: Path, seconds: float) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("sorter", "seconds", "trial_s"),
-    [(SORTER, 30.0, 8.0), pytest.param("kilosort4", 60.0, 8.0, marks=pytest.mark.slow)],
+    ("sorter", "seconds", "trial_s"), [(SORTER, 30.0, 8.0), ("kilosort4", 60.0, 8.0)]
 )
 def test_a_recording_with_a_quiet_start_passes_preflight_and_trial_and_sorts(
     shared_service: Service, tmp_path: Path, sorter: str, seconds: float, trial_s: float
@@ -88,7 +88,8 @@ def test_a_sorter_that_cannot_be_imported_holds_its_lane_before_the_sort(
     ]
 
 
-@pytest.mark.parametrize("sorter", [SORTER, pytest.param("lupin", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("sorter", [SORTER, "lupin"])
 def test_the_spikes_are_the_same_with_and_without_a_trial(tmp_path: Path, sorter: str) -> None:
     path = make_recording(tmp_path, seconds=24.0, channels=CHANNELS, units=4, seed=5).path
     trains = []
