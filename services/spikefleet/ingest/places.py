@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spikefleet.core.recordings.plain_files import is_annexed
 from spikefleet.infra.rpc.access import Caller
 from spikefleet.infra.rpc.bounds import MOST_FILES
 from spikefleet.infra.rpc.errors import RpcProblem
@@ -103,7 +104,7 @@ class RecordingRoots:
         """Refuse a link out of the recording."""
         target = file.resolve()
         self._require_plain(target)
-        if target.is_relative_to(root) or self._is_declared(target) or _is_annexed(root, target):
+        if target.is_relative_to(root) or self._is_declared(target) or is_annexed(root, target):
             return
         raise RpcProblem(
             "PATH_REFUSED",
@@ -135,10 +136,3 @@ def _is_of_kernel(path: Path) -> bool:
     except OSError:
         return False
     return any(place.is_dir() and place.stat().st_dev == device for place in _KERNELS[:2])
-
-
-def _is_annexed(root: Path, target: Path) -> bool:
-    """Say whether this is content of the git-annex repository that the recording lies in."""
-    if "/annex/objects/" not in str(target):
-        return False
-    return any(target.is_relative_to(place / ".git") for place in (root, *root.parents))

@@ -42,6 +42,11 @@ def _group(kind, name, prefix, channels):
     )
 
 
+def group_start(made):
+    """Where the number of channel groups stands in a header of ``header("rhd", ...)``."""
+    return made.index(_text("Port A")) - 2
+
+
 def header(kind, names, rate_hz=30_000.0):
     """Return the bytes of a header whose amplifier channels are ``names``."""
     notes = _text("slice 3") + _text("") + _text("")

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 from tests.support.hostile.genuine import GENUINE
-from tests.support.hostile.traps import DEEP, Trap, Writer
+from tests.support.hostile.traps import DEEP, Trap, Writer, pickled
 
 _SAMPLES = {
     "maxwell": "data_store/data0000/groups/routed/raw",
@@ -117,6 +117,56 @@ def _cycle(file: Any, trap: Trap) -> None:
     file["mapping"] = h5py.SoftLink("/wells/a/b/mapping")
 
 
+def _own_filter(file: Any, trap: Trap) -> None:
+    """Samples through a filter whose library, and the word where to look for it, came along."""
+    library = trap.folder / "plugin" / "libh5evil.so"
+    library.parent.mkdir()
+    library.write_bytes(b"\x7fELF" + bytes(1000))
+    name = _SAMPLES["maxwell"]
+    shape = file[name].shape
+    del file[name]
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_chunk((shape[0], 100))
+    creation.set_filter(511, h5py.h5z.FLAG_OPTIONAL, tuple(b"libh5evil.so"))
+    space = h5py.h5s.create_simple(shape)
+    h5py.h5d.create(file.id, name.encode(), h5py.h5t.STD_U16LE, space, creation)
+    file.attrs["HDF5_PLUGIN_PATH"] = str(library.parent)
+
+
+def _filtered_table(file: Any, trap: Trap) -> None:
+    """A table, not the samples, through a filter that nobody has."""
+    name = "data_store/data0000/settings/mapping"
+    kind = h5py.h5t.py_create(file[name].dtype)
+    del file[name]
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_chunk((4,))
+    creation.set_filter(32_015, h5py.h5z.FLAG_OPTIONAL)
+    h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple((4,)), creation)
+
+
+def _pickled_column(name: str) -> Callable[[Any, Trap], None]:
+    """A column of the electrodes' table that holds pickles, as bytes of no type."""
+
+    def change(file: Any, trap: Trap) -> None:
+        table = file["general/extracellular_ephys/electrodes"]
+        rows = table["id"].shape[0]
+        data = pickled(trap)
+        if name in table:
+            del table[name]
+        table.create_dataset(name, data=np.array([data] * rows, dtype=f"V{len(data)}"))
+
+    return change
+
+
+def _referenced_rows(file: Any, trap: Trap) -> None:
+    """Electrodes that are references to objects, one to the root, where rows should be."""
+    series = file["acquisition/probe0"]
+    del series["electrodes"]
+    series.create_dataset(
+        "electrodes", data=np.array([file.ref] * 4, dtype=h5py.ref_dtype), dtype=h5py.ref_dtype
+    )
+
+
 def _signature_only(trap: Trap) -> Path:
     path = trap.folder / "rec.h5"
     path.write_bytes(bytes(512) + b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 8)
@@ -141,6 +191,11 @@ HDF5: Mapping[str, Writer] = {
         f"{layout}: samples put together from another file": _hdf5(layout, _virtual(name))
         for layout, name in _SAMPLES.items()
     },
+    "maxwell: samples through a filter that came along": _hdf5("maxwell", _own_filter),
+    "maxwell: a table through a filter nobody has": _hdf5("maxwell", _filtered_table),
+    "nwb: pickled ids": _hdf5("nwb of pynwb", _pickled_column("id")),
+    "nwb: pickled places": _hdf5("nwb of pynwb", _pickled_column("rel_x")),
+    "nwb: electrodes that are references": _hdf5("nwb of pynwb", _referenced_rows),
     "maxwell: a mapping without end": _hdf5(
         "maxwell", _claim("data_store/data0000/settings/mapping", 1 << 40)
     ),

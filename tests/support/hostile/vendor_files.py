@@ -22,10 +22,8 @@ from tests.support.hostile.traps import (
     save_pickled,
 )
 
-_LAUGHS = (
-    '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "ha">'
-    + "".join(f'<!ENTITY {chr(98 + i)} "{f"&{chr(97 + i)};" * 10}">' for i in range(9))
-    + "]><SETTINGS>&j;</SETTINGS>"
+_LAUGHS = '<!ENTITY a "ha">' + "".join(
+    f'<!ENTITY {chr(98 + i)} "{f"&{chr(97 + i)};" * 10}">' for i in range(9)
 )
 
 
@@ -61,15 +59,34 @@ def _stream_says(key: str, value: Any) -> Writer:
     return _oebin(lambda document, trap: document["continuous"][0].update({key: value}))
 
 
-def _settings(text: Callable[[Trap], str]) -> Writer:
-    return _changed("open ephys", lambda path, trap: (path / "settings.xml").write_text(text(trap)))
+def _settings(change: Callable[[str, Trap], bytes]) -> Writer:
+    """A Neuropixels recording whose genuine settings.xml was changed: they say where it lies."""
+
+    def write(trap: Trap) -> Path:
+        node = openephys.write_neuropixels(trap.folder, range(4))
+        settings = node / "settings.xml"
+        settings.write_bytes(change(settings.read_text(), trap))
+        return node
+
+    return write
 
 
-def _outside_entity(trap: Trap) -> str:
-    return (
-        f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY s SYSTEM "file://{trap.secret}">]>'
-        "<SETTINGS><X>&s;</X></SETTINGS>"
-    )
+def _entities(text: str, declared: str, used: str) -> str:
+    head, _, rest = text.partition("<SETTINGS>")
+    return f"{head}<!DOCTYPE SETTINGS [{declared}]><SETTINGS><NOTE>{used}</NOTE>{rest}"
+
+
+def _in_ebcdic(text: str, trap: Trap) -> bytes:
+    """Entities that no search for ASCII letters finds, behind an encoding that Python knows."""
+    body = _entities(text, _LAUGHS, "&j;").partition("?>")[2].lstrip()
+    marked = body.replace("<NOTE>", f"<NOTE>{b'NP_PROBE'.decode('cp500')}")
+    return b'<?xml version="1.0" encoding="cp500"?>' + marked.encode("cp500")
+
+
+def _in_utf16(text: str, trap: Trap) -> bytes:
+    body = _entities(text, _LAUGHS, "&j;").partition("?>")[2].lstrip()
+    marked = body.replace("<NOTE>", f"<NOTE>{b'NP_PROBE'.decode('utf-16-le')}")
+    return b"\xff\xfe" + marked.encode("utf-16-le")
 
 
 def _bytes(layout: str, at: int, value: bytes) -> Writer:
@@ -94,6 +111,49 @@ def _text(layout: str, old: bytes, new: bytes) -> Writer:
         file.write_bytes(content[:at] + new[: end - at].ljust(end - at) + content[end:])
 
     return _changed(layout, change)
+
+
+def _changed_neuropixels(change: Callable[[Path, Trap], Any]) -> Writer:
+    def write(trap: Trap) -> Path:
+        node = openephys.write_neuropixels(trap.folder, range(4))
+        change(node, trap)
+        return node
+
+    return write
+
+
+def _endless_groups(trap: Trap) -> Path:
+    path = trap.folder / "slice.rhd"
+    genuine = intan.header("rhd", ["A-000"])
+    prefix = intan.group_start(genuine)
+    groups = struct.pack("<h", 32767) + struct.pack("<2I3h", 0, 0, 1, 32767, 32767) * 40_000
+    path.write_bytes(genuine[:prefix] + groups)
+    return path
+
+
+def _long_text(trap: Trap) -> Path:
+    """A note that claims 60 MB, in a file that has them (as holes)."""
+    path = trap.folder / "slice.rhd"
+    path.write_bytes(intan.header("rhd", ["A-000"]))
+    with path.open("r+b") as file:
+        file.seek(48)
+        file.write(struct.pack("<I", 60 << 20))
+        file.truncate(64 << 20)
+    return path
+
+
+def _lengthen(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(100 << 20)
+
+
+def _empty_blocks(trap: Trap) -> Path:
+    path = GENUINE["blackrock"](trap.folder)
+    with path.open("r+b") as file:
+        file.seek(314 + 66 * 4)
+        file.truncate()
+        file.write(struct.pack("<BII", 1, 0, 0) * 1_000_001)
+    return path
 
 
 def _climbing_channel(trap: Trap) -> Path:
@@ -185,11 +245,35 @@ VENDORS: Mapping[str, Writer] = {
         "open ephys", lambda path, trap: lead_out(next(path.rglob("continuous.dat")), trap)
     ),
     "open ephys: samples that are a FIFO": _special("open ephys", "continuous.dat", os.mkfifo),
+    "open ephys: settings of a billion laughs": _settings(
+        lambda text, trap: _entities(text, _LAUGHS, "&j;").encode()
+    ),
+    "open ephys: settings that name another file": _settings(
+        lambda text, trap: _entities(
+            text, f'<!ENTITY s SYSTEM "file://{trap.secret}">', "&s;"
+        ).encode()
+    ),
+    "open ephys: laughs in EBCDIC": _settings(_in_ebcdic),
+    "open ephys: laughs in UTF-16": _settings(_in_utf16),
+    "open ephys: settings nested without end": _settings(
+        lambda text, trap: text.replace("<INFO>", "<A>" * 100_000 + "<INFO>").encode()
+    ),
+    "open ephys: settings of 100 MB": _settings(
+        lambda text, trap: text.replace("<INFO>", " " * (100 << 20) + "<INFO>").encode()
+    ),
+    "open ephys: settings that are a link": _changed_neuropixels(
+        lambda node, trap: lead_out(node / "settings.xml", trap)
+    ),
     "open ephys legacy: samples that are a link": _legacy_link,
     "open ephys legacy: a scale that is code": _text(
         "open ephys legacy", b"header.bitVolts", b"header.bitVolts = eval('1');"
     ),
     "intan: a text of gigabytes": _bytes("intan rhd", 48, struct.pack("<I", 0xFFFFFFF0)),
+    "intan: more groups and channels than the file has bytes": _endless_groups,
+    "intan: a text as long as a large file": _long_text,
+    "intan: a header of its own without end": _changed(
+        "intan per signal", lambda path, trap: _lengthen(path / "info.rhd")
+    ),
     "intan: a channel that climbs": _climbing_channel,
     "intan: a rate that is no number": _nan_rate,
     "intan: samples that are a FIFO": _special("intan per signal", "amplifier.dat", os.mkfifo),
@@ -198,6 +282,7 @@ VENDORS: Mapping[str, Writer] = {
     ),
     "blackrock: more channels than bytes": _bytes("blackrock", 310, b"\xff\xff\xff\xff"),
     "blackrock: a header that ends before it begins": _bytes("blackrock", 10, bytes(4)),
+    "blackrock: blocks of nothing without end": _empty_blocks,
     "blackrock: a block of terabytes": _bytes("blackrock", 314 + 66 * 4 + 5, b"\xff\xff\xff\xff"),
     "neuralynx: a rate beyond numbers": _text(
         "neuralynx", b"-SamplingFrequency", b"-SamplingFrequency 1e999"

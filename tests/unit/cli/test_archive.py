@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from click.testing import CliRunner
@@ -96,3 +97,33 @@ def test_what_is_no_archive_ends_in_a_sentence(recording, tmp_path):
         done = _run(*command)
         assert done.exit_code == 1
         assert "archive.json" in done.stdout + done.stderr
+
+
+def _fifo(path, outside):
+    os.mkfifo(path)
+
+
+def _device(path, outside):
+    path.symlink_to("/dev/zero")
+
+
+def _kernels(path, outside):
+    path.symlink_to("/proc/self/environ")
+
+
+def _outside(path, outside):
+    outside.write_text("secret")
+    path.symlink_to(outside)
+
+
+@pytest.mark.parametrize("make", [_fifo, _device, _kernels, _outside])
+@pytest.mark.parametrize("name", ["more.dat", "traces_cached_seg0.raw"])
+def test_only_plain_files_of_the_recording_itself_are_archived(recording, tmp_path, make, name):
+    (recording / name).unlink(missing_ok=True)
+    make(recording / name, tmp_path / "secret")
+    done = _run("archive", recording, tmp_path / "out", "--output", "json")
+    assert done.exit_code == 1
+    error = json.loads(done.stdout)["error"]
+    assert name in error["message"]
+    assert error["next_step"]
+    assert sorted(entry.name for entry in tmp_path.iterdir() if entry.name != "secret") == ["rec"]

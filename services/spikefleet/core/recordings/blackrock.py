@@ -44,6 +44,7 @@ _SAMPLE_BYTES = 2
 _LEAST_HEADER_BYTES = max(np.dtype(kind).itemsize for kind in NSX_BASIC_HEADER_TYPES.values())
 _NANOSECONDS = 1_000_000_000
 _STAMPS_AT_ONCE = 1 << 16
+_MOST_BLOCKS = 1_000_000
 _UV_PER_UNIT = {"uv": 1.0, "mv": 1e3, "v": 1e6}
 
 
@@ -279,31 +280,43 @@ def _read_blocks(file: _File) -> list[_Block]:
     header = np.dtype(NSX_DATA_HEADER_TYPES[file.spec])
     frame_bytes = len(file.channels) * _SAMPLE_BYTES
     blocks: list[_Block] = []
-    at_byte = file.header_bytes
-    while at_byte < size_bytes:
-        if at_byte + header.itemsize > size_bytes:
-            raise corrupt(file.path, "truncated", f"it ends inside block {len(blocks)}'s header.")
-        with reading(file.path):
-            entry = np.fromfile(file.path, dtype=header, count=1, offset=at_byte)[0]
-        if entry["header_flag"] != 1:
-            raise corrupt(file.path, "unreadable", f"no block of data starts at byte {at_byte}.")
-        n_frames = int(entry["nb_data_points"])
-        first_byte = at_byte + header.itemsize
-        at_byte = first_byte + n_frames * frame_bytes
-        if at_byte > size_bytes:
-            raise corrupt(
-                file.path,
-                "truncated",
-                f"block {len(blocks)} has {n_frames} frames, the file only "
-                f"{(size_bytes - first_byte) // frame_bytes} of them.",
-            )
-        if n_frames:
-            per_s = file.stamps_per_s or _CLOCK_HZ
-            number = round(int(entry["timestamp"]) * file.sampling_rate_hz / per_s)
-            blocks.append(_Block(first_byte, n_frames, number=number))
+    at_byte, n_read = file.header_bytes, 0
+    with reading(file.path), file.path.open("rb") as content:
+        while at_byte < size_bytes:
+            n_read += 1
+            if n_read > _MOST_BLOCKS:
+                raise corrupt(file.path, "absurd", f"it has more than {_MOST_BLOCKS} blocks.")
+            if at_byte + header.itemsize > size_bytes:
+                raise corrupt(
+                    file.path, "truncated", f"it ends inside block {n_read - 1}'s header."
+                )
+            content.seek(at_byte)
+            block = _read_block(file, content.read(header.itemsize), at_byte, size_bytes)
+            at_byte = block.first_byte + block.n_frames * frame_bytes
+            if block.n_frames:
+                blocks.append(block)
     if not blocks:
         raise corrupt(file.path, "empty", "it holds no samples.")
     return blocks
+
+
+def _read_block(file: _File, head: bytes, at_byte: int, size_bytes: int) -> _Block:
+    """Return the block whose header begins at ``at_byte``. Raises InputCorruptError."""
+    entry = np.frombuffer(head, dtype=NSX_DATA_HEADER_TYPES[file.spec])[0]
+    if entry["header_flag"] != 1:
+        raise corrupt(file.path, "unreadable", f"no block of data starts at byte {at_byte}.")
+    n_frames, first_byte = int(entry["nb_data_points"]), at_byte + len(head)
+    n_there = (size_bytes - first_byte) // (len(file.channels) * _SAMPLE_BYTES)
+    if n_frames > n_there:
+        raise corrupt(
+            file.path,
+            "truncated",
+            f"the block at byte {at_byte} has {n_frames} frames, the file only {n_there} of them.",
+        )
+    number = round(
+        int(entry["timestamp"]) * file.sampling_rate_hz / (file.stamps_per_s or _CLOCK_HZ)
+    )
+    return _Block(first_byte, n_frames, number=number)
 
 
 def _read_packets(file: _File, size_bytes: int) -> _Block | None:

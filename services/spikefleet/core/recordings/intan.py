@@ -3,13 +3,17 @@
 The stream is the amplifier; auxiliary, supply, ADC, DC and stimulation channels are named but not
 sorted. Header-attached files store unsigned codes, read as stored, with the offset that belongs to
 them; the other two layouts store signed codes. A folder of timed files (name_YYMMDD_hhmmss.rhd)
-whose clock runs on from one to the next is one recording. The header is read by neo, the samples
-are not.
+whose clock runs on from one to the next is one recording. The header is read by neo, which believes
+its counts and is therefore shown no more of a file than a header may be long; the samples are not.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -53,6 +57,8 @@ FORMAT = "intan"
 STREAM = "amplifier"
 HEADER_FILE_NAMES = ("info.rhd", "info.rhs")
 _MAGIC = {b"\x02\x27\x91\xc6": "rhd", b"\xac\x27\x91\xd6": "rhs"}
+# A thousand channels take about 100 kB.
+_LONGEST_HEADER_BYTES = 2 << 20
 _SAMPLE_BYTES = 2
 _STAMP_BYTES = 4
 _STAMPS = 1 << 32
@@ -213,8 +219,8 @@ def _read_header(file: Path) -> _Header:
     )
     layout = _layout(file)
     try:
-        with reading(file):
-            _, channels, fields, header_bytes, block_frames, _ = read(file, _NEO_LAYOUTS[layout])
+        with reading(file), _only_header(file, layout) as header:
+            _, channels, fields, header_bytes, block_frames, _ = read(header, _NEO_LAYOUTS[layout])
     except MemoryError as error:  # a text of it says that it is gigabytes long
         raise corrupt(file, "absurd", "its header claims more text than a file holds.") from error
     amplifier = [channel for channel in channels if int(channel["signal_type"]) == 0]
@@ -234,6 +240,23 @@ def _read_header(file: Path) -> _Header:
         block_bytes=_block_bytes(fields) if layout == "attached" else 0,
         block_frames=int(block_frames),
     )
+
+
+@contextmanager
+def _only_header(file: Path, layout: str) -> Iterator[Path | int]:
+    """Give what neo may read: a header of its own, or a copy of the first bytes of the samples'.
+
+    Raises InputCorruptError: ``absurd``: a header of its own that is far too long.
+    """
+    if layout != "attached":
+        if file.stat().st_size > _LONGEST_HEADER_BYTES:
+            raise corrupt(file, "absurd", "it is far longer than any header.")
+        yield file
+        return
+    with tempfile.TemporaryFile() as copy, file.open("rb") as samples:
+        copy.write(samples.read(_LONGEST_HEADER_BYTES))
+        copy.seek(0)
+        yield os.dup(copy.fileno())  # neo opens and closes what it is given
 
 
 def _name(said: Any, file: Path) -> str:

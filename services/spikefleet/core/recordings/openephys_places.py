@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 import numpy as np
 import probeinterface
@@ -35,6 +36,7 @@ _SETTLE_IT = (
     "Copy the settings.xml written with this recording, or put a probe.json beside it: it decides."
 )
 _SETTINGS_LIMIT_BYTES = 64 << 20
+_DEEPEST_SETTINGS = 100
 _ONIX_PROBE = "NEUROPIXELSV"
 _CHANNEL_KEY = re.compile(r"CH(\d+)")
 # Before, places of many-shank probes were written with the shank's distance added to the depth.
@@ -225,10 +227,9 @@ def _read_settings(file: Path, folder_name: str) -> _Settings | None:
         raise corrupt(file, "absurd", "it is larger than any settings the GUI writes.")
     with reading(file):
         content = file.read_bytes()
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise corrupt(file, "unsafe", "it defines XML entities, which are not expanded.")
     if not any(tag in content for tag in (b"NP_PROBE", _ONIX_PROBE.encode())):
         return None
+    _require_plain_xml(content, file)
     with reading(file):
         root = ElementTree.fromstring(content)
         onix = _ONIX_PROBE.encode() in content and probeinterface.has_neuropixels_probes(
@@ -259,6 +260,35 @@ def _read_settings(file: Path, folder_name: str) -> _Settings | None:
         has_channel_map=any("Channel Map" in name for name in names),
     )
     return settings if selected else replace(settings, electrodes=_electrodes_at_places(settings))
+
+
+def _require_plain_xml(content: bytes, file: Path) -> None:
+    """Refuse XML that defines entities, in whatever encoding, or is nested beyond any settings.
+
+    Nothing is expanded: the parser stops where a document type begins.
+    """
+    parser = expat.ParserCreate()
+    depth = 0
+
+    def refuse(*_: Any) -> None:
+        raise corrupt(file, "unsafe", "it defines XML entities, which are not expanded.")
+
+    def enter(*_: Any) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _DEEPEST_SETTINGS:
+            raise corrupt(file, "absurd", "it is nested deeper than any settings the GUI writes.")
+
+    def leave(*_: Any) -> None:
+        nonlocal depth
+        depth -= 1
+
+    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
+    parser.StartElementHandler, parser.EndElementHandler = enter, leave
+    try:
+        parser.Parse(content, True)
+    except expat.ExpatError as error:  # raised in C, so that it would look like a bug of ours
+        raise corrupt(file, "unreadable", f"it is no XML ({error}).") from error
 
 
 def _find_probe(root: ElementTree.Element, folder_name: str) -> ElementTree.Element | None:

@@ -20,7 +20,6 @@ _SPECIAL = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-_ANNEXED = "/annex/objects/"
 
 
 def require_plain_files(path: Path) -> None:
@@ -55,13 +54,19 @@ def require_no_way_out(path: Path) -> None:
         if not entry.is_symlink() or not entry.exists() or entry == path:
             continue
         target = entry.resolve()
-        if not target.is_relative_to(inside) and _ANNEXED not in str(target):
+        if not target.is_relative_to(inside) and not is_annexed(inside, target):
             raise corrupt(
                 path,
                 "unsafe",
                 f"{entry.name} is a link to {target}, which is no part of the recording.",
                 "Put the file itself in the link's place.",
             )
+
+
+def is_annexed(root: Path, target: Path) -> bool:
+    """Say whether this is content of the git-annex repository that the recording lies in."""
+    stores = (place / ".git" / "annex" / "objects" for place in (root, *root.parents))
+    return any(target.is_relative_to(store) for store in stores)
 
 
 def _entries(path: Path) -> Iterator[Path]:

@@ -62,3 +62,28 @@ def test_links_within_a_recording_and_into_git_annex_are_followed(tmp_path):
     (folder / "gone").symlink_to(store / "other")
     require_plain_files(folder)
     require_no_way_out(folder)
+
+
+@pytest.mark.parametrize("layout", GENUINE)
+def test_no_format_follows_its_samples_out_of_the_recording_and_all_do_into_git_annex(
+    layout, tmp_path
+):
+    rig = tmp_path / "rig"
+    rig.mkdir()
+    path = GENUINE[layout](rig)
+    folder = path if path.is_dir() else path.parent
+    largest = max((f for f in folder.rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
+    elsewhere = tmp_path / "elsewhere" / "annex" / "objects"
+    elsewhere.mkdir(parents=True)
+    largest.rename(elsewhere / "key")
+    largest.symlink_to(elsewhere / "key")
+    with pytest.raises(InputCorruptError, match="no part of the recording") as caught:
+        inspect_recording(folder)
+    assert caught.value.reason == "unsafe"
+    annexed = rig / ".git" / "annex" / "objects" / "x" / "key"
+    annexed.parent.mkdir(parents=True)
+    (elsewhere / "key").rename(annexed)
+    largest.unlink()
+    largest.symlink_to(annexed)
+    require_no_way_out(folder)
+    assert list_streams(path).streams

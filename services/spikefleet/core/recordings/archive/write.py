@@ -54,6 +54,7 @@ from spikefleet.core.recordings.archive.sources import (
     encodable_streams,
 )
 from spikefleet.core.recordings.files import recording_files
+from spikefleet.core.recordings.plain_files import require_no_way_out, require_plain_files
 from spikefleet.core.submissions import ManifestFile
 
 # Enough of a signal to choose a codec by: a second of so many channels, in the middle.
@@ -70,8 +71,11 @@ def write_archive(
     Raises:
         FileExistsError: there is something at ``out``.
         InvalidConfigurationError: ``out`` lies inside the recording.
-        InputCorruptError: the recording changed while it was read (``changed``).
+        InputCorruptError: the recording changed while it was read (``changed``), or is made of
+            more than plain files of its own (``unsafe``).
     """
+    require_plain_files(source.path)
+    require_no_way_out(source.path)
     out = out.expanduser().absolute()
     if os.path.lexists(out):
         raise FileExistsError(f"{out} is already there. Name a folder that does not exist yet.")
