@@ -32,6 +32,7 @@ _CODES = (
     "sidecar_decided",
     "clock_set_back",
     "unnumbered_frames",
+    "channels_left_out",
 )
 _SCALE_CODES = ("gain_invalid", "scaled_twice")
 

@@ -18,6 +18,7 @@ from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.findings.checks import decide
 from spikefleet.core.findings.finding import FindingLevel, PreflightFinding
+from spikefleet.core.recordings.bad_channels import choose_left_out, leave_out
 from spikefleet.core.recordings.concatenate import check_joined, open_concatenated
 from spikefleet.core.recordings.description import StreamDescription
 from spikefleet.core.recordings.geometry import describe_geometry
@@ -126,9 +127,14 @@ def _read(
             )
             kept = keep_frames(group, n_samples, rate_hz)
             kept_s = sum(end - start for start, end in kept) / rate_hz
+            left_out = choose_left_out(opened, group.bad_channels)
+            facts = replace(facts, channel_count=stream.n_channels - len(left_out))
             if facts.execution.get("preflight", True):
                 scaled = with_flipped_map(with_scaling(opened, group), group.mea_y_max)
-                truth = check_joined(joined, lambda part: with_scaling(part, group))
+                scaled = leave_out(scaled, left_out)
+                truth = check_joined(
+                    joined, lambda part: leave_out(with_scaling(part, group), left_out)
+                )
                 facts = replace(facts, truth=truth, geometry=describe_geometry(scaled))
                 measured = measure_kept(scaled, kept)
                 facts = replace(facts, measured=measured, verdict=signal_failure(measured))

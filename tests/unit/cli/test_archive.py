@@ -89,7 +89,7 @@ def test_an_archive_is_described_as_its_recording_was(recording, tmp_path):
     )
     for name in ("n_samples", "n_channels", "sampling_rate_hz", "dtype", "scale", "findings"):
         assert ours[name] == theirs[name]
-    assert ours["sortable"]
+    assert ours["probe"] == theirs["probe"]
 
 
 def test_what_is_no_archive_ends_in_a_sentence(recording, tmp_path):

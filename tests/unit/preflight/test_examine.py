@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.support.formats.openephys import write_continuous
+from tests.support.formats.raw_binary import write_raw_binary
 from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.recordings.files import recording_files
+from spikefleet.core.recordings.open import open_recording
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.preflight.describe import describe_recording
@@ -91,6 +93,21 @@ def test_file_that_changed_since_it_was_registered_is_corrupt(places, tmp_path):
     failure = examine(places, recording).failure
     assert failure.code is FailureCode.INPUT_CORRUPT
     assert failure.evidence["reason"] == "size_changed"
+
+
+def test_channels_that_are_left_out_are_neither_measured_nor_doubted(places, tmp_path):
+    made = open_recording(make_recording(tmp_path / "r", channels=5, seconds=8.0).path)
+    samples = made.get_traces().copy()
+    samples[:, 2] = 40
+    recording = register(write_raw_binary(tmp_path / "dead.raw", samples))
+    before = examine(places, recording)
+    after = examine(places, recording, recording={"bad_channels": ["detected"]})
+    said = {finding.code: finding.message for finding in after.findings}
+    assert len(before.measurements["flat_channels"]) == 1
+    assert said["channels_left_out"].startswith("1 of 5 channels are left out: 2 (never changes)")
+    assert list(after.measurements["flat_channels"]) == []
+    wrong = examine(places, recording, recording={"bad_channels": ["no such"]})
+    assert wrong.failure.code is FailureCode.INVALID_CONFIGURATION
 
 
 def test_uploaded_recording_is_read_from_the_store(places, tmp_path):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from spikefleet.core.config.effects import SORT_FIELDS
+from spikefleet.core.config.effects import LATER_SORT_FIELDS, SORT_FIELDS
 from spikefleet.core.config.sorting import SortingConfig
 
 # Raised when the same configuration would be written down in another way.
@@ -33,7 +33,8 @@ def sort_inputs(config: SortingConfig) -> dict[str, Any]:
     inputs = {}
     for name in sorted(SORT_FIELDS):
         group, _, field = name.partition(".")
-        inputs[name] = document[group].get(field)
+        if name not in LATER_SORT_FIELDS or field in document[group]:
+            inputs[name] = document[group].get(field)
     inputs["sorter.sorter_params"] = inputs["sorter.sorter_params"] or {}
     return inputs
 

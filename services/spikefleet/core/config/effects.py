@@ -26,6 +26,7 @@ SORT_FIELDS = frozenset(
         "recording.freq_min",
         "recording.freq_max",
         "recording.common_reference",
+        "recording.bad_channels",
         "sorter.sorter_name",
         "sorter.sorter_params",
         "waveform.ms_before",
@@ -35,6 +36,8 @@ SORT_FIELDS = frozenset(
         "execution.random_seed",
     }
 )
+# Left out of the digest where unset: sorts from before there was such a field stay what they are.
+LATER_SORT_FIELDS = frozenset({"recording.bad_channels"})
 # Read by curation and its exports only: they never sort again.
 CURATION_FIELDS = frozenset(
     {

@@ -5,7 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from spikefleet.core.config.group import (
     ConfigGroup,
@@ -16,6 +22,28 @@ from spikefleet.core.config.group import (
     conflict,
 )
 
+DETECTED = "detected"
+"""Among the names of channels: those that are found to be bad."""
+_MOST_NAMES = 10_000
+
+
+def _names(value: Any) -> Any:
+    """Accept one name, several with commas between, and numbers; write each once, in order."""
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or len(listed) > _MOST_NAMES:
+        return value
+    whole = (
+        int(name) if isinstance(name, float) and name.is_integer() else name for name in listed
+    )
+    named = [name if isinstance(name, dict | list) else str(name).strip() for name in whole]
+    return tuple(sorted(set(named))) if all(isinstance(name, str) for name in named) else value
+
+
+ChannelNames = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
+    BeforeValidator(_names),
+    Field(max_length=_MOST_NAMES),
+]
 ChunkFrames = tuple[Count, Count]
 ChunkSeconds = tuple[NonNegative, NonNegative]
 
@@ -80,12 +108,21 @@ class RecordingConfig(ConfigGroup):
         "that does not set it is written without it.",
     )
 
+    bad_channels: ChannelNames = Field(
+        default=(),
+        description="Channels to leave out of the sort, by id; detected (alone or among them): "
+        "those that never change, sit at a rail or hold no numbers. A field of this service: a "
+        "configuration that does not set it is written without it.",
+    )
+
     @model_serializer(mode="wrap")
     def _as_labs_know_it(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out the fields of our own that are not set: the others are those labs know."""
         document: dict[str, Any] = write(self)
         if self.common_reference == "none":
             document.pop("common_reference", None)
+        if not self.bad_channels:
+            document.pop("bad_channels", None)
         return document
 
     @model_validator(mode="after")

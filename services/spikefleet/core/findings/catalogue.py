@@ -255,6 +255,11 @@ _TRUTH = (
         "Nothing to do; the acquisition stopped numbering before it stopped writing.",
     ),
     FindingRow(
+        "channels_left_out", _REC, "warn", _I,
+        "Channels are left out, as recording.bad_channels asks.",
+        "Take them out of recording.bad_channels to sort them.",
+    ),
+    FindingRow(
         "sidecar_decided", _REC, "warn", _I,
         "A probe.json places the channels elsewhere than the acquisition system does.",
         "Take probe.json away if the acquisition system is right.",

@@ -23,13 +23,14 @@ from spikefleet.core.failures.errors import (
     SpikeSortingClassifiedError,
 )
 from spikefleet.core.recordings import maxwell, maxwell_events
+from spikefleet.core.recordings.bad_channels import detect_bad_channels
 from spikefleet.core.recordings.description import (
     RecordingDescription,
     StreamDescription,
     pick_stream,
 )
-from spikefleet.core.recordings.edge import reading_traces
 from spikefleet.core.recordings.files import recording_files
+from spikefleet.core.recordings.measure import measure_signal
 from spikefleet.core.recordings.open import (
     find_neighbours,
     list_streams,
@@ -39,10 +40,9 @@ from spikefleet.core.recordings.open import (
     open_unchecked,
 )
 from spikefleet.core.recordings.plain_files import require_no_way_out
-from spikefleet.core.recordings.rails import ChannelExtremes
 from spikefleet.core.recordings.truth_checks import check_truth
 from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
-from spikefleet.core.recordings.windows import spread_frames
+from spikefleet.core.recordings.verdict import signal_failure
 
 __all__ = [
     "InspectOptions",
@@ -53,9 +53,6 @@ __all__ = [
     "inspect_recording",
 ]
 
-_LOOKS = 3
-_VALUES_PER_LOOK = 1 << 21
-_MOSTLY_AT_RAIL = 0.5
 _SAME_PLACE_DECIMALS = 3
 
 Progress = Callable[[float], None]
@@ -239,6 +236,8 @@ def _inspect_stream(
         findings = check_truth(
             recording, every_sample=options.every_sample, progress=progress
         ) + tuple(_doubt_channels(bad_channels, known.n_channels))
+        verdict = signal_failure(measure_signal(recording)) if refusal is None else None
+        refusal = Failure.from_error(verdict) if verdict is not None else refusal
     except SpikeSortingClassifiedError as error:
         refusal = Failure.from_error(error)
     found = StreamInspection(
@@ -309,31 +308,10 @@ def _span(values: Any) -> tuple[float, float]:
 
 
 def _bad_channels(recording: BaseRecording) -> dict[str, str]:
-    """Return channel id -> what is wrong with it, from a few places of the recording."""
+    """Return channel id -> what is wrong with it or its place."""
     ids = [str(channel) for channel in recording.channel_ids]
-    dtype = np.dtype(recording.get_dtype())
-    n_samples = int(recording.get_num_samples())
-    length = max(1, min(n_samples, _VALUES_PER_LOOK // max(1, len(ids))))
-    seen = ChannelExtremes(len(ids), dtype)
-    n_seen = 0
-    broken = np.zeros(len(ids), dtype=np.bool_)
-    for start, end in spread_frames(n_samples, length, _LOOKS):
-        with reading_traces():
-            block: NDArray[Any] = recording.get_traces(start_frame=start, end_frame=end)
-        if dtype.kind == "f":
-            broken |= ~np.isfinite(block).all(axis=0)
-        seen.add(block)
-        n_seen += end - start
-    rails = seen.rail_fraction(n_seen) >= _MOSTLY_AT_RAIL
-    found: dict[str, str] = {}
-    for why, which in (
-        ("shares a place", _sharing_a_place(recording)),
-        ("never changes", seen.flat),
-        ("at a rail", rails),
-        ("not a number", broken),
-    ):
-        found |= {ids[index]: why for index in np.flatnonzero(which)}
-    return found
+    shared = np.flatnonzero(_sharing_a_place(recording))
+    return {ids[index]: "shares a place" for index in shared} | detect_bad_channels(recording)
 
 
 def _sharing_a_place(recording: BaseRecording) -> NDArray[np.bool_]:
@@ -349,8 +327,16 @@ def _sharing_a_place(recording: BaseRecording) -> NDArray[np.bool_]:
 def _doubt_channels(bad_channels: Mapping[str, str], n_channels: int) -> list[TruthFinding]:
     findings = []
     for why, code, remedy in (
-        ("never changes", "flat_channels", "Leave them out, or check the wiring."),
-        ("at a rail", "saturated_channels", "Check the amplifier's range and the reference."),
+        (
+            "never changes",
+            "flat_channels",
+            "Leave them out (--set bad_channels=detected), or check the wiring.",
+        ),
+        (
+            "at a rail",
+            "saturated_channels",
+            "Leave them out (--set bad_channels=detected), or check the amplifier's range.",
+        ),
     ):
         named = [name for name, said in bad_channels.items() if said == why]
         if named:

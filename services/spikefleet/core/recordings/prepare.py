@@ -21,6 +21,7 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.core.core_tools import SIJsonEncoder
 
 from spikefleet.core.config.recording import RecordingConfig
+from spikefleet.core.recordings.bad_channels import choose_left_out, leave_out
 from spikefleet.core.recordings.band_pass import (
     Implementation,
     choose_implementation,
@@ -125,12 +126,14 @@ def prepare_recording(
 
     Raises:
         InvalidConfigurationError: names the field that does not fit this recording.
+        NoGoodChannelsError: all channels are left out.
         DiskExhaustionError: the copy does not fit on the disk.
         InputCorruptError: samples cannot be read, or are no numbers.
     """
     options = options or PrepareOptions()
     recording = with_scaling(recording, config)
     recording = with_flipped_map(recording, config.mea_y_max)
+    recording = leave_out(recording, choose_left_out(recording, config.bad_channels))
     rate_hz, n_samples = float(recording.sampling_frequency), int(recording.get_num_samples())
     timeline = Timeline(
         rate_hz,

@@ -11,6 +11,7 @@ from typing import Any
 
 from spikeinterface.core import BaseRecording
 
+from spikefleet.core.recordings.bad_channels import LEFT_OUT
 from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
 
 _CLOCK_TOLERANCE_PPM = 1.0
@@ -150,6 +151,22 @@ def _check_sidecar(recording: BaseRecording) -> TruthFinding | None:
     )
 
 
+def _check_left_out(recording: BaseRecording) -> TruthFinding | None:
+    left_out = recording.get_annotation(LEFT_OUT) or {}
+    if not left_out:
+        return None
+    listed = ", ".join(f"{name} ({why})" for name, why in list(left_out.items())[:8])
+    more = " and others" if len(left_out) > 8 else ""
+    n_channels = len(left_out) + int(recording.get_num_channels())
+    return TruthFinding(
+        "channels_left_out",
+        TruthLevel.WARN,
+        f"{len(left_out)} of {n_channels} channels are left out: {listed}{more}.",
+        "Take them out of recording.bad_channels to sort them.",
+        {"channels": list(left_out)},
+    )
+
+
 _NOTES: tuple[Callable[[BaseRecording], TruthFinding | None], ...] = (
     _check_frame_gaps,
     _check_take,
@@ -160,4 +177,5 @@ _NOTES: tuple[Callable[[BaseRecording], TruthFinding | None], ...] = (
     _check_closed,
     _check_unplaced,
     _check_sidecar,
+    _check_left_out,
 )

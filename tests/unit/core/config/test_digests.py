@@ -2,6 +2,7 @@ import pytest
 
 from spikefleet.core.config import SortingConfig, config_digest, diff, preset, sort_digest
 from spikefleet.core.config.compat import ACCEPTED
+from spikefleet.core.config.digests import sort_inputs
 from spikefleet.core.config.effects import SORT_FIELDS
 from spikefleet.core.config.names import dotted_names
 from spikefleet.core.failures.errors import InvalidConfigurationError
@@ -76,12 +77,23 @@ def test_no_parameters_and_an_empty_table_of_them_are_the_same_sort():
         {"waveforms_ms_before": 1},
         {"start_time_s": 1},
         {"common_reference": "median"},
+        {"bad_channels": "detected"},
         {"mea_y_max": -1},
     ],
 )
 def test_band_sorter_seed_and_waveforms_change_what_is_sorted(changes):
     base = preset("kilosort4")
     assert sort_digest(base) != sort_digest(base.override(**changes))
+
+
+def test_channels_left_out_are_a_set_and_unset_they_leave_no_trace():
+    base = preset("kilosort4")
+    assert "recording.bad_channels" not in sort_inputs(base)
+    assert "bad_channels" not in base.to_document()["recording"]
+    one = base.override(bad_channels=["b", 7.0, "a", "b"])
+    assert one.recording.bad_channels == ("7", "a", "b")
+    assert sort_digest(one) == sort_digest(base.override(bad_channels="a, b,7"))
+    assert sort_digest(base.override(bad_channels=[])) == sort_digest(base)
 
 
 def test_the_sort_digest_takes_recording_and_stream_into_account():

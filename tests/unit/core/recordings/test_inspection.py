@@ -79,7 +79,7 @@ def test_no_geometry_is_a_refusal_and_everything_else_is_still_told(tmp_path):
     assert (stream.n_samples, stream.stream.n_channels, stream.probe) == (512, 3, None)
     assert stream.scale.gain_to_uv == (0.195, 0.195)
     write_probe(tmp_path, 3)
-    assert only(inspect_recording(tmp_path / "day.rhd")).refusal is None
+    assert only(inspect_recording(tmp_path / "day.rhd")).probe.n_contacts == 3
 
 
 def test_scale_and_probe_are_told_without_the_plugin_that_the_traces_need(tmp_path):
@@ -107,13 +107,30 @@ def test_every_sample_finds_what_a_look_misses_and_tells_its_progress(tmp_path):
     samples = smooth_samples(600_000, 4).astype("float32")
     samples[201_234, 2] = np.inf
     path = write_raw_binary(tmp_path / "a.raw", samples, gain_to_uv=1.0)
-    assert only(inspect_recording(path)).sortable
+    seen = only(inspect_recording(path))
+    assert "non_finite" not in [entry.code for entry in seen.findings]
     heard = []
     stream = only(inspect_recording(path, InspectOptions(every_sample=True), heard.append))
     (finding,) = [entry for entry in stream.findings if entry.code == "non_finite"]
     assert finding.where["frame"] == 201_234
     assert heard == sorted(heard)
     assert heard[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("condition", "code"),
+    [
+        ("silent", FailureCode.INSUFFICIENT_ACTIVITY),
+        ("noise", FailureCode.INSUFFICIENT_ACTIVITY),
+        ("flat", FailureCode.NO_GOOD_CHANNELS),
+        ("healthy", None),
+    ],
+)
+def test_a_signal_that_preflight_would_refuse_is_refused_here_too(tmp_path, condition, code):
+    path = make_recording(tmp_path, "spikeglx", condition=condition, seconds=8.0).path
+    stream = only(inspect_recording(path))
+    assert stream.sortable is (code is None)
+    assert (stream.refusal.code if stream.refusal else None) is code
 
 
 def test_other_recordings_in_the_folder_are_named(tmp_path):

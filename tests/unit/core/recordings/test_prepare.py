@@ -55,6 +55,18 @@ def test_unfiltered_microvolts_are_the_sources_exactly(tmp_path, format):
     assert list(prepared.channel_ids) == list(source.channel_ids)
 
 
+def test_channels_that_are_left_out_are_not_in_the_copy_and_make_it_another(tmp_path):
+    source = in_memory(np.random.default_rng(2).normal(0, 30, (3000, 4)).astype("float32"))
+    options = PrepareOptions(recording_digest="known")
+    whole = prepare_recording(source, UNFILTERED, tmp_path, options)
+    fewer = prepare_recording(
+        source, RecordingConfig(freq_min=None, freq_max=None, bad_channels=["1"]), tmp_path, options
+    )
+    assert [str(channel) for channel in fewer.recording.channel_ids] == ["0", "2", "3"]
+    assert fewer.recording.get_channel_locations()[:, 1].tolist() == [0.0, 40.0, 60.0]
+    assert fewer.folder != whole.folder
+
+
 @pytest.mark.parametrize("config", [RecordingConfig(), UNFILTERED])
 @pytest.mark.parametrize("dtype", ["int16", "uint16", "float32", "int32"])
 def test_a_gain_is_applied_exactly_once(tmp_path, config, dtype):
