@@ -1,7 +1,7 @@
 """A recording's bytes on their way in: resumable, part by part, each with its digest.
 
 The server's list of parts is the truth; this side never guesses what has arrived. A part is sent in
-messages of 1 MiB and is done when the server acknowledged it, so a kill costs one part. Decides no
+messages of 256 KiB and is done when the server acknowledged it: a kill costs one part. Decides no
 part size and opens no recording.
 """
 
@@ -22,7 +22,7 @@ from spikefleet.core.submissions import ManifestFile, Recording, RecordingName, 
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answering
 
-MESSAGE_BYTES = 1 << 20
+MESSAGE_BYTES = 1 << 18
 _PART_DEADLINE_S = 300.0
 _COMPLETE_DEADLINE_S = 3600.0
 _DAMAGED_TRIES = 3

@@ -48,6 +48,7 @@ from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.run_access import RunAccess
 from spikefleet.infra.stores.runs import RunStore
 from spikefleet.infra.stores.uploads import UploadStore
+from spikefleet.infra.system.allocator import keep_freed_memory
 from spikefleet.ingest import servicer as ingest_door
 from spikefleet.ingest.places import RecordingRoots
 from spikefleet.preflight import servicer as preflight_door
@@ -244,6 +245,7 @@ def serve(settings: Settings) -> int:
             "the network is trusted"
         )
     configure_logging(as_json=settings.log_format == "json")
+    keep_freed_memory()
     with claim(settings.data_dir):
         return asyncio.run(_serve(settings))
 

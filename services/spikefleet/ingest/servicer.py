@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,15 +147,10 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> UploadedPart:
         """Gather one part and store it. Raises RpcProblem, UPLOAD_STALLED when it stops coming."""
         arriving = _ArrivingPart(first.upload_id, first.path, first.offset_bytes, length)
-        message: ingest_pb2.UploadPartsRequest | None = first
-        while message is not None:
-            arriving.add(message)
-            if message.part_sha256 or message.file_sha256:
-                return await PARTS.run(
-                    self._uploads.store_part, arriving.upload_id, arriving.arrived(message)
-                )
-            message = await _next(messages, _WITHIN_PART_S)
-        raise RpcProblem("UPLOAD_STALLED", f"the part of {first.path} ended without a digest")
+        last = await _gather(arriving, first, messages)
+        if last is None:
+            raise RpcProblem("UPLOAD_STALLED", f"the part of {first.path} ended without a digest")
+        return await PARTS.run(self._uploads.store_part, arriving.upload_id, arriving.arrived(last))
 
     async def CompleteUpload(  # noqa: N802
         self, request: ingest_pb2.CompleteUploadRequest, context: Any
@@ -310,13 +306,46 @@ class _ArrivingPart:
         )
 
 
+async def _gather(
+    arriving: _ArrivingPart,
+    first: ingest_pb2.UploadPartsRequest,
+    messages: AsyncIterator[ingest_pb2.UploadPartsRequest],
+) -> ingest_pb2.UploadPartsRequest | None:
+    """Take a part's messages; return the one with its digest, None when there is none.
+
+    One clock for all of them, set again once a second: a clock for each costs as much as taking
+    it. Raises RpcProblem, UPLOAD_STALLED.
+    """
+    clock = asyncio.get_running_loop().time
+    message: ingest_pb2.UploadPartsRequest | None = first
+    set_at_s = clock()
+    with _stalling(_WITHIN_PART_S):
+        async with asyncio.timeout_at(set_at_s + _WITHIN_PART_S) as limit:
+            while message is not None:
+                arriving.add(message)
+                if message.part_sha256 or message.file_sha256:
+                    return message
+                message = await anext(messages, None)
+                if clock() - set_at_s > 1.0:
+                    set_at_s = clock()
+                    limit.reschedule(set_at_s + _WITHIN_PART_S)
+    return None
+
+
 async def _next(
     messages: AsyncIterator[ingest_pb2.UploadPartsRequest], patience_s: float
 ) -> ingest_pb2.UploadPartsRequest | None:
     """The next message, None at the end. Raises RpcProblem UPLOAD_STALLED after ``patience_s``."""
-    try:
+    with _stalling(patience_s):
         async with asyncio.timeout(patience_s):
             return await anext(messages, None)
+
+
+@contextmanager
+def _stalling(patience_s: float) -> Iterator[None]:
+    """Turn a time-out into its refusal. Raises RpcProblem UPLOAD_STALLED."""
+    try:
+        yield
     except TimeoutError as error:
         raise RpcProblem(
             "UPLOAD_STALLED", f"nothing came for {patience_s:g} s; the stream is closed"
