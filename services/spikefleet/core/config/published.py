@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from spikefleet.core.config.compat import ACCEPTED
 from spikefleet.core.config.effects import MARK, SORT_FIELDS, described
 from spikefleet.core.config.names import RENAMED
+from spikefleet.core.config.operators import told_of
 from spikefleet.core.config.presets import CPU_PRESETS, PRESETS
 from spikefleet.core.config.schema import json_schema
 from spikefleet.core.config.sorting import SortingConfig
@@ -30,6 +31,10 @@ An override names a field by its short name (`snr_min`), by group and field (`cu
 one of the sorter's own parameters (`sorter_params.batch_size`). An unknown name is an error that
 names the nearest one. Only the fields marked *Sorts again.* make another sort of the same
 recording; when any other is changed, the finished sort is taken over.
+
+What names places, programs or images of the machine that sorts is the operator's: such fields are
+marked, and a submission that sets one is refused by its name, as is a sorter's own parameter that
+sounds like a place (a path, a folder, a file).
 
 Fields marked *{MARK}* are accepted and recorded with the run; preflight warns when one was changed.
 The sorters `kilosort2` and `rt_sort`, and thus the presets that name them, are refused today.
@@ -64,6 +69,7 @@ def render_configuration() -> str:
             also = f" (also `{other}`)" if other != field else ""
             meaning = _cell(described(group, field, entry.description or ""))
             meaning += " *Sorts again.*" if f"{group}.{field}" in SORT_FIELDS else ""
+            meaning = f"{meaning} {told_of(f'{group}.{field}')}".rstrip()
             lines.append(f"| `{field}`{also} | {_default(entry)} | {meaning} |")
     lines += ["", "## Accepted without effect", "", _ACCEPTED, ""]
     lines += ["| name | why |", "| --- | --- |"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from spikefleet.core.backends.catalogue import BACKENDS
+from spikefleet.core.backends.parameters import read_table
 from spikefleet.core.config import SortingConfig, resolve
 from spikefleet.core.config.names import dotted_names
 from spikefleet.core.config.operators import OPERATOR_FIELDS, require_client_settings
 from spikefleet.core.config.presets import PRESETS, preset
+from spikefleet.core.config.published import render_configuration
 from spikefleet.core.failures.errors import InvalidConfigurationError
 
 
@@ -45,3 +48,36 @@ def test_every_field_that_sounds_like_a_place_is_listed() -> None:
         if any(word in name.rpartition(".")[2] for word in words)
     }
     assert found <= set(OPERATOR_FIELDS)
+
+
+@pytest.mark.parametrize("field", sorted(OPERATOR_FIELDS))
+def test_the_published_page_tells_of_each_who_sets_it(field: str) -> None:
+    group, _, name = field.partition(".")
+    section = render_configuration().partition(f"\n## {group}\n")[2].partition("\n## ")[0]
+    (row,) = [line for line in section.splitlines() if line.startswith(f"| `{name}`")]
+    assert f"The operator's: set by {OPERATOR_FIELDS[field]}" in row
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"results_dir": "/etc"},
+        {"cache_preprocessing": {"mode": "folder", "folder": "/srv"}},
+        {"matching": {"engine": {"weights_path": "/evil"}}},
+        {"model_url": "http://evil"},
+    ],
+)
+def test_a_sorters_own_parameter_that_is_a_place_is_refused_however_deep(params) -> None:
+    base = preset("kilosort4")
+    with pytest.raises(InvalidConfigurationError, match="is the operator's") as caught:
+        require_client_settings(base.override(sorter_params=params), base)
+    assert str(caught.value.evidence["field"]).startswith("sorter.sorter_params.")
+
+
+@pytest.mark.parametrize("sorter", sorted(BACKENDS))
+def test_no_parameter_that_a_sorter_publishes_is_taken_for_a_place(sorter: str) -> None:
+    table = read_table(sorter)
+    assert table
+    defaults = {name: entry.default for name, entry in table.items()}
+    base = preset("kilosort4")
+    require_client_settings(base.override(sorter_params=defaults), base)
