@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from spikefleet.controller.conclude import ATTEMPTS_BEFORE, RELEASED_AFTER
 from spikefleet.core.attempts import STAGES, Stage
@@ -53,9 +53,13 @@ _PRODUCED = {
 class LiveRunError(IllegalMoveError):
     """The run has not ended, so it cannot be started again."""
 
+    refusal: ClassVar[str] = "RUN_NOT_ENDED"
+
 
 class UnreachedStageError(IllegalMoveError):
     """The run has nothing yet that the wanted stage could work on."""
+
+    refusal: ClassVar[str] = "STAGE_NOT_REACHED"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import RunStatus
@@ -49,6 +49,8 @@ RUN_MOVES: Mapping[RunState, frozenset[RunState]] = {
 
 class IllegalMoveError(ValueError):
     """A state change that the table does not allow; nothing was written."""
+
+    refusal: ClassVar[str] = "ILLEGAL_MOVE"
 
 
 @dataclass(frozen=True)

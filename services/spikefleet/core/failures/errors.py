@@ -20,9 +20,11 @@ class SpikeSortingClassifiedError(RuntimeError):
     """Base of every classified failure.
 
     ``message`` is one sentence for the person at the rig; ``evidence`` holds the measured values
-    under the names of the row's evidence class.
+    under the names of the row's evidence class. ``refusal`` is the reason that a caller is told
+    where one of them ends a call.
     """
 
+    refusal: ClassVar[str] = "SORT_FAILURE"
     code: ClassVar[FailureCode] = FailureCode.UNCLASSIFIED
 
     def __init__(self, message: str, **evidence: Any) -> None:
@@ -148,12 +150,14 @@ class LicenseUnavailableError(EnvironmentSortFailure):
 class StorageUnavailableError(EnvironmentSortFailure, OSError):
     """Row ``storage_unavailable``."""
 
+    refusal: ClassVar[str] = "STORAGE_UNAVAILABLE"
     code = FailureCode.STORAGE_UNAVAILABLE
 
 
 class InvalidConfigurationError(EnvironmentSortFailure, ValueError):
     """Row ``invalid_configuration``."""
 
+    refusal: ClassVar[str] = "INVALID_CONFIGURATION"
     code = FailureCode.INVALID_CONFIGURATION
 
 

@@ -151,11 +151,15 @@ def problem_of(error: BaseException) -> Problem | None:
         return Problem(error.reason, error.message, error.field, error.resource, error.metadata)
     if isinstance(error, ServiceError):
         return _passed_on(error)
-    for cls in type(error).__mro__:
-        reason = _REASON_BY_EXCEPTION.get(f"{cls.__module__}.{cls.__qualname__}")
-        if reason is not None:
-            return _known(reason, error)
-    return None
+    reason = getattr(type(error), "refusal", None) or _reason_of_others(error)
+    return _known(str(reason), error) if reason else None
+
+
+def _reason_of_others(error: BaseException) -> str | None:
+    paths = (f"{cls.__module__}.{cls.__qualname__}" for cls in type(error).__mro__)
+    return next(
+        (_REASON_BY_EXCEPTION[path] for path in paths if path in _REASON_BY_EXCEPTION), None
+    )
 
 
 def _passed_on(error: ServiceError) -> Problem | None:

@@ -1,7 +1,7 @@
-"""The table of reasons: stable name, gRPC code, next step and the exceptions that mean it.
+"""The table of reasons: stable name, gRPC code and next step.
 
-A reason is part of the API: never renamed. Exceptions are named by their path because this package
-imports none of its siblings; a test holds every path to a class that exists.
+A reason is part of the API: never renamed. An exception of ours says itself which reason it means
+(``refusal``, a key of this table); those of other libraries are named here by their path.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Code = grpc.StatusCode
 
 @dataclass(frozen=True)
 class Reason:
-    """One line of the table. ``exceptions`` are paths of classes that mean this reason.
+    """One line of the table. ``exceptions`` are paths of other libraries' classes that mean it.
 
     ``retry_after_s`` is sent as RetryInfo; ``resource`` names the kind of thing not found.
     """
@@ -28,9 +28,6 @@ class Reason:
     retry_after_s: float | None = None
     resource: str = ""
 
-
-_STORES = "spikefleet.infra.stores"
-_ERRORS = "spikefleet.core.failures.errors"
 
 REASONS: Mapping[str, Reason] = MappingProxyType(
     {
@@ -43,12 +40,10 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "INVALID_PAGE_TOKEN": Reason(
             Code.INVALID_ARGUMENT,
             "Use the token of the previous page as it came, or none.",
-            (f"{_STORES}.run_records.BadCursorError",),
         ),
         "INVALID_CONFIGURATION": Reason(
             Code.INVALID_ARGUMENT,
             "Correct the named parameter and submit again.",
-            (f"{_ERRORS}.InvalidConfigurationError",),
         ),
         "UNKNOWN_STREAM": Reason(
             Code.INVALID_ARGUMENT, "Choose one of the streams the message lists."
@@ -75,25 +70,21 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "RUN_NOT_FOUND": Reason(
             Code.NOT_FOUND,
             "List the runs to see their ids.",
-            (f"{_STORES}.run_records.RunNotFoundError",),
             resource="run",
         ),
         "BATCH_NOT_FOUND": Reason(
             Code.NOT_FOUND,
             "List the runs to see their batches.",
-            (f"{_STORES}.run_records.BatchNotFoundError",),
             resource="batch",
         ),
         "RECORDING_NOT_FOUND": Reason(
             Code.NOT_FOUND,
             "Upload or register the recording first.",
-            (f"{_STORES}.recordings.RecordingNotFoundError",),
             resource="recording",
         ),
         "UPLOAD_NOT_FOUND": Reason(
             Code.NOT_FOUND,
             "Open a new upload and send the files again.",
-            (f"{_STORES}.uploads.UploadNotFoundError",),
             resource="upload",
         ),
         "HOLD_NOT_FOUND": Reason(
@@ -107,7 +98,6 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "ARTIFACT_NOT_FOUND": Reason(
             Code.NOT_FOUND,
             "List the run's artifacts to see which exist.",
-            (f"{_STORES}.artifacts.ArtifactMissingError",),
             resource="artifact",
         ),
         "SOURCE_CHANGED": Reason(
@@ -128,28 +118,23 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "ILLEGAL_MOVE": Reason(
             Code.FAILED_PRECONDITION,
             "Look at the run's state; it allows other moves.",
-            ("spikefleet.core.runs.IllegalMoveError",),
         ),
         "RUN_NOT_ENDED": Reason(
             Code.FAILED_PRECONDITION,
             "Cancel it first, or wait until it has ended.",
-            ("spikefleet.controller.requests.LiveRunError",),
         ),
         "STAGE_NOT_REACHED": Reason(
             Code.FAILED_PRECONDITION,
             "Retry it from an earlier stage.",
-            ("spikefleet.controller.requests.UnreachedStageError",),
         ),
         "ATTEMPT_NOT_FOUND": Reason(
             Code.NOT_FOUND,
             "Get the run to see its attempts.",
-            (f"{_STORES}.run_records.AttemptNotFoundError",),
             resource="attempt",
         ),
         "UPLOAD_CLOSED": Reason(
             Code.FAILED_PRECONDITION,
             "Open a new upload.",
-            (f"{_STORES}.uploads.UploadClosedError",),
         ),
         "DISK_FULL": Reason(
             Code.RESOURCE_EXHAUSTED,
@@ -158,7 +143,6 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "UPLOAD_CONFLICT": Reason(
             Code.ALREADY_EXISTS,
             "Use a new idempotency key for other files.",
-            (f"{_STORES}.uploads.UploadConflictError",),
         ),
         "UPLOAD_INCOMPLETE": Reason(
             Code.FAILED_PRECONDITION, "Ask for the upload's parts and send those that are missing."
@@ -168,28 +152,23 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "ARTIFACT_DAMAGED": Reason(
             Code.DATA_LOSS,
             "Check the artifact store's disk; the run can be sorted again.",
-            (f"{_STORES}.artifacts.ArtifactDamagedError",),
         ),
         "ARTIFACT_EXISTS": Reason(
             Code.ALREADY_EXISTS,
             "Ask for a new run; results are written once.",
-            (f"{_STORES}.artifacts.ArtifactExistsError",),
         ),
         "CONFLICT": Reason(
             Code.ABORTED,
             "Call again: somebody else changed the run at the same time.",
-            (f"{_STORES}.run_records.StaleRunError",),
             retry_after_s=0.2,
         ),
         "SORT_FAILURE": Reason(
             Code.FAILED_PRECONDITION,
             "Read the failure's next step.",
-            (f"{_ERRORS}.SpikeSortingClassifiedError",),
         ),
         "STORAGE_UNAVAILABLE": Reason(
             Code.UNAVAILABLE,
             "Check the artifact store; call again in a moment.",
-            (f"{_ERRORS}.StorageUnavailableError",),
             retry_after_s=5.0,
         ),
         "SERVICE_BUSY": Reason(
@@ -223,7 +202,6 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "WORKER_DIED": Reason(
             Code.INTERNAL,
             "Look for an out-of-memory kill in the system's log, then call again.",
-            ("spikefleet.infra.system.openings.OpeningCrashedError",),
         ),
         "INTERNAL": Reason(
             Code.INTERNAL, "Report the id; the service's log holds the details under it."

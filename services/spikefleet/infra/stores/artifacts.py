@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from spikefleet.core.attempts import Stage
 from spikefleet.core.runs import AttemptPlace
@@ -26,13 +26,19 @@ _ATTEMPT_PREFIX = re.compile(
 class ArtifactExistsError(FileExistsError):
     """The key has been written before, with other bytes. Artifacts are immutable."""
 
+    refusal: ClassVar[str] = "ARTIFACT_EXISTS"
+
 
 class ArtifactMissingError(FileNotFoundError):
     """No such key, or a prefix without a complete manifest."""
 
+    refusal: ClassVar[str] = "ARTIFACT_NOT_FOUND"
+
 
 class ArtifactDamagedError(ValueError):
     """Bytes that do not match their digest or their manifest."""
+
+    refusal: ClassVar[str] = "ARTIFACT_DAMAGED"
 
 
 @dataclass(frozen=True)

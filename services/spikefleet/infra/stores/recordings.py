@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -23,6 +23,8 @@ _PLACED_BY = "placed_by"
 
 class RecordingNotFoundError(KeyError):
     """No recording has this id."""
+
+    refusal: ClassVar[str] = "RECORDING_NOT_FOUND"
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""

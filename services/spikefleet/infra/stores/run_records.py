@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import RunStatus
@@ -21,21 +21,31 @@ class _NotFoundError(KeyError):
 class RunNotFoundError(_NotFoundError):
     """No run has this id."""
 
+    refusal: ClassVar[str] = "RUN_NOT_FOUND"
+
 
 class BatchNotFoundError(_NotFoundError):
     """No batch has this id."""
+
+    refusal: ClassVar[str] = "BATCH_NOT_FOUND"
 
 
 class AttemptNotFoundError(_NotFoundError):
     """No attempt has this id."""
 
+    refusal: ClassVar[str] = "ATTEMPT_NOT_FOUND"
+
 
 class StaleRunError(RuntimeError):
     """The run changed since it was read; nothing was written. Read it again and decide anew."""
 
+    refusal: ClassVar[str] = "CONFLICT"
+
 
 class BadCursorError(ValueError):
     """A page cursor that this store did not give out."""
+
+    refusal: ClassVar[str] = "INVALID_PAGE_TOKEN"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
@@ -30,6 +30,8 @@ class UploadState(StrEnum):
 class UploadNotFoundError(KeyError):
     """No upload has this id."""
 
+    refusal: ClassVar[str] = "UPLOAD_NOT_FOUND"
+
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
 
@@ -37,9 +39,13 @@ class UploadNotFoundError(KeyError):
 class UploadClosedError(ValueError):
     """The upload is complete or aborted and takes nothing more."""
 
+    refusal: ClassVar[str] = "UPLOAD_CLOSED"
+
 
 class UploadConflictError(ValueError):
     """The idempotency key belongs to another upload, or it was completed as another recording."""
+
+    refusal: ClassVar[str] = "UPLOAD_CONFLICT"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from spikefleet.infra.system.confinement import SandboxPolicy
 from spikefleet.infra.system.zygote import ANSWER, NOT_CONFINED, OUT_OF_MEMORY
@@ -45,6 +45,8 @@ class OpeningError(RuntimeError):
 
 class OpeningCrashedError(OpeningError):
     """A signal ended it: a fault in a native library."""
+
+    refusal: ClassVar[str] = "WORKER_DIED"
 
 
 class OpeningTooLongError(OpeningError):

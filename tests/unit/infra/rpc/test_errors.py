@@ -81,10 +81,34 @@ def test_every_reason_survives_the_wire(reason: str) -> None:
     assert row.next_step.endswith(".")
 
 
-@pytest.mark.parametrize(
-    ("path", "reason"), [(path, name) for name, row in REASONS.items() for path in row.exceptions]
-)
-def test_every_exception_of_the_table_exists_and_means_its_reason(path: str, reason: str) -> None:
+def _own_refusals() -> list[tuple[str, str]]:
+    """Path of every class of this package that says which reason it means, and the reason."""
+    found = []
+    for file in sorted(SOURCE.rglob("*.py")):
+        module = ".".join(file.relative_to(SOURCE.parent).with_suffix("").parts)
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            for line in node.body if isinstance(node, ast.ClassDef) else ():
+                if (
+                    not isinstance(line, ast.AnnAssign)
+                    or getattr(line.target, "id", "") != "refusal"
+                ):
+                    continue
+                if isinstance(line.value, ast.Constant) and isinstance(line.value.value, str):
+                    found.append((f"{module}.{node.name}", line.value.value))
+    return found
+
+
+OWN = _own_refusals()
+OTHERS = [(path, name) for name, row in REASONS.items() for path in row.exceptions]
+
+
+def test_the_table_names_classes_of_other_libraries_only() -> None:
+    assert len(OWN) > 15
+    assert not [path for path, _ in OTHERS if path.startswith("spikefleet")]
+
+
+@pytest.mark.parametrize(("path", "reason"), [*OWN, *OTHERS])
+def test_every_exception_with_a_reason_exists_and_means_it(path: str, reason: str) -> None:
     cls = _class_at(path)
     assert issubclass(cls, Exception)
     if cls.__name__ != "ValidationError":  # pydantic makes those only by validating
@@ -181,7 +205,7 @@ def test_a_sentence_that_has_a_next_step_gives_no_orders_of_its_own() -> None:
 def _is_for_people(call: ast.Call) -> bool:
     """Is this an error the table of reasons knows?"""
     name = getattr(call.func, "id", "")
-    known = {path.rpartition(".")[2] for row in REASONS.values() for path in row.exceptions}
+    known = {path.rpartition(".")[2] for path, _ in (*OWN, *OTHERS)}
     return name == "RpcProblem" or name in known | {"StorageUnavailableError"}
 
 
