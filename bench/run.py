@@ -23,6 +23,7 @@ from bench import (
     preflight_verdicts,
     projection,
     recordings,
+    report,
     runner_overhead,
     submissions,
     upload,
@@ -58,6 +59,7 @@ BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
     "classify": classify.measure,
     "controller": controller.measure,
     "submissions": submissions.measure,
+    "report": report.measure,
 }
 
 

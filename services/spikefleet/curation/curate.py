@@ -54,13 +54,14 @@ def curate_into(
     data = read_units(analyzer, timeline)
     units = measure_units(data, settings.waveform)
     history = curate_units(units, settings.curation)
-    (folder / UNITS_FILE).write_text(format_units_csv(units, history.failed_on()), encoding="utf-8")
+    told, failed_on = [unit.to_json() for unit in units], history.failed_on()
+    (folder / UNITS_FILE).write_text(format_units_csv(told, failed_on), encoding="utf-8")
     write_curated_npz(folder / CURATED_FILE, data, units, history.final)
-    files = write_files(folder / EXPORTS_FOLDER, data, units, history.failed_on())
+    files = write_files(folder / EXPORTS_FOLDER, data, units, failed_on)
     if timeline:
         write_json(folder / TIMELINE_FILE, timeline)
     document = history.to_json() | {
-        "units": [unit.to_json() for unit in units],
+        "units": told,
         "edge_spikes": data.edge_spike_count,
         "exports": [f"{EXPORTS_FOLDER}/{name}" for name in files],
     }

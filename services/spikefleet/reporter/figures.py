@@ -24,6 +24,7 @@ from matplotlib.ticker import MaxNLocator
 
 from spikefleet.core.units.unit_data import FloatArray, IntArray, UnitData
 from spikefleet.reporter.palette import ACCENT, BAD, GRID, INK, MUTED, PANEL, VARIABLES
+from spikefleet.reporter.pictures.margins import Margins, place_panels
 from spikefleet.reporter.pictures.waveforms import draw_templates, grid_rows
 
 _SPIKE = "#3b82c4"  # spikes become pixels, which no style sheet can recolour: right on both grounds
@@ -45,7 +46,6 @@ _STYLE = {
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "legend.frameon": False,
-    "figure.constrained_layout.use": True,
     "figure.dpi": 160,  # of what is drawn as pixels
     "figure.facecolor": "none",
     "axes.facecolor": "none",
@@ -53,6 +53,8 @@ _STYLE = {
 _RASTER_SPIKES = 150_000
 _BINS = 20
 _PROBE_HEIGHT_IN = 5.4
+_RASTER_MARGINS = Margins(left=0.8, right=0.15, bottom=0.5, top=0.1, rows=0.12)
+_HISTOGRAM_MARGINS = Margins(left=0.75, right=0.15, bottom=0.5, top=0.1, columns=0.8, rows=0.6)
 
 Unit = Mapping[str, Any]
 
@@ -127,6 +129,7 @@ def _draw_raster(
     """Spikes of every unit over time, lowest on the probe first, above the population rate."""
     if data.spike_samples.size == 0 or data.duration_s <= 0:
         return ""
+    place_panels(figure, 2, 1, _RASTER_MARGINS)
     grid = figure.add_gridspec(2, 1, height_ratios=(3, 1))
     top = figure.add_subplot(grid[0])
     bottom = figure.add_subplot(grid[1], sharex=top)
@@ -192,6 +195,7 @@ def _draw_probe(
     figure: Figure, data: UnitData, units: Sequence[Unit], _curation: Mapping[str, Any]
 ) -> str:
     """Contacts and units on the probe; colour is amplitude, hollow units were rejected."""
+    figure.set_layout_engine("constrained")
     axes = figure.add_subplot()
     where = data.channel_locations_um
     if where.size == 0:
@@ -243,6 +247,7 @@ def _draw_histograms(
         isi,
         ("firing_rate_hz", "firing rate (Hz)"),
     )
+    place_panels(figure, 2, 2, _HISTOGRAM_MARGINS)
     bounds = {s["metric"]: float(s["bound"]) for s in curation.get("steps") or []}
     for axes, (metric, label) in zip(figure.subplots(2, 2).flat, panels, strict=True):
         _draw_histogram(axes, units, metric, bounds.get(metric))
@@ -286,6 +291,7 @@ def _draw_curation(
     names = ["sorted", *(_criterion(s) for s in steps)]
     left = np.array([len(units), *(int(s["n_left"]) for s in steps)])
     lost = np.array([0, *(int(s["n_failed"]) for s in steps)])
+    figure.set_layout_engine("constrained")
     axes = figure.add_subplot()
     position = np.arange(len(names))
     axes.barh(position, left, color=ACCENT, alpha=0.85, height=0.62)

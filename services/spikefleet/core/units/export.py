@@ -26,6 +26,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,20 +82,25 @@ _UNIT_DTYPE = [
 
 
 def unit_rows(
-    units: Sequence[UnitQuality], failed_on: Mapping[str, str]
+    units: Sequence[Mapping[str, Any]], failed_on: Mapping[str, str]
 ) -> list[dict[str, object]]:
-    """Return one row per unit, sorted or curated alike, with the criterion that rejected it."""
+    """Return one row per unit, sorted or curated alike, with the criterion that rejected it.
+
+    ``units`` are what ``UnitQuality.to_json`` says of each.
+    """
     rows = []
     for unit in units:
-        values = unit.to_json()
-        values["failed_on"] = failed_on.get(unit.unit_id, "")
-        values["passed"] = unit.unit_id not in failed_on
+        reason = failed_on.get(unit["unit_id"], "")
+        values = {**unit, "failed_on": reason, "passed": unit["unit_id"] not in failed_on}
         rows.append({name: values[name] for name in UNIT_COLUMNS})
     return rows
 
 
-def format_units_csv(units: Sequence[UnitQuality], failed_on: Mapping[str, str]) -> str:
-    """Return the text of ``units.csv``: a header, then one line per unit; unmeasured is empty."""
+def format_units_csv(units: Sequence[Mapping[str, Any]], failed_on: Mapping[str, str]) -> str:
+    """Return the text of ``units.csv``: a header, then one line per unit; unmeasured is empty.
+
+    ``units`` are as for ``unit_rows``.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=UNIT_COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -181,7 +187,7 @@ def _format_file_csv(units: Sequence[UnitQuality], failed_on: Mapping[str, str])
     text = io.StringIO()
     writer = csv.DictWriter(text, FILE_COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    for row in unit_rows(units, failed_on):
+    for row in unit_rows([unit.to_json() for unit in units], failed_on):
         writer.writerow({key: _cell(value) for key, value in row.items()})
     return text.getvalue()
 

@@ -7,7 +7,7 @@ that cannot be measured is NaN, never zero. The firing rate is taken over what w
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ class UnitQuality:
         """Return a JSON-ready dictionary; what could not be measured is None."""
         return {
             key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in asdict(self).items()
+            for key, value in vars(self).items()  # ``asdict`` copies each value, deeply
         }
 
 

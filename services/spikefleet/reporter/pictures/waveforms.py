@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 
 from spikefleet.core.units.unit_data import FloatArray, UnitData
 from spikefleet.reporter.palette import ACCENT, BAD, GRID, INK
+from spikefleet.reporter.pictures.margins import Margins, place_panels
 
 _GRID_UNITS = 24
+_MARGINS = Margins(left=0.05, right=0.05, bottom=0.08, top=0.28, columns=0.12, rows=0.3)
 
 Unit = Mapping[str, Any]
 
@@ -30,6 +32,7 @@ def draw_templates(
         else (f"the {len(chosen)} largest of {len(units)} units")
     )
     columns, rows = 6, grid_rows(units)
+    place_panels(figure, rows, columns, _MARGINS)
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).flat
     time_ms = (np.arange(data.templates_uv.shape[1]) - data.peak_index) / data.sampling_rate_hz
     time_ms = time_ms * 1000

@@ -72,12 +72,13 @@ def test_same_units_give_the_same_bytes(tmp_path):
 def test_csv_lists_every_unit_and_what_rejected_it():
     units = measure_units(make_three_units())
     history = curate_units(units, CurationConfig())
-    rows = list(csv.DictReader(format_units_csv(units, history.failed_on()).splitlines()))
+    told = [unit.to_json() for unit in units]
+    rows = list(csv.DictReader(format_units_csv(told, history.failed_on()).splitlines()))
     assert tuple(rows[0]) == UNIT_COLUMNS
     assert {row["failed_on"] for row in rows} == {"spikes_min_first"}
     assert [row["passed"] for row in rows] == ["False"] * 3
     accepted = curate_units(units, ANYTHING)
-    kept = list(csv.DictReader(format_units_csv(units, accepted.failed_on()).splitlines()))
+    kept = list(csv.DictReader(format_units_csv(told, accepted.failed_on()).splitlines()))
     assert [row["passed"] for row in kept] == ["True"] * 3
 
 
