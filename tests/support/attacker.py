@@ -116,6 +116,29 @@ def _unix(path: str) -> None:
         out.connect(path)
 
 
+def _abstract(path: str) -> None:
+    """A local socket that no file stands for: what a desktop's or a container's daemon has."""
+    with socket.socket(socket.AF_UNIX) as out:
+        out.connect(f"\0{path}")
+
+
+def _inherited(path: str) -> None:
+    """A pair of sockets is allowed; to send one of them on needs a listener."""
+    left, right = socket.socketpair()
+    with left, right, open("/dev/null", "rb") as given:
+        socket.send_fds(left, [b"x"], [given.fileno()])
+        right.connect(path)
+
+
+def _more_tasks(path: str) -> None:
+    import resource  # noqa: PLC0415 - an attack among many
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    if soft == resource.RLIM_INFINITY or hard == resource.RLIM_INFINITY:
+        return  # nothing bounds it
+    resource.setrlimit(resource.RLIMIT_NPROC, (hard, resource.RLIM_INFINITY))
+
+
 def _listen(path: str) -> None:
     with socket.create_server(("127.0.0.1", 0)):
         pass
@@ -217,6 +240,9 @@ ACTS: Mapping[str, Callable[[str], None]] = {
     "connect": _connect,
     "send a datagram": _datagram,
     "reach a local socket": _unix,
+    "reach an abstract socket": _abstract,
+    "reach a socket over a pair": _inherited,
+    "lift its number of processes": _more_tasks,
     "listen": _listen,
     "run a program": _run,
     "fork": _fork,

@@ -41,6 +41,8 @@ _SORTER_READS = ("/proc", "/sys")
 _SORTER_DEVICES = ("/dev/shm", "/dev/nvidia*", "/dev/dri", "/dev/kfd")
 _SORTER_WRITES = ("/dev/shm",)
 _OPEN_FILES = 4096
+# Threads and processes beyond those that run now: many for pools of any size, few for a machine.
+_READER_TASKS, _SORTER_TASKS = 1024, 16_384
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class SandboxPolicy:
 
     ``memory_bytes`` is what it may allocate beyond what it holds when it is confined, ``cpu_s``
     its processor time in seconds, ``file_bytes`` its largest file; 0 bounds nothing.
-    ``programs`` lets it start processes and use GPUs: a sorter does, a reader never.
+    ``programs`` lets it start processes and use GPUs: a sorter does, a reader never. How many
+    threads and processes it may have is bounded for both.
     """
 
     readable: tuple[str, ...] = ()
@@ -107,7 +110,7 @@ def confine(policy: SandboxPolicy, layers: Layers | None = None) -> Confinement:
     Raises OSError when a layer that is there refuses to work: then nothing may be opened.
     """
     layers = layers or Layers()
-    allowed = allowed_paths(policy)
+    allowed, n_tasks = allowed_paths(policy), _tasks()
     missing: list[str] = []
     paths, keeps_signals = "", not policy.programs
     if layers.landlock and landlock_version() > 0:
@@ -122,7 +125,7 @@ def confine(policy: SandboxPolicy, layers: Layers | None = None) -> Confinement:
     if not paths:
         missing.append("nothing restricts which files it reads: no Landlock, no user namespaces")
     forbid_new_privileges()
-    _limit(policy)
+    _limit(policy, n_tasks)
     calls = bool(layers.seccomp)
     if calls:
         try:
@@ -181,9 +184,13 @@ def _found(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(path for pattern in patterns for path in sorted(glob.glob(pattern)))
 
 
-def _limit(policy: SandboxPolicy) -> None:
-    """Bound memory, processor time, files; never above what the process was given."""
+def _limit(policy: SandboxPolicy, n_tasks: int) -> None:
+    """Bound memory, processor time, files and tasks; never above what the process was given.
+
+    ``n_tasks`` run on this machine now; the kernel counts those of a user, root's excepted.
+    """
     _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_NPROC, n_tasks + (_SORTER_TASKS if policy.programs else _READER_TASKS))
     if policy.memory_bytes:
         _lower(resource.RLIMIT_DATA, _private_bytes() + policy.memory_bytes)
     if policy.cpu_s:
@@ -202,6 +209,12 @@ def _lower(kind: int, soft: int, hard: int | None = None) -> None:
     if given != resource.RLIM_INFINITY:
         soft, most = min(soft, given), min(most, given)
     resource.setrlimit(kind, (soft, most))
+
+
+def _tasks() -> int:
+    """Threads of all processes on this machine."""
+    running = Path("/proc/loadavg").read_text(encoding="ascii").split()[3]
+    return int(running.partition("/")[2])
 
 
 def _private_bytes() -> int:

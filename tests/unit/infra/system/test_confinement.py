@@ -115,6 +115,56 @@ def test_a_sorter_may_start_programs_but_reach_no_more_than_a_reader(folder):
     assert set(tried[2:]) <= {"PermissionError"}
 
 
+@pytest.fixture
+def neighbour():
+    """A process of the same user that has nothing to do with the attempt."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], env={"SECRET_KEY": "x"}
+    )
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("programs", [False, True], ids=["reader", "sorter"])
+def test_reader_and_sorter_are_held_to_the_same_of_all_that_is_not_theirs(
+    folder, neighbour, programs
+):
+    pid = str(neighbour.pid)
+    held, tried = confined(
+        folder,
+        [
+            ("read another environment", pid),
+            ("open another memory", pid),
+            ("trace another process", pid),
+            ("kill another process", pid),
+            ("connect", "1"),
+            ("send a datagram", "1"),
+            ("listen", ""),
+            ("reach an abstract socket", "spikefleet-test"),
+            ("reach a socket over a pair", "/run/door"),
+            ("write", str(folder / "mine")),
+            ("remove", str(folder / "secret")),
+            ("make a device", ""),
+            ("change its root", ""),
+            ("enter a namespace", ""),
+            ("use io_uring", ""),
+            ("fill the disk", ""),
+            ("lift its limits", ""),
+            ("lift its number of processes", ""),
+        ],
+        programs=programs,
+        file_bytes=1 << 20,
+        memory_bytes=64 << 20,
+    )
+    if held["missing"]:
+        pytest.skip(f"this kernel keeps less away: {held['missing']}")
+    assert set(tried) <= {"PermissionError", "OSError", "ValueError"}, tried
+    assert neighbour.poll() is None
+    assert (folder / "mine").read_text() == "samples"
+    assert (folder / "secret").exists()
+
+
 def test_memory_files_and_time_are_bounded(folder):
     held, tried = confined(
         folder,

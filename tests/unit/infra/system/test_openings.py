@@ -203,7 +203,9 @@ async def test_only_what_the_policy_names_is_read_and_only_scratch_is_written(po
 @pytest.mark.parametrize(
     "act",
     [
-        "connect", "send a datagram", "reach a local socket", "listen", "run a program", "fork",
+        "connect", "send a datagram", "reach a local socket", "reach an abstract socket",
+        "reach a socket over a pair", "lift its number of processes", "listen",
+        "run a program", "fork",
         "stop its parent", "kill another process", "read another environment",
         "open another memory", "trace another process", "make a symlink", "make a hard link",
         "make a pipe", "make a device", "change its root", "mount", "enter a namespace",
@@ -212,7 +214,9 @@ async def test_only_what_the_policy_names_is_read_and_only_scratch_is_written(po
 )  # fmt: skip
 async def test_hostile_code_in_it_is_refused(pool, victim, tmp_path, act):
     server = socket.create_server(("127.0.0.1", 0))
-    local = socket.socket(socket.AF_UNIX)
+    local, abstract = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    abstract.bind(f"\0spikefleet-{os.getpid()}")
+    abstract.listen()
     local.bind(str(tmp_path / "door"))
     local.listen()
     pid, port = str(victim.pid), str(server.getsockname()[1])
@@ -220,6 +224,8 @@ async def test_hostile_code_in_it_is_refused(pool, victim, tmp_path, act):
         "connect": port,
         "send a datagram": port,
         "reach a local socket": str(tmp_path / "door"),
+        "reach an abstract socket": f"spikefleet-{os.getpid()}",
+        "reach a socket over a pair": str(tmp_path / "door"),
         "run a program": str(tmp_path / "mark"),
         "fork": str(tmp_path / "mark"),
         "make a symlink": "/etc/shadow",
@@ -233,6 +239,7 @@ async def test_hostile_code_in_it_is_refused(pool, victim, tmp_path, act):
     finally:
         server.close()
         local.close()
+        abstract.close()
 
 
 def _is_there(path: str) -> bool:
