@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tests.support.hostile.zygotes import open_looking
 from tests.support.recordings import make_recording
 from tests.support.service import Service
 from tests.support.strangers import OTHER_UID, STRANGER_UID, as_user
@@ -28,6 +29,7 @@ from spikefleet.api.v1 import (
 from spikefleet.client.views import RunView
 from spikefleet.infra.rpc.channels import dial
 from spikefleet.infra.rpc.errors import ServiceError, answering
+from spikefleet.infra.system.openings import Zygote
 
 
 @dataclass
@@ -126,3 +128,11 @@ def operator(attacked_service: Attacked) -> Iterator[Attacker]:
     address = attacked_service.service.address
     with dial(address) as channel:
         yield Attacker(address, channel)
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    """The warm process from which recordings are looked at, each in a copy of its own."""
+    found = open_looking(tmp_path_factory.mktemp("openings"))
+    yield found
+    found.close()

@@ -7,35 +7,23 @@ endless work of a foreign library is a named end too. Seeds are fixed.
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.hostile.genuine import GENUINE
 from tests.support.hostile.mutations import mutate
+from tests.support.hostile.zygotes import LOOKING
 
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.infra.system.confinement import SandboxPolicy
 from spikefleet.infra.system.opening_failures import blame_recording
 from spikefleet.infra.system.openings import Limits, OpeningError, OpeningPool, Zygote
 
-LOOKING = "tests.support.hostile.looking"
-ROOT = Path(__file__).parents[2]
 LIMITS = Limits(wall_s=60.0, cpu_s=20, memory_bytes=2 << 30, scratch_bytes=16 << 20)
 FEW, MANY = 12, 90
 # What a recording may be refused as; anything else is our own bug, or tells of the machine.
 THE_RECORDINGS = {"input_corrupt", "input_missing", "invalid_configuration", "hdf5_plugin_missing"}
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    path = os.pathsep.join((str(ROOT / "services"), str(ROOT)))
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
-    found = Zygote((LOOKING,), environment, tmp_path_factory.mktemp("openings"))
-    yield found
-    found.close()
 
 
 @pytest.mark.parametrize("layout", GENUINE)

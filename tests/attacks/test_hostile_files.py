@@ -7,7 +7,6 @@ run goes on; and each is inspected. All end as refusals by name, and no mark app
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from tests.support.hostile.folder_files import FOLDERS
 from tests.support.hostile.hdf5_files import HDF5
 from tests.support.hostile.traps import Trap, Writer
 from tests.support.hostile.vendor_files import VENDORS
+from tests.support.hostile.zygotes import LOOKING
 from tests.support.recordings import make_recording
 
 from spikefleet.client.sorting import SortingClient
@@ -26,10 +26,8 @@ from spikefleet.client.views import RunView
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.infra.rpc.errors import ServiceError
 from spikefleet.infra.system.confinement import SandboxPolicy
-from spikefleet.infra.system.openings import Limits, OpeningPool, Zygote
+from spikefleet.infra.system.openings import Limits, OpeningPool
 
-LOOKING = "tests.support.hostile.looking"
-ROOT = Path(__file__).parents[2]
 HOSTILE: Mapping[str, Writer] = {**FOLDERS, **HDF5, **VENDORS}
 UPLOADED = tuple(HOSTILE)[::3]
 NAMED = {FailureCode.INPUT_CORRUPT, FailureCode.INPUT_MISSING}
@@ -89,15 +87,6 @@ def _hand_in(client: SortingClient, ends: Ends, call: tuple[str, bool]) -> None:
         ends.refusals[call] = error
         return
     ends.runs[call] = batch.runs[0]
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    path = os.pathsep.join((str(ROOT / "services"), str(ROOT)))
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
-    found = Zygote((LOOKING,), environment, tmp_path_factory.mktemp("openings"))
-    yield found
-    found.close()
 
 
 def _says(ends: Ends, call: tuple[str, bool]) -> str:

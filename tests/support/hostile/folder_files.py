@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.support.hostile.changed import changed
 from tests.support.hostile.genuine import GENUINE
 from tests.support.hostile.traps import (
     DEEP,
@@ -23,13 +24,8 @@ from tests.support.hostile.traps import (
 from spikefleet.core.submissions import digest_document
 
 
-def _si(change: Callable[[Path, Trap], None]) -> Writer:
-    def write(trap: Trap) -> Path:
-        path = GENUINE["spikeinterface folder"](trap.folder)
-        change(path, trap)
-        return path
-
-    return write
+def _si(change: Callable[[Path, Trap], Any]) -> Writer:
+    return changed("spikeinterface folder", change)
 
 
 def _kwargs(**said: Any) -> Writer:
@@ -50,15 +46,6 @@ def _header(text: str) -> Writer:
 
 def _named_class(path: Path, trap: Trap) -> None:
     change_json(path / "binary.json", lambda document: document.update({"class": "os.system"}))
-
-
-def _zarr(layout: str, change: Callable[[Path, Trap], None]) -> Writer:
-    def write(trap: Trap) -> Path:
-        path = GENUINE[layout](trap.folder)
-        change(path, trap)
-        return path
-
-    return write
 
 
 def _array_of(path: Path) -> Path:
@@ -189,23 +176,23 @@ FOLDERS: Mapping[str, Writer] = {
     "si: probes nested without end": _si(_deep_probes),
     "si: a property that is a FIFO": _si(_fifo_property),
     "si: nothing but pickles": _only_pickles,
-    "zarr: pickled samples": _zarr("spikeinterface zarr", _pickled_chunks),
-    "zarr: a property of pickled objects": _zarr("spikeinterface zarr", _pickled_property),
-    "zarr: a codec nobody knows": _zarr(
+    "zarr: pickled samples": changed("spikeinterface zarr", _pickled_chunks),
+    "zarr: a property of pickled objects": changed("spikeinterface zarr", _pickled_property),
+    "zarr: a codec nobody knows": changed(
         "spikeinterface zarr", _zarray(compressor={"id": "os.system", "command": "touch mark"})
     ),
-    "zarr: metadata of its own": _zarr("spikeinterface zarr", _consolidated),
-    "zarr: chunks of terabytes": _zarr("spikeinterface zarr", _zarray(chunks=[1 << 40, 4])),
-    "zarr: samples of text": _zarr(
+    "zarr: metadata of its own": changed("spikeinterface zarr", _consolidated),
+    "zarr: chunks of terabytes": changed("spikeinterface zarr", _zarray(chunks=[1 << 40, 4])),
+    "zarr: samples of text": changed(
         "spikeinterface zarr", _zarray(dtype="|O", filters=[{"id": "vlen-utf8"}])
     ),
-    "zarr: format 3": _zarr("spikeinterface zarr", _zarray(zarr_format=3)),
-    "zarr: a chunk that is a link": _zarr("spikeinterface zarr", _linked_chunk),
-    "zarr: attributes nested without end": _zarr(
+    "zarr: format 3": changed("spikeinterface zarr", _zarray(zarr_format=3)),
+    "zarr: a chunk that is a link": changed("spikeinterface zarr", _linked_chunk),
+    "zarr: attributes nested without end": changed(
         "spikeinterface zarr", lambda path, trap: (path / ".zattrs").write_text(DEEP) and None
     ),
-    "nwb zarr: pickled samples": _zarr("nwb on zarr", _pickled_chunks),
-    "nwb zarr: chunks of terabytes": _zarr("nwb on zarr", _zarray(chunks=[1 << 40, 4])),
+    "nwb zarr: pickled samples": changed("nwb on zarr", _pickled_chunks),
+    "nwb zarr: chunks of terabytes": changed("nwb on zarr", _zarray(chunks=[1 << 40, 4])),
     "archive: an entry that climbs": _archive(_kept_elsewhere),
     "archive: a stream elsewhere": _archive(
         lambda document, trap: document["streams"][0].update(folder="/etc")

@@ -13,6 +13,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from spikefleet.cli.main import cli
+from spikefleet.core.failures.codes import FailureCategory
 from spikefleet.core.failures.errors import (
     Failure,
     InvalidConfigurationError,
@@ -25,12 +26,16 @@ _OTHERS_OPENED = 2
 
 
 def look(arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return every refusal of the recording at ``path``; none where all of it can be sorted."""
+    """Return every refusal of the recording at ``path``; none where all of it can be read.
+
+    What its signal holds, or does not, is no matter of reading it.
+    """
     path = Path(str(arguments["path"]))
     refused = []
     try:
         found = inspect_recording(path)
         refused = [stream.refusal for stream in found.streams if stream.refusal is not None]
+        refused = [each for each in refused if each.category is not FailureCategory.BIOLOGICAL]
         for stream in found.other_streams[:_OTHERS_OPENED]:
             with suppress(InvalidConfigurationError):  # it holds no spikes
                 open_recording(path, stream).get_traces(start_frame=0, end_frame=1)

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.support.formats import intan, openephys
 from tests.support.formats.probes import make_noise
+from tests.support.hostile.changed import changed
 from tests.support.hostile.genuine import GENUINE
 from tests.support.hostile.traps import (
     DEEP,
@@ -27,15 +28,6 @@ _LAUGHS = '<!ENTITY a "ha">' + "".join(
 )
 
 
-def _changed(layout: str, change: Callable[[Path, Trap], Any]) -> Writer:
-    def write(trap: Trap) -> Path:
-        path = GENUINE[layout](trap.folder)
-        change(path, trap)
-        return path
-
-    return write
-
-
 def _meta(key: str, value: str) -> Writer:
     def change(path: Path, trap: Trap) -> None:
         meta = next(path.rglob("*.meta"))
@@ -43,11 +35,11 @@ def _meta(key: str, value: str) -> Writer:
         kept = [line for line in lines if not line.startswith(f"{key}=")]
         meta.write_text("\n".join([*kept, f"{key}={value}"]))
 
-    return _changed("spikeglx", change)
+    return changed("spikeglx", change)
 
 
 def _oebin(change: Callable[[Any, Trap], Any]) -> Writer:
-    return _changed(
+    return changed(
         "open ephys",
         lambda path, trap: change_json(
             next(path.rglob("structure.oebin")), lambda document: change(document, trap)
@@ -97,7 +89,7 @@ def _bytes(layout: str, at: int, value: bytes) -> Writer:
             file.seek(at)
             file.write(value)
 
-    return _changed(layout, change)
+    return changed(layout, change)
 
 
 def _text(layout: str, old: bytes, new: bytes) -> Writer:
@@ -110,7 +102,7 @@ def _text(layout: str, old: bytes, new: bytes) -> Writer:
         end = content.index(b"\n", at)
         file.write_bytes(content[:at] + new[: end - at].ljust(end - at) + content[end:])
 
-    return _changed(layout, change)
+    return changed(layout, change)
 
 
 def _changed_neuropixels(change: Callable[[Path, Trap], Any]) -> Writer:
@@ -169,7 +161,7 @@ def _nan_rate(trap: Trap) -> Path:
 
 
 def _raw(**said: Any) -> Writer:
-    return _changed(
+    return changed(
         "raw binary",
         lambda path, trap: change_json(
             path.with_suffix(".json"), lambda document: document.update(said)
@@ -185,7 +177,7 @@ def _special(layout: str, name: str, make: Callable[[Path], Any]) -> Writer:
         file.unlink()
         make(file)
 
-    return _changed(layout, change)
+    return changed(layout, change)
 
 
 def _bind(file: Path) -> None:
@@ -214,20 +206,20 @@ def _legacy_link(trap: Trap) -> Path:
 
 
 def _sidecar(change: Callable[[Path, Trap], Any], layout: str = "blackrock") -> Writer:
-    return _changed(layout, lambda path, trap: change(path.parent / "probe.json", trap))
+    return changed(layout, lambda path, trap: change(path.parent / "probe.json", trap))
 
 
 VENDORS: Mapping[str, Writer] = {
     "spikeglx: more channels than atoms": _meta("nSavedChans", "9" * 30),
     "spikeglx: a rate of nothing": _meta("imSampRate", "-0.0"),
     "spikeglx: a table nested without end": _meta("~imroTbl", "(" * 1_000_000),
-    "spikeglx: a header without end": _changed(
+    "spikeglx: a header without end": changed(
         "spikeglx", lambda path, trap: make_long(next(path.rglob("*.meta")))
     ),
-    "spikeglx: samples that are a link": _changed(
+    "spikeglx: samples that are a link": changed(
         "spikeglx", lambda path, trap: lead_out(next(path.rglob("*.bin")), trap)
     ),
-    "spikeglx: a header of NULs": _changed(
+    "spikeglx: a header of NULs": changed(
         "spikeglx", lambda path, trap: next(path.rglob("*.meta")).write_bytes(bytes(4096))
     ),
     "open ephys: a stream that climbs": _stream_says("folder_name", "../../../../outside/"),
@@ -235,13 +227,13 @@ VENDORS: Mapping[str, Writer] = {
         lambda document, trap: document["continuous"][0].update(folder_name=str(trap.outside))
     ),
     "open ephys: channels that are text": _stream_says("channels", "x" * 1000),
-    "open ephys: a structure nested without end": _changed(
+    "open ephys: a structure nested without end": changed(
         "open ephys", lambda path, trap: next(path.rglob("structure.oebin")).write_text(DEEP)
     ),
-    "open ephys: pickled sample numbers": _changed(
+    "open ephys: pickled sample numbers": changed(
         "open ephys", lambda path, trap: save_pickled(next(path.rglob("sample_numbers.npy")), trap)
     ),
-    "open ephys: samples that are a link": _changed(
+    "open ephys: samples that are a link": changed(
         "open ephys", lambda path, trap: lead_out(next(path.rglob("continuous.dat")), trap)
     ),
     "open ephys: samples that are a FIFO": _special("open ephys", "continuous.dat", os.mkfifo),
@@ -271,13 +263,13 @@ VENDORS: Mapping[str, Writer] = {
     "intan: a text of gigabytes": _bytes("intan rhd", 48, struct.pack("<I", 0xFFFFFFF0)),
     "intan: more groups and channels than the file has bytes": _endless_groups,
     "intan: a text as long as a large file": _long_text,
-    "intan: a header of its own without end": _changed(
+    "intan: a header of its own without end": changed(
         "intan per signal", lambda path, trap: _lengthen(path / "info.rhd")
     ),
     "intan: a channel that climbs": _climbing_channel,
     "intan: a rate that is no number": _nan_rate,
     "intan: samples that are a FIFO": _special("intan per signal", "amplifier.dat", os.mkfifo),
-    "intan: times that are a link": _changed(
+    "intan: times that are a link": changed(
         "intan per signal", lambda path, trap: lead_out(path / "time.dat", trap)
     ),
     "blackrock: more channels than bytes": _bytes("blackrock", 310, b"\xff\xff\xff\xff"),
@@ -290,15 +282,15 @@ VENDORS: Mapping[str, Writer] = {
     "neuralynx: a scale that is code": _text(
         "neuralynx", b"-ADBitVolts", b"-ADBitVolts __import__('os')"
     ),
-    "neuralynx: samples that are a link": _changed(
+    "neuralynx: samples that are a link": changed(
         "neuralynx", lambda path, trap: lead_out(path / "CSC2.ncs", trap)
     ),
     "raw: more channels than atoms": _raw(n_channels=10**30),
     "raw: samples of objects": _raw(dtype="O"),
-    "raw: a sidecar nested without end": _changed(
+    "raw: a sidecar nested without end": changed(
         "raw binary", lambda path, trap: path.with_suffix(".json").write_text(DEEP)
     ),
-    "raw: a sidecar that is a link": _changed(
+    "raw: a sidecar that is a link": changed(
         "raw binary", lambda path, trap: lead_out(path.with_suffix(".json"), trap)
     ),
     "raw: samples that are a FIFO": _alone(lambda path, trap: os.mkfifo(path)),
