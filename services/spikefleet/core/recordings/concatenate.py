@@ -30,7 +30,7 @@ from spikefleet.core.recordings.description import (
     takes_of,
 )
 from spikefleet.core.recordings.edge import shown
-from spikefleet.core.recordings.files import recording_files
+from spikefleet.core.recordings.files import is_hidden, is_in_hidden_folder, recording_files
 from spikefleet.core.recordings.open import list_streams, open_recording
 from spikefleet.core.recordings.timeline import FileSpan
 from spikefleet.core.recordings.truth_checks import check_truth
@@ -75,7 +75,7 @@ def find_recordings(folder: Path) -> tuple[Path, ...]:
     formats: dict[Path, str] = {}
     taken: set[tuple[Path, ...]] = set()
     for path in sorted(folder.iterdir(), key=lambda entry: (natural_key(entry.name), entry.name)):
-        if path.name.startswith("."):
+        if is_hidden(path):
             continue
         try:
             kind = list_streams(path).format
@@ -129,7 +129,8 @@ def members_of(folder: Path) -> tuple[Path, ...]:
 
 def _recordings_of_node(folder: Path) -> tuple[Path, ...]:
     """Return the recordings of one Open Ephys Record Node, in order; () where there is one."""
-    found = {file.parent for file in folder.rglob(openephys.STRUCTURE_FILE_NAME)}
+    files = folder.rglob(openephys.STRUCTURE_FILE_NAME)
+    found = {file.parent for file in files if not is_in_hidden_folder(file, folder)}
     nodes = sorted({recording.parents[1].name for recording in found})
     if len(nodes) > 1:
         raise _mismatch(

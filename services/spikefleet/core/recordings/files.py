@@ -16,6 +16,7 @@ SPIKEGLX_SUFFIXES = (".bin", ".meta")
 RAW_SUFFIXES = (".raw", ".bin", ".dat")
 _SIDECAR_SUFFIX = ".json"
 PROBE_FILE_NAME = "probe.json"
+_SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 _INTAN_HEADERS = ("info.rhd", "info.rhs")
 _OPENEPHYS_HEADER = "structure.oebin"
 
@@ -24,7 +25,8 @@ def recording_files(path: Path) -> tuple[Path, tuple[Path, ...], str]:
     """Return ``(root, files, entry)`` of the recording at ``path``.
 
     ``files`` are absolute paths below ``root``, sorted; ``entry`` is what a reader opens, relative
-    to ``root`` ("" means the folder itself). A folder contributes every file in it, a SpikeGLX
+    to ``root`` ("" means the folder itself). The system's own files (".DS_Store", "._name", ".git")
+    are none of it. A folder contributes every file in it, a SpikeGLX
     or raw file its sidecar, an Intan header its ``.dat`` files, a Blackrock file those of its name,
     an Open Ephys header, its folder or its experiment's that folder and the settings above it, any
     other file only itself; a ``probe.json`` beside the last four comes along. An empty folder gives
@@ -39,7 +41,7 @@ def recording_files(path: Path) -> tuple[Path, tuple[Path, ...], str]:
     if _is_openephys_experiment(path):
         return _openephys_files(path)
     if path.is_dir():
-        found = sorted(entry for entry in path.rglob("*") if entry.is_file())
+        found = sorted(_files_in(path))
         return path, tuple(found), ""
     if not path.is_file():
         raise InputMissingError(
@@ -69,6 +71,23 @@ def is_hidden(path: Path) -> bool:
     return path.name.startswith(".")
 
 
+def is_in_hidden_folder(path: Path, root: Path) -> bool:
+    """Say whether a file below ``root`` lies in a folder such as ".git" or ".Trashes"."""
+    return any(part.startswith(".") for part in path.relative_to(root).parent.parts)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Return the files below a folder but for the system's own; Zarr's ".zarray" is none of it."""
+    return [
+        file
+        for file in folder.rglob("*")
+        if not file.name.startswith("._")
+        and file.name not in _SYSTEM_FILES
+        and not is_in_hidden_folder(file, folder)
+        and file.is_file()
+    ]
+
+
 def visible_entries(folder: Path) -> list[Path]:
     """Return what lies directly in a folder, sorted, without the system's own files."""
     return sorted(entry for entry in folder.iterdir() if not is_hidden(entry))
@@ -78,7 +97,7 @@ def _with_companions(path: Path) -> tuple[Path, ...]:
     """Return a single file with what it cannot be read without, and its ``probe.json``."""
     found = {path}
     if path.name in _INTAN_HEADERS:
-        found.update(path.parent.glob("*.dat"))
+        found.update(file for file in path.parent.glob("*.dat") if not is_hidden(file))
     if re.fullmatch(r"\.ns[1-6]", path.suffix.lower()):
         found.update(path.parent.glob(f"{glob.escape(path.stem)}.[nN][sS][1-6]"))
     probe = path.parent / PROBE_FILE_NAME
@@ -100,10 +119,10 @@ def _openephys_files(entry: Path) -> tuple[Path, tuple[Path, ...], str]:
     The settings above name the probe.
     """
     folder = entry if entry.is_dir() else entry.parent
-    found = {file for file in folder.rglob("*") if file.is_file()}
+    found = set(_files_in(folder))
     experiment = folder if entry.is_dir() else folder.parent
     if not experiment.name.startswith("experiment"):
         return folder, tuple(sorted(found)), entry.name
     node = experiment.parent
-    found.update(node.glob("settings*.xml"))
+    found.update(file for file in node.glob("settings*.xml") if not is_hidden(file))
     return node, tuple(sorted(found)), entry.relative_to(node).as_posix()

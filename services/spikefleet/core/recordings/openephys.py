@@ -24,6 +24,7 @@ from spikefleet.core.recordings.description import (
     describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
+from spikefleet.core.recordings.files import is_in_hidden_folder
 from spikefleet.core.recordings.frame_gaps import find_jumps, require_unique_ids
 from spikefleet.core.recordings.header_fields import MOST_CHANNELS, number, read_json
 from spikefleet.core.recordings.header_fields import entry as field
@@ -151,7 +152,8 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
 
 def _structure_files(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(path.rglob(STRUCTURE_FILE_NAME))
+        found = path.rglob(STRUCTURE_FILE_NAME)
+        return sorted(file for file in found if not is_in_hidden_folder(file, path))
     return [path] if path.name == STRUCTURE_FILE_NAME else []
 
 

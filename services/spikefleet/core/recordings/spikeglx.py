@@ -33,7 +33,7 @@ from spikefleet.core.recordings.description import (
     describe_each,
 )
 from spikefleet.core.recordings.edge import corrupt, reading
-from spikefleet.core.recordings.files import is_hidden
+from spikefleet.core.recordings.files import is_hidden, is_in_hidden_folder
 from spikefleet.core.recordings.header_fields import MOST_CHANNELS, entry, number, whole
 from spikefleet.core.recordings.takes import (
     Take,
@@ -192,7 +192,8 @@ def _open_samples(header: _Header, stream: str) -> BaseRecording:
 
 def _meta_files(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(meta for meta in path.rglob("*.meta") if not is_hidden(meta))
+        found = (meta for meta in path.rglob("*.meta") if not is_hidden(meta))
+        return sorted(meta for meta in found if not is_in_hidden_folder(meta, path))
     if path.suffix in (".bin", ".meta"):
         meta = path.with_suffix(".meta")
         return [meta] if meta.is_file() else []
