@@ -22,7 +22,7 @@ def _basic_header(spec, n_channels, period, stamps_per_s):
     )
 
 
-def _channel_header(electrode, label, units):
+def _channel_header(electrode, label, units, high_cut_hz=7500):
     high = 8191 if units == "uV" else 5000
     return (
         b"CC"
@@ -32,17 +32,19 @@ def _channel_header(electrode, label, units):
         + struct.pack("<4h", -32764, 32764, -high, high)
         + units.encode().ljust(16, b"\x00")
         + struct.pack("<2IH", 300, 1, 1)
-        + struct.pack("<2IH", 7500000, 3, 1)
+        + struct.pack("<2IH", 1000 * high_cut_hz, 3, 1)
     )
 
 
-def write_nsx(path: Path, blocks, channels, spec="2.3", period=1, stamps_per_s=30_000):
+def write_nsx(
+    path: Path, blocks, channels, spec="2.3", period=1, stamps_per_s=30_000, high_cut_hz=7500
+):
     """Write blocks of ``(first stamp, samples x channels)``; channels are (electrode, units)."""
     stamp = "<I" if spec == "2.3" else "<Q"
     with path.open("wb") as file:
         file.write(_basic_header(spec, len(channels), period, stamps_per_s))
         for electrode, units in channels:
-            file.write(_channel_header(electrode, f"elec{electrode}", units))
+            file.write(_channel_header(electrode, f"elec{electrode}", units, high_cut_hz))
         for first, samples in blocks:
             file.write(b"\x01" + struct.pack(stamp, first) + struct.pack("<I", len(samples)))
             file.write(np.asarray(samples, dtype="<i2").tobytes())

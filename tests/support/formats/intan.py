@@ -47,10 +47,10 @@ def group_start(made):
     return made.index(_text("Port A")) - 2
 
 
-def header(kind, names, rate_hz=30_000.0):
+def header(kind, names, rate_hz=30_000.0, high_cut_hz=7500.0):
     """Return the bytes of a header whose amplifier channels are ``names``."""
     notes = _text("slice 3") + _text("") + _text("")
-    band = (0.1, 1.0, 7500.0) if kind == "rhd" else (0.1, 1.0, 1000.0, 7500.0)
+    band = (0.1, 1.0, high_cut_hz) if kind == "rhd" else (0.1, 1.0, 1000.0, high_cut_hz)
     out = struct.pack("<I2h", _MAGIC[kind], *((2, 0) if kind == "rhd" else (3, 0)))
     out += struct.pack("<fh", rate_hz, 1)
     out += struct.pack(f"<{2 * len(band)}f", *band, *band)

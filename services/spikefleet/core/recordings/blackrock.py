@@ -35,6 +35,7 @@ from spikefleet.core.recordings.frame_gaps import require_unique_ids
 from spikefleet.core.recordings.header_fields import MOST_CHANNELS, whole
 from spikefleet.core.recordings.probe_sidecar import place_channels
 from spikefleet.core.recordings.record_files import RecordField, RecordFilesRecording, RecordLayout
+from spikefleet.core.recordings.spike_bands import LEAST_HIGH_CUT_HZ
 from spikefleet.core.recordings.takes import Take, name_takes, note_take, part_takes
 
 FORMAT = "blackrock"
@@ -70,7 +71,13 @@ class _File:
 
     @property
     def sortable(self) -> bool:
-        return self.sampling_rate_hz == _CLOCK_HZ and self.neural.size > 0
+        return self.sampling_rate_hz == _CLOCK_HZ and self.neural.size > 0 and not self.low_passed
+
+    @property
+    def low_passed(self) -> bool:
+        """Whether every electrode channel was cut off below what spikes are made of."""
+        cut_hz = self.channels["lo_freq_corner"][self.neural] / 1000.0
+        return bool(((cut_hz > 0) & (cut_hz < LEAST_HIGH_CUT_HZ)).all())
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,11 @@ def describe(path: Path) -> RecordingDescription:
         if file.sortable and file.neural.size < len(file.channels)
     ]
     if not streams:
-        raise corrupt(path, "empty", "no 30 kHz file with electrode channels is here.")
+        raise corrupt(
+            path,
+            "empty",
+            "no 30 kHz file is here whose electrode channels pass what lies above 1 kHz.",
+        )
     return RecordingDescription(FORMAT, tuple(streams), tuple(others))
 
 

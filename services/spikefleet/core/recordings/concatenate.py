@@ -31,7 +31,7 @@ from spikefleet.core.recordings.description import (
 )
 from spikefleet.core.recordings.edge import shown
 from spikefleet.core.recordings.files import is_hidden, is_in_hidden_folder, recording_files
-from spikefleet.core.recordings.open import list_streams, open_recording
+from spikefleet.core.recordings.open import list_streams, open_recording, require_spike_band
 from spikefleet.core.recordings.timeline import FileSpan
 from spikefleet.core.recordings.truth_checks import check_truth
 from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
@@ -209,8 +209,8 @@ def open_concatenated(
 
     Raises:
         InputMissingError, HDF5PluginMissingError: as ``open_recording``.
-        InputCorruptError: as ``open_recording``, or they do not belong together
-            (``recordings_differ``).
+        InputCorruptError: as ``open_recording``, one holds no spikes (``field_potential``), or they
+            do not belong together (``recordings_differ``).
         InvalidConfigurationError: one of them has no such stream.
     """
     names: list[str] = []
@@ -218,10 +218,10 @@ def open_concatenated(
     for name, path in named.items():
         chosen = _chosen(path, stream)
         names += [name] if len(chosen) == 1 else [f"{name}-take{n}" for n in range(len(chosen))]
-        opened += [
-            open_recording(path, one, hdf5_plugin_path=hdf5_plugin_path, format=format)
-            for one in chosen
-        ]
+        for one in chosen:
+            part = open_recording(path, one, hdf5_plugin_path=hdf5_plugin_path, format=format)
+            require_spike_band(part, path, one)
+            opened.append(part)
     return concatenate(names, opened)
 
 

@@ -36,6 +36,7 @@ _NEXT_STEPS = {
     "geometry": "Correct the probe's map, or put a probe.json (probeinterface's format) beside it.",
     "no_geometry": "Put a probe.json (probeinterface's format) beside it.",
     "sidecar": "Correct the sidecar; docs/formats.md lists its keys.",
+    "field_potential": "Submit the broadband recording of these channels.",
     "transposed": "Write the data as time x channels, and export the file again.",
     "two_candidates": "Submit the one that is meant, by its own name.",
     "several_recordings": "Submit one of them by name.",

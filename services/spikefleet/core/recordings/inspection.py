@@ -38,6 +38,7 @@ from spikefleet.core.recordings.open import (
     make_sortable,
     open_header,
     open_unchecked,
+    require_spike_band,
 )
 from spikefleet.core.recordings.plain_files import require_no_way_out
 from spikefleet.core.recordings.truth_checks import check_truth
@@ -224,6 +225,7 @@ def _inspect_stream(
     refusal: Failure | None = None
     try:
         make_sortable(recording, path, stream.stream)
+        require_spike_band(recording, path, stream.stream)
     except SpikeSortingClassifiedError as error:
         refusal = Failure.from_error(error)
     known = _describe(recording, stream)

@@ -45,6 +45,7 @@ from spikefleet.core.recordings.frame_gaps import find_jumps, require_unique_ids
 from spikefleet.core.recordings.header_fields import number
 from spikefleet.core.recordings.probe_sidecar import place_channels
 from spikefleet.core.recordings.record_files import RecordField, RecordFilesRecording, RecordLayout
+from spikefleet.core.recordings.spike_bands import LEAST_HIGH_CUT_HZ
 from spikefleet.core.recordings.takes import (
     Take,
     cut_take,
@@ -220,12 +221,19 @@ def _read_header(file: Path) -> _Header:
     layout = _layout(file)
     try:
         with reading(file), _only_header(file, layout) as header:
-            _, channels, fields, header_bytes, block_frames, _ = read(header, _NEO_LAYOUTS[layout])
+            said, channels, fields, header_bytes, block_frames, _ = read(
+                header, _NEO_LAYOUTS[layout]
+            )
     except MemoryError as error:  # a text of it says that it is gigabytes long
         raise corrupt(file, "absurd", "its header claims more text than a file holds.") from error
     amplifier = [channel for channel in channels if int(channel["signal_type"]) == 0]
     if not amplifier:
         raise corrupt(file, "empty", "no amplifier channel was switched on.")
+    high_cut_hz = number(said.get("actual_upper_bandwidth", 0), "its upper bandwidth", file)
+    if 0 < high_cut_hz < LEAST_HIGH_CUT_HZ:
+        raise corrupt(
+            file, "field_potential", f"its amplifier cut off what lies above {high_cut_hz:g} Hz."
+        )
     kinds = {int(channel["signal_type"]) for channel in channels} - {0}
     first = amplifier[0]
     return _Header(

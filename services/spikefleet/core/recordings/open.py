@@ -58,6 +58,7 @@ __all__ = [
     "make_sortable",
     "open_recording",
     "open_unchecked",
+    "require_spike_band",
 ]
 
 log = logging.getLogger(__name__)
@@ -289,6 +290,17 @@ def _require_content(path: Path) -> None:
             "samples are. Copy the pair, not the samples alone.",
             path=str(path.with_suffix(".meta" if path.suffix == ".bin" else ".json")),
         )
+
+
+def require_spike_band(recording: BaseRecording, path: Path, stream: str) -> None:
+    """Refuse to sort what holds no spikes, also where it lies alone; it may still be archived.
+
+    Raises:
+        InputCorruptError: ``field_potential``.
+    """
+    why = why_unsortable(stream, float(recording.sampling_frequency))
+    if why:
+        raise corrupt(path, "field_potential", f"its signal {why}.")
 
 
 def make_sortable(recording: BaseRecording, path: Path, stream: str = "") -> None:

@@ -13,6 +13,7 @@ LEAST_SPIKE_RATE_HZ = 5000.0
 LEAST_HIGH_CUT_HZ = 1000.0
 """Spikes lie above 300 Hz; what is cut off below this holds none of their shape."""
 _FIELD_POTENTIAL = re.compile(r"(?<![A-Z])LFP?(?![a-z])|(?<![A-Za-z])lfp?(?![a-z])")
+_TAKE = re.compile(r"/takes?\d*$")
 
 
 def is_fast_enough(sampling_rate_hz: float) -> bool:
@@ -22,7 +23,8 @@ def is_fast_enough(sampling_rate_hz: float) -> bool:
 
 def is_field_potential(name: str) -> bool:
     """Say whether a stream's own name ("ElectricalSeriesLF", "lfp") calls it a field potential."""
-    return _FIELD_POTENTIAL.search(name.rpartition("/")[2]) is not None
+    own = _TAKE.sub("", name).rpartition("/")[2]
+    return _FIELD_POTENTIAL.search(own) is not None
 
 
 def why_unsortable(name: str, sampling_rate_hz: float) -> str:

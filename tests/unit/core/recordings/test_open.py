@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 from spikeinterface.core import BinaryRecordingExtractor, NumpyRecording, load
+from tests.support.hostile.genuine import GENUINE
 from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.errors import (
@@ -166,3 +167,36 @@ def test_foreign_exceptions_end_at_the_edge(tmp_path):
     assert caught.value.__cause__ is not None
     with pytest.raises(MemoryError), reading(tmp_path):
         raise MemoryError
+
+
+@pytest.mark.parametrize("layout", sorted(GENUINE))
+def test_the_reader_that_was_chosen_before_opens_the_same(tmp_path, layout):
+    path = GENUINE[layout](tmp_path)
+    described = list_streams(path)
+    stream = described.streams[0].stream
+    chosen = open_recording(path, stream, format=described.format)
+    assert np.array_equal(chosen.get_traces(), open_recording(path, stream).get_traces())
+
+
+def test_a_reader_that_does_not_know_the_files_is_not_tried(tmp_path):
+    path = GENUINE["raw binary"](tmp_path)
+    with pytest.raises(InputCorruptError) as caught:
+        open_recording(path, format="blackrock")
+    assert caught.value.reason == "unknown_format"
+
+
+def test_a_reader_that_does_not_exist_is_refused_with_the_known_ones(tmp_path):
+    path = GENUINE["raw binary"](tmp_path)
+    with pytest.raises(InvalidConfigurationError, match="raw_binary") as caught:
+        open_recording(path, format="raw")
+    assert caught.value.field == "format"
+
+
+def test_the_chosen_reader_decides_between_two_that_would_do(tmp_path):
+    folder = tmp_path / "both"
+    GENUINE["neuralynx"](tmp_path).rename(folder)
+    GENUINE["raw binary"](folder)
+    with pytest.raises(InputCorruptError, match="ways"):
+        open_recording(folder)
+    assert open_recording(folder, format="neuralynx").get_num_channels() == 4
+    assert list(open_recording(folder, format="raw_binary").channel_ids) != []
