@@ -16,6 +16,7 @@ from typing import Any
 
 from bench import (
     classify,
+    command_line,
     control_plane_import,
     controller,
     openings,
@@ -49,6 +50,7 @@ def _runner() -> tuple[dict[str, Any], bool]:
 
 BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
     "control_plane_import": _imports,
+    "command_line": command_line.measure,
     "runner_overhead": _runner,
     "openings": openings.measure,
     "recordings": recordings.measure,
