@@ -64,11 +64,12 @@ def _listen(answer: Any) -> None:
 
 @dataclass
 class Attacked:
-    """The service under attack, its operator's run, and where the operator's files lie."""
+    """The service under attack, its operator's run and its recording, and a folder for more."""
 
     service: Service
     victim: RunView
     folder: Path
+    source: Path
 
     def is_healthy(self) -> bool:
         with grpc.insecure_channel(self.service.address) as channel:
@@ -85,7 +86,7 @@ def attacked_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attac
     with service.client() as client:
         batch = client.submit(path, "mountainsort5", in_place=True)
         (victim,) = client.wait([run.run_id for run in batch.runs], timeout_s=120)
-    yield Attacked(service, victim, folder)
+    yield Attacked(service, victim, folder, path)
     service.close()
 
 

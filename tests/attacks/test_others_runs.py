@@ -94,3 +94,18 @@ def test_a_stranger_may_do_all_of_it_with_runs_of_his_own(
     with attacked.service.client() as operator:
         assert operator.report(run.run_id)
         assert operator.get(run.run_id).run.run_id == run.run_id
+
+
+def test_the_same_bytes_from_a_stranger_are_a_run_of_his_own_beside_one_that_ended_badly(
+    attacked, stranger_address
+) -> None:
+    source, name = attacked.source, attacked.victim.run.recording_name
+    with SortingClient(stranger_address) as client:
+        batch = client.submit(source, "mountainsort5", name=name, in_place=False)
+        (run,) = client.wait([run.run_id for run in batch.runs], timeout_s=60)
+        assert run.run_id != attacked.victim.run_id
+        assert run.run.recording_id == attacked.victim.run.recording_id
+        assert run.failure is not None
+        assert run.failure.code is attacked.victim.failure.code
+        again = client.submit(source, "mountainsort5", name=name, in_place=False)
+        assert [mine.run_id for mine in again.runs] == [run.run_id]
