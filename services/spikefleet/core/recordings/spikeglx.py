@@ -258,7 +258,9 @@ def _read_header(meta: Path) -> _Header:
                 f"Put it back before {', '.join(_LISTS)}, or take the .meta from the rig.",
             )
         fields = read_meta_file(meta)
-        info = extract_stream_info(str(meta), fields)
+        # neo looks for the probe in the name the file had, and its pattern knows no blanks.
+        known_as = re.sub(r"\s", "_", str(entry(fields, "fileName", meta)))
+        info = extract_stream_info(str(meta), {**fields, "fileName": known_as})
     n_saved = whole(
         entry(fields, "nSavedChans", meta), "nSavedChans", meta, least=1, most=MOST_CHANNELS
     )

@@ -173,3 +173,14 @@ def test_probes_in_folders_of_their_own_with_one_file_name_are_streams_of_their_
     for number, stream in enumerate(streams, start=1):
         own = open_recording(tmp_path / f"made{number}")
         assert np.array_equal(open_recording(run, stream).get_traces(), own.get_traces())
+
+
+@pytest.mark.parametrize("name", ["mouse 7 day 2", "録音 一", "50% #3"])
+def test_a_run_may_have_blanks_and_any_script_in_its_name(tmp_path, name):
+    folder = make_recording(tmp_path, "spikeglx", name=name, seconds=0.2).path
+    (stream,) = list_streams(folder).streams
+    binary = next(folder.glob("*.bin"))
+    assert stream.stream == "imec0.ap"
+    assert np.array_equal(
+        open_recording(binary).get_traces(), open_recording(folder, "imec0.ap").get_traces()
+    )
