@@ -14,8 +14,9 @@ from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json
 from spikefleet.core.failures.classify import LOG_MARKS, Evidence, classify, read_log
-from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.codes import Disposition, FailureCode
 from spikefleet.core.failures.errors import AttemptInterrupted, Failure
+from spikefleet.runner.recording_names import without_names
 from spikefleet.runner.supervise import ChildEnd
 
 _STEP = re.compile(r"^\[spikefleet\] step=(\w+)$", re.MULTILINE)
@@ -90,23 +91,26 @@ def judge(
         return _check_result(spec, folder)
     document = read_json(folder.child_failure)
     log = read_log(folder.child_log, LOG_MARKS)
-    failure = classify(
-        Evidence(
-            backend=spec.backend,
-            step=_last_step(log.tail),
-            exit_code=end.exit_code,
-            signal=end.signal,
-            child_failure=document,
-            log_tail=log.tail,
-            log_head=log.head,
-            log_scan=log.scan,
-            log_unread_bytes=log.unread_bytes,
-            oom_kill_delta=_kills_that_count(end, document, kills),
-            trip=end.trip,
-            preflight=_known_of_the_recording(spec),
-            wall_s=end.wall_s,
-        )
+    evidence = Evidence(
+        backend=spec.backend,
+        step=_last_step(log.tail),
+        exit_code=end.exit_code,
+        signal=end.signal,
+        child_failure=document,
+        log_tail=log.tail,
+        log_head=log.head,
+        log_scan=log.scan,
+        log_unread_bytes=log.unread_bytes,
+        oom_kill_delta=_kills_that_count(end, document, kills),
+        trip=end.trip,
+        preflight=_known_of_the_recording(spec),
+        wall_s=end.wall_s,
     )
+    failure = classify(evidence)
+    if failure.row.disposition is Disposition.HOLD:
+        # It would hold others up: the submitter's own names must not be what says so.
+        unnamed = classify(without_names(evidence, spec))
+        failure = failure if unnamed.code is failure.code else unnamed
     return replace(failure, stage=failure.stage or "sort")
 
 
