@@ -21,6 +21,7 @@ from spikefleet.preflight.task import PreflightPlaces
 # Above this many files a recording's folder is given as a whole: a rule of the kernel for each file
 # costs more than it keeps out.
 _MOST_SINGLE_FILES = 2000
+_WAIT = "It was still written: submit it again when nothing writes to it any more."
 
 
 @contextmanager
@@ -105,11 +106,13 @@ def _require_files(root: Path, recording: Recording) -> None:
             )
         size_bytes = path.stat().st_size
         if size_bytes != file.size_bytes:
+            grown = size_bytes > file.size_bytes
+            step = _WAIT if grown else "Compare it with the copy on the rig and submit that one."
             raise InputCorruptError(
-                f"{file.path} has {size_bytes} bytes; {file.size_bytes} were registered. "
-                "Compare it with the copy on the rig and submit that one.",
+                f"{file.path} has {size_bytes} bytes; {file.size_bytes} were registered. {step}",
                 reason="size_changed",
                 path=str(path),
+                next_step=step,
                 size_bytes=size_bytes,
                 registered_bytes=file.size_bytes,
             )

@@ -1,5 +1,6 @@
 """Preflight on real files in every state a rig hands over."""
 
+import fcntl
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,8 @@ from tests.support.formats.raw_binary import write_raw_binary
 from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.policy.budgets import Policy
+from spikefleet.core.policy.decide import Action, DecisionContext, decide
 from spikefleet.core.recordings.files import recording_files
 from spikefleet.core.recordings.open import open_recording
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
@@ -121,6 +124,32 @@ def test_uploaded_recording_is_read_from_the_store(places, tmp_path):
         found = replace(places, roots=roots)
     assert examine(found, uploaded).failure is None
     assert len(describe_recording(found, uploaded).description.streams) == 1
+
+
+def test_a_run_waits_for_a_file_that_another_program_still_writes(places, tmp_path):
+    recording = register(make_recording(tmp_path, "maxwell").path)
+    with (tmp_path / recording.entry).open("rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        refused = examine(places, recording).failure
+    context = DecisionContext(stage="preflight", params={}, config={}, ladder=())
+    decided = decide(refused, [], Policy(), context)
+    assert (decided.action, decided.rule_id) == (Action.RETRY_SAME, "still_written.retry_same")
+    assert decided.delay_s >= Policy().writing_pause_s
+    assert examine(places, recording).failure is None
+
+
+@pytest.mark.parametrize("format", ["spikeglx", "binary"])
+def test_a_file_that_grew_since_it_was_registered_is_submitted_again_later(
+    places, tmp_path, format
+):
+    path = make_recording(tmp_path, format).path
+    recording = register(path)
+    largest = max((file for file in recording.files), key=lambda file: file.size_bytes)
+    with (path / largest.path).open("ab") as growing:
+        growing.write(bytes(4096))
+    failure = examine(places, recording).failure
+    assert failure.evidence["reason"] == "size_changed"
+    assert "when nothing writes to it any more" in failure.message
 
 
 def test_a_refusal_calls_an_uploaded_folder_by_its_own_name(places, tmp_path):
