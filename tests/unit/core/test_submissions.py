@@ -71,3 +71,14 @@ def test_names_with_marks_stay_readable_and_plain_ones_stay_as_they_are() -> Non
     assert safe_part("Straße").startswith("Strasse-")
     assert safe_part("Süd") != safe_part("Sud") == "Sud"
     assert safe_part("slice 1") == "slice-1-" + hashlib.sha256(b"slice 1").hexdigest()[:8]
+
+
+def test_names_in_any_script_are_told_apart_and_valid() -> None:
+    names = [
+        *("录音一", "录音二", "Запись 1", "Запись 2", "ガラス", "ガ\u3099ラス", "emoji 🧠"),
+        *("mouse 7, day 2 (post)", "it's 100% #3+4", "-leading", "x" * 180, "..", ""),
+    ]
+    parts = [safe_part(name) for name in names]
+    assert len(set(parts)) == len(names)
+    for name in parts:
+        assert RecordingName("lab", "monday", name).name == name
