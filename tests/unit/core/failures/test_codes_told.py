@@ -1,10 +1,12 @@
 """What goes wrong in use, by plain words: what it is called, whose it is, and what helps.
 
-One line a situation, from the corpora and from the layers that meet them.
+One line a situation, from the corpora and from the layers that meet them. What is no failure of its
+own (a finding, a page, a next attempt) is held where it happens; ``HELD`` says by which test.
 """
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,6 +34,7 @@ from spikefleet.core.recordings.open import open_recording
 from spikefleet.core.units.curate import curate_units
 from spikefleet.core.units.quality import UnitQuality
 
+TESTS = Path(__file__).parents[3]
 F, C = FailureCode, FailureCategory
 Situation = Callable[[Path], Failure]
 
@@ -181,3 +184,39 @@ def test_a_step_that_may_change_spikes_is_not_taken_without_leave_and_says_how_t
 
 def test_a_setting_that_nothing_reads_is_told_where_it_is_given() -> None:
     assert told(["total_memory"])[0].startswith("total_memory is accepted and has no effect here")
+
+
+# The situation -> the test that holds it.
+HELD: Mapping[str, str] = {
+    "a trial found the GPU too small": "integration/test_canary.py::"
+    "test_a_stretch_too_large_for_the_gpu_lets_the_sort_begin_with_smaller_batches",
+    "a version at the edge of the tested range": "unit/preflight/test_checks_host.py::"
+    "test_a_version_outside_the_tested_range_warns",
+    "the disk guard knows what was projected": "unit/core/guards/test_make.py::"
+    "test_the_disk_guard_is_given_what_preflight_projected",
+    "several plugin folders": "unit/core/recordings/test_maxwell.py::"
+    "test_plugin_folders_are_listed_as_in_path",
+    "a window past the end": "unit/preflight/test_checks.py::"
+    "test_a_window_past_the_end_is_told_and_sorted_up_to_there",
+    "a spike at the edge": "unit/core/units/test_analyzer.py::"
+    "test_a_spike_whose_window_reaches_over_an_end_is_not_sampled_and_counted",
+    "a damaged upload sent again": "integration/test_ingest_repairs.py::"
+    "test_the_good_files_sent_again_mend_a_stored_recording_that_was_damaged",
+    "the end of a long log": "unit/reporter/test_render.py::"
+    "test_the_end_of_a_log_and_of_a_traceback_is_on_the_page_and_the_whole_behind_it",
+    "a recording object in a script": "unit/deploy/test_notebook_inputs.py::"
+    "test_a_recording_object_is_saved_and_stands_for_its_folder",
+    "one bad input of several": "e2e/test_notebook.py::"
+    "test_a_plain_script_gets_one_result_per_input_in_order",
+    "a guard that sees nothing": "unit/reporter/test_before_sort.py::test_a_blind_guard_is_told",
+    "what the guard that sees nothing measures": "unit/runner/test_reporting.py::"
+    "test_every_signal_threshold_warning_trip_and_blindness_is_a_series",
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_what_is_no_failure_of_its_own_is_held_where_it_happens(name: str) -> None:
+    place, _, function = HELD[name].partition("::")
+    tree = ast.parse((TESTS / place).read_text(encoding="utf-8"))
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    assert function in [node.name for node in ast.walk(tree) if isinstance(node, functions)]
