@@ -20,6 +20,7 @@ from spikefleet.client.views import RunView
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.next_step import next_step_for, part_advice
 from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
+from spikefleet.deploy.screen import Screen
 
 WIDTH_WITHOUT_TERMINAL = 120
 _NARROW, _WIDE = 100, 140  # terminal columns
@@ -41,10 +42,11 @@ def console(*, stderr: bool = False, markup: bool = False) -> Console:
     """A console on the current stream; wide enough for a table where there is no terminal.
 
     Without ``markup`` brackets are printed as they are: paths and messages are full of them.
+    Nothing printed steers the terminal.
     """
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else WIDTH_WITHOUT_TERMINAL
-    return Console(stderr=stderr, width=width, highlight=False, markup=markup)
+    return Screen(stderr=stderr, width=width, highlight=False, markup=markup)
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,12 @@ def serve(context: click.Context, /, **arguments: Any) -> None:
         # Late: the whole service with its science stack; the other commands must stay quick.
         from spikefleet.deploy.embedded import ExposedAddressError  # noqa: PLC0415
         from spikefleet.deploy.embedded import serve as serve_until_stopped  # noqa: PLC0415
-        from spikefleet.deploy.service_file import DataFolderBusyError  # noqa: PLC0415
+        from spikefleet.deploy.service_file import (  # noqa: PLC0415
+            DataFolderBusyError,
+            DataFolderOpenError,
+        )
 
     try:
         context.exit(serve_until_stopped(settings))
-    except (DataFolderBusyError, ExposedAddressError) as error:
+    except (DataFolderBusyError, DataFolderOpenError, ExposedAddressError) as error:
         raise click.UsageError(str(error)) from error

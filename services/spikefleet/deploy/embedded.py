@@ -59,6 +59,7 @@ log = logging.getLogger(__name__)
 _STOP_GRACE_S = 20.0
 _CHORES_EVERY_S = 60.0
 _STDIN = 0
+_OWNER_ONLY = 0o077
 
 
 @dataclass
@@ -236,7 +237,7 @@ class ExposedAddressError(RuntimeError):
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; return 0.
 
-    Raises ExposedAddressError, DataFolderBusyError, OSError.
+    Raises ExposedAddressError, DataFolderBusyError, DataFolderOpenError, OSError.
     """
     if not (settings.insecure or is_loopback(settings.address)):
         raise ExposedAddressError(
@@ -246,6 +247,8 @@ def serve(settings: Settings) -> int:
         )
     configure_logging(as_json=settings.log_format == "json")
     keep_freed_memory()
+    # Recordings and results of every user: others reach them through the doors, never as files.
+    os.umask(_OWNER_ONLY)
     with claim(settings.data_dir):
         return asyncio.run(_serve(settings))
 

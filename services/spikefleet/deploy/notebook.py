@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import BatchView, RunUpdate, RunView
 from spikefleet.core.failures.codes import RunStatus
@@ -27,6 +25,7 @@ from spikefleet.core.findings.next_step import next_step_for
 from spikefleet.core.runs import RunState
 from spikefleet.deploy.notebook_inputs import RefusedInput, list_inputs
 from spikefleet.deploy.run_progress import RunBar, make_bars
+from spikefleet.deploy.screen import Screen
 from spikefleet.deploy.service_process import running_service
 from spikefleet.infra.rpc.errors import ServiceError
 
@@ -233,7 +232,7 @@ def _finish(
     is_alone = len(paths) == 1
     called = paths[0].name if is_alone else run.run.recording_name.rpartition("/")[2]
     name = f"{called} {run.run.stream}".strip()
-    with RunBar(make_bars(Console(stderr=True)), name) as bar:
+    with RunBar(make_bars(Screen(stderr=True)), name) as bar:
         for update in client.watch(run.run_id):
             (on_update or bar.show)(update)
     ended = client.get(run.run_id)

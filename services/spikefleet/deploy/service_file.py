@@ -1,4 +1,4 @@
-"""One service per data folder, and where it answers.
+"""One service per data folder, closed to other users, and where it answers.
 
 ``service.lock`` is held for as long as the service lives (the kernel lets go when it dies, however
 it dies); ``service.json`` says where it answers. Decides nothing else.
@@ -7,7 +7,9 @@ it dies); ``service.json`` says where it answers. Decides nothing else.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,8 +18,18 @@ from pathlib import Path
 from spikefleet.core.attempts import read_json, write_json
 
 
+log = logging.getLogger(__name__)
+
+_OTHERS_WRITE = stat.S_IWOTH
+_OTHERS_REACH = stat.S_IRWXG | stat.S_IRWXO
+
+
 class DataFolderBusyError(RuntimeError):
     """Another service works on this data folder."""
+
+
+class DataFolderOpenError(RuntimeError):
+    """Other users of this machine could change what lies in the data folder."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +44,12 @@ class ServiceFile:
 
 @contextmanager
 def claim(data_dir: Path) -> Iterator[None]:
-    """Hold the data folder. Raises DataFolderBusyError when another service holds it."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    """Hold the data folder.
+
+    Raises DataFolderBusyError when another service holds it, DataFolderOpenError when it is not
+    this user's own.
+    """
+    make_private(data_dir)
     with (data_dir / "service.lock").open("a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,6 +61,31 @@ def claim(data_dir: Path) -> Iterator[None]:
                 "use that one, stop it, or choose another --data folder"
             ) from error
         yield
+
+
+def make_private(data_dir: Path) -> None:
+    """Make the data folder, for this user alone; of one that was there, judge who reaches it.
+
+    It holds everybody's recordings and results, and code compiled by earlier sorts. A folder that
+    others may read stays as its owner made it, and the log says so. Raises DataFolderOpenError when
+    others may write to it, or when it is another user's (root serves on anybody's).
+    """
+    data_dir.parent.mkdir(parents=True, exist_ok=True)
+    data_dir.mkdir(mode=0o700, exist_ok=True)
+    status = data_dir.stat()
+    if status.st_uid != os.geteuid() and os.geteuid() != 0:
+        raise DataFolderOpenError(
+            f"{data_dir} belongs to another user, who could change every result in it; "
+            "choose a --data folder of your own"
+        )
+    if status.st_mode & _OTHERS_WRITE:
+        raise DataFolderOpenError(
+            f"every user may write to {data_dir}, and so change every result in it; close it "
+            f"(`chmod 700 {data_dir}`), or choose another --data folder"
+        )
+    if status.st_mode & _OTHERS_REACH:
+        mode = f"{stat.S_IMODE(status.st_mode):o}"
+        log.warning("data.open_to_others", extra={"folder": str(data_dir), "mode": mode})
 
 
 def announce(data_dir: Path, *, address: str, metrics_port: int, version: str) -> ServiceFile:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from spikefleet.deploy.service_file import ServiceFile, read_service_file
+from spikefleet.deploy.service_file import ServiceFile, make_private, read_service_file
 from spikefleet.deploy.settings import base_environment
 
 _START_TIMEOUT_S = 60.0
@@ -30,7 +30,7 @@ def start_service(data_dir: Path, arguments: Sequence[str] = ()) -> subprocess.P
 
     It ends in order when this process is gone, however that ended: its standard input is ours.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_private(data_dir)
     command = [
         sys.executable,
         "-m",

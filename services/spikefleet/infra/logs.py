@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from typing import IO
 
+from spikefleet.core.visible_text import visible, visible_line
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -34,15 +36,17 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people: time, level, event, ``key=value`` fields."""
+    """A line for people: time, level, event, ``key=value`` fields; no value makes a second one."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Render one record."""
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        words = [at, record.levelname.lower().ljust(7), record.getMessage()]
-        words += [f"{key}={value}" for key, value in _fields(record).items()]
+        words = [at, record.levelname.lower().ljust(7), visible_line(record.getMessage())]
+        words += [f"{key}={visible_line(str(value))}" for key, value in _fields(record).items()]
         line = " ".join(words)
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if not record.exc_info:
+            return line
+        return f"{line}\n{visible(self.formatException(record.exc_info))}"
 
 
 def configure_logging(

@@ -1,14 +1,17 @@
 """The record as Markdown, for terminals, mail and issue trackers.
 
 Sections in a fixed order; a section without content is left out. Numbers have three significant
-digits. Decides nothing: the record says it all.
+digits. Decides nothing: the record says it all. Words from outside stay words: no HTML begins in
+them, and they steer no terminal.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spikefleet.core.visible_text import visible
 from spikefleet.reporter.before_sort import tell_canary
 from spikefleet.reporter.times import tell_times
 from spikefleet.reporter.wording import (
@@ -23,6 +26,7 @@ from spikefleet.reporter.wording import (
     text_lines,
 )
 
+_HTML_BEGINS = re.compile(r"<(?=[A-Za-z/!?])")
 _METRIC_TITLES = {
     "snr": "SNR",
     "std_norm": "Normalised std",
@@ -59,7 +63,7 @@ def format_markdown(record: Mapping[str, Any]) -> str:
     ):
         if body:
             lines += [f"## {title}", "", *body, ""]
-    return "\n".join(lines)
+    return _HTML_BEGINS.sub("&lt;", visible("\n".join(lines)))
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

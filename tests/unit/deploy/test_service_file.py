@@ -8,6 +8,7 @@ import pytest
 
 from spikefleet.deploy.service_file import (
     DataFolderBusyError,
+    DataFolderOpenError,
     announce,
     claim,
     read_service_file,
@@ -53,3 +54,23 @@ def test_an_announcement_is_read_back_and_withdrawn(tmp_path: Path):
 def test_a_damaged_announcement_is_no_announcement(tmp_path: Path, text):
     (tmp_path / "service.json").write_text(text)
     assert read_service_file(tmp_path) is None
+
+
+def test_a_new_data_folder_is_its_users_alone(tmp_path: Path):
+    with claim(tmp_path / "deep" / "data"):
+        assert (tmp_path / "deep" / "data").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_everybody_may_write_to_is_refused(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o777)
+    with pytest.raises(DataFolderOpenError, match="chmod 700"), claim(tmp_path / "data"):
+        pass
+
+
+def test_a_folder_that_others_may_read_is_told_and_left_as_it_is(tmp_path: Path, caplog):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o755)
+    with claim(tmp_path / "data"):
+        assert (tmp_path / "data").stat().st_mode & 0o777 == 0o755
+    assert [record.message for record in caplog.records] == ["data.open_to_others"]

@@ -45,3 +45,11 @@ def test_text_is_for_people() -> None:
     configure_logging(as_json=False, stream=stream)
     logging.getLogger().info("attempt.started", extra={"pid": 7})
     assert "attempt.started pid=7" in stream.getvalue()
+
+
+def test_no_value_forges_a_line_or_steers_the_terminal() -> None:
+    stream = io.StringIO()
+    configure_logging(as_json=False, stream=stream)
+    logging.getLogger().info("read.failed", extra={"path": "/d/\x1b[2Ja\n00:00:00 info forged"})
+    assert stream.getvalue().count("\n") == 1
+    assert "\x1b" not in stream.getvalue()
