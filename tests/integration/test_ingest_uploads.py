@@ -60,6 +60,17 @@ def test_the_same_bytes_under_the_same_name_are_one_recording(client, source) ->
     assert client.add_recording(source, name=NAME, in_place=False) == first
 
 
+def test_who_is_overtaken_with_the_same_bytes_has_the_recording(client, server, source) -> None:
+    others: list[object] = []
+    with SortingClient(server.address) as other:
+
+        def overtake(_: object) -> None:
+            others.append(other.add_recording(source, name=NAME, in_place=False))
+
+        mine = client.add_recording(source, name=NAME, in_place=False, progress=overtake)
+    assert others[0] == mine
+
+
 def test_one_spikeglx_file_brings_its_sidecar(client, tmp_path) -> None:
     for suffix in (".bin", ".meta"):
         write_bytes_file(tmp_path / f"run_g0_t0.imec0.ap{suffix}", 100)

@@ -85,6 +85,10 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
             overrides[name.strip()] = json.loads(text)
         except ValueError:
             overrides[name.strip()] = text
+        except RecursionError as error:
+            raise click.UsageError(
+                f"--set {name.strip()}: too many brackets in brackets"
+            ) from error
     for sentence in told(overrides):
         click.echo(f"Note: {sentence}", err=True)
     return overrides

@@ -61,8 +61,8 @@ def explained(ctx: click.Context, *, as_json: bool) -> Iterator[None]:
         raise  # the reader has left (`| head`); click knows what to do
     except (SourceChangedError, DamagedCopyError) as error:
         say.explain(_error(type(error).__name__, str(error)), ExitCode.RUN_FAILED)
-    except OSError as error:
-        say.explain(_of_system(error), ExitCode.RUN_FAILED)
+    except (UnicodeEncodeError, OSError) as error:
+        say.explain(*_of_system(error))
 
 
 def _error(code: str, message: str, next_step: str = "") -> dict[str, Any]:
@@ -80,14 +80,25 @@ def _of_service(error: ServiceError) -> dict[str, Any]:
     }
 
 
-def _of_system(error: OSError) -> dict[str, Any]:
+def _of_system(error: OSError | UnicodeEncodeError) -> tuple[dict[str, Any], ExitCode]:
     """The machine's refusal in words; its own sentences (a port that is taken) pass as they are."""
+    if isinstance(error, UnicodeEncodeError):
+        return _of_no_text(error), ExitCode.USAGE
     if error.strerror is None or error.filename is None:
-        return _error(type(error).__name__, str(error))
+        return _error(type(error).__name__, str(error)), ExitCode.RUN_FAILED
     return _error(
         type(error).__name__,
         f"{error.filename}: {error.strerror}.",
         "Check the path, its permissions and the room on the disk, then run the command again.",
+    ), ExitCode.RUN_FAILED
+
+
+def _of_no_text(error: UnicodeEncodeError) -> dict[str, Any]:
+    """A name of a file or an argument that holds bytes of another encoding."""
+    return _error(
+        "usage",
+        f"{error.object[:200]!r} is no text in UTF-8, and nothing can be called so.",
+        "Rename the file, or write the argument in UTF-8, then run the command again.",
     )
 
 

@@ -63,6 +63,8 @@ class Hand:
                 recording_name("", path, given=(self.project, self.session, self.name), alone=True)
                 for path in self.paths
             ]
+        except UnicodeEncodeError:
+            raise  # explained like every other name that is no text
         except ValueError as error:
             raise click.UsageError(str(error)) from error
 

@@ -85,10 +85,13 @@ class Uploader:
             return convert.from_recording(upload.recording)
         meter = _Meter(manifest, progress)
         stored = _stored(upload.parts)
-        digested = [
-            self._send_file(upload, source.root / file.path, file, (meter, stored))
-            for file in manifest
-        ]
+        try:
+            digested = [
+                self._send_file(upload, source.root / file.path, file, (meter, stored))
+                for file in manifest
+            ]
+        except ServiceError as error:
+            return self._completed_by_another(upload.upload_id, error)
         if source.key() != key:
             raise SourceChangedError(
                 f"{source.root} changed while it was sent; wait until it is complete, "
@@ -147,6 +150,19 @@ class Uploader:
             return False
         stored = _stored(upload.parts).get(part.path, {}).get(part.offset_bytes)
         return stored == (part.size_bytes, part.file_sha256)
+
+    def _completed_by_another(self, upload_id: str, refusal: ServiceError) -> Recording:
+        """What another client of the same user, sending the same files, has made of the upload.
+
+        Raises ``refusal`` where it means anything else.
+        """
+        if refusal.reason == "UPLOAD_CLOSED":
+            with answering(self._address):
+                request = ingest_pb2.GetUploadRequest(upload_id=upload_id)
+                upload = self._stub.GetUpload(request).upload
+            if upload.HasField("recording"):
+                return convert.from_recording(upload.recording)
+        raise refusal
 
     def _complete(self, upload_id: str, files: Sequence[ManifestFile]) -> Recording:
         request = ingest_pb2.CompleteUploadRequest(

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from spikefleet.core.attempts import read_json, write_json
 
-
 log = logging.getLogger(__name__)
 
 _OTHERS_WRITE = stat.S_IWOTH

@@ -166,3 +166,17 @@ def test_help_loads_no_command(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.rstrip().endswith("[]")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["status", "run-\udcff"], ["list", "--batch", "\udcff"], ["submit", "{here}/x\udcff"]],
+)
+def test_a_name_that_is_no_text_is_wrong_usage_and_no_trace(
+    arguments: list[str], tmp_path: Path, nobody: str
+) -> None:
+    (tmp_path / "x\udcff").mkdir()
+    given = [argument.replace("{here}", str(tmp_path)) for argument in arguments]
+    done = CliRunner().invoke(cli, [*given, "--address", nobody, "--output", "json"])
+    assert done.exit_code == 2
+    assert "no text in UTF-8" in json.loads(done.stdout)["error"]["message"]

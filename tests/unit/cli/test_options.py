@@ -53,3 +53,8 @@ def test_a_bad_address_is_told_in_our_own_words() -> None:
     with pytest.raises(click.UsageError) as caught:
         settings_from(address="nonsense")
     assert str(caught.value.message).startswith("address: an address is HOST:PORT")
+
+
+def test_brackets_without_end_are_wrong_usage() -> None:
+    with pytest.raises(click.UsageError, match="sorter_params"):
+        parse_overrides(["sorter_params=" + "[" * 100_000])
