@@ -96,6 +96,23 @@ def _get(address: str, run_id: str, **call):
         return stub.GetRun(controller_pb2.GetRunRequest(run_id=run_id), **call)
 
 
+def test_connections_that_say_nothing_are_bounded_and_let_go(scripted) -> None:
+    crowd = ("grpc.max_allowed_incoming_connections", 8)
+    options = ServerOptions(grace_s=2.0, handshake_s=0.5, extra=(crowd,))
+    with serving(lambda _: [_registration(scripted)], options) as server:
+        mute = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(40)]
+        answer = _get(server.address, "x", timeout=20, wait_for_ready=True)
+        assert answer.run.run_id
+        for connection in mute:
+            connection.settimeout(20)
+            try:
+                while connection.recv(4096):  # settings of the server, then its end
+                    pass
+            except ConnectionResetError:
+                pass
+            connection.close()
+
+
 def test_a_refusal_carries_reason_resource_next_step_and_request_id(server) -> None:
     with pytest.raises(ServiceError) as caught:
         _get(server.address, "missing", metadata=[(REQUEST_ID_KEY, "from-the-rig")])

@@ -49,6 +49,7 @@ from spikefleet.infra.stores.run_access import RunAccess
 from spikefleet.infra.stores.runs import RunStore
 from spikefleet.infra.stores.uploads import UploadStore
 from spikefleet.infra.system.allocator import keep_freed_memory
+from spikefleet.infra.system.open_files import allow_open_files
 from spikefleet.ingest import servicer as ingest_door
 from spikefleet.ingest.places import RecordingRoots
 from spikefleet.preflight import servicer as preflight_door
@@ -247,6 +248,7 @@ def serve(settings: Settings) -> int:
         )
     configure_logging(as_json=settings.log_format == "json")
     keep_freed_memory()
+    allow_open_files()
     # Recordings and results of every user: others reach them through the doors, never as files.
     os.umask(_OWNER_ONLY)
     with claim(settings.data_dir):

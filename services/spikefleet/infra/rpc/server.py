@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import resource
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.rpc.shares import MOST_CALLS, CallShares
 
 _MIB = 1 << 20
+_MOST_CONNECTIONS = 16_384
+_HANDSHAKE_S = 10.0
+_IDLE_CONNECTION_S = 300.0  # a client that calls again dials anew, unseen by its caller
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class ServerOptions:
     ``propagation_s`` is how long load balancers need to hear NOT_SERVING before streams end;
     ``grace_s`` what calls in flight may still take; ``unary_cap_s`` what any unary call may take.
     ``admission`` says who may call what, ``calls_of_one_caller`` how many he may have open.
+    A connection over which nobody says anything is closed after ``handshake_s``.
     """
 
     meter: RpcMeter | None = None
@@ -55,6 +60,7 @@ class ServerOptions:
     extra: Sequence[tuple[str, Any]] = field(default=())
     admission: Admission = field(default_factory=Admission)
     calls_of_one_caller: int = MOST_CALLS
+    handshake_s: float = _HANDSHAKE_S
 
 
 class RpcServer:
@@ -150,8 +156,17 @@ class RpcServer:
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.keepalive_timeout_ms", 20_000),
+            ("grpc.server_handshake_timeout_ms", round(self._options.handshake_s * 1000)),
+            ("grpc.max_connection_idle_ms", round(_IDLE_CONNECTION_S * 1000)),
+            ("grpc.max_allowed_incoming_connections", _most_connections()),
             *self._options.extra,
         ]
+
+
+def _most_connections() -> int:
+    """Half of the files this process may open: connections never keep it from its own."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_CONNECTIONS if limit < 0 else max(1, min(_MOST_CONNECTIONS, limit // 2))
 
 
 def _check_free(address: str) -> None:
