@@ -151,9 +151,10 @@ class ArrayReader:
         """
         name = f"{self._array.path}/{row}.{group}"
         file = self._root / name
-        payload = file.read_bytes()
-        known = self._find(name).digest
-        if digest_of(payload, known) != known:
+        known = self._find(name)
+        with file.open("rb") as stored:
+            payload = stored.read(known.size_bytes + 1)  # a longer one is damaged, however long
+        if digest_of(payload, known.digest) != known.digest:
             raise corrupt(
                 file, "digest_mismatch", "this chunk is not what was archived (spikefleet verify)."
             )

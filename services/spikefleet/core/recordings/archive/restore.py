@@ -56,9 +56,8 @@ class _Restoring:
         self._path = path
         self._manifest = load_manifest(path)
         self._objects = {stored.path: stored for stored in self._manifest.objects}
-        for name in self._objects:
-            if (path / name).exists() and not (path / name).is_file():
-                raise corrupt(path / name, "unreadable", "it is no regular file.")
+        for name, stored in self._objects.items():
+            _require_stored(path / name, stored.size_bytes)
         self._containers = {entry.source: entry for entry in self._manifest.containers}
 
     def run(self, building: Path, progress: Progress) -> tuple[ManifestFile, ...]:
@@ -121,6 +120,18 @@ class _Restoring:
             counts = [_columns_of(reader, group) for reader in readers for group in _groups(reader)]
             rows = [part[:count] for part, count in zip(parts, counts, strict=True)]
             yield start, np.concatenate(rows).T
+
+
+def _require_stored(file: Path, size_bytes: int) -> None:
+    """Refuse what is there and is not what was archived; before a byte of it is read."""
+    if not file.exists():
+        return  # told by whoever needs it
+    if not file.is_file():
+        raise corrupt(file, "unreadable", "it is no regular file.")
+    found = file.stat().st_size
+    if found != size_bytes:
+        told = f"it has {found} bytes where {size_bytes} were archived (verify says more)."
+        raise corrupt(file, "digest_mismatch", told)
 
 
 def _groups(reader: ArrayReader) -> range:

@@ -7,6 +7,7 @@ Repairs nothing.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ from spikefleet.core.recordings.archive.manifest import (
 from spikefleet.core.recordings.archive.objects import read_blocks
 from spikefleet.core.recordings.archive.reading import compare, open_described
 from spikefleet.core.recordings.zarr_chunks import reading_zarr
+
+_NOT_ARCHIVED = "it was not archived"
 
 
 @dataclass(frozen=True)
@@ -98,11 +101,13 @@ class _Check:
         self._progress = progress
         self._known = {file.path: file for file in manifest.objects}
         self._by_digest = {file.digest: file.path for file in manifest.objects}
+        self._sizes = {file.size_bytes for file in manifest.objects}
         self._total_bytes = max(1, manifest.stored_bytes)
         self._done_bytes = 0
         self._decoded_bytes = 0
         self._damages: list[Damage] = []
         self._samples: dict[str, str] = {}
+        self._refused: set[str] = set()  # there, and not read
 
     def run(self) -> Verification:
         present = self._list()
@@ -132,7 +137,7 @@ class _Check:
             for entry in ((here / name).as_posix() for name in subfolders):
                 if entry not in folders:
                     self._damage(entry, "extra", "a folder that was not archived")
-        for name in sorted(self._known.keys() - found):
+        for name in sorted(self._known.keys() - found - self._refused):
             self._damage(name, "missing", "it is not there any more")
         for folder in self._manifest.folders:
             if not (self._path / FILES / folder).is_dir():
@@ -147,18 +152,28 @@ class _Check:
     def _is_known(self, entry: str) -> bool:
         if entry == NAME:
             return False
-        if (self._path / entry).is_symlink():
-            self._damage(entry, "not_a_file", "it is a link")
+        status = (self._path / entry).lstat()
+        if not stat.S_ISREG(status.st_mode):
+            what = "it is a link" if stat.S_ISLNK(status.st_mode) else "it is no regular file"
+            self._damage(entry, "not_a_file", what)
+            self._refused.add(entry)
             return False
-        if entry not in self._known:
-            self._damage(entry, "extra", self._extra(entry))
-        return entry in self._known
+        known = self._known.get(entry)
+        # What has a size that nothing here was archived with is no other object of it: no need to
+        # read what may be without end.
+        read = status.st_size in self._sizes
+        if known is None:
+            self._damage(entry, "extra", self._extra(entry) if read else _NOT_ARCHIVED)
+        elif not read:
+            self._damage(entry, "size", _size_told(known, status.st_size))
+            self._refused.add(entry)
+        return known is not None and read
 
     def _extra(self, entry: str) -> str:
         algorithms = {algorithm_of(digest) for digest in self._by_digest}
         digests = (_digest(self._path / entry, algorithm) for algorithm in algorithms)
         twin = next(filter(None, map(self._by_digest.get, digests)), None)
-        return f"a copy of {twin}" if twin else "it was not archived"
+        return f"a copy of {twin}" if twin else _NOT_ARCHIVED
 
     def _check_array(self, array: ArchivedArray, present: set[str]) -> set[str]:
         """Decode an array once, in order of time; returns the names of its chunks."""
@@ -216,8 +231,7 @@ class _Check:
         if owner:
             self._damage(known.path, "moved", f"it holds what was archived as {owner}")
         elif size_bytes != known.size_bytes:
-            detail = f"it has {size_bytes} bytes where {known.size_bytes} were archived"
-            self._damage(known.path, "size", detail)
+            self._damage(known.path, "size", _size_told(known, size_bytes))
         else:
             self._damage(known.path, "content", "its bytes have changed")
         return False
@@ -249,6 +263,10 @@ class _Check:
 
     def _damage(self, path: str, kind: str, detail: str) -> None:
         self._damages.append(Damage(path, kind, detail))
+
+
+def _size_told(known: StoredObject, size_bytes: int) -> str:
+    return f"it has {size_bytes} bytes where {known.size_bytes} were archived"
 
 
 def _array_differences(array: ArchivedArray, stored: Any) -> list[str]:

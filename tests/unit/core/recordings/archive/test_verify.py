@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 
@@ -137,7 +138,31 @@ def test_a_link_in_place_of_an_object_is_damage(archive):
     shutil.move(path, archive.parent / "elsewhere")
     path.symlink_to(archive.parent / "elsewhere")
     kinds = {damage.kind for damage in verify_archive(archive).damages}
-    assert kinds == {"not_a_file", "missing"}
+    assert kinds == {"not_a_file"}
+
+
+def test_a_fifo_in_place_of_an_object_is_damage_and_not_waited_for(archive):
+    path = archive / CHUNKS / "0.0"
+    path.unlink()
+    os.mkfifo(path)
+    os.mkfifo(archive / "another")
+    damages = verify_archive(archive).damages
+    assert [(damage.path, damage.kind) for damage in damages] == [
+        ("another", "not_a_file"),
+        (f"{CHUNKS}/0.0", "not_a_file"),
+    ]
+
+
+def test_an_object_without_end_is_damage_and_not_read(archive):
+    path = archive / CHUNKS / "0.0"
+    os.truncate(path, 1 << 42)
+    (archive / "another").touch()
+    os.truncate(archive / "another", 1 << 42)
+    damages = verify_archive(archive).damages
+    assert [(damage.path, damage.kind) for damage in damages] == [
+        ("another", "extra"),
+        (f"{CHUNKS}/0.0", "size"),
+    ]
 
 
 def _rewrite(archive, change):
