@@ -87,13 +87,13 @@ class Counting:
     """Counts the parts that a store is asked to remember."""
 
     def __init__(self, uploads: UploadStore) -> None:
-        self._add = uploads.add_part
+        self._add = uploads.add_parts
         self.offsets: list[int] = []
-        uploads.add_part = self  # type: ignore[method-assign, assignment]
+        uploads.add_parts = self  # type: ignore[method-assign, assignment]
 
-    def __call__(self, upload_id, part) -> None:
-        self._add(upload_id, part)
-        self.offsets.append(part.offset_bytes)
+    def __call__(self, upload_id, parts) -> None:
+        self._add(upload_id, parts)
+        self.offsets += [part.offset_bytes for part in parts]
 
 
 def test_a_service_that_restarts_during_an_upload_costs_at_most_one_part(
@@ -216,12 +216,12 @@ def test_an_abandoned_upload_is_dropped_and_one_that_receives_is_not(facility, t
     idle, slow, fresh = (intake.create(UploadRequest(NAME, files)).upload_id for _ in range(3))
     digest = hashlib.sha256(b"abcdef").hexdigest()
     part = ArrivedPart("a.bin", 0, (b"abcdef",), digest, from_start=True)
-    intake.store_part(idle, part)
+    intake.store_parts(idle, [part])
     now[0] += timedelta(days=8)
-    intake.store_part(fresh, part)
+    intake.store_parts(fresh, [part])
     with intake.arrivals.receiving(slow):
         assert intake.expire(7 * 86_400.0) == 1
-        intake.store_part(slow, part)
+        intake.store_parts(slow, [part])
     assert uploads.get(idle).state is UploadState.EXPIRED
     assert staging.upload_ids() == sorted([slow, fresh])
     assert intake.complete(slow, ()).files[0].sha256 == digest
@@ -237,7 +237,7 @@ def test_what_a_crash_left_of_an_ended_upload_is_cleared(facility, tmp_path) -> 
     upload_id = intake.create(UploadRequest(NAME, (ManifestFile("a.bin", 6, ""),))).upload_id
     facility.uploads.abort(upload_id)
     for folder in (upload_id, "upload-of-another-database"):
-        staging.write_part(folder, "a.bin", 0, [b"abc"])
+        staging.write_parts(folder, [("a.bin", 0, [b"abc"])])
     assert intake.expire(7 * 86_400.0) == 0
     assert staging.upload_ids() == ["upload-of-another-database"]
 
@@ -377,9 +377,9 @@ def test_a_disk_that_fills_up_while_receiving_is_named_and_the_reserve_is_left(
 
 def test_a_part_that_meets_a_full_disk_leaves_nothing_of_itself(small_disk) -> None:
     staging = Staging(small_disk)
-    staging.write_part("u", "x", 0, [bytes(1 << 20)])
+    staging.write_parts("u", [("x", 0, [bytes(1 << 20)])])
     with pytest.raises(OSError, match="No space left"):
-        staging.write_part("u", "x", 1 << 20, [bytes(30 << 20)])
+        staging.write_parts("u", [("x", 1 << 20, [bytes(30 << 20)])])
     assert staging.file("u", "x").stat().st_size == 1 << 20
     assert shutil.disk_usage(small_disk).free > 18 << 20
 

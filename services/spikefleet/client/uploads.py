@@ -1,8 +1,9 @@
 """A recording's bytes on their way in: resumable, part by part, each with its digest.
 
 The server's list of parts is the truth; this side never guesses what has arrived. A part is sent in
-messages of 256 KiB and is done when the server acknowledged it: a kill costs one part. Decides no
-part size and opens no recording.
+messages of 256 KiB and is done when the server acknowledged it: a kill costs one part. Small files
+travel together, many in one message, where the server takes that: a call, a transaction and a wait
+for the disk for each would cost more than their bytes. Decides no part size and opens no recording.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import grpc
@@ -23,6 +24,7 @@ from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answering
 
 MESSAGE_BYTES = 1 << 18
+_TOGETHER_BYTES = 1 << 20
 _PART_DEADLINE_S = 300.0
 _COMPLETE_DEADLINE_S = 3600.0
 _DAMAGED_TRIES = 3
@@ -86,10 +88,7 @@ class Uploader:
         meter = _Meter(manifest, progress)
         stored = _stored(upload.parts)
         try:
-            digested = [
-                self._send_file(upload, source.root / file.path, file, (meter, stored))
-                for file in manifest
-            ]
+            digested = self._send_files(upload, source, manifest, (meter, stored))
         except ServiceError as error:
             return self._completed_by_another(upload.upload_id, error)
         if source.key() != key:
@@ -99,6 +98,37 @@ class Uploader:
             )
         return self._complete(upload.upload_id, digested)
 
+    def _send_files(
+        self,
+        upload: ingest_pb2.Upload,
+        source: Source,
+        files: Sequence[ManifestFile],
+        known: tuple[_Meter, Mapping[str, _Parts]],
+    ) -> list[ManifestFile]:
+        """Send what the server lacks, small files together; return the files with their digests."""
+        meter, stored = known
+        small_bytes = min(MESSAGE_BYTES, upload.part_size_bytes) if upload.most_small_parts else 0
+        waiting = _Parcel(upload.upload_id)
+        digested = []
+        for file in files:
+            path = source.root / file.path
+            if file.size_bytes > small_bytes:
+                digested.append(self._send_file(upload, path, file, known))
+                continue
+            whole = hashlib.sha256()
+            for part in _read_parts(upload, path, file, whole):  # one, or none of an empty file
+                if part.is_among(stored):
+                    meter.add(part.path, part.size_bytes)
+                    continue
+                if not waiting.has_room(part, upload.most_small_parts):
+                    self._send_parcel(waiting, meter)
+                    waiting = _Parcel(upload.upload_id)
+                waiting.parts.append(part)
+            digested.append(replace(file, sha256=whole.hexdigest()))
+        if waiting.parts:
+            self._send_parcel(waiting, meter)
+        return digested
+
     def _send_file(
         self,
         upload: ingest_pb2.Upload,
@@ -107,49 +137,54 @@ class Uploader:
         known: tuple[_Meter, Mapping[str, _Parts]],
     ) -> ManifestFile:
         """Send the parts the server lacks; return the file with its digest."""
-        meter, stored = known[0], known[1].get(file.path, {})
+        meter, stored = known
         whole = hashlib.sha256()
         parts = _read_parts(upload, path, file, whole)
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
             coming = reader.submit(next, parts, None)
             while (part := coming.result()) is not None:
                 coming = reader.submit(next, parts, None)  # read and hashed while this one is sent
-                if stored.get(part.offset_bytes) != (part.size_bytes, part.file_sha256):
-                    self._send_part(part)
-                meter.add(file.path, part.size_bytes)
+                if part.is_among(stored):
+                    meter.add(part.path, part.size_bytes)
+                else:
+                    self._send_parcel(_Parcel(upload.upload_id, [part]), meter)
         return replace(file, sha256=whole.hexdigest())
 
-    def _send_part(self, part: _Part) -> None:
-        """Send one part until the server has acknowledged it."""
+    def _send_parcel(self, parcel: _Parcel, meter: _Meter) -> None:
+        """Send parts until the server has acknowledged all of them."""
+        self._send_until_acknowledged(parcel)
+        for part in parcel.parts:
+            meter.add(part.path, part.size_bytes)
+
+    def _send_until_acknowledged(self, parcel: _Parcel) -> None:
         tries = 0
         while True:
             try:
                 with answering(self._address):
-                    answers = self._stub.UploadParts(part.messages(), timeout=_PART_DEADLINE_S)
-                    acknowledged = [answer.part.file_sha256 for answer in answers]
-                if acknowledged == [part.file_sha256]:
+                    answers = self._stub.UploadParts(parcel.messages(), timeout=_PART_DEADLINE_S)
+                    stored = [part for answer in answers for part in _acknowledged(answer)]
+                if parcel.is_among(_stored(stored)):
                     self._patience.restore()
                     return
                 raise ServiceUnreachable("UNREACHABLE", "The stream ended without an answer.")
             except ServiceUnreachable as error:
                 self._patience.wait(error)
-                if self._is_stored(part):
+                if self._is_stored(parcel):
                     return
             except ServiceError as error:
                 tries += 1
                 if error.reason != "PART_DAMAGED" or tries >= _DAMAGED_TRIES:
                     raise
 
-    def _is_stored(self, part: _Part) -> bool:
-        """Ask the server, which may have stored a part whose acknowledgement was lost."""
+    def _is_stored(self, parcel: _Parcel) -> bool:
+        """Ask the server, which may have stored parts whose acknowledgement was lost."""
         try:
             with answering(self._address):
-                request = ingest_pb2.GetUploadRequest(upload_id=part.upload_id)
+                request = ingest_pb2.GetUploadRequest(upload_id=parcel.upload_id)
                 upload = self._stub.GetUpload(request).upload
         except ServiceUnreachable:
             return False
-        stored = _stored(upload.parts).get(part.path, {}).get(part.offset_bytes)
-        return stored == (part.size_bytes, part.file_sha256)
+        return parcel.is_among(_stored(upload.parts))
 
     def _completed_by_another(self, upload_id: str, refusal: ServiceError) -> Recording:
         """What another client of the same user, sending the same files, has made of the upload.
@@ -204,6 +239,48 @@ class _Part:
                 file_sha256="" if left else self.file_sha256,
             )
             offset_bytes += len(chunk)
+
+    def small(self) -> ingest_pb2.SmallPart:
+        """The whole part, to travel with others."""
+        return ingest_pb2.SmallPart(
+            path=self.path,
+            offset_bytes=self.offset_bytes,
+            data=b"".join(self.chunks),
+            file_sha256=self.file_sha256,
+        )
+
+    def is_among(self, stored: Mapping[str, _Parts]) -> bool:
+        """Say whether the server has this part."""
+        there = stored.get(self.path, {}).get(self.offset_bytes)
+        return there == (self.size_bytes, self.file_sha256)
+
+
+@dataclass
+class _Parcel:
+    """Parts that one call carries: a large one by itself, or small ones together."""
+
+    upload_id: str
+    parts: list[_Part] = field(default_factory=list)
+
+    def has_room(self, part: _Part, most_parts: int) -> bool:
+        """Say whether one more part may come along."""
+        size_bytes = sum(other.size_bytes for other in self.parts) + part.size_bytes
+        return len(self.parts) < most_parts and size_bytes <= _TOGETHER_BYTES
+
+    def messages(self) -> Iterator[ingest_pb2.UploadPartsRequest]:
+        """What is to be sent."""
+        if len(self.parts) == 1:
+            return self.parts[0].messages()
+        small = [part.small() for part in self.parts]
+        return iter([ingest_pb2.UploadPartsRequest(upload_id=self.upload_id, small_parts=small)])
+
+    def is_among(self, stored: Mapping[str, _Parts]) -> bool:
+        """Say whether the server has every one."""
+        return all(part.is_among(stored) for part in self.parts)
+
+
+def _acknowledged(answer: ingest_pb2.UploadPartsResponse) -> Sequence[ingest_pb2.UploadedPart]:
+    return answer.small_parts or [answer.part]
 
 
 def _read_parts(

@@ -46,8 +46,17 @@ class Publisher:
         if self._artifacts.size(f"{prefix}/{MANIFEST}") is not None:
             self._repair(upload_id, recording)
             return
-        stored = [self._put(upload_id, prefix, file) for file in recording.files]
-        write_manifest(self._artifacts, prefix, stored)
+        files = [
+            (_stored(prefix, file), self._staging.file(upload_id, file.path))
+            for file in recording.files
+        ]
+        # As they lie, where the store can take them so; their digests are known.
+        if not (isinstance(self._artifacts, AdoptsFiles) and self._artifacts.adopt(files)):
+            for file, (wanted, source) in zip(recording.files, files, strict=True):
+                if self._artifacts.put_file(wanted.key, source).sha256 != wanted.sha256:
+                    self._artifacts.delete_prefix(prefix)
+                    raise StagedDamageError(file.path)
+        write_manifest(self._artifacts, prefix, [wanted for wanted, _ in files])
 
     def is_intact(self, recording: Recording) -> bool:
         """Say whether the store still has every byte of a recording; what is untouched since it
@@ -74,18 +83,6 @@ class Publisher:
                     raise
                 self._artifacts.repair(wanted, self._staging.file(upload_id, file.path))
                 log.warning("recording.repaired", extra={"key": wanted.key})
-
-    def _put(self, upload_id: str, prefix: str, file: ManifestFile) -> StoredFile:
-        """Give the store a file whose digest is known: as it lies, where the store can take it."""
-        source = self._staging.file(upload_id, file.path)
-        wanted = _stored(prefix, file)
-        if isinstance(self._artifacts, AdoptsFiles) and self._artifacts.adopt(wanted, source):
-            return wanted
-        stored = self._artifacts.put_file(wanted.key, source)
-        if stored.sha256 != file.sha256:
-            self._artifacts.delete_prefix(prefix)
-            raise StagedDamageError(file.path)
-        return stored
 
 
 def _stored(prefix: str, file: ManifestFile) -> StoredFile:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,15 @@ from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.artifacts import ArtifactStore
 from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.uploads import Upload, UploadedPart, UploadStore
+from spikefleet.ingest.arrivals import Manifest
 from spikefleet.ingest.intake import InPlaceIntake
+from spikefleet.ingest.part_messages import (
+    MOST_SMALL_PARTS,
+    PartsMessage,
+    gather,
+    next_message,
+    whole_parts,
+)
 from spikefleet.ingest.parts_budget import PartsBudget
 from spikefleet.ingest.places import RecordingRoots
 from spikefleet.ingest.staging import Staging
@@ -32,15 +39,11 @@ from spikefleet.ingest.submissions import (
 )
 from spikefleet.ingest.uploads import (
     PART_SIZE_BYTES,
-    ArrivedPart,
     UploadIntake,
     UploadRequest,
 )
 
 SERVICE = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name
-_MOST_MESSAGE_BYTES = 1 << 20
-_BETWEEN_PARTS_S = 600.0
-_WITHIN_PART_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -129,28 +132,39 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> AsyncIterator[ingest_pb2.UploadPartsResponse]:
         """Receive parts; acknowledge each once it is on the disk and on record."""
         messages = aiter(request_iterator)
-        while (first := await _next(messages, _BETWEEN_PARTS_S)) is not None:
+        while (first := await next_message(messages)) is not None:
             require(upload_id=first.upload_id)
             manifest = await READS.run(self._uploads.manifest, first.upload_id)
             require_own(current_caller(), manifest.owner, f"Upload {first.upload_id}")
-            length = self._uploads.part_length(manifest, first.path, first.offset_bytes)
-            with self._uploads.arrivals.receiving(first.upload_id):
-                async with self._budget.holding(manifest.owner, length):
-                    part = await self._receive(first, messages, length)
-            yield ingest_pb2.UploadPartsResponse(part=_part_message(part))
+            if first.small_parts:
+                yield await self._take_small(first, manifest)
+            else:
+                yield await self._take_large(first, messages, manifest)
 
-    async def _receive(
+    async def _take_large(
         self,
-        first: ingest_pb2.UploadPartsRequest,
-        messages: AsyncIterator[ingest_pb2.UploadPartsRequest],
-        length: int,
-    ) -> UploadedPart:
-        """Gather one part and store it. Raises RpcProblem, UPLOAD_STALLED when it stops coming."""
-        arriving = _ArrivingPart(first.upload_id, first.path, first.offset_bytes, length)
-        last = await _gather(arriving, first, messages)
-        if last is None:
-            raise RpcProblem("UPLOAD_STALLED", f"the part of {first.path} ended without a digest")
-        return await PARTS.run(self._uploads.store_part, arriving.upload_id, arriving.arrived(last))
+        first: PartsMessage,
+        messages: AsyncIterator[PartsMessage],
+        manifest: Manifest,
+    ) -> ingest_pb2.UploadPartsResponse:
+        """Gather one part and store it; its bytes are kept no longer than their room is held."""
+        length = self._uploads.part_length(manifest, first.path, first.offset_bytes)
+        with self._uploads.arrivals.receiving(first.upload_id):
+            async with self._budget.holding(manifest.owner, length):
+                part = await gather(first, messages, length)
+                (stored,) = await PARTS.run(self._uploads.store_parts, first.upload_id, [part])
+        return ingest_pb2.UploadPartsResponse(part=_part_message(stored))
+
+    async def _take_small(
+        self, message: PartsMessage, manifest: Manifest
+    ) -> ingest_pb2.UploadPartsResponse:
+        """Store the parts that came whole in one message: all of them, or none."""
+        parts = whole_parts(message, partial(self._uploads.part_length, manifest))
+        size_bytes = sum(part.size_bytes for part in parts)
+        with self._uploads.arrivals.receiving(message.upload_id):
+            async with self._budget.holding(manifest.owner, size_bytes):
+                stored = await PARTS.run(self._uploads.store_parts, message.upload_id, parts)
+        return ingest_pb2.UploadPartsResponse(small_parts=[_part_message(part) for part in stored])
 
     async def CompleteUpload(  # noqa: N802
         self, request: ingest_pb2.CompleteUploadRequest, context: Any
@@ -245,6 +259,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             part_size_bytes=upload.part_size_bytes,
             parts=[_part_message(part) for part in parts],
             files=convert.to_files(upload.files),
+            most_small_parts=MOST_SMALL_PARTS,
             recording=await self._message(recording) if recording else None,
         )
 
@@ -253,103 +268,6 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         message = convert.to_recording(recording)
         message.create_time.FromDatetime(accepted_at)
         return message
-
-
-@dataclass
-class _ArrivingPart:
-    """A part whose messages are still coming."""
-
-    upload_id: str
-    path: str
-    offset_bytes: int
-    size_bytes: int
-    chunks: list[bytes] = field(default_factory=list)
-    received_bytes: int = 0
-
-    def add(self, message: ingest_pb2.UploadPartsRequest) -> None:
-        """Append a message's bytes. Raises RpcProblem when they are not the next ones."""
-        data = message.data
-        if len(data) > _MOST_MESSAGE_BYTES:
-            raise RpcProblem(
-                "INVALID_ARGUMENT", "a message carries at most 1 MiB of data", field="data"
-            )
-        expected = (self.upload_id, self.path, self.offset_bytes + self.received_bytes)
-        if (message.upload_id, message.path, message.offset_bytes) != expected:
-            raise RpcProblem(
-                "INVALID_ARGUMENT",
-                f"the part of {self.path} goes on at byte {expected[2]}, "
-                f"not with {message.path} at {message.offset_bytes}",
-                field="offset_bytes",
-            )
-        self.received_bytes += len(data)
-        if self.received_bytes > self.size_bytes:
-            raise self._wrong_size(f"is {self.size_bytes} bytes")
-        self.chunks.append(data)
-
-    def arrived(self, last: ingest_pb2.UploadPartsRequest) -> ArrivedPart:
-        """Return the complete part with its sender's digest. Raises RpcProblem."""
-        if self.received_bytes != self.size_bytes:
-            raise self._wrong_size(f"ended after {self.received_bytes} of {self.size_bytes} bytes")
-        return ArrivedPart(
-            self.path,
-            self.offset_bytes,
-            tuple(self.chunks),
-            last.file_sha256 or last.part_sha256,
-            from_start=bool(last.file_sha256),
-        )
-
-    def _wrong_size(self, what: str) -> RpcProblem:
-        return RpcProblem(
-            "INVALID_ARGUMENT",
-            f"the part of {self.path} at byte {self.offset_bytes} {what}",
-            field="data",
-        )
-
-
-async def _gather(
-    arriving: _ArrivingPart,
-    first: ingest_pb2.UploadPartsRequest,
-    messages: AsyncIterator[ingest_pb2.UploadPartsRequest],
-) -> ingest_pb2.UploadPartsRequest | None:
-    """Take a part's messages; return the one with its digest, None when there is none.
-
-    One clock for all of them, set again once a second: a clock for each costs as much as taking
-    it. Raises RpcProblem, UPLOAD_STALLED.
-    """
-    clock = asyncio.get_running_loop().time
-    message: ingest_pb2.UploadPartsRequest | None = first
-    set_at_s = clock()
-    with _stalling(_WITHIN_PART_S):
-        async with asyncio.timeout_at(set_at_s + _WITHIN_PART_S) as limit:
-            while message is not None:
-                arriving.add(message)
-                if message.part_sha256 or message.file_sha256:
-                    return message
-                message = await anext(messages, None)
-                if clock() - set_at_s > 1.0:
-                    set_at_s = clock()
-                    limit.reschedule(set_at_s + _WITHIN_PART_S)
-    return None
-
-
-async def _next(
-    messages: AsyncIterator[ingest_pb2.UploadPartsRequest], patience_s: float
-) -> ingest_pb2.UploadPartsRequest | None:
-    """The next message, None at the end. Raises RpcProblem UPLOAD_STALLED after ``patience_s``."""
-    with _stalling(patience_s):
-        async with asyncio.timeout(patience_s):
-            return await anext(messages, None)
-
-
-@contextmanager
-def _stalling(patience_s: float) -> Iterator[None]:
-    """Turn a time-out into its refusal. Raises RpcProblem UPLOAD_STALLED."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise RpcProblem(
-            "UPLOAD_STALLED", f"nothing came for {patience_s:g} s; the stream is closed"
-        ) from error
 
 
 def _name(message: recording_pb2.RecordingName) -> RecordingName:

@@ -20,6 +20,9 @@ from spikefleet.ingest.arrivals import Stamp
 
 _BLOCK_BYTES = 1 << 20
 _RESERVE_BYTES = 256 << 20
+_OPEN_AT_ONCE = 32  # files of one group; every thread that stores parts has so many
+
+PartBytes = tuple[str, int, Sequence[bytes]]  # path of the file, offset, bytes
 
 
 class Staging:
@@ -32,34 +35,27 @@ class Staging:
         """Where the bytes of one file are gathered; the name says nothing, so any path is safe."""
         return self._root / upload_id / hashlib.sha256(path.encode()).hexdigest()[:40]
 
-    def write_part(
-        self, upload_id: str, path: str, offset_bytes: int, chunks: Sequence[bytes]
-    ) -> Stamp:
-        """Put a part's bytes in place and on the disk; return how the file looks then.
+    def write_parts(self, upload_id: str, parts: Sequence[PartBytes]) -> list[Stamp]:
+        """Put parts of different files in place and on the disk; return how each file looks then.
 
         Raises OSError, a full disk's too; the bytes that did arrive are removed then.
         """
-        target = self.file(upload_id, path)
-        is_new = not target.exists()
-        begun_bytes = 0 if is_new else target.stat().st_size
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT, 0o644)
+        targets = [self.file(upload_id, path) for path, _, _ in parts]
+        begun_bytes = [_size(target) for target in targets]
+        (self._root / upload_id).mkdir(parents=True, exist_ok=True)
+        stamps: list[Stamp] = []
         try:
-            for chunk in chunks:
-                view = memoryview(chunk)
-                while view:
-                    written = os.pwrite(descriptor, view, offset_bytes)
-                    view, offset_bytes = view[written:], offset_bytes + written
-            os.fdatasync(descriptor)
-            stamp = _stamp(os.fstat(descriptor))
+            for first in range(0, len(parts), _OPEN_AT_ONCE):
+                few = slice(first, first + _OPEN_AT_ONCE)
+                stamps += _write_through(targets[few], parts[few])
         except OSError:
-            os.ftruncate(descriptor, begun_bytes)
+            for target, size_bytes in zip(targets, begun_bytes, strict=True):
+                if target.exists():
+                    os.truncate(target, size_bytes or 0)
             raise
-        finally:
-            os.close(descriptor)
-        if is_new:
-            _sync_folder(target.parent)
-        return stamp
+        if None in begun_bytes:
+            _sync_folder(self._root / upload_id)
+        return stamps
 
     def room_bytes(self) -> int:
         """Bytes that uploads may still fill: what is free, less a reserve for the database."""
@@ -75,10 +71,14 @@ class Staging:
             return None
 
     def ensure_file(self, upload_id: str, path: str) -> Path:
-        """Return the gathered file; an empty one is made when no part was due."""
+        """Return the gathered file; an empty one is made when no part was due.
+
+        One that is there is left as it is: a touched file would have to be read again.
+        """
         target = self.file(upload_id, path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.touch()
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.touch()
         return target
 
     def digest_start(self, upload_id: str, path: str, size_bytes: int) -> hashlib._Hash:
@@ -139,6 +139,42 @@ def digest_file(path: Path) -> str:
             require_caller()
             digest.update(block)
         return digest.hexdigest()
+
+
+def _write_through(targets: Sequence[Path], parts: Sequence[PartBytes]) -> list[Stamp]:
+    """Write a part of each file, then wait until all are on the disk; return how they look.
+
+    The disk is busy with the first while the last is written, and waited for once, not once a file.
+    Raises OSError.
+    """
+    descriptors: list[int] = []
+    try:
+        for target, (_, offset_bytes, chunks) in zip(targets, parts, strict=True):
+            descriptors.append(os.open(target, os.O_WRONLY | os.O_CREAT, 0o644))
+            _write_at(descriptors[-1], offset_bytes, chunks)
+            if len(parts) > 1:  # begins to write what is dirty, and does not wait
+                os.posix_fadvise(descriptors[-1], 0, 0, os.POSIX_FADV_DONTNEED)
+        for descriptor in descriptors:
+            os.fdatasync(descriptor)
+        return [_stamp(os.fstat(descriptor)) for descriptor in descriptors]
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _write_at(descriptor: int, offset_bytes: int, chunks: Sequence[bytes]) -> None:
+    for chunk in chunks:
+        view = memoryview(chunk)
+        while view:
+            written = os.pwrite(descriptor, view, offset_bytes)
+            view, offset_bytes = view[written:], offset_bytes + written
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _stamp(status: os.stat_result) -> Stamp:

@@ -14,10 +14,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spikefleet.core.file_names import UnsafeNameError, check_names
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.core.telemetry import INGESTED_BYTES
-from spikefleet.infra.rpc.bounds import MOST_FILES
 from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.stores.artifacts import ArtifactStore
@@ -34,6 +32,7 @@ from spikefleet.ingest.arrivals import Arrivals, FileTally, Manifest, Stamp
 from spikefleet.ingest.intake import accepted_recording
 from spikefleet.ingest.publishing import Publisher, StagedDamageError
 from spikefleet.ingest.staging import Staging, digest_file
+from spikefleet.ingest.upload_files import check_files
 from spikefleet.ingest.upload_room import UploadRoom, disk_full
 
 log = logging.getLogger(__name__)
@@ -42,7 +41,6 @@ _MIB = 1 << 20
 PART_SIZE_BYTES = 16 * _MIB
 _LARGEST_PART_BYTES = 256 * _MIB
 _MOST_PARTS = 8192
-_LARGEST_FILE_BYTES = 1 << 62
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -105,7 +103,7 @@ class UploadIntake:
         One that is complete is opened anew when the store has lost bytes of it since. Raises
         RpcProblem DISK_FULL when what is still to come does not fit, TOO_MANY_UPLOADS.
         """
-        _check_paths(request.files, request.entry)
+        check_files(request.files, request.entry)
         upload = self._open(request)
         accepted = self.recording(upload)
         if accepted is not None and not self._publisher.is_intact(accepted):
@@ -172,37 +170,50 @@ class UploadIntake:
             )
         return min(manifest.part_size_bytes, size_bytes - offset_bytes)
 
-    def store_part(self, upload_id: str, part: ArrivedPart) -> UploadedPart:
-        """Check a part's digest, put it on the disk, then on record.
+    def store_parts(self, upload_id: str, parts: Sequence[ArrivedPart]) -> list[UploadedPart]:
+        """Check the parts' digests, put all of them on the disk, then on record; or none.
 
-        Raises RpcProblem PART_DAMAGED, DISK_FULL, or FILE_DAMAGED when bytes stored earlier have
-        changed; UploadClosedError.
+        At most one part of each file. Raises RpcProblem PART_DAMAGED, DISK_FULL, or FILE_DAMAGED
+        when bytes stored earlier have changed; UploadClosedError.
         """
         with self.arrivals.changing(upload_id):
             self._uploads.require_open(upload_id)
-            tally = self._tally_before(upload_id, part) if part.from_start else None
-            digest = tally.sha256.copy() if tally else hashlib.sha256()
-            for chunk in part.chunks:
-                digest.update(chunk)
-            if digest.hexdigest() != part.sha256.lower():
-                raise RpcProblem(
-                    "PART_DAMAGED",
-                    f"the part of {part.path} at byte {part.offset_bytes} arrived damaged",
-                    metadata={"path": part.path, "offset_bytes": str(part.offset_bytes)},
+            found = [self._checked(upload_id, part) for part in parts]
+            stamps = self._write(upload_id, parts)
+            stored = [
+                UploadedPart(
+                    part.path, part.offset_bytes, part.size_bytes, digest.hexdigest(), is_in_order
                 )
-            stamp = self._write(upload_id, part)
-            stored = UploadedPart(
-                part.path, part.offset_bytes, part.size_bytes, digest.hexdigest(), part.from_start
-            )
-            self._uploads.add_part(upload_id, stored)
-            if tally is not None:
-                size_bytes = part.offset_bytes + part.size_bytes
-                self.arrivals.keep(upload_id, part.path, FileTally(digest, size_bytes, stamp))
-            else:
-                self.arrivals.drop(upload_id, part.path)
+                for part, (digest, is_in_order) in zip(parts, found, strict=True)
+            ]
+            self._uploads.add_parts(upload_id, stored)
+            for part, (digest, is_in_order), stamp in zip(parts, found, stamps, strict=True):
+                if is_in_order:
+                    size_bytes = part.offset_bytes + part.size_bytes
+                    self.arrivals.keep(upload_id, part.path, FileTally(digest, size_bytes, stamp))
+                else:
+                    self.arrivals.drop(upload_id, part.path)
         if self._meter is not None:
-            self._meter.add(INGESTED_BYTES, stored.size_bytes, path="upload")
+            size_bytes = sum(part.size_bytes for part in stored)
+            self._meter.add(INGESTED_BYTES, size_bytes, path="upload")
         return stored
+
+    def _checked(self, upload_id: str, part: ArrivedPart) -> tuple[hashlib._Hash, bool]:
+        """Return the digest that the part was told with, and whether it is from the file's start.
+
+        Raises RpcProblem PART_DAMAGED when the bytes have another one.
+        """
+        tally = self._tally_before(upload_id, part) if part.from_start else None
+        digest = tally.sha256.copy() if tally else hashlib.sha256()
+        for chunk in part.chunks:
+            digest.update(chunk)
+        if digest.hexdigest() != part.sha256.lower():
+            raise RpcProblem(
+                "PART_DAMAGED",
+                f"the part of {part.path} at byte {part.offset_bytes} arrived damaged",
+                metadata={"path": part.path, "offset_bytes": str(part.offset_bytes)},
+            )
+        return digest, part.from_start
 
     def complete(self, upload_id: str, told: Sequence[ManifestFile]) -> Recording:
         """Verify every file, publish the bytes and accept the recording; twice is a no-op.
@@ -276,15 +287,17 @@ class UploadIntake:
                         self._staging.discard(upload_id)
                         self.arrivals.forget(upload_id)
 
-    def _write(self, upload_id: str, part: ArrivedPart) -> Stamp:
-        """Put a part on the disk. Raises RpcProblem DISK_FULL."""
-        self._room.require(part.size_bytes)
+    def _write(self, upload_id: str, parts: Sequence[ArrivedPart]) -> list[Stamp]:
+        """Put parts on the disk. Raises RpcProblem DISK_FULL."""
+        size_bytes = sum(part.size_bytes for part in parts)
+        self._room.require(size_bytes)
+        written = [(part.path, part.offset_bytes, part.chunks) for part in parts]
         try:
-            return self._staging.write_part(upload_id, part.path, part.offset_bytes, part.chunks)
+            return self._staging.write_parts(upload_id, written)
         except OSError as error:
             if error.errno not in _FULL:
                 raise
-            raise disk_full(part.size_bytes, self._staging.room_bytes()) from error
+            raise disk_full(size_bytes, self._staging.room_bytes()) from error
 
     def _part_size(self, files: Sequence[ManifestFile]) -> int:
         """Larger recordings get larger parts, so that their list stays short."""
@@ -369,21 +382,3 @@ class UploadIntake:
 def _key_of(request: UploadRequest) -> str:
     """The key under which the upload is found again; a stranger's equal key is another one."""
     return f"{request.owner}/{request.idempotency_key}" if request.idempotency_key else ""
-
-
-def _check_paths(files: Sequence[ManifestFile], entry: str) -> None:
-    """Refuse names that leave a folder or meet each other. Raises RpcProblem."""
-    if not files or len(files) > MOST_FILES:
-        raise RpcProblem(
-            "INVALID_ARGUMENT",
-            f"an upload has 1 to {MOST_FILES} files, not {len(files)}",
-            field="files",
-        )
-    try:
-        check_names(file.path for file in files)
-    except UnsafeNameError as error:
-        raise RpcProblem("INVALID_ARGUMENT", str(error), field="files.path") from error
-    if entry and not any(f.path == entry or f.path.startswith(f"{entry}/") for f in files):
-        raise RpcProblem("INVALID_ARGUMENT", f"no file is at {entry!r}", field="entry")
-    if any(not 0 <= file.size_bytes <= _LARGEST_FILE_BYTES for file in files):
-        raise RpcProblem("INVALID_ARGUMENT", "no file has such a size", field="files.size_bytes")

@@ -61,7 +61,7 @@ def test_bytes_that_have_come_do_not_count_twice(uploads, tmp_path) -> None:
     room = UploadRoom(disk, uploads, share=0.5)
     opened(uploads, 1, 400, "a")
     for offset in range(0, 400, 100):
-        uploads.add_part("upload-1", UploadedPart("a.raw", offset, 100, "0" * 64))
+        uploads.add_parts("upload-1", [UploadedPart("a.raw", offset, 100, "0" * 64)])
     disk.room = 600
     room.require_share(opened(uploads, 2, 100, "a"))
     with pytest.raises(RpcProblem):

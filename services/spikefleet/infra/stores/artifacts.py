@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Protocol, runtime_checkable
@@ -108,12 +108,12 @@ class HasLocalPaths(Protocol):
 
 @runtime_checkable
 class AdoptsFiles(Protocol):
-    """A store that can take a file as it lies, without copying or reading its bytes."""
+    """A store that can take files as they lie, without copying or reading their bytes."""
 
-    def adopt(self, wanted: StoredFile, path: Path) -> bool:
-        """Make the file at ``path`` the bytes of ``wanted``, whose digest the caller vouches for.
+    def adopt(self, files: Sequence[tuple[StoredFile, Path]]) -> bool:
+        """Make each file the bytes of what it is paired with, whose digest the caller vouches for.
 
-        Nobody may write to the file afterwards. False when it cannot be taken as it lies.
+        Nobody may write to the files afterwards. False when they cannot be taken as they lie.
         """
         ...
 

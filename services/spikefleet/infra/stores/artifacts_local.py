@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
@@ -61,24 +61,30 @@ class LocalArtifacts:
         with path.open("rb") as source:
             return self._put(key, target, _chunks(source.fileno()))
 
-    def adopt(self, wanted: StoredFile, path: Path) -> bool:
-        """Give a durable file of this file system a second name, the key. False elsewhere.
+    def adopt(self, files: Sequence[tuple[StoredFile, Path]]) -> bool:
+        """Give durable files of this file system second names, their keys. False elsewhere.
 
-        Raises ArtifactExistsError when the key holds other bytes, StorageUnavailableError.
+        A folder is waited for once, however many names it gets. Raises ArtifactExistsError when a
+        key holds other bytes, StorageUnavailableError.
         """
-        target = self._path(wanted.key)
-        with self._failures(f"write of {wanted.key}"):
-            self._make_parents(target)
-            try:
-                os.link(path, target)
-            except FileExistsError:
-                self._require_same(target, wanted)
-                return True
-            except OSError as error:
-                if error.errno == errno.EXDEV:
-                    return False
-                raise
-            _sync_folder(target.parent)
+        folders: set[Path] = set()
+        for wanted, path in files:
+            target = self._path(wanted.key)
+            with self._failures(f"write of {wanted.key}"):
+                if target.parent not in folders:
+                    self._make_parents(target)
+                    folders.add(target.parent)
+                try:
+                    os.link(path, target)
+                except FileExistsError:
+                    self._require_same(target, wanted)
+                except OSError as error:
+                    if error.errno == errno.EXDEV:
+                        return False
+                    raise
+        with self._failures("write of adopted files"):
+            for folder in folders:
+                _sync_folder(folder)
         return True
 
     def repair(self, wanted: StoredFile, path: Path) -> None:

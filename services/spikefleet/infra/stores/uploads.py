@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select
 
 from spikefleet.core.submissions import ManifestFile, RecordingName
 from spikefleet.infra.stores.database import Clock, Database, utc_now
@@ -166,20 +166,23 @@ class UploadStore:
         """Refuse an upload that takes no parts. Raises UploadNotFoundError, UploadClosedError."""
         _require_state(upload_id, self.state_of(upload_id))
 
-    def add_part(self, upload_id: str, part: UploadedPart) -> None:
-        """Write down that a part is safe. A part sent again replaces the one at its offset.
+    def add_parts(self, upload_id: str, parts: Sequence[UploadedPart]) -> None:
+        """Write down that parts are safe: all of them, or none when it raises.
 
-        Raises UploadNotFoundError, UploadClosedError.
+        A part sent again replaces the one at its offset. Raises UploadNotFoundError,
+        UploadClosedError.
         """
+        places = [{"in_path": part.path, "at_bytes": part.offset_bytes} for part in parts]
+        rows = [{"upload_id": upload_id, **asdict(part)} for part in parts]
+        here = (
+            (UPLOAD_PART.c.upload_id == upload_id)
+            & (UPLOAD_PART.c.path == bindparam("in_path"))
+            & (UPLOAD_PART.c.offset_bytes == bindparam("at_bytes"))
+        )
         with self._database.write() as connection:
             _require_state(upload_id, _read_state(connection, upload_id))
-            here = (
-                (UPLOAD_PART.c.upload_id == upload_id)
-                & (UPLOAD_PART.c.path == part.path)
-                & (UPLOAD_PART.c.offset_bytes == part.offset_bytes)
-            )
-            connection.execute(UPLOAD_PART.delete().where(here))
-            connection.execute(UPLOAD_PART.insert().values(upload_id=upload_id, **asdict(part)))
+            connection.execute(UPLOAD_PART.delete().where(here), places)
+            connection.execute(UPLOAD_PART.insert(), rows)
             self._update(connection, upload_id)
 
     def parts(self, upload_id: str, path: str = "") -> list[UploadedPart]:

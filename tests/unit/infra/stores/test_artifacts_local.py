@@ -1,5 +1,6 @@
 """What only the local folder promises: crashes are invisible, refusals name the folder."""
 
+import hashlib
 import os
 import resource
 import signal
@@ -11,7 +12,11 @@ from pathlib import Path
 import pytest
 
 from spikefleet.core.failures.errors import StorageUnavailableError
-from spikefleet.infra.stores.artifacts import ArtifactExistsError, ArtifactMissingError
+from spikefleet.infra.stores.artifacts import (
+    ArtifactExistsError,
+    ArtifactMissingError,
+    StoredFile,
+)
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.infra.stores.artifacts_open import open_artifacts
 
@@ -65,6 +70,34 @@ def test_a_finished_write_leaves_nothing_behind(tmp_path: Path) -> None:
         store.put_bytes("a/x", b"2")
     store.swap_pointer("a/current.json", {})
     assert list((tmp_path / ".incoming").iterdir()) == []
+
+
+def _durable(folder: Path, names: str) -> list[tuple[StoredFile, Path]]:
+    """One file for each letter, holding that letter, and what it is to be in the store."""
+    files = []
+    for name in names:
+        (folder / name).write_text(name)
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        files.append((StoredFile(f"recordings/r/{name}/data", 1, digest), folder / name))
+    return files
+
+
+def test_files_of_the_same_file_system_are_stored_as_they_lie_also_twice(tmp_path: Path) -> None:
+    store = LocalArtifacts(tmp_path / "store")
+    files = _durable(tmp_path, "abc")
+    for given in (files[:2], files):  # a crash in between
+        assert store.adopt(given)
+    for wanted, path in files:
+        assert store.local_path(wanted.key).samefile(path)
+
+
+def test_a_file_is_not_stored_in_the_place_of_other_bytes(tmp_path: Path) -> None:
+    store = LocalArtifacts(tmp_path / "store")
+    files = _durable(tmp_path, "abc")
+    store.put_bytes(files[1][0].key, b"x")
+    with pytest.raises(ArtifactExistsError, match="other bytes"):
+        store.adopt(files)
+    assert store.get_bytes(files[1][0].key) == b"x"
 
 
 def test_the_folder_of_writes_under_way_is_no_key(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_parts_are_listed_in_order_whatever_order_they_came_in(store: UploadStor
     store.create(NEW)
     parts = [UploadedPart("data.raw", n * PART, PART, f"{n:064x}") for n in range(12)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda part: store.add_part("upload-1", part), reversed(parts)))
+        list(pool.map(lambda part: store.add_parts("upload-1", [part]), reversed(parts)))
     assert store.parts("upload-1") == parts
 
 
@@ -82,7 +82,7 @@ def test_a_part_sent_again_replaces_the_one_at_its_place(store: UploadStore) -> 
     store.create(NEW)
     first = UploadedPart("data.raw", 0, PART, "0" * 64)
     for part in (first, first, replace(first, sha256="1" * 64)):
-        store.add_part("upload-1", part)
+        store.add_parts("upload-1", [part])
     assert store.parts("upload-1") == [replace(first, sha256="1" * 64)]
 
 
@@ -101,14 +101,14 @@ def test_a_closed_upload_takes_no_part(store: UploadStore) -> None:
     store.create(NEW)
     store.complete("upload-1", "rec-1")
     with pytest.raises(UploadClosedError, match="complete"):
-        store.add_part("upload-1", UploadedPart("data.raw", 0, 1, "0" * 64))
+        store.add_parts("upload-1", [UploadedPart("data.raw", 0, 1, "0" * 64)])
     with pytest.raises(UploadClosedError):
         store.abort("upload-1")
 
 
 def test_an_aborted_upload_frees_its_key(store: UploadStore) -> None:
     store.create(NEW)
-    store.add_part("upload-1", UploadedPart("data.raw", 0, 1, "0" * 64))
+    store.add_parts("upload-1", [UploadedPart("data.raw", 0, 1, "0" * 64)])
     aborted = store.abort("upload-1")
     assert store.abort("upload-1") == aborted
     assert store.parts("upload-1") == []
@@ -142,5 +142,5 @@ def test_a_part_keeps_what_its_digest_covers(store: UploadStore) -> None:
     store.create(NEW)
     parts = [UploadedPart("data.raw", n * PART, PART, "0" * 64, bool(n)) for n in range(2)]
     for part in parts:
-        store.add_part("upload-1", part)
+        store.add_parts("upload-1", [part])
     assert store.parts("upload-1") == parts
