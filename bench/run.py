@@ -28,6 +28,7 @@ from bench import (
     runner_overhead,
     submissions,
     upload,
+    warm_start,
 )
 
 RESULTS = Path(__file__).parent / "results"
@@ -52,6 +53,7 @@ BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
     "control_plane_import": _imports,
     "command_line": command_line.measure,
     "runner_overhead": _runner,
+    "warm_start": warm_start.measure,
     "openings": openings.measure,
     "recordings": recordings.measure,
     "upload": upload.measure,

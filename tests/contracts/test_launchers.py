@@ -9,23 +9,25 @@ from pathlib import Path
 
 import pytest
 from tests.contracts.launcher import LauncherContract
-from tests.support.attempts import is_running, wait_for
+from tests.support.attempts import is_running, make_spec, wait_for, warm_starts
 
-from spikefleet.core.attempts import read_json
+from spikefleet.core.attempts import AttemptSpec, read_json
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.launchers.base import Launcher, Phase, Slots
 from spikefleet.infra.launchers.process import ProcessLauncher
+from spikefleet.infra.launchers.warm import WarmStarts
 
 TOY = Path(__file__).parents[1] / "support" / "toy_attempt.py"
 
 
-def make_launcher(root: Path) -> ProcessLauncher:
+def make_launcher(root: Path, warm: WarmStarts | None = None) -> ProcessLauncher:
     return ProcessLauncher(
         root,
         Slots(cpu=2, gpu=1),
         environment={**os.environ, "GIVEN": "yes"},
         command=lambda folder: [sys.executable, str(TOY), str(folder)],
         gpu_ids=("GPU-7",),
+        warm=warm,
     )
 
 
@@ -176,3 +178,50 @@ class TestProcessLauncher(LauncherContract):
     ) -> None:
         with pytest.raises(ValueError, match="cannot name an attempt"):
             launcher.start(self.spec(tmp_path, "succeed", "../away"))
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[WarmStarts]:
+    starts = warm_starts("mountainsort5")
+    yield starts
+    starts.close()
+
+
+class TestProcessLauncherFromATemplate(TestProcessLauncher):
+    """Everything above, with attempts that are forked from a warm process."""
+
+    @pytest.fixture
+    def launcher(self, root: Path, warm: WarmStarts) -> ProcessLauncher:
+        return make_launcher(root, warm)
+
+    def spec(
+        self, place: Path, behaviour: str, name: str = "r-sort-1", *, gpu: bool = False
+    ) -> AttemptSpec:
+        return make_spec(place, name, backend="mountainsort5", stream=behaviour, gpu=gpu)
+
+    def test_the_attempt_has_a_waiting_child_that_ends_with_it(
+        self, launcher: Launcher, root: Path, tmp_path: Path, warm: WarmStarts
+    ) -> None:
+        launcher.start(self.spec(tmp_path, "wait"))
+        self.await_running(launcher)
+        pid = (read_json(root / "r-sort-1" / "started.json") or {})["pid"]
+        assert processes.descendants(warm.pid("mountainsort5"))[0] == pid
+        (waiting,) = processes.descendants(pid)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not is_running(waiting))
+        assert self.ended(launcher).signal == signal.SIGKILL
+
+    def test_an_attempt_outlives_its_template_and_its_outcome_tells_the_end(
+        self, root: Path, tmp_path: Path
+    ) -> None:
+        starts = warm_starts("mountainsort5")
+        launcher = make_launcher(root, starts)
+        launcher.start(self.spec(tmp_path, "wait"))
+        self.await_running(launcher)
+        starts.close()
+        assert launcher.observe()["r-sort-1"].phase is Phase.RUNNING
+        launcher.start(self.spec(tmp_path, "fail", "cold"))
+        assert self.ended(launcher, "cold").exit_code == 110
+        pid = (read_json(root / "r-sort-1" / "started.json") or {})["pid"]
+        os.kill(pid, signal.SIGKILL)
+        assert self.ended(launcher).phase is Phase.GONE

@@ -82,7 +82,10 @@ def test_no_exit_path_skips_its_recorded_end() -> None:
         if isinstance(node, ast.Attribute) and ast.unparse(node) == "os._exit"
     ]
     # A forked copy must not run its original's clean-up; its answer has been sent by then.
-    assert [at.partition(":")[0] for at in found] == ["services/spikefleet/infra/system/zygote.py"]
+    assert [at.partition(":")[0] for at in found] == [
+        "services/spikefleet/deploy/template.py",
+        "services/spikefleet/infra/system/zygote.py",
+    ]
 
 
 def _late_imports(path: Path) -> list[str]:

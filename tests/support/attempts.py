@@ -1,6 +1,7 @@
 """Attempts to run in tests: a folder with its spec, a real parent process, a toy child."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -18,6 +19,8 @@ from spikefleet.core.attempts import (
     write_json,
 )
 from spikefleet.infra.launchers import processes
+from spikefleet.infra.launchers.process import THREAD_VARIABLES
+from spikefleet.infra.launchers.warm import WarmStarts
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY_CHILD = Path(__file__).with_name("toy_child.py")
@@ -49,6 +52,17 @@ def make_spec(place: Path, name: str = "run-sort-1", **changes: Any) -> AttemptS
         artifacts_prefix="runs/run/attempts/sort-1",
     )
     return replace(spec, **changes)
+
+
+def warm_starts(backend: str) -> WarmStarts:
+    """A template of the sorter that is ready; to be closed."""
+    known = ("PATH", "HOME", "LANG", "PYTHONPATH")
+    starts = WarmStarts(600.0, {key: os.environ[key] for key in known if key in os.environ})
+    alone = {**dict.fromkeys(THREAD_VARIABLES, "1"), "CUDA_VISIBLE_DEVICES": ""}
+    for _ in range(2):  # the first is only noted
+        starts.prepare(backend, alone)
+    wait_for(lambda: starts.is_ready(backend), 120)
+    return starts
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """A runner's parent that ends as told, for launchers: ``toy_attempt.py <run folder>``.
 
-What it does is the spec's backend: ``succeed``, ``fail``, ``die``, ``wait``, ``cling``, ``orphan``.
+What it does is the spec's stream, or else its backend:
+``succeed``, ``fail``, ``die``, ``wait``, ``cling``, ``orphan``.
 """
 
 import json
@@ -28,7 +29,8 @@ def leave_outcome(folder: RunFolder, exit_code: int, failure: Failure | None) ->
 
 def main(root: Path) -> int:
     folder = RunFolder(root)
-    behaviour = json.loads(folder.spec.read_text())["backend"]
+    spec = json.loads(folder.spec.read_text())
+    behaviour = spec["stream"] or spec["backend"]
     starts = root / "starts.txt"
     with starts.open("a") as handle:
         handle.write(f"{os.getpid()}\n")

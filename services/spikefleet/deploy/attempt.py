@@ -21,6 +21,7 @@ from spikefleet.deploy.settings import (
     image_digest,
     read_attempt_secret,
     visible_gpus,
+    warm_child,
 )
 from spikefleet.infra.logs import configure_logging
 from spikefleet.infra.stores.artifacts_open import open_artifacts
@@ -28,6 +29,7 @@ from spikefleet.runner.lease import process_name
 from spikefleet.runner.outcome import write_unreadable_spec
 from spikefleet.runner.parent import ParentOptions, run_attempt
 from spikefleet.runner.reporting import AttemptProgress, ProgressSink, SilentSink
+from spikefleet.runner.warm_child import WarmChild
 
 _log = logging.getLogger(__name__)
 
@@ -110,6 +112,7 @@ def make_sink(address: str, secret: str) -> ProgressSink:
 def main(root: Path) -> int:
     """Run the attempt in ``root``; return its exit code."""
     configure_logging(as_json=True)
+    warm = WarmChild(warm_child())
     secret = read_attempt_secret()
     folder = RunFolder(root)
     try:
@@ -123,6 +126,7 @@ def main(root: Path) -> int:
         image_digest=image_digest(),
         hdf5_plugin_path=hdf5_plugin_path(),
         environment=confined_environment(),
+        warm=warm,
     )
     return run_attempt(
         root, artifacts, sink=make_sink(spec.report_address, secret), options=options

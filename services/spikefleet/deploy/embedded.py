@@ -37,6 +37,7 @@ from spikefleet.deploy.service_file import announce, claim, withdraw
 from spikefleet.deploy.settings import Settings, base_environment, confined_environment
 from spikefleet.infra.launchers.base import Phase
 from spikefleet.infra.launchers.process import ProcessLauncher
+from spikefleet.infra.launchers.warm import WarmStarts
 from spikefleet.infra.logs import configure_logging
 from spikefleet.infra.metrics import Measured, Metrics
 from spikefleet.infra.rpc.access import Admission
@@ -101,11 +102,14 @@ class EmbeddedService:
         kernels = settings.data_dir / "kernels"
         stack.callback(self._stores.database.close)
         slots = machine.slots(cpu_slots=settings.cpu_slots, gpu_slots=settings.gpu_slots)
+        warm = WarmStarts(settings.warm_s, confined_environment(kernels))
+        stack.callback(warm.close)
         self._launcher = ProcessLauncher(
             settings.data_dir / "attempts",
             slots,
             environment=base_environment() | {"NUMBA_CACHE_DIR": str(kernels)},
             gpu_ids=machine.gpu_ids,
+            warm=warm if settings.warm_s else None,
         )
         self._limits = SortLimits(
             memory_limit_bytes=settings.attempt_memory_bytes,

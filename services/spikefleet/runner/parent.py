@@ -62,6 +62,7 @@ from spikefleet.runner.upload import (
     upload_failure,
     upload_result,
 )
+from spikefleet.runner.warm_child import WarmChild
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +85,8 @@ class ParentOptions:
     before a refused upload is tried again. ``gpu_ids`` are the devices CUDA shows us, ``nvml``
     and ``probe`` stand for the driver's library and the computation on the GPU in tests;
     ``image_digest`` is that of the container's image, "" where it is not known. ``environment`` is
-    what the child sees of ours beside its own folders; None: everything, for tests.
+    what the child sees of ours beside its own folders; None: everything, for tests. ``warm`` is
+    the process that becomes the first child, where the launcher left one.
     """
 
     command: Callable[[Path], list[str]] = child_command
@@ -96,6 +98,7 @@ class ParentOptions:
     image_digest: str = ""
     hdf5_plugin_path: str = ""
     environment: Mapping[str, str] | None = None
+    warm: WarmChild = field(default_factory=WarmChild)
     nvml: Any = None
     probe: Callable[[], ProbeAnswer] = probe_cuda
 
@@ -201,6 +204,7 @@ class _Attempt:
             return self._upload(spec)
         finally:
             metrics.close()
+            self.options.warm.close()
 
     @property
     def elapsed_s(self) -> float:
@@ -311,7 +315,7 @@ class _Attempt:
         try:
             command = self.options.command(folder.root)
             environment = child_environment(folder, self.options.environment)
-            return supervisor.run(command, self.interruption, environment)
+            return supervisor.run(command, self.interruption, environment, self.options.warm)
         finally:
             self.peaks, self.blind_guards = dict(guards.peaks), dict(guards.blind)
 

@@ -7,19 +7,24 @@ decides nothing about failures; what is raised travels up to ``child``.
 from __future__ import annotations
 
 import gc
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from platform import python_version
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from spikeinterface.core import globals as spikeinterface_places
 from threadpoolctl import threadpool_limits
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder, write_json
 from spikefleet.core.backends.base import SorterBackend, SortRequest, load_backend
 from spikefleet.core.config.sorting import SortingConfig
+from spikefleet.core.recordings.compiled import keep_kernels
 from spikefleet.core.recordings.reader_version import reader_version
 from spikefleet.core.units.analyzer import build_analyzer
 from spikefleet.infra.system.confinement import Confinement
@@ -47,6 +52,17 @@ class Steps:
         yield
         self.timings_s[name] = round(time.monotonic() - wall, 3)
         self.cpu_s[name] = round(time.process_time() - cpu, 3)
+
+
+def settle(kernels: str) -> None:
+    """Read again what imported libraries have read of another environment, before anything else.
+
+    For a process that was forked after its imports. ``kernels`` is the folder of compiled kernels.
+    """
+    tempfile.tempdir = None
+    spikeinterface_places.base = Path(tempfile.gettempdir()) / "spikeinterface_cache"
+    keep_kernels(kernels)
+    np.random.seed()  # no two processes may draw the same numbers unasked
 
 
 def run_steps(folder: RunFolder, spec: AttemptSpec, steps: Steps, confinement: Confinement) -> None:

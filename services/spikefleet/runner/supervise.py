@@ -27,6 +27,7 @@ from spikefleet.runner.audit import AuditTrail
 from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
 from spikefleet.runner.reporting import AttemptProgress, Reporter
 from spikefleet.runner.snapshot import take_snapshot, write_snapshot
+from spikefleet.runner.warm_child import ChildProcess, WarmChild
 
 _log = logging.getLogger(__name__)
 
@@ -103,21 +104,24 @@ class Supervisor:
         command: list[str],
         interruption: Interruption,
         environment: Mapping[str, str] | None = None,
+        warm: WarmChild | None = None,
     ) -> ChildEnd:
         """Start the child and stay until nothing of it is left. Raises OSError if it cannot start.
 
-        ``environment`` is all the child sees of ours; None: everything. The child's group dies
-        whatever ends this method.
+        ``environment`` is all the child sees of ours; None: everything. ``warm`` becomes the child
+        instead of a new process where it can. The child's group dies whatever ends this method.
         """
         processes.adopt_orphans()
         self._started_s = time.monotonic()
         with self._folder.child_log.open("ab") as log:
-            child = subprocess.Popen(
+            root = self._folder.root
+            forked = warm.start(root, environment, root, log.fileno()) if warm else None
+            child: ChildProcess = forked or subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=self._folder.root,
+                cwd=root,
                 env=None if environment is None else dict(environment),
                 start_new_session=True,
             )
@@ -149,7 +153,7 @@ class Supervisor:
         known = identity.to_json() if identity else {"pid": pid}
         write_json(self._folder.child_started, {**known, "pgid": pid})
 
-    def _watch(self, child: subprocess.Popen[bytes], interruption: Interruption) -> Failure | None:
+    def _watch(self, child: ChildProcess, interruption: Interruption) -> Failure | None:
         """Look every round until the child ended or has to. Returns why it has to."""
         while True:
             try:
@@ -190,7 +194,7 @@ class Supervisor:
             elapsed_s=round(time.monotonic() - self._started_s, 3),
         )
 
-    def _end(self, child: subprocess.Popen[bytes], grace_s: float) -> None:
+    def _end(self, child: ChildProcess, grace_s: float) -> None:
         """End the child if it lives, and with it everything it started.
 
         First politely to the whole group (a stopped process is woken to hear it), then by force,

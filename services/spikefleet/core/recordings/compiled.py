@@ -9,10 +9,11 @@ compiler's cache is writable.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import config, njit
 from numpy.typing import NDArray
 
 N_SECTIONS = 5
@@ -90,6 +91,17 @@ def encode_int16(
             codes[t, c] = np.int32(np.rint(code))
         spoiled |= spoiled_row
     return bool(spoiled == 0)
+
+
+def keep_kernels(folder: str) -> None:
+    """Look for compiled code and keep it in ``folder`` from now on, whatever was said on import.
+
+    "" leaves it to the compiler's default.
+    """
+    config.CACHE_DIR = folder
+    for kernel in (filter_sections, encode_int16):
+        with suppress(RuntimeError):  # no writable place: compiled anew in each process
+            kernel.enable_caching()  # type: ignore[attr-defined]
 
 
 def compile_now() -> None:

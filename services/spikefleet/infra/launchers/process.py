@@ -30,11 +30,12 @@ from spikefleet.infra.launchers.attempt_folders import (
     sweep,
 )
 from spikefleet.infra.launchers.base import NoSlotError, Observation, Phase, Slots
+from spikefleet.infra.launchers.warm import ForkedAttempt, Start, WarmStarts
 
 _log = logging.getLogger(__name__)
 
 _LOG_TAIL_BYTES = 4096
-_THREAD_VARIABLES = (
+THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -52,7 +53,8 @@ class ProcessLauncher:
     """Starts attempts as processes under ``root``, at most ``slots`` at once.
 
     ``environment`` is what attempts inherit; ``gpu_ids`` are the devices handed out to GPU slots,
-    one each (0, 1, … when not given). Safe to call from several threads.
+    one each (0, 1, … when not given). ``warm`` starts attempts without a GPU from a process that
+    has imported what their children need. Safe to call from several threads.
     """
 
     def __init__(
@@ -63,13 +65,15 @@ class ProcessLauncher:
         environment: Mapping[str, str],
         command: Callable[[Path], Sequence[str]] = attempt_command,
         gpu_ids: Sequence[str] = (),
+        warm: WarmStarts | None = None,
     ) -> None:
         self._root = root.resolve()
         self._slots = slots
         self._environment = dict(environment)
         self._command = command
         self._gpu_ids = tuple(gpu_ids) or tuple(str(number) for number in range(slots.gpu))
-        self._own: dict[str, subprocess.Popen[bytes]] = {}
+        self._warm = warm
+        self._own: dict[str, subprocess.Popen[bytes] | ForkedAttempt] = {}
         self._clean: set[str] = set()
         self._lock = RLock()
         self._memory = MemoryReader()
@@ -162,14 +166,19 @@ class ProcessLauncher:
 
     def _spawn(
         self, folder: AttemptFolder, spec: AttemptSpec, launch: Launch
-    ) -> subprocess.Popen[bytes]:
-        environment = {
-            **self._environment,
-            **dict.fromkeys(_THREAD_VARIABLES, str(spec.cpus)),
+    ) -> subprocess.Popen[bytes] | ForkedAttempt:
+        own = {
+            **dict.fromkeys(THREAD_VARIABLES, str(spec.cpus)),
             "CUDA_VISIBLE_DEVICES": launch.gpu_id,
-            processes.MARK: str(folder.root),
         }
+        environment = {**self._environment, **own, processes.MARK: str(folder.root)}
         with folder.log.open("ab") as log:
+            if self._warm is not None and not spec.gpu:
+                start = Start(launch.command, environment, folder.root, log.fileno())
+                forked = self._warm.start(spec.backend, start)
+                if forked is not None:
+                    return forked
+                self._warm.prepare(spec.backend, own)  # for the next one
             return subprocess.Popen(
                 launch.command,
                 env=environment,
@@ -203,9 +212,13 @@ class ProcessLauncher:
     def _collect(self, folder: AttemptFolder, launch: Launch) -> None:
         """Take the exit status of a process of our own, once, and keep it."""
         process = self._own.get(folder.name)
-        if process is None or process.poll() is None:
+        if process is None:
             return
-        code = process.returncode
+        code = process.poll()
+        if code is None:
+            if isinstance(process, ForkedAttempt) and process.is_lost:
+                del self._own[folder.name]  # like one that another service started
+            return
         number = -code if code < 0 else None
         folder.write_exit(
             code if code >= 0 else None,
@@ -225,6 +238,7 @@ class ProcessLauncher:
             return Observation(
                 folder.name, Phase.RUNNING, heartbeat=read_json(folder.run.heartbeat)
             )
+        self._await_end(folder)
         self._collect(folder, launch)
         self._kill_leftovers(folder)
         return _ended(folder)
@@ -235,6 +249,10 @@ class ProcessLauncher:
             return
         _log.warning("attempt.killed", extra={"attempt": folder.name})
         processes.signal_all([launch.process.pid], signal.SIGKILL)
+        self._await_end(folder)
+
+    def _await_end(self, folder: AttemptFolder) -> None:
+        """Wait for a dying process of our own: its threads may end a little after it."""
         own = self._own.get(folder.name)
         if own is not None:
             with suppress(subprocess.TimeoutExpired):
@@ -257,7 +275,7 @@ class ProcessLauncher:
         processes.signal_all(leftovers, signal.SIGKILL)
 
 
-def _tell_secret(process: subprocess.Popen[bytes], secret: str) -> None:
+def _tell_secret(process: subprocess.Popen[bytes] | ForkedAttempt, secret: str) -> None:
     """Write the secret and close the pipe, which holds a line whether or not it is read."""
     if process.stdin is not None:
         with suppress(OSError), process.stdin:
