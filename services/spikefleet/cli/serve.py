@@ -8,6 +8,12 @@ from typing import Any
 import click
 
 from spikefleet.cli.options import needs_extra, settings_from
+from spikefleet.core.failures.errors import StorageUnavailableError
+
+_NO_DATABASE = (
+    "The service did not start. Look at the disk and at who may write to the database; restore a "
+    "damaged one from its backup, or move it away to begin with an empty one."
+)
 
 
 @click.command()
@@ -63,8 +69,14 @@ def serve(context: click.Context, /, **arguments: Any) -> None:
             DataFolderBusyError,
             DataFolderOpenError,
         )
+        from spikefleet.infra.stores.database import SchemaTooNewError  # noqa: PLC0415
 
     try:
         context.exit(serve_until_stopped(settings))
     except (DataFolderBusyError, DataFolderOpenError, ExposedAddressError) as error:
         raise click.UsageError(str(error)) from error
+    except SchemaTooNewError as error:
+        raise click.ClickException(str(error)) from error
+    except StorageUnavailableError as error:
+        # Its own next step is for runs that a service works on; here there is none yet.
+        raise click.ClickException(f"{error.message}\n{_NO_DATABASE}") from error

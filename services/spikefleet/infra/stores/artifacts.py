@@ -197,8 +197,9 @@ def require_size(store: ArtifactStore, file: StoredFile) -> None:
     """Refuse a file that is not there with its size. Raises ArtifactDamagedError."""
     size = store.size(file.key)
     if size != file.size_bytes:
+        found = "is not there" if size is None else f"has {size} bytes"
         raise ArtifactDamagedError(
-            f"{file.key} has {size} bytes where its manifest says {file.size_bytes}"
+            f"{file.key} {found} where its manifest says {file.size_bytes} bytes"
         )
 
 
