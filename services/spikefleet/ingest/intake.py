@@ -71,12 +71,16 @@ class InPlaceIntake:
             if resolved.is_dir():
                 self._places.require_no_traps(resolved)
             root, paths, entry = recording_files(resolved)
+            self._places.require_inside(root, paths)
+            seen = [(file.relative_to(root).as_posix(), file.stat().st_size) for file in paths]
+        except OSError as error:  # it was there a moment ago
+            raise RpcProblem(
+                "SOURCE_CHANGED", f"{resolved} changed while it was looked at", field="path"
+            ) from error
         except InputMissingError as error:
             if must_exist:
                 raise RpcProblem("PATH_NOT_VISIBLE", error.message, field="path") from error
             return self._recordings.add(_missing(name, str(resolved)), caller.owner)
-        self._places.require_inside(root, paths)
-        seen = [(file.relative_to(root).as_posix(), file.stat().st_size) for file in paths]
         if expected and sorted(seen) != sorted((f.path, f.size_bytes) for f in expected):
             raise RpcProblem(
                 "PATH_NOT_VISIBLE",
@@ -94,15 +98,16 @@ class InPlaceIntake:
         Bytes hashed before and not touched since are trusted.
         """
         try:
-            before = path.stat()
-            stamp = file_stamp(before)
-            key = (str(path), stamp)
-            with self._lock:
-                digest = self._digests.get(key)
-            if digest is None:
-                digest = digest_file(path)
-                if self._meter is not None:
-                    self._meter.add(INGESTED_BYTES, before.st_size, path="in_place")
+            with self._places.opened(root, path) as same:
+                before = same.stat()
+                stamp = file_stamp(before)
+                key = (str(path), stamp)
+                with self._lock:
+                    digest = self._digests.get(key)
+                if digest is None:
+                    digest = digest_file(same)
+                    if self._meter is not None:
+                        self._meter.add(INGESTED_BYTES, before.st_size, path="in_place")
             after = path.stat()
         except OSError as error:
             raise RpcProblem(

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,26 @@ class RecordingRoots:
             self._require_plain(file)
             if file.is_symlink() or not file.is_relative_to(root):
                 self._require_kept(root, file)
+
+    @contextmanager
+    def opened(self, root: Path, file: Path) -> Iterator[Path]:
+        """Hold a file open; give a path that leads to that very file, whatever is put in its place.
+
+        A name that was checked may lead elsewhere when it is opened: what was opened counts.
+        Raises OSError, RpcProblem PATH_REFUSED.
+        """
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            same = Path(f"/proc/self/fd/{descriptor}")
+            target = Path(os.readlink(same))
+            inside = target.is_relative_to(root) or self._is_declared(target)
+            if not (inside or is_annexed(root, target)):
+                raise RpcProblem(
+                    "PATH_REFUSED", f"{file} was replaced while it was registered", field="path"
+                )
+            yield same
+        finally:
+            os.close(descriptor)
 
     def require_no_traps(self, folder: Path) -> None:
         """Refuse a folder that holds a FIFO, a device or a link elsewhere. Raises RpcProblem."""

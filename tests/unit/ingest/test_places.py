@@ -99,3 +99,22 @@ def test_content_of_the_same_annex_is_part_of_the_recording(tmp_path: Path) -> N
     stolen.mkdir()
     (stolen / "a.bin").symlink_to(objects / "key")
     assert refusal(RecordingRoots().require_no_traps, stolen).reason == "PATH_REFUSED"
+
+
+def test_a_file_replaced_by_a_link_after_it_was_checked_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("the operator's")
+    root = tmp_path / "lab"
+    root.mkdir()
+    (root / "file").symlink_to(tmp_path / "secret")
+    places = RecordingRoots((root,))
+    with pytest.raises(RpcProblem, match="replaced"), places.opened(root, root / "file"):
+        pass
+
+
+def test_what_was_opened_stays_the_same_file_whatever_takes_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("checked")
+    with RecordingRoots((tmp_path,)).opened(tmp_path, file) as same:
+        file.unlink()
+        file.write_text("another")
+        assert same.read_text() == "checked"
