@@ -15,8 +15,8 @@ from spikefleet.core.guards.gpu_reader import NoGpuReader
 from spikefleet.core.guards.host_memory import HostMemoryWatchdog
 from spikefleet.core.guards.io_stall import DeviceIO, IOStallWatchdog
 from spikefleet.core.guards.log_inactivity import LogInactivityWatchdog
-from spikefleet.core.guards.memory_reader import MemoryReader
 from spikefleet.infra.gpus import make_gpu_reader
+from spikefleet.infra.system.memory_reader import MemoryReader
 
 
 class TestHostMemoryWatchdog(GuardContract):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from spikefleet.core.guards.memory_reader import MemoryReader
+from spikefleet.infra.system.memory_reader import MemoryReader
 
 UNLIMITED_V1 = 9223372036854771712
 

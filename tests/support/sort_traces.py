@@ -19,9 +19,10 @@ from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, write_js
 from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.backends.progress import ProgressParser
 from spikefleet.core.config.sorting import SortingConfig
-from spikefleet.core.guards.process_tree import ProcessTree, TreeSample
 from spikefleet.core.guards.quiet import is_quiet
+from spikefleet.core.guards.sources import TreeSample
 from spikefleet.core.recordings.simulation import SimulationRequest, simulate
+from spikefleet.infra.system.process_tree import ProcessTree
 
 EVERY_S = 0.1
 

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from spikefleet.core.guards.memory_reader import MemoryReader
+from spikefleet.infra.system.memory_reader import MemoryReader
 from spikefleet.preflight.registry import HostFacts
 from spikefleet.preflight.task import PreflightPlaces
 

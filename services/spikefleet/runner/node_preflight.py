@@ -14,8 +14,8 @@ from spikefleet.core.attempts import AttemptSpec
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.checks import decide
 from spikefleet.core.findings.finding import PreflightFinding
-from spikefleet.core.guards.memory_reader import MemoryReader
 from spikefleet.infra.gpus import GpuIdentity
+from spikefleet.infra.system.memory_reader import MemoryReader
 from spikefleet.runner.canary_memory import Machine
 from spikefleet.runner.node_preflight_checks import NODE_CHECKS
 from spikefleet.runner.node_preflight_facts import (

@@ -21,9 +21,9 @@ from typing import Any
 
 from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
 from spikefleet.core.guards.gpu_reader import GpuUnreadable
-from spikefleet.core.guards.memory_reader import MemoryReader
 from spikefleet.core.recordings.plugin_folders import list_plugin_folders
 from spikefleet.infra.gpus import GpuIdentity, identify_gpu
+from spikefleet.infra.system.memory_reader import MemoryReader
 from spikefleet.runner.node_preflight_probe import ProbeAnswer, probe_cuda
 
 _HDF5_SUFFIXES = frozenset({".h5", ".hdf5", ".nwb", ".brw"})

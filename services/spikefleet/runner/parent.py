@@ -27,13 +27,12 @@ from spikefleet.core.config.sorting import execution_of
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.guards.loop import GuardLoop
-from spikefleet.core.guards.make import CgroupPlaces, Watched, make_guards, make_memory_reader
-from spikefleet.core.guards.memory_reader import MemoryReader
 from spikefleet.core.policy.changes import apply_changes
 from spikefleet.infra.gpus import make_gpu_reader
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.stores.artifacts import ArtifactStore
+from spikefleet.infra.system.memory_reader import MemoryReader
 from spikefleet.runner.audit import AuditTrail
 from spikefleet.runner.canary import STEP as CANARY
 from spikefleet.runner.canary import CanaryState, run_canary
@@ -41,6 +40,7 @@ from spikefleet.runner.canary_memory import CanaryMemory, Machine, canary_key
 from spikefleet.runner.evidence import KernelKills, judge, read_result
 from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
 from spikefleet.runner.lease import RunLease
+from spikefleet.runner.make_guards import CgroupPlaces, Watched, make_guards, make_memory_reader
 from spikefleet.runner.node_preflight import STEP as NODE_PREFLIGHT
 from spikefleet.runner.node_preflight import run_node_preflight
 from spikefleet.runner.node_preflight_facts import Given

@@ -9,7 +9,7 @@ from tests.support.fake_nvml import UUID, Device, FakeNvml
 
 from spikefleet.core.attempts import AttemptSpec
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.guards.memory_reader import MemoryReader
+from spikefleet.infra.system.memory_reader import MemoryReader
 from spikefleet.runner.canary_memory import Machine
 from spikefleet.runner.node_preflight import NodeReport, run_node_preflight
 from spikefleet.runner.node_preflight_facts import Given

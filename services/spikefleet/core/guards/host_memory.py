@@ -13,8 +13,8 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.evidence_rows import HostMemoryEvidence, HostOutOfMemoryEvidence
 from spikefleet.core.guards.base import Reading
-from spikefleet.core.guards.memory_reader import MemoryReader, MemorySample
 from spikefleet.core.guards.samples import Latch, SampleWindow
+from spikefleet.core.guards.sources import MemorySample, MemorySource
 
 STALLED_RATIO = 0.2
 _CALM_RATIO = 0.7
@@ -41,7 +41,7 @@ class HostMemoryWatchdog:
 
     def __init__(
         self,
-        reader: MemoryReader,
+        reader: MemorySource,
         *,
         warn_pct: float = 85.0,
         abort_pct: float = 92.0,

@@ -17,8 +17,8 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.evidence_rows import IOStallEvidence
 from spikefleet.core.guards.base import Reading
-from spikefleet.core.guards.process_tree import ProcessTree
 from spikefleet.core.guards.samples import SampleWindow
+from spikefleet.core.guards.sources import TreeSource
 
 _SYS_BLOCK = Path("/sys/dev/block")
 _SECTOR_BYTES = 512
@@ -51,7 +51,7 @@ class IOSource(Protocol):
 class ProcessIO:
     """The bytes of the sorter's processes, and their threads that wait for a disk."""
 
-    def __init__(self, tree: ProcessTree) -> None:
+    def __init__(self, tree: TreeSource) -> None:
         self.label, self.device = "processes", ""
         self._tree = tree
 

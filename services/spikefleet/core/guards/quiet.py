@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spikefleet.core.guards.process_tree import ProcessTree
+from spikefleet.core.guards.sources import TreeSource
 
 # Steps that pass over the recording piece by piece and say so at every piece.
 LOUD_STEPS = frozenset({"load", "detect", "extract", "match", "classify"})
@@ -39,7 +39,7 @@ class Surroundings:
     unknown or not only ours).
     """
 
-    tree: ProcessTree
+    tree: TreeSource
     step: Callable[[], str] = _no_step
     gpu_busy_ratio: Callable[[], float | None] = _no_gpu
 

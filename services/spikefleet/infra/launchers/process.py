@@ -20,7 +20,6 @@ from threading import RLock
 
 from spikefleet.core.attempts import AttemptSpec, read_json, write_json
 from spikefleet.core.failures.classify import read_log_tail
-from spikefleet.core.guards.memory_reader import MemoryReader
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.launchers.attempt_folders import (
     AttemptFolder,
@@ -31,6 +30,7 @@ from spikefleet.infra.launchers.attempt_folders import (
 )
 from spikefleet.infra.launchers.base import NoSlotError, Observation, Phase, Slots
 from spikefleet.infra.launchers.warm import ForkedAttempt, Start, WarmStarts
+from spikefleet.infra.system.memory_reader import MemoryReader
 
 _log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikefleet.core.guards.memory_reader import MemoryReader
 from spikefleet.infra.launchers.processes import MARK
+from spikefleet.infra.system.memory_reader import MemoryReader
 
 _log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from spikefleet.core.guards.log_inactivity import (
     LogInactivityWatchdog,
     compute_inactivity_timeout_s,
 )
-from spikefleet.core.guards.process_tree import TreeSample
 from spikefleet.core.guards.quiet import Surroundings
+from spikefleet.core.guards.sources import TreeSample
 
 
 @pytest.mark.parametrize(

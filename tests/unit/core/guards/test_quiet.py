@@ -7,8 +7,8 @@ from tests.support.attempts import wait_for
 from tests.support.families import family
 
 from spikefleet.core.backends.catalogue import BACKENDS
-from spikefleet.core.guards.process_tree import ProcessTree
 from spikefleet.core.guards.quiet import LOUD_STEPS, QuietWork, Surroundings, is_quiet
+from spikefleet.infra.system.process_tree import ProcessTree
 
 
 def test_every_loud_step_is_one_that_some_sorter_or_the_child_names() -> None:

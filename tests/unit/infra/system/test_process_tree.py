@@ -6,7 +6,7 @@ import pytest
 from tests.support.attempts import wait_for
 from tests.support.families import family
 
-from spikefleet.core.guards.process_tree import ProcessTree
+from spikefleet.infra.system.process_tree import ProcessTree
 
 SLEEP = "import time; time.sleep(600)"
 # A process between clone(CLONE_VFORK) and its child's end is in real uninterruptible sleep.

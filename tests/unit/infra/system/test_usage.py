@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from spikefleet.core.guards.usage import AttemptUsage
+from spikefleet.infra.system.usage import AttemptUsage
 
 MB = 1_000_000
 _HOLDER = """

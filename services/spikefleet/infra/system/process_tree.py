@@ -13,22 +13,11 @@ from pathlib import Path
 
 import psutil
 
+from spikefleet.core.guards.sources import TreeSample
+
 PROC = Path("/proc")
 # Kernel functions in which a thread waits for a file system although it looks merely asleep.
 _WAITS = ("request_wait_answer", "fuse_", "nfs", "rpc_wait", "p9_client", "io_schedule")
-
-
-@dataclass(frozen=True)
-class TreeSample:
-    """Totals since the first sample: CPU seconds and bytes read or written (None = not told).
-
-    ``n_waiting`` counts threads that wait for a disk or mount right now.
-    """
-
-    n_processes: int
-    cpu_s: float
-    moved_bytes: int | None
-    n_waiting: int
 
 
 @dataclass(frozen=True)

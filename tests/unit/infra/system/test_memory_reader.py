@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.cgroup_trees import UNLIMITED_V1, make_reader, write_v1, write_v2
 
-from spikefleet.core.guards.memory_reader import MemoryReader
+from spikefleet.infra.system.memory_reader import MemoryReader
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ from spikefleet.core.guards.log_inactivity import (
     LogInactivityWatchdog,
     compute_inactivity_timeout_s,
 )
-from spikefleet.core.guards.memory_reader import CGROUP_ROOT, PROC_CGROUP, MemoryReader
-from spikefleet.core.guards.process_tree import ProcessTree
 from spikefleet.core.guards.quiet import Surroundings
-from spikefleet.core.guards.usage import AttemptUsage
+from spikefleet.infra.system.memory_reader import CGROUP_ROOT, PROC_CGROUP, MemoryReader
+from spikefleet.infra.system.process_tree import ProcessTree
+from spikefleet.infra.system.usage import AttemptUsage
 
 
 @dataclass(frozen=True)

@@ -16,37 +16,11 @@ from pathlib import Path
 
 import psutil
 
+from spikefleet.core.guards.sources import MemorySample
+
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 PROC_CGROUP = Path("/proc/self/cgroup")
 NODE_PRESSURE = Path("/proc/pressure/memory")
-
-
-@dataclass(frozen=True)
-class MemorySample:
-    """One look at memory, in bytes. ``oom_kills`` counts kernel kills so far; None = unknown.
-
-    ``held_bytes`` is the part of the working set that the kernel cannot drop to make room.
-    ``stalled_ratio`` is the share (0..1) of the last ten seconds in which every task waited for
-    memory, ``limit_hits`` how often usage ran into the limit; None where the kernel does not tell.
-    """
-
-    source: str
-    working_set_bytes: float
-    held_bytes: float
-    limit_bytes: float
-    oom_kills: int | None = None
-    stalled_ratio: float | None = None
-    limit_hits: int | None = None
-
-    @property
-    def used_ratio(self) -> float:
-        """Working set over limit."""
-        return self.working_set_bytes / self.limit_bytes
-
-    @property
-    def held_ratio(self) -> float:
-        """Memory that cannot be dropped over limit."""
-        return self.held_bytes / self.limit_bytes
 
 
 @dataclass(frozen=True)
