@@ -24,11 +24,11 @@ from probeinterface import generate_linear_probe
 from scipy.signal import butter, lfilter
 from spikeinterface.core import NumpyRecording, read_zarr
 
-from spikefleet.core.recordings.archive.codec import choose_codec
-from spikefleet.core.recordings.archive.sources import ArchiveSource
-from spikefleet.core.recordings.archive.verify import verify_archive
-from spikefleet.core.recordings.archive.write import write_archive
-from spikefleet.core.recordings.open import list_streams, open_recording
+from spikefleet.signal.archive.codec import choose_codec
+from spikefleet.signal.archive.sources import ArchiveSource
+from spikefleet.signal.archive.verify import verify_archive
+from spikefleet.signal.archive.write import write_archive
+from spikefleet.signal.open import list_streams, open_recording
 
 # A signal of DURATION_S, written REPETITIONS times over: a recording of 154 MB.
 RATE_HZ, N_CHANNELS, DURATION_S, REPETITIONS = 30_000.0, 64, 8, 5

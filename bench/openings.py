@@ -17,14 +17,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.recordings.simulation.request import SimulationRequest
-from spikefleet.core.recordings.simulation.writing import simulate
 from spikefleet.core.submissions import Recording, RecordingName
 from spikefleet.deploy.confined_rooms import ConfinedRooms, open_zygote
 from spikefleet.deploy.settings import Settings, confined_environment
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.preflight.describe import describe_recording
 from spikefleet.preflight.task import PreflightPlaces
+from spikefleet.signal.simulation.request import SimulationRequest
+from spikefleet.signal.simulation.writing import simulate
 
 ADDED_LIMIT_MS = 50.0
 SHORT_SORT_S = 30.0

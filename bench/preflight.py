@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from spikeinterface.core import BaseRecording, BaseRecordingSegment
 
-from spikefleet.core.recordings.measure import measure_signal, signal_failure
+from spikefleet.signal.measuring.measure import measure_signal, signal_failure
 
 N_CHANNELS, RATE_HZ, FILE_S = 384, 30_000.0, 20.0
 HOUR_S = 3600.0

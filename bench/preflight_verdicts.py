@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.support.preflight_signals import HEALTHY, UNSORTABLE, make_state
 
-from spikefleet.core.recordings.measure import measure_signal, signal_failure
+from spikefleet.signal.measuring.measure import measure_signal, signal_failure
 
 SEEDS = 20
 _LONG_SEEDS = 5

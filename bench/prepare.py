@@ -23,8 +23,8 @@ from spikeinterface import preprocessing
 from spikeinterface.core import BinaryRecordingExtractor
 
 from spikefleet.core.config.recording import RecordingConfig
-from spikefleet.core.recordings.band_pass import design_band_pass
-from spikefleet.core.recordings.prepare import PrepareOptions, prepare_recording
+from spikefleet.signal.filtering.band_pass import design_band_pass
+from spikefleet.signal.preparing.prepare import PrepareOptions, prepare_recording
 
 N_CHANNELS, RATE_HZ, DURATION_S = 384, 30000.0, 20.0
 # As preparation cuts them, so that both sides filter the same blocks with the same margins.

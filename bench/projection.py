@@ -23,9 +23,9 @@ from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_jso
 from spikefleet.core.config import resolve
 from spikefleet.core.guards.disk_report import measure_folder
 from spikefleet.core.projection import compare_projection
-from spikefleet.core.recordings.files import recording_files
-from spikefleet.core.recordings.simulation import SimulationRequest, simulate
+from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.preflight.estimate import estimate_resources
+from spikefleet.signal.simulation import SimulationRequest, simulate
 
 SORTERS = ("kilosort4", "mountainsort5", "spykingcircus2", "tridesclous2", "lupin")
 # Channels and seconds: one grows in time, one in channels.

@@ -20,12 +20,12 @@ from spikeinterface.core import NumpyRecording
 
 from bench import archive, prepare
 from spikefleet.core.config.recording import RecordingConfig
-from spikefleet.core.recordings.archive.sources import ArchiveSource
-from spikefleet.core.recordings.archive.verify import verify_archive
-from spikefleet.core.recordings.archive.write import write_archive
-from spikefleet.core.recordings.inspection import InspectOptions, inspect_recording
-from spikefleet.core.recordings.open import list_streams, open_recording
-from spikefleet.core.recordings.prepare import PrepareOptions, prepare_recording
+from spikefleet.signal.archive.sources import ArchiveSource
+from spikefleet.signal.archive.verify import verify_archive
+from spikefleet.signal.archive.write import write_archive
+from spikefleet.signal.measuring.summary import InspectOptions, inspect_recording
+from spikefleet.signal.open import list_streams, open_recording
+from spikefleet.signal.preparing.prepare import PrepareOptions, prepare_recording
 
 N_CHANNELS, RATE_HZ = 384, 30_000.0
 SHORT_S, TIMES = 2, 8

@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 from tests.support.sorted_units import make_data, trough
 
 from spikefleet.core.config.sorting import SortingConfig
-from spikefleet.core.units.curate import curate_units
-from spikefleet.core.units.export import format_units_csv
-from spikefleet.core.units.quality import measure_units
-from spikefleet.core.units.unit_data import UnitData
 from spikefleet.reporter.figures import draw_all
+from spikefleet.signal.units.curate import curate_units
+from spikefleet.signal.units.export import format_units_csv
+from spikefleet.signal.units.quality import measure_units
+from spikefleet.signal.units.unit_data import UnitData
 
 FIGURES_LIMIT_MS = 500.0
 REPEATS = 9

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_json, write_json
-from spikefleet.core.backends.kilosort4 import probe_dictionary
 from spikefleet.core.config import resolve
-from spikefleet.core.recordings.files import recording_files
-from spikefleet.core.recordings.open import open_recording
-from spikefleet.core.recordings.simulation import SimulationRequest, simulate
+from spikefleet.core.recording.file_sets import recording_files
+from spikefleet.signal.open import open_recording
+from spikefleet.signal.simulation import SimulationRequest, simulate
+from spikefleet.signal.sorters.kilosort4 import probe_dictionary
 
 N_CHANNELS, DURATION_S = 16, 30.0
 

@@ -21,11 +21,11 @@ from spikeinterface.core import load
 
 from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
 from spikefleet.core.config import resolve
-from spikefleet.core.recordings.files import recording_files
-from spikefleet.core.recordings.simulation import SimulationRequest, simulate
+from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.infra.launchers.base import Phase, Slots
 from spikefleet.infra.launchers.process import ProcessLauncher
 from spikefleet.infra.launchers.warm import WarmStarts
+from spikefleet.signal.simulation import SimulationRequest, simulate
 
 BACKENDS = ("mountainsort5", "kilosort4")
 N_CHANNELS, DURATION_S = 16, 10.0

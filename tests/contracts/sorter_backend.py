@@ -10,12 +10,12 @@ import pytest
 from spikeinterface.core import BaseRecording, BaseSorting
 from tests.support.recordings import make_recording
 
-from spikefleet.core.backends.base import SortRequest, load_backend
-from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.failures.errors import InsufficientActivityError, InvalidConfigurationError
-from spikefleet.core.recordings.open import open_recording
-from spikefleet.core.recordings.simulation import Truth, load_truth
-from spikefleet.core.units.accuracy import AccuracyReport, compare_to_truth
+from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.signal.open import open_recording
+from spikefleet.signal.simulation import Truth, load_truth
+from spikefleet.signal.sorters.base import SortRequest, load_backend
+from spikefleet.signal.units.accuracy import AccuracyReport, compare_to_truth
 
 SECONDS = 40.0
 CHANNELS = 16

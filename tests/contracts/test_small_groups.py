@@ -10,10 +10,10 @@ import pytest
 from spikeinterface.core import BaseRecording, NumpyRecording, generate_ground_truth_recording
 from tests.contracts.sorter_backend import trains_of
 
-from spikefleet.core.backends.base import SortRequest, load_backend
-from spikefleet.core.backends.catalogue import BACKENDS
-from spikefleet.core.recordings.probe_layout import lay_probes_apart
-from spikefleet.core.units.accuracy import compare_to_truth
+from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.signal.formats.probe_layout import lay_probes_apart
+from spikefleet.signal.sorters.base import SortRequest, load_backend
+from spikefleet.signal.units.accuracy import compare_to_truth
 
 RATE_HZ = 30_000.0
 GAIN_UV = 0.195

@@ -14,10 +14,10 @@ from spikeinterface.core import (
 )
 from tests.contracts.sorter_backend import SorterBackendContract, trains_of
 
-from spikefleet.core.backends.base import SortRequest, load_backend
 from spikefleet.core.failures.errors import InvalidConfigurationError
-from spikefleet.core.recordings.simulation import Truth
-from spikefleet.core.units.accuracy import compare_to_truth
+from spikefleet.signal.simulation import Truth
+from spikefleet.signal.sorters.base import SortRequest, load_backend
+from spikefleet.signal.units.accuracy import compare_to_truth
 
 
 class TestKilosort4(SorterBackendContract):

@@ -15,9 +15,9 @@ import numpy as np
 from probeinterface import Probe
 from spikeinterface.core import NumpyRecording
 
-from spikefleet.core.backends import stages
-from spikefleet.core.backends.base import SortRequest, load_backend
-from spikefleet.core.recordings.activity import CrossingTally
+from spikefleet.signal.measuring.activity import CrossingTally
+from spikefleet.signal.sorters import stages
+from spikefleet.signal.sorters.base import SortRequest, load_backend
 from tests.corpus.capture import record
 from tests.corpus.signals import RATE_HZ, SIGNALS, UV_PER_CODE, positions_um
 

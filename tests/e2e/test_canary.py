@@ -14,7 +14,7 @@ from tests.support.service import Service
 
 from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_json, write_json
 from spikefleet.core.config import resolve
-from spikefleet.core.recordings.files import recording_files
+from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.runs import RunState
 from spikefleet.infra.stores.artifacts_open import open_artifacts
 

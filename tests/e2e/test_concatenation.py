@@ -11,10 +11,10 @@ from spikeinterface.core import load
 from tests.e2e.conftest import SORTER
 from tests.support.recordings import make_recording
 
-from spikefleet.core.recordings.simulation import SimulationRequest, load_truth, simulate
-from spikefleet.core.recordings.timeline import Timeline
 from spikefleet.core.runs import RunState
-from spikefleet.core.units.accuracy import compare_to_truth
+from spikefleet.signal.preparing.timeline import Timeline
+from spikefleet.signal.simulation import SimulationRequest, load_truth, simulate
+from spikefleet.signal.units.accuracy import compare_to_truth
 
 pytestmark = pytest.mark.slow
 LEAST_ACCURACY = 0.9

@@ -10,13 +10,13 @@ CATCH_EVERYTHING = {
     "infra/rpc/interceptors.py",
     "runner/child.py",
     "controller/reconcile.py",
-    "core/recordings/edge.py",
+    "core/recording/reader_errors.py",
 }
 READ_THE_ENVIRONMENT = {"deploy/settings.py"}
 # Import late, each for a reason: one adapter by name, or a command that must not slow the others.
 SWITCHBOARDS = {
     "__init__.py": "the notebook's verbs start a service; `import spikefleet` stays light",
-    "core/backends/base.py": "imports the one sorter that was asked for",
+    "signal/sorters/base.py": "imports the one sorter that was asked for",
     "cli/archive.py": "reads and writes recordings; the other commands need no numpy",
     "cli/demo.py": "starts an embedded service, with the whole science stack",
     "cli/doctor.py": "looks at the machine as an attempt does; a rig has no psutil",

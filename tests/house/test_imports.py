@@ -45,4 +45,4 @@ def test_the_runners_parent_loads_nothing_a_sorter_could_break() -> None:
 
 
 def test_knowing_the_sorters_by_name_imports_none_of_them() -> None:
-    assert _loaded_by("import spikefleet.core.backends.base") & (SORTERS | SCIENCE) == set()
+    assert _loaded_by("import spikefleet.signal.sorters.base") & (SORTERS | SCIENCE) == set()

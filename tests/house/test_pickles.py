@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.house.source import calls_in, in_package, parse, python_files, where
 
-READERS = "core/recordings/"
+READERS = "signal/"
 _UNPICKLING = ("pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load", "dill.load")
 
 

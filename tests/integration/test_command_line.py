@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from tests.support.service import Service
 
 from spikefleet.cli.main import cli
-from spikefleet.core.recordings.simulation import Condition, SimulationRequest, simulate
+from spikefleet.signal.simulation import Condition, SimulationRequest, simulate
 
 
 @pytest.fixture(scope="module")

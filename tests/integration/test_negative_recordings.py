@@ -18,7 +18,7 @@ from tests.support.recordings import make_recording
 
 from spikefleet.cli.main import cli
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
-from spikefleet.core.recordings.open import open_recording
+from spikefleet.signal.open import open_recording
 
 FOREIGN_FILTER = 32_026  # registered, and in no installation
 

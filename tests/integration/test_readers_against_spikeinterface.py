@@ -23,7 +23,7 @@ from tests.support.formats.openephys import write_recording
 from tests.support.formats.probes import make_noise, write_probe
 from tests.support.recordings import make_recording
 
-from spikefleet.core.recordings.open import open_recording
+from spikefleet.signal.open import open_recording
 
 REAL_HEADERS = Path("../shared/data/recordings/spikeglx")
 

@@ -19,9 +19,9 @@ _SCRIPT = """
 import sys
 from pathlib import Path
 from spikefleet.core.config.recording import RecordingConfig
-from spikefleet.core.recordings.inspection import InspectOptions, inspect_recording
-from spikefleet.core.recordings.open import open_recording
-from spikefleet.core.recordings.prepare import PrepareOptions, prepare_recording
+from spikefleet.signal.measuring.summary import InspectOptions, inspect_recording
+from spikefleet.signal.open import open_recording
+from spikefleet.signal.preparing.prepare import PrepareOptions, prepare_recording
 def peak_mb():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
 step, source, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])

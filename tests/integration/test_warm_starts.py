@@ -15,12 +15,12 @@ from tests.support.attempts import is_running, wait_for, warm_starts
 
 from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_json
 from spikefleet.core.config import resolve
-from spikefleet.core.recordings.files import recording_files
-from spikefleet.core.recordings.simulation import SimulationRequest, simulate
+from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.launchers.base import Observation, Phase, Slots
 from spikefleet.infra.launchers.process import ProcessLauncher
 from spikefleet.infra.launchers.warm import WarmStarts
+from spikefleet.signal.simulation import SimulationRequest, simulate
 
 SORTER = "mountainsort5"
 KNOWN = ("PATH", "HOME", "LANG", "PYTHONPATH")

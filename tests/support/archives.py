@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from probeinterface import generate_linear_probe
 from spikeinterface.core import NumpyRecording
 
-from spikefleet.core.recordings.archive.manifest import ArchiveManifest
-from spikefleet.core.recordings.archive.sources import ArchiveSource
-from spikefleet.core.recordings.archive.write import write_archive
-from spikefleet.core.recordings.open import list_streams, open_recording
+from spikefleet.signal.archive.manifest import ArchiveManifest
+from spikefleet.signal.archive.sources import ArchiveSource
+from spikefleet.signal.archive.write import write_archive
+from spikefleet.signal.open import list_streams, open_recording
 
 
 def save_folder(traces: NDArray[Any], path: Path, rate_hz: float = 1000.0) -> Path:

@@ -11,7 +11,7 @@ from spikefleet.controller.requests import Requests
 from spikefleet.controller.servicer import ControllerServicer
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.recordings.description import StreamDescription
+from spikefleet.core.recording.description import StreamDescription
 from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.server import Registration

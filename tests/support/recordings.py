@@ -8,7 +8,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from spikefleet.core.recordings.simulation import (
+from spikefleet.signal.simulation import (
     Condition,
     SimulatedRecording,
     SimulationRequest,

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, write_json
-from spikefleet.core.backends.catalogue import BACKENDS
-from spikefleet.core.backends.progress import ProgressParser
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.guards.quiet import is_quiet
 from spikefleet.core.guards.sources import TreeSample
-from spikefleet.core.recordings.simulation import SimulationRequest, simulate
+from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.sorters.progress import ProgressParser
 from spikefleet.infra.system.process_tree import ProcessTree
+from spikefleet.signal.simulation import SimulationRequest, simulate
 
 EVERY_S = 0.1
 

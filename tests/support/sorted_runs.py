@@ -8,9 +8,9 @@ from typing import Any
 import spikeinterface.core as si
 
 from spikefleet.core.config.units import WaveformConfig
-from spikefleet.core.units.analyzer import build_analyzer
 from spikefleet.infra.stores.artifacts import ArtifactStore, publish_folder
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.signal.units.analyzer import build_analyzer
 
 RUN_ID = "run-0123456789abcdef"
 SORT_PREFIX = f"runs/{RUN_ID}/attempts/sort-1"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from spikefleet.core.units.unit_data import UnitData
+from spikefleet.signal.units.unit_data import UnitData
 
 RATE_HZ = 10_000.0
 

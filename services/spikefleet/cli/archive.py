@@ -34,9 +34,9 @@ def archive(path: Path, out: Path, output: str) -> None:
     confine_to(path, [out])
     with needs_extra("science"):
         # Late: SpikeInterface takes a second to import; submit and watch must not pay it.
-        from spikefleet.core.recordings.archive.sources import ArchiveSource  # noqa: PLC0415
-        from spikefleet.core.recordings.archive.write import write_archive  # noqa: PLC0415
-        from spikefleet.core.recordings.open import list_streams, open_recording  # noqa: PLC0415
+        from spikefleet.signal.archive.sources import ArchiveSource  # noqa: PLC0415
+        from spikefleet.signal.archive.write import write_archive  # noqa: PLC0415
+        from spikefleet.signal.open import list_streams, open_recording  # noqa: PLC0415
     source = ArchiveSource(path, list_streams(path), partial(open_recording, path))
     started_s = time.monotonic()
     with _progress("archiving", output) as advance:
@@ -79,7 +79,7 @@ def verify(context: click.Context, path: Path, output: str) -> None:
     confine_to(path)
     with needs_extra("science"):
         # Late: as above.
-        from spikefleet.core.recordings.archive.verify import verify_archive  # noqa: PLC0415
+        from spikefleet.signal.archive.verify import verify_archive  # noqa: PLC0415
     with _progress("verifying", output) as advance:
         found = verify_archive(path, advance)
     document = {
@@ -115,7 +115,7 @@ def restore(path: Path, out: Path, output: str) -> None:
     confine_to(path, [out])
     with needs_extra("science"):
         # Late: as above.
-        from spikefleet.core.recordings.archive.restore import restore_archive  # noqa: PLC0415
+        from spikefleet.signal.archive.restore import restore_archive  # noqa: PLC0415
     with _progress("restoring", output) as advance:
         files = restore_archive(path, out, advance)
     size_bytes = sum(file.size_bytes for file in files)

@@ -8,7 +8,7 @@ import click
 
 from spikefleet.cli.options import needs_extra
 from spikefleet.cli.printing import console
-from spikefleet.core.backends.catalogue import BACKENDS
+from spikefleet.core.sorters.catalogue import BACKENDS
 
 
 @click.command()

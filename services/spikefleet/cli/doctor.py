@@ -21,8 +21,8 @@ from rich.text import Text
 
 from spikefleet.cli.options import ExitCode, output_option, settings_from
 from spikefleet.cli.printing import Output, bytes_text, table
-from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.findings.finding import PreflightFinding
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.deploy.machine import look_at_machine
 from spikefleet.deploy.settings import Settings, hdf5_plugin_path, image_digest
 from spikefleet.infra.system.confinement import missing_layers

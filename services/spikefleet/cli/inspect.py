@@ -92,7 +92,7 @@ def inspect(context: click.Context, /, path: Path, output: str, **asked: Any) ->
     confine_to(path, pictures, (asked["hdf5_plugin_path"] or "").split(os.pathsep))
     with needs_extra("science"):
         # Late: SpikeInterface takes a second to import; submit and watch must not pay it.
-        from spikefleet.core.recordings.inspection import (  # noqa: PLC0415
+        from spikefleet.signal.measuring.summary import (  # noqa: PLC0415
             InspectOptions,
             inspect_recording,
         )
@@ -131,9 +131,9 @@ def _draw(
         return {}
     with needs_extra("analysis"):
         # Late: matplotlib takes a second more.
-        from spikefleet.core.recordings.open import open_header, open_unchecked  # noqa: PLC0415
         from spikefleet.reporter.pictures import probe as probe_picture  # noqa: PLC0415
         from spikefleet.reporter.pictures import trace as trace_picture  # noqa: PLC0415
+        from spikefleet.signal.open import open_header, open_unchecked  # noqa: PLC0415
     name = stream.stream.stream
     made: dict[str, str] = {}
     for kind, target in wanted.items():
@@ -204,7 +204,7 @@ def simulate(path: Path, file_format: str, output: str, **parameters: Any) -> No
     """
     with needs_extra("science"):
         # Late: numpy and SpikeInterface, as above.
-        from spikefleet.core.recordings import simulation  # noqa: PLC0415
+        from spikefleet.signal import simulation  # noqa: PLC0415
     request = simulation.SimulationRequest(format=file_format, path=path, **parameters)
     shown_on = console(stderr=True)
     hidden = output == "json" or not shown_on.is_terminal  # a hidden bar leaves an empty line

@@ -14,13 +14,13 @@ from spikefleet.cli.printing import bytes_text, duration_text, table, with_next_
 from spikefleet.core.failures.codes import FailureCategory
 
 if TYPE_CHECKING:  # the science stack is imported by the command, when it runs
-    from spikefleet.core.recordings.inspection import (
+    from spikefleet.core.recording.truth_findings import TruthFinding
+    from spikefleet.signal.measuring.summary import (
         ProbeSummary,
         RecordingInspection,
         ScaleSummary,
         StreamInspection,
     )
-    from spikefleet.core.recordings.truth_findings import TruthFinding
 
 _STYLES = {"fail": "bold red", "warn": "yellow", "note": "cyan"}
 _GAPS_SHOWN = 5

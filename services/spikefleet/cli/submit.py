@@ -16,7 +16,7 @@ from spikefleet.cli.options import address_option, output_option, parse_override
 from spikefleet.cli.printing import Output, console, runs_table
 from spikefleet.client.names import recording_name
 from spikefleet.client.views import BatchView
-from spikefleet.core.backends.catalogue import BACKENDS
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.submissions import Recording, RecordingName
 
 

@@ -23,7 +23,7 @@ from spikefleet.api.v1 import (
     reporter_pb2_grpc,
 )
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.recordings.description import StreamDescription
+from spikefleet.core.recording.description import StreamDescription
 from spikefleet.core.runs import AttemptPlace, Run
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.rpc import convert

@@ -40,7 +40,7 @@ from spikefleet.client.views import (
 )
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.errors import InputMissingError
-from spikefleet.core.recordings.files import recording_files
+from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.runs import RunEvent, RunState
 from spikefleet.core.submissions import Recording, RecordingName
 from spikefleet.infra.rpc import convert

@@ -18,7 +18,6 @@ from spikefleet.controller.judge import Verdict
 from spikefleet.controller.outcome_counts import OutcomeCounts
 from spikefleet.controller.stage_calls import StageResult
 from spikefleet.core.attempts import STAGES, AttemptState, Stage
-from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.failures.classify import Evidence
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
@@ -36,6 +35,7 @@ from spikefleet.core.policy.decide import (
 from spikefleet.core.policy.lanes import lane_of_hold
 from spikefleet.core.projection import compare_projection
 from spikefleet.core.runs import Attempt, Run, RunState
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.infra.stores.artifacts import (
     ArtifactMissingError,
     ArtifactStore,

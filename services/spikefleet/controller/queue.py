@@ -12,8 +12,8 @@ from typing import Protocol
 
 from spikefleet.controller.sort_reuse import FoundSort, SortReuse
 from spikefleet.controller.sort_spec import SortSpecs
-from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.runs import Run, RunState
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.infra.launchers.base import Launcher
 from spikefleet.infra.stores.run_records import HoldRecord
 from spikefleet.infra.stores.runs import RunStore

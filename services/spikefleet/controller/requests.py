@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 
 from spikefleet.controller.conclude import ATTEMPTS_BEFORE, RELEASED_AFTER
 from spikefleet.core.attempts import STAGES, Stage
-from spikefleet.core.backends.catalogue import BACKENDS
-from spikefleet.core.backends.parameters import check_params
 from spikefleet.core.config import SortingConfig, config_digest, sort_digest
 from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.runs import Attempt, IllegalMoveError, Run, RunState, run_identity
+from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.sorters.parameters import check_params
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.infra.stores.run_records import (

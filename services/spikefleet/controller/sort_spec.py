@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec, InputFile, InputPart, Stage
-from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.policy.decide import apply_changes
 from spikefleet.core.runs import Attempt, Run
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.submissions import Recording, part_names
 from spikefleet.infra.stores.artifacts import attempt_prefix
 from spikefleet.infra.stores.recordings import RecordingStore

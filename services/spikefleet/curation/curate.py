@@ -14,12 +14,12 @@ from typing import Any
 from spikefleet.core.attempts import write_json
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
-from spikefleet.core.units.curate import CurationHistory, curate_units
-from spikefleet.core.units.export import format_units_csv, write_curated_npz, write_files
-from spikefleet.core.units.quality import measure_units
-from spikefleet.core.units.unit_data import read_units
 from spikefleet.curation.task import CurationAnswer
 from spikefleet.infra.stores.sort_timeline import TIMELINE_FILE
+from spikefleet.signal.units.curate import CurationHistory, curate_units
+from spikefleet.signal.units.export import format_units_csv, write_curated_npz, write_files
+from spikefleet.signal.units.quality import measure_units
+from spikefleet.signal.units.unit_data import read_units
 
 CURATION_FILE = "curation.json"
 UNITS_FILE = "units.csv"

@@ -25,7 +25,7 @@ from spikefleet.reporter.reports import Reports
 log = logging.getLogger(__name__)
 
 _DESCRIBED_AT_ONCE, _EXAMINED_AT_ONCE, _MADE_AT_ONCE = 4, 2, 2
-_KERNELS = "spikefleet.core.recordings.compiled:compile_now"
+_KERNELS = "spikefleet.signal.filtering.numba_kernels:compile_now"
 
 
 def open_zygote(environment: Mapping[str, str], folder: Path) -> Zygote:

@@ -22,16 +22,16 @@ from rich.table import Table
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import RunView, Transfer
 from spikefleet.core.attempts import write_json
-from spikefleet.core.recordings.simulation import (
+from spikefleet.deploy.run_progress import RunBar, make_bars
+from spikefleet.deploy.service_process import ServiceStartError, running_service
+from spikefleet.infra.rpc.errors import ServiceError
+from spikefleet.signal.simulation import (
     SimulatedRecording,
     SimulationRequest,
     load_truth,
     simulate,
 )
-from spikefleet.core.units.accuracy import AccuracyReport, compare_to_truth
-from spikefleet.deploy.run_progress import RunBar, make_bars
-from spikefleet.deploy.service_process import ServiceStartError, running_service
-from spikefleet.infra.rpc.errors import ServiceError
+from spikefleet.signal.units.accuracy import AccuracyReport, compare_to_truth
 
 N_CHANNELS = 16
 DURATION_S = 60.0

@@ -28,7 +28,6 @@ from spikefleet.controller.sort_spec import SortLimits, SortSpecs
 from spikefleet.controller.stage_calls import StageCalls
 from spikefleet.core import telemetry
 from spikefleet.core.policy.decide import Policy
-from spikefleet.core.recordings.prepared_place import PreparedCopies
 from spikefleet.curation import servicer as curation_door
 from spikefleet.deploy.chores import Chore
 from spikefleet.deploy.confined_rooms import ConfinedRooms, open_zygote
@@ -55,6 +54,7 @@ from spikefleet.ingest import servicer as ingest_door
 from spikefleet.ingest.places import RecordingRoots
 from spikefleet.preflight import servicer as preflight_door
 from spikefleet.reporter import servicer as reporter_door
+from spikefleet.signal.preparing.prepared_place import PreparedCopies
 
 log = logging.getLogger(__name__)
 

@@ -27,14 +27,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.backends.base import load_backend
-from spikefleet.core.recordings.compiled import compile_now
 from spikefleet.deploy.settings import WARM_CHILD, become, own_environment
 from spikefleet.infra.launchers.processes import MARK
 from spikefleet.infra.launchers.warm import READY, REQUEST_FDS
 from spikefleet.runner import child, steps
 from spikefleet.runner.child import PR_SET_PDEATHSIG
 from spikefleet.runner.warm_child import AGREED, ORDER_BYTES
+from spikefleet.signal.filtering.numba_kernels import compile_now
+from spikefleet.signal.sorters.base import load_backend
 
 _PLACE = 3  # the descriptor on which parent and waiting child talk
 _REQUEST_BYTES = 16

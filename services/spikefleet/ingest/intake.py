@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spikefleet.core.failures.errors import InputMissingError
-from spikefleet.core.recordings.files import recording_files
+from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.submissions import (
     ManifestFile,
     Recording,

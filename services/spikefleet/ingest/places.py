@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikefleet.core.recordings.plain_files import is_annexed
 from spikefleet.infra.rpc.access import Caller
 from spikefleet.infra.rpc.bounds import MOST_FILES
 from spikefleet.infra.rpc.errors import RpcProblem
+from spikefleet.signal.formats.plain_files import is_annexed
 
 _KERNELS = tuple(Path(name) for name in ("/proc", "/sys", "/dev", "/run"))
 _REMOVABLE = Path("/run/media")  # where desktops mount a disk that was plugged in

@@ -15,13 +15,12 @@ from spikefleet.client.rooms import BatchAnswer, BatchTask, DescribeAnswer
 from spikefleet.core.config import resolve
 from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.config.presets import preset
-from spikefleet.core.recordings.description import (
+from spikefleet.core.recording.description import (
     ALL_TAKES,
     KeptDescription,
     RecordingDescription,
     joined_streams,
 )
-from spikefleet.core.recordings.reader_version import reader_version
 from spikefleet.core.submissions import (
     Recording,
     Submission,
@@ -33,6 +32,7 @@ from spikefleet.core.submissions import (
 from spikefleet.infra.rpc.bounds import MOST_ENTRIES
 from spikefleet.infra.rpc.errors import RpcProblem, ServiceError
 from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.signal.formats.reader_version import reader_version
 
 ONLY_STREAM = ""
 _DIFFER = "recordings_differ"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import (
     InputCorruptError,
@@ -15,6 +14,7 @@ from spikefleet.core.failures.errors import (
     SpikeSortingClassifiedError,
 )
 from spikefleet.core.findings.finding import PreflightFinding, fail, warn
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.preflight.registry import Facts, check
 
 RATE_WINDOW_HZ = (10_000.0, 50_000.0)

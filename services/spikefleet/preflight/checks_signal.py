@@ -1,7 +1,7 @@
 """Checks of the signal: is there anything in it to sort, and which of it is not fit.
 
-What proves a recording unsortable is decided by ``core.recordings``; here each proof gets the code
-and the words of a finding, and lesser oddities become warnings.
+What proves a recording unsortable is decided by ``core.recording.verdict``; here each proof gets
+the code and the words of a finding, and lesser oddities become warnings.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from spikefleet.core.findings.finding import PreflightFinding, fail, warn
-from spikefleet.core.recordings.measurements import SignalMeasurements
+from spikefleet.core.recording.measurements import SignalMeasurements
 from spikefleet.preflight.registry import Facts, check
 
 # The finding's code for the reason or class that the signal's verdict carries.

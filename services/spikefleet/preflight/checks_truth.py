@@ -1,6 +1,6 @@
 """Checks of what a file says of itself: gaps, scale, type, channel count, places.
 
-``core.recordings.truth_checks`` decides what is doubtful; here each doubt becomes a finding, and
+``signal.measuring.truth_checks`` decides what is doubtful; here each doubt becomes a finding, and
 those that would spoil every result become failures. Samples that are not numbers are left to the
 signal's verdict, which looks at all of them.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from spikefleet.core.failures.errors import InputCorruptError, InvalidConfigurationError
 from spikefleet.core.findings.checks import Look
 from spikefleet.core.findings.finding import PreflightFinding, fail, warn
-from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
+from spikefleet.core.recording.truth_findings import TruthFinding, TruthLevel
 from spikefleet.preflight.registry import Facts, check
 
 _CODES = (

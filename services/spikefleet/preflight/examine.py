@@ -12,27 +12,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
 from spikefleet.core.config.effects import pending_changes
 from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.findings.checks import decide
 from spikefleet.core.findings.finding import FindingLevel, PreflightFinding
-from spikefleet.core.recordings.bad_channels import choose_left_out, leave_out
-from spikefleet.core.recordings.concatenate import check_joined, open_concatenated
-from spikefleet.core.recordings.description import StreamDescription
-from spikefleet.core.recordings.geometry import describe_geometry
-from spikefleet.core.recordings.kept import measure_kept
-from spikefleet.core.recordings.open import list_streams
-from spikefleet.core.recordings.scaling import with_flipped_map, with_scaling
-from spikefleet.core.recordings.verdict import signal_failure
-from spikefleet.core.recordings.windows import keep_frames
+from spikefleet.core.recording.description import StreamDescription
+from spikefleet.core.recording.verdict import signal_failure
+from spikefleet.core.recording.windows import keep_frames
+from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
 from spikefleet.preflight import checks_host, checks_recording, checks_signal, checks_truth
 from spikefleet.preflight.estimate import ResourceEstimate, estimate_resources
 from spikefleet.preflight.host import read_host
 from spikefleet.preflight.located import located_parts
 from spikefleet.preflight.registry import Facts, run_preflight
 from spikefleet.preflight.task import Examination, ExamineTask, FoundFinding, PreflightPlaces
+from spikefleet.signal.measuring.bad_channels import choose_left_out, leave_out
+from spikefleet.signal.measuring.geometry import describe_geometry
+from spikefleet.signal.measuring.measure_window import measure_kept
+from spikefleet.signal.open import list_streams
+from spikefleet.signal.preparing.concatenate import check_joined, open_concatenated
+from spikefleet.signal.preparing.scaling import with_flipped_map, with_scaling
 
 # Importing a module of checks registers them; order of findings is order of registration.
 CHECK_MODULES = (checks_recording, checks_signal, checks_truth, checks_host)

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
-from spikefleet.core.recordings.edge import shown_as
+from spikefleet.core.recording.reader_errors import shown_as
 from spikefleet.core.submissions import Recording, part_names
 from spikefleet.infra.stores.artifacts import ArtifactMissingError, ArtifactStore
 from spikefleet.infra.stores.checkout import checked_out

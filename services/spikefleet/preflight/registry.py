@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spikefleet.core.backends.catalogue import BackendInfo
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.findings.checks import Checks
 from spikefleet.core.findings.finding import PreflightFinding
-from spikefleet.core.recordings.geometry import Geometry
-from spikefleet.core.recordings.measurements import SignalMeasurements
-from spikefleet.core.recordings.truth_findings import TruthFinding
+from spikefleet.core.recording.measurements import SignalMeasurements
+from spikefleet.core.recording.truth_findings import TruthFinding
+from spikefleet.core.sorters.catalogue import BackendInfo
 from spikefleet.preflight.estimate import ResourceEstimate
+from spikefleet.signal.measuring.geometry import Geometry
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from spikefleet.api.v1 import failure_pb2, preflight_pb2, preflight_pb2_grpc, recording_pb2
-from spikefleet.core.recordings.description import StreamDescription
+from spikefleet.core.recording.description import StreamDescription
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.preflight.estimate import ResourceEstimate

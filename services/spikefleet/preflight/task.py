@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.recordings.description import RecordingDescription, StreamDescription
+from spikefleet.core.recording.description import RecordingDescription, StreamDescription
 from spikefleet.core.submissions import Recording
 from spikefleet.preflight.estimate import ResourceEstimate, StageEstimate
 

@@ -22,10 +22,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from spikefleet.core.units.unit_data import FloatArray, IntArray, UnitData
 from spikefleet.reporter.palette import ACCENT, BAD, GRID, INK, MUTED, PANEL, VARIABLES
 from spikefleet.reporter.pictures.margins import Margins, place_panels
 from spikefleet.reporter.pictures.waveforms import draw_templates, grid_rows
+from spikefleet.signal.units.unit_data import FloatArray, IntArray, UnitData
 
 _SPIKE = "#3b82c4"  # spikes become pixels, which no style sheet can recolour: right on both grounds
 _SPIKE_REJECTED = "#c98a8a"

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, TemplateError
 
-from spikefleet.core.units.unit_data import FloatArray
 from spikefleet.reporter.before_sort import tell_canary
 from spikefleet.reporter.figures import Drawing
 from spikefleet.reporter.times import tell_times
@@ -30,6 +29,7 @@ from spikefleet.reporter.wording import (
     pick_peaks,
     text_lines,
 )
+from spikefleet.signal.units.unit_data import FloatArray
 
 _COLUMNS = (
     ("unit_id", "Unit"),

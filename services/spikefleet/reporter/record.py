@@ -16,11 +16,11 @@ from typing import Any
 
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FAILURES
-from spikefleet.core.recordings.timeline import Timeline
 from spikefleet.reporter.before_sort import join_findings, tell_blind_guards
 from spikefleet.reporter.task import RenderTask
 from spikefleet.reporter.times import describe_times
 from spikefleet.reporter.verdict import make_verdict
+from spikefleet.signal.preparing.timeline import Timeline
 
 RECORD_VERSION = 1
 QUALITY_METRICS = ("snr", "std_norm", "amplitude_uv", "firing_rate_hz", "isi_percent")

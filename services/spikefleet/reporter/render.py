@@ -15,7 +15,6 @@ from typing import Any
 from spikefleet.core.attempts import write_json
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InputCorruptError
-from spikefleet.core.units.unit_data import FloatArray, UnitData, read_units
 from spikefleet.reporter.figures import Drawing, draw_all
 from spikefleet.reporter.markdown import format_markdown
 from spikefleet.reporter.page import format_page
@@ -28,6 +27,7 @@ from spikefleet.reporter.task import (
     RenderTask,
     ReportSources,
 )
+from spikefleet.signal.units.unit_data import FloatArray, UnitData, read_units
 
 
 def render(arguments: Mapping[str, Any]) -> dict[str, Any]:

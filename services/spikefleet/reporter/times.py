@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spikefleet.core.recordings.timeline import Timeline
+from spikefleet.signal.preparing.timeline import Timeline
 
 
 def describe_times(timeline: Timeline | None) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spikefleet.core.backends.catalogue import BackendInfo
 from spikefleet.core.config.recording import RecordingConfig
-from spikefleet.core.recordings.windows import keep_frames
+from spikefleet.core.recording.windows import keep_frames
+from spikefleet.core.sorters.catalogue import BackendInfo
 
 # Kilosort 4 learns its templates from every 25th batch: the second comes after 26 of them.
 _LEARNS_FROM_EVERY: Mapping[str, int] = {"kilosort4": 25}

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InputMissingError
-from spikefleet.core.recordings.concatenate import open_concatenated
-from spikefleet.core.recordings.prepare import Prepared, PrepareOptions, prepare_recording
 from spikefleet.runner.reach import content_digest, prepared_place
+from spikefleet.signal.preparing.concatenate import open_concatenated
+from spikefleet.signal.preparing.prepare import Prepared, PrepareOptions, prepare_recording
 
 if TYPE_CHECKING:
-    from spikefleet.core.recordings.concatenate import Concatenation
+    from spikefleet.signal.preparing.concatenate import Concatenation
 
 LEAST_PROGRESS = 0.05
 

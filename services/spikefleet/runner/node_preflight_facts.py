@@ -19,12 +19,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
 from spikefleet.core.guards.gpu_reader import GpuUnreadable
-from spikefleet.core.recordings.plugin_folders import list_plugin_folders
+from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
 from spikefleet.infra.gpus import GpuIdentity, identify_gpu
 from spikefleet.infra.system.memory_reader import MemoryReader
 from spikefleet.runner.node_preflight_probe import ProbeAnswer, probe_cuda
+from spikefleet.signal.formats.plugin_folders import list_plugin_folders
 
 _HDF5_SUFFIXES = frozenset({".h5", ".hdf5", ".nwb", ".brw"})
 _REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?P<rest>[^;]*);?.*$")

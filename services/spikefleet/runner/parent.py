@@ -21,13 +21,13 @@ from typing import Any
 
 from spikefleet.core import telemetry
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, read_json, write_json
-from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
-from spikefleet.core.backends.progress import ProgressParser
 from spikefleet.core.config.sorting import execution_of
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.guards.loop import GuardLoop
 from spikefleet.core.policy.changes import apply_changes
+from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
+from spikefleet.core.sorters.progress import ProgressParser
 from spikefleet.infra.gpus import make_gpu_reader
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.metrics import Metrics

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
-from spikefleet.core.recordings.prepared_place import PreparedCopies, PreparedPlace
 from spikefleet.core.submissions import digest_document
 from spikefleet.infra.system.confinement import SandboxPolicy
+from spikefleet.signal.preparing.prepared_place import PreparedCopies, PreparedPlace
 
 _KERNELS = "NUMBA_CACHE_DIR"
 

@@ -22,13 +22,13 @@ from spikeinterface.core import globals as spikeinterface_places
 from threadpoolctl import threadpool_limits
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder, write_json
-from spikefleet.core.backends.base import SorterBackend, SortRequest, load_backend
 from spikefleet.core.config.sorting import SortingConfig
-from spikefleet.core.recordings.compiled import keep_kernels
-from spikefleet.core.recordings.reader_version import reader_version
-from spikefleet.core.units.analyzer import build_analyzer
 from spikefleet.infra.system.confinement import Confinement
 from spikefleet.runner.load import load_recording, workers
+from spikefleet.signal.filtering.numba_kernels import keep_kernels
+from spikefleet.signal.formats.reader_version import reader_version
+from spikefleet.signal.sorters.base import SorterBackend, SortRequest, load_backend
+from spikefleet.signal.units.analyzer import build_analyzer
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting

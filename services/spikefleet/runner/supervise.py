@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from spikefleet.core.attempts import RunFolder, write_json
-from spikefleet.core.backends.progress import ProgressParser
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.evidence_rows import SorterTimeoutEvidence
 from spikefleet.core.guards.loop import GuardLoop
+from spikefleet.core.sorters.progress import ProgressParser
 from spikefleet.infra.launchers import processes
 from spikefleet.runner.audit import AuditTrail
 from spikefleet.runner.interruption import STOP_REQUESTED, Interruption

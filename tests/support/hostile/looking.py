@@ -19,8 +19,8 @@ from spikefleet.core.failures.errors import (
     InvalidConfigurationError,
     SpikeSortingClassifiedError,
 )
-from spikefleet.core.recordings.inspection import inspect_recording
-from spikefleet.core.recordings.open import open_recording
+from spikefleet.signal.measuring.summary import inspect_recording
+from spikefleet.signal.open import open_recording
 
 _OTHERS_OPENED = 2
 

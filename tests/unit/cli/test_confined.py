@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(bool(missing_layers()), reason=f"this machine: {
 TAKEN_OVER = """
 import socket, sys
 from pathlib import Path
-import spikefleet.core.recordings.{module} as opened
+import spikefleet.signal.{module} as opened
 was = opened.{function}
 def hostile(*arguments, **more):
     for act in (lambda: Path({secret!r}).read_text(), lambda: Path({mark!r}).write_text("x"),
@@ -59,7 +59,7 @@ def places(tmp_path):
 
 @pytest.mark.parametrize(
     ("verb", "module", "function"),
-    [("inspect", "inspection", "inspect_recording"), ("archive", "open", "list_streams")],
+    [("inspect", "measuring.summary", "inspect_recording"), ("archive", "open", "list_streams")],
 )
 def test_a_reader_that_was_taken_over_reaches_nothing(places, verb, module, function):
     folder, recording, port = places

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from spikefleet.cli.doctor import examine
 from spikefleet.cli.main import cli
-from spikefleet.core.backends.catalogue import BACKENDS
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.deploy.settings import Settings
 from spikefleet.runner.node_preflight_checks import NODE_CHECKS
 from spikefleet.runner.node_preflight_facts import Given, Wanted, gather_facts, known_backend

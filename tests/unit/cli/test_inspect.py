@@ -11,8 +11,8 @@ from tests.support.formats.probes import make_noise
 
 from spikefleet.cli import inspect as command
 from spikefleet.cli.main import cli
-from spikefleet.core.recordings.simulation import Condition
-from spikefleet.core.recordings.simulation.request import FORMATS
+from spikefleet.signal.simulation import Condition
+from spikefleet.signal.simulation.request import FORMATS
 
 
 def _simulate(path: Path, *options: str) -> dict[str, str]:

@@ -7,14 +7,14 @@ from rich.console import Console
 
 from spikefleet.cli.inspecting import inspection_lines
 from spikefleet.core.failures.errors import Failure, HDF5PluginMissingError, InputCorruptError
-from spikefleet.core.recordings.description import StreamDescription
-from spikefleet.core.recordings.inspection import (
+from spikefleet.core.recording.description import StreamDescription
+from spikefleet.core.recording.truth_findings import TruthFinding, TruthLevel
+from spikefleet.signal.measuring.summary import (
     ProbeSummary,
     RecordingInspection,
     ScaleSummary,
     StreamInspection,
 )
-from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
 
 
 def _text(found: RecordingInspection, drawn: list[dict[str, str]]) -> str:

@@ -7,8 +7,8 @@ import click
 import pytest
 
 from spikefleet.cli.submit import Hand
-from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.config import preset
+from spikefleet.core.sorters.catalogue import BACKENDS
 
 
 def _hand(*paths: str, **options: Any) -> Hand:

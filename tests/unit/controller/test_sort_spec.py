@@ -10,7 +10,7 @@ from tests.support.controlled import Controlled
 
 from spikefleet.controller.sort_spec import SortLimits, SortSpecs, input_files, input_parts
 from spikefleet.core.attempts import AttemptSpec, AttemptState, Stage
-from spikefleet.core.recordings.description import KeptDescription, RecordingDescription
+from spikefleet.core.recording.description import KeptDescription, RecordingDescription
 from spikefleet.core.runs import Attempt, Run
 from spikefleet.core.submissions import join_recordings
 

@@ -7,12 +7,11 @@ import pytest
 from spikefleet.client.rooms import BatchAnswer, BatchTask, DescribeAnswer
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.recordings.description import (
+from spikefleet.core.recording.description import (
     KeptDescription,
     RecordingDescription,
     StreamDescription,
 )
-from spikefleet.core.recordings.reader_version import reader_version
 from spikefleet.core.submissions import (
     ManifestFile,
     Recording,
@@ -25,6 +24,7 @@ from spikefleet.infra.rpc.errors import RpcProblem, ServiceError, ServiceUnreach
 from spikefleet.infra.stores.database import Database
 from spikefleet.infra.stores.recordings import RecordingStore
 from spikefleet.ingest.submissions import SubmissionIntake
+from spikefleet.signal.formats.reader_version import reader_version
 
 PLATE = DescribeAnswer(
     "maxwell", tuple(StreamDescription(f"well{i:03d}", 4, 2e4, 1.0, "uint16") for i in range(2))

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import (
     HDF5PluginMissingError,
@@ -15,7 +14,8 @@ from spikefleet.core.failures.errors import (
 )
 from spikefleet.core.findings.checks import decide
 from spikefleet.core.findings.finding import FindingLevel
-from spikefleet.core.recordings.measurements import SignalMeasurements
+from spikefleet.core.recording.measurements import SignalMeasurements
+from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
 from spikefleet.preflight import examine
 from spikefleet.preflight.registry import (
     CHECKS,

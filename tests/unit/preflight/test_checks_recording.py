@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from tests.unit.preflight.test_checks import BACKEND, HEALTHY, codes
 
-from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.findings.checks import decide
-from spikefleet.core.recordings.geometry import Geometry
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.preflight.registry import run_preflight
+from spikefleet.signal.measuring.geometry import Geometry
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from tests.support.preflight_signals import HEALTHY as STATES
 from tests.support.preflight_signals import make_state
 from tests.unit.preflight.test_checks import HEALTHY, MEASURED, codes
 
-from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.failures.errors import InsufficientActivityError, InvalidConfigurationError
-from spikefleet.core.recordings.measure import measure_signal
-from spikefleet.core.recordings.measurements import ActivityAt
+from spikefleet.core.recording.measurements import ActivityAt
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.preflight.checks_signal import quiet_until_s
 from spikefleet.preflight.registry import run_preflight
+from spikefleet.signal.measuring.measure import measure_signal
 
 
 def at(*counts, seconds=1.0):

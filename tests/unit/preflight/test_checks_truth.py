@@ -5,11 +5,11 @@ import pytest
 from tests.support.formats.raw_binary import smooth_samples, write_raw_binary
 from tests.support.recordings import make_recording
 
-from spikefleet.core.backends.catalogue import BackendInfo
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.findings.checks import decide
-from spikefleet.core.recordings.files import recording_files
-from spikefleet.core.recordings.truth_findings import TruthFinding, TruthLevel
+from spikefleet.core.recording.file_sets import recording_files
+from spikefleet.core.recording.truth_findings import TruthFinding, TruthLevel
+from spikefleet.core.sorters.catalogue import BackendInfo
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.preflight.examine import examine_stream
 from spikefleet.preflight.registry import Facts, run_preflight

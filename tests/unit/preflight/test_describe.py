@@ -7,7 +7,7 @@ import pytest
 from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.recordings.files import recording_files
+from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName, join_recordings
 from spikefleet.preflight.describe import describe_recording
 from spikefleet.preflight.examine import examine_stream

@@ -3,7 +3,7 @@
 import pytest
 
 from spikefleet.core.attempts import STAGES
-from spikefleet.core.backends.catalogue import BACKENDS
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.preflight.estimate import ResourceEstimate, estimate_resources
 
 MB = 1_000_000

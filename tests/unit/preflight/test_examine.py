@@ -12,8 +12,7 @@ from tests.support.recordings import make_recording
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.policy.budgets import Policy
 from spikefleet.core.policy.decide import Action, DecisionContext, decide
-from spikefleet.core.recordings.files import recording_files
-from spikefleet.core.recordings.open import open_recording
+from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.infra.stores.artifacts_local import LocalArtifacts
 from spikefleet.preflight.describe import describe_recording
@@ -21,6 +20,7 @@ from spikefleet.preflight.estimate import estimate_resources
 from spikefleet.preflight.examine import examine_stream
 from spikefleet.preflight.located import bring
 from spikefleet.preflight.task import ExamineTask, PreflightPlaces
+from spikefleet.signal.open import open_recording
 
 NAME = RecordingName("lab", "day", "slice")
 CONFIG = {"sorter": {"sorter_name": "kilosort4"}}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tests.support.sorted_units import make_data, trough
 
-from spikefleet.core.units.quality import measure_units
 from spikefleet.reporter.figures import draw_all
+from spikefleet.signal.units.quality import measure_units
 
 CURATION = {
     "parameters": {"isi_violation_method": "percent"},

@@ -1,7 +1,7 @@
 """What a report says of windows and of recordings sorted as one."""
 
-from spikefleet.core.recordings.timeline import FileSpan, Timeline
 from spikefleet.reporter.times import describe_times, tell_times
+from spikefleet.signal.preparing.timeline import FileSpan, Timeline
 
 
 def test_a_recording_sorted_from_end_to_end_needs_no_words() -> None:

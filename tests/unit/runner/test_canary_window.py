@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikefleet.core.backends.catalogue import BACKENDS
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.runner.canary_window import (
     ActivePoint,
     StreamLength,

@@ -18,9 +18,9 @@ from tests.support.recordings import make_recording
 
 from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_json, write_json
 from spikefleet.core.config.sorting import SortingConfig
-from spikefleet.core.recordings.simulation import load_truth
-from spikefleet.core.units.accuracy import compare_to_truth
 from spikefleet.runner.load import paying_workers
+from spikefleet.signal.simulation import load_truth
+from spikefleet.signal.units.accuracy import compare_to_truth
 
 COMMAND = [sys.executable, "-m", "spikefleet.runner.child"]
 BACKEND = "mountainsort5"

@@ -22,15 +22,15 @@ from spikefleet.core.attempts import (
 )
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
-from spikefleet.core.recordings.open import open_recording
-from spikefleet.core.recordings.prepare import Prepared
-from spikefleet.core.recordings.reader_version import reader_version
 from spikefleet.infra.stores.artifacts_open import open_artifacts
 from spikefleet.ingest.staging import digest_file
 from spikefleet.runner.load import load_recording
 from spikefleet.runner.reach import content_digest
 from spikefleet.runner.stage_in import stage_in
 from spikefleet.runner.steps import other_reader
+from spikefleet.signal.formats.reader_version import reader_version
+from spikefleet.signal.open import open_recording
+from spikefleet.signal.preparing.prepare import Prepared
 
 COMMAND = [sys.executable, "-m", "spikefleet.runner.child"]
 

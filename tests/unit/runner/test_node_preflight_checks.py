@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.findings.catalogue import FINDINGS, FindingPlace
 from spikefleet.core.findings.finding import FindingLevel
 from spikefleet.core.guards.gpu_reader import GpuUnreadable
+from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
 from spikefleet.infra.gpus import GpuIdentity
 from spikefleet.runner.node_preflight_checks import NODE_CHECKS
 from spikefleet.runner.node_preflight_facts import NodeFacts, SoftwareFacts, Wanted

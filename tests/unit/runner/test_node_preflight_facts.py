@@ -7,8 +7,8 @@ import pynvml
 import pytest
 from tests.support.fake_nvml import GIB, OTHER_UUID, UUID, Device, FakeNvml
 
-from spikefleet.core.backends.catalogue import BACKENDS, BackendInfo
 from spikefleet.core.guards.gpu_reader import GpuUnreadable
+from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
 from spikefleet.infra.gpus import GpuIdentity
 from spikefleet.runner.node_preflight_facts import (
     Given,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from spikeinterface.core import globals as places
 
-from spikefleet.core.recordings import compiled
 from spikefleet.runner.steps import settle
+from spikefleet.signal.filtering import numba_kernels
 
 
 def test_folders_and_chance_are_those_of_the_new_process(
@@ -16,17 +16,22 @@ def test_folders_and_chance_are_those_of_the_new_process(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/elsewhere")
     monkeypatch.setattr(places, "base", Path("/elsewhere/spikeinterface_cache"))
-    monkeypatch.setattr(compiled.config, "CACHE_DIR", "")
+    monkeypatch.setattr(numba_kernels.config, "CACHE_DIR", "")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     np.random.seed(1)
     drawn = np.random.random(4)
     np.random.seed(1)
-    kernel_paths = [kernel._cache for kernel in (compiled.filter_sections, compiled.encode_int16)]
+    kernel_paths = [
+        kernel._cache for kernel in (numba_kernels.filter_sections, numba_kernels.encode_int16)
+    ]
     try:
         settle(str(tmp_path / "kernels"))
-        now = [compiled.filter_sections.stats.cache_path, compiled.encode_int16.stats.cache_path]
+        now = [
+            numba_kernels.filter_sections.stats.cache_path,
+            numba_kernels.encode_int16.stats.cache_path,
+        ]
     finally:
-        compiled.filter_sections._cache, compiled.encode_int16._cache = kernel_paths
+        numba_kernels.filter_sections._cache, numba_kernels.encode_int16._cache = kernel_paths
     assert tempfile.gettempdir() == str(tmp_path)
     assert places.base == tmp_path / "spikeinterface_cache"
     assert all(path.startswith(str(tmp_path / "kernels")) for path in now)

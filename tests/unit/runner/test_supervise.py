@@ -13,8 +13,8 @@ import json, sys
 from pathlib import Path
 from tests.support.attempts import is_running, make_spec, wait_for
 from spikefleet.core.attempts import RunFolder, read_json
-from spikefleet.core.backends.catalogue import BACKENDS
-from spikefleet.core.backends.progress import ProgressParser
+from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.sorters.progress import ProgressParser
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.guards.base import Reading

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spikefleet.core.backends.catalogue import LadderStep
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.policy.budgets import Policy
+from spikefleet.core.sorters.catalogue import LadderStep
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection, bindparam, select
 
-from spikefleet.core.recordings.description import KeptDescription
+from spikefleet.core.recording.description import KeptDescription
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.database import Clock, Database, utc_now
 from spikefleet.infra.stores.tables import RECORDING, RECORDING_OWNER, in_portions, next_serial

@@ -1,6 +1,6 @@
 """The timeline a sort left beside its result, as a plain document.
 
-Curation and reporter both read it; what it means is ``core.recordings.timeline``'s affair.
+Curation and reporter both read it; what it means is ``signal.preparing.timeline``'s affair.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from spikeinterface.core import BaseRecording
 
 from spikefleet.core.failures.errors import InvalidConfigurationError
-from spikefleet.core.recordings.edge import reading_traces
+from spikefleet.core.recording.reader_errors import reading_traces
 from spikefleet.reporter.pictures.paper import (
     INK,
     MARKS,

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spikefleet.core.units.unit_data import FloatArray, UnitData
 from spikefleet.reporter.palette import ACCENT, BAD, GRID, INK
 from spikefleet.reporter.pictures.margins import Margins, place_panels
+from spikefleet.signal.units.unit_data import FloatArray, UnitData
 
 _GRID_UNITS = 24
 _MARGINS = Margins(left=0.05, right=0.05, bottom=0.08, top=0.28, columns=0.12, rows=0.3)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from spikefleet.core.backends.catalogue import BACKENDS
-from spikefleet.core.backends.parameters import read_table
 from spikefleet.core.config import SortingConfig, resolve
 from spikefleet.core.config.names import dotted_names
 from spikefleet.core.config.operators import OPERATOR_FIELDS, require_client_settings
 from spikefleet.core.config.presets import PRESETS, preset
 from spikefleet.core.config.published import render_configuration
 from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.sorters.parameters import read_table
 
 
 @pytest.mark.parametrize("field", sorted(OPERATOR_FIELDS))

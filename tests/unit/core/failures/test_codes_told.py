@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from tests.corpus.ends import ENDS, GPU
 
-from spikefleet.core.backends.parameters import check_params
 from spikefleet.core.config import resolve
 from spikefleet.core.config.compat import told
 from spikefleet.core.config.units import CurationConfig
@@ -29,10 +28,11 @@ from spikefleet.core.failures.errors import (
     SpikeSortingClassifiedError,
 )
 from spikefleet.core.policy.decide import Action, DecisionContext, Policy, decide
-from spikefleet.core.recordings.hdf5 import require_filters
-from spikefleet.core.recordings.open import open_recording
-from spikefleet.core.units.curate import curate_units
-from spikefleet.core.units.quality import UnitQuality
+from spikefleet.core.sorters.parameters import check_params
+from spikefleet.signal.formats.hdf5 import require_filters
+from spikefleet.signal.open import open_recording
+from spikefleet.signal.units.curate import curate_units
+from spikefleet.signal.units.quality import UnitQuality
 
 TESTS = Path(__file__).parents[3]
 F, C = FailureCode, FailureCategory
@@ -194,11 +194,11 @@ HELD: Mapping[str, str] = {
     "test_a_version_outside_the_tested_range_warns",
     "the disk guard knows what was projected": "unit/runner/test_make_guards.py::"
     "test_the_disk_guard_is_given_what_preflight_projected",
-    "several plugin folders": "unit/core/recordings/test_maxwell.py::"
+    "several plugin folders": "unit/signal/formats/test_maxwell.py::"
     "test_plugin_folders_are_listed_as_in_path",
     "a window past the end": "unit/preflight/test_checks.py::"
     "test_a_window_past_the_end_is_told_and_sorted_up_to_there",
-    "a spike at the edge": "unit/core/units/test_analyzer.py::"
+    "a spike at the edge": "unit/signal/units/test_analyzer.py::"
     "test_a_spike_whose_window_reaches_over_an_end_is_not_sampled_and_counted",
     "a damaged upload sent again": "integration/test_ingest_repairs.py::"
     "test_the_good_files_sent_again_mend_a_stored_recording_that_was_damaged",

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from tests.support.sort_traces import Replay, Trace
 
-from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.guards.io_stall import IOStallWatchdog, ProcessIO
 from spikefleet.core.guards.log_inactivity import (
     LONGEST_SILENCE,
@@ -17,6 +16,7 @@ from spikefleet.core.guards.log_inactivity import (
     compute_inactivity_timeout_s,
 )
 from spikefleet.core.guards.quiet import LOUD_STEPS, Surroundings, is_quiet
+from spikefleet.core.sorters.catalogue import BACKENDS
 
 TRACES = Path(__file__).with_name("traces")
 NAMES = sorted(path.stem for path in TRACES.glob("*.json"))

@@ -6,8 +6,8 @@ import pytest
 from tests.support.attempts import wait_for
 from tests.support.families import family
 
-from spikefleet.core.backends.catalogue import BACKENDS
 from spikefleet.core.guards.quiet import LOUD_STEPS, QuietWork, Surroundings, is_quiet
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.infra.system.process_tree import ProcessTree
 
 

@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikefleet.core.backends.catalogue import LadderStep
 from spikefleet.core.config import preset
 from spikefleet.core.config.digests import config_digest, sort_digest
 from spikefleet.core.failures.codes import FAILURES, FailureCategory, FailureCode
@@ -16,6 +15,7 @@ from spikefleet.core.policy.decide import (
     apply_changes,
     decide,
 )
+from spikefleet.core.sorters.catalogue import LadderStep
 
 F = FailureCode
 CONFIG = preset("kilosort4").to_document()

@@ -35,15 +35,15 @@ def test_only_what_a_foreign_reader_did_is_put_down_to_the_recording(end, catego
 def test_our_own_bug_names_its_place():
     trace = (
         "Traceback (most recent call last):\n"
-        '  File "/a/services/spikefleet/core/units/curate.py", line 9, in list_criteria\n'
+        '  File "/a/services/spikefleet/signal/units/curate.py", line 9, in list_criteria\n'
         "    float(bound)\n"
         "ValueError: could not convert string to float: 'many'\n"
     )
     failure = own_failure(OpeningFailedError("curate", "raised", trace))
-    assert failure.evidence["frame"] == "spikefleet/core/units/curate.py:list_criteria"
+    assert failure.evidence["frame"] == "spikefleet/signal/units/curate.py:list_criteria"
     assert failure.evidence["exception_type"] == "ValueError"
     assert failure.evidence["fingerprint"]
-    assert "ValueError in spikefleet/core/units/curate.py:list_criteria" in failure.message
+    assert "ValueError in spikefleet/signal/units/curate.py:list_criteria" in failure.message
 
 
 def test_our_own_bug_keeps_its_trace():

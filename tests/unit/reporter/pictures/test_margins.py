@@ -6,9 +6,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from tests.support.sorted_units import make_data, trough
 
-from spikefleet.core.units.quality import measure_units
 from spikefleet.reporter import figures
 from spikefleet.reporter.pictures.margins import Margins, place_panels
+from spikefleet.signal.units.quality import measure_units
 
 
 def test_panels_lie_within_their_margins():

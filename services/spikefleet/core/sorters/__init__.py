@@ -1,0 +1,1 @@
+"""What is known of the sorters without starting one: catalogue, parameters, progress."""

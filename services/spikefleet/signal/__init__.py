@@ -1,0 +1,1 @@
+"""Everything that touches samples: readers, archive, measuring, preparing, sorters."""

@@ -1,0 +1,1 @@
+"""The band-pass and the compiled loops beneath it."""

@@ -1,0 +1,1 @@
+"""What a recording's samples say about it."""

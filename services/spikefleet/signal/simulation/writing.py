@@ -1,0 +1,126 @@
+"""Writing a simulated recording: signal, format, condition, truth. The simulator's one entry."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from probeinterface import Probe
+
+from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.signal.simulation import binary, maxwell, nwb, spikeglx
+from spikefleet.signal.simulation.request import (
+    Condition,
+    SimulatedRecording,
+    SimulationRequest,
+)
+from spikefleet.signal.simulation.signal import (
+    CodedRecording,
+    Coding,
+    Progress,
+    make_signal,
+)
+from spikefleet.signal.simulation.truth import Truth, save_truth
+
+_SUFFIXES = {"maxwell": ".raw.h5", "nwb": ".nwb"}
+_WELL_SEED_STEP = 1000
+
+
+def simulate(request: SimulationRequest, progress: Progress | None = None) -> SimulatedRecording:
+    """Write the recording asked for, and its truth beside it.
+
+    The same request writes the same samples. Memory stays at one block of the signal. An earlier
+    simulation at the path is replaced. ``progress`` gets the fraction done.
+
+    Raises:
+        InvalidConfigurationError: something else is at the path; it is left alone.
+    """
+    path = _target(request)
+    truth_path = path.with_name(f"{_stem(path)}.truth.npz")
+    if path.exists() and not truth_path.is_file():
+        # A recording without its truth beside it is somebody's measurement.
+        raise InvalidConfigurationError(
+            f"There is something at {path} that was not simulated; it stays. Choose another path.",
+            field="path",
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    if request.format == "maxwell":
+        truths = _simulate_wells(request, path, progress)
+    else:
+        probe, coding, write = {
+            "spikeglx": (spikeglx.make_probe, spikeglx.CODING, spikeglx.write),
+            "nwb": (nwb.make_probe, nwb.CODING, nwb.write),
+            "binary": (binary.make_probe, binary.CODING, binary.write),
+        }[request.format]
+        recording, truth = _coded(request, probe(request.n_channels), coding, 0, progress)
+        write(recording, path)
+        truths = {"recording": truth}
+    damaged = _signal_files(path)
+    if request.condition in (Condition.TRUNCATED, Condition.EMPTY):
+        for file in damaged:
+            _damage(file, request.condition)
+    save_truth(truth_path, truths)
+    return SimulatedRecording((path,), truth_path)
+
+
+def _coded(
+    request: SimulationRequest,
+    probe: Probe,
+    coding: Coding,
+    well: int,
+    progress: Progress | None,
+) -> tuple[CodedRecording, Truth]:
+    condition = Condition.SILENT if well in request.silent_wells else request.condition
+    seed = request.seed + well * _WELL_SEED_STEP
+    signal_uv, truth = make_signal(request, probe, seed, condition)
+    return CodedRecording(signal_uv, coding, condition, progress), truth
+
+
+def _simulate_wells(
+    request: SimulationRequest, path: Path, progress: Progress | None
+) -> dict[str, Truth]:
+    truths: dict[str, Truth] = {}
+    with maxwell.PlateFile(path) as plate:
+        for well in range(request.n_wells):
+            probe = maxwell.make_probe(request.n_channels)
+            share = _share(progress, well, request.n_wells)
+            recording, truth = _coded(request, probe, maxwell.CODING, well, share)
+            truths[plate.add_well(well, recording)] = truth
+    return truths
+
+
+def _share(progress: Progress | None, index: int, total: int) -> Progress | None:
+    if progress is None:
+        return None
+    report: Callable[[float], None] = progress
+    return lambda fraction: report((index + fraction) / total)
+
+
+def _target(request: SimulationRequest) -> Path:
+    path = request.path.expanduser().absolute()
+    suffix = _SUFFIXES.get(request.format, "")
+    return path if path.name.endswith(suffix) else path.with_name(path.name + suffix)
+
+
+def _stem(path: Path) -> str:
+    for suffix in _SUFFIXES.values():
+        if path.name.endswith(suffix):
+            return path.name.removesuffix(suffix)
+    return path.name
+
+
+def _signal_files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return sorted([*path.glob("*.bin"), *path.glob("*.raw")])
+
+
+def _damage(file: Path, condition: Condition) -> None:
+    size_bytes = file.stat().st_size
+    kept_bytes = 0 if condition is Condition.EMPTY else size_bytes * 3 // 5 // 2 * 2 + 1
+    with file.open("r+b") as handle:
+        handle.truncate(kept_bytes)

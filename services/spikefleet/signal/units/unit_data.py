@@ -1,0 +1,203 @@
+"""What a sorting left behind, as plain arrays: the one reader of an analyzer folder.
+
+Metrics, curation, export and the report's figures all work on ``UnitData``. Nothing here looks at
+raw data or decides anything; an extension that is missing becomes an empty array.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from spikeinterface.core import load_sorting_analyzer
+
+from spikefleet.core.failures.errors import InputCorruptError
+from spikefleet.signal.preparing.timeline import Timeline
+from spikefleet.signal.units.trusted_folder import require_data_only
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class UnitData:
+    """U units on C channels with templates of T samples.
+
+    ``spike_samples`` and ``spike_units`` (index into ``unit_ids``) list every spike in time order.
+    ``templates_uv`` and ``template_stds_uv`` are (U, T, C), ``noise_uv`` is (C,) and a robust
+    standard deviation, locations are (·, 2) in µm, ``spike_amplitudes_uv`` is as long as
+    ``spike_samples`` or empty. ``peak_index`` is the sample of the templates that lies on a spike.
+
+    ``spike_samples`` and ``duration_s`` count what was sorted: windows and files joined. A person
+    is given ``original_samples``, which ``timeline`` maps them to; None: sorted from end to end.
+    """
+
+    unit_ids: tuple[str, ...]
+    channel_ids: tuple[str, ...]
+    sampling_rate_hz: float
+    duration_s: float
+    spike_samples: IntArray
+    spike_units: IntArray
+    templates_uv: FloatArray
+    template_stds_uv: FloatArray
+    noise_uv: FloatArray
+    channel_locations_um: FloatArray
+    unit_locations_um: FloatArray
+    spike_amplitudes_uv: FloatArray
+    peak_index: int
+    timeline: Timeline | None = None
+
+    @property
+    def original_samples(self) -> IntArray:
+        """Where every spike lies in what was recorded, in frames from the first file's start.
+
+        As long as ``spike_samples``, in the same order. Raises InputCorruptError when the timeline
+        is that of another sort.
+        """
+        if self.timeline is None:
+            return self.spike_samples
+        try:
+            return self.timeline.to_original(self.spike_samples)
+        except ValueError as error:
+            raise InputCorruptError(
+                "The sort's timeline does not fit its spikes; sort the run again.",
+                reason="timeline_mismatch",
+            ) from error
+
+    @property
+    def original_s(self) -> float:
+        """Length of the recording, whatever part of it was sorted."""
+        if self.timeline is None:
+            return self.duration_s
+        return self.timeline.n_original / self.sampling_rate_hz
+
+    @property
+    def seams(self) -> IntArray:
+        """Sorted samples before which time jumps or another file begins."""
+        found = () if self.timeline is None else self.timeline.seams
+        return np.asarray(found, dtype=np.int64)
+
+    @property
+    def unit_count(self) -> int:
+        """Number of units."""
+        return len(self.unit_ids)
+
+    @property
+    def edge_spike_count(self) -> int:
+        """Spikes nearer to an end of what was sorted than the window: they have no waveform."""
+        n_window = self.templates_uv.shape[1]
+        margin = max(self.peak_index, n_window - self.peak_index)
+        end = round(self.duration_s * self.sampling_rate_hz) - margin
+        at = self.spike_samples
+        return int(np.count_nonzero((at < margin) | (at >= end)))
+
+    def spike_counts(self) -> IntArray:
+        """Spikes per unit, (U,)."""
+        return np.bincount(self.spike_units, minlength=self.unit_count).astype(np.int64)
+
+    def trains(self) -> list[IntArray]:
+        """Spike train of every unit in sorted samples, ascending."""
+        return self._by_unit(self.spike_samples)
+
+    def original_trains(self) -> list[IntArray]:
+        """Spike train of every unit in original frames, ascending; as ``original_samples``."""
+        return self._by_unit(self.original_samples)
+
+    def _by_unit(self, samples: IntArray) -> list[IntArray]:
+        order = np.argsort(self.spike_units, kind="stable")
+        bounds = np.cumsum(self.spike_counts())[:-1]
+        return [np.asarray(t) for t in np.split(samples[order], bounds)][: self.unit_count]
+
+
+def read_units(folder: Path, timeline: Mapping[str, Any] | None = None) -> UnitData:
+    """Read an analyzer folder written by a sort, with the timeline document kept beside it.
+
+    Raises InputCorruptError when the folder is not a readable analyzer or holds more than data, or
+    the timeline is none.
+    """
+    require_data_only(folder)
+    try:
+        with warnings.catch_warnings():
+            # The analyzer outlives the prepared recording on purpose; nobody needs to be told.
+            warnings.simplefilter("ignore", UserWarning)
+            analyzer = load_sorting_analyzer(folder)
+    except (OSError, ValueError, KeyError, AssertionError) as error:
+        raise InputCorruptError(
+            "The sort's analyzer cannot be read; sort the run again.",
+            path=folder.name,
+            reason=str(error)[:300],
+        ) from error
+    try:
+        where = Timeline.from_json(timeline) if timeline else None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputCorruptError(
+            "The sort's timeline cannot be read; sort the run again.", reason=str(error)[:300]
+        ) from error
+    return replace(_unit_data(analyzer), timeline=where)
+
+
+def _unit_data(analyzer: Any) -> UnitData:
+    sampling_rate_hz = float(analyzer.sampling_frequency)
+    unit_count, channel_count = len(analyzer.unit_ids), len(analyzer.channel_ids)
+    samples, units, order = _spikes(analyzer)
+    templates = analyzer.get_extension("templates")
+    empty = np.zeros((unit_count, 0, channel_count))
+    average = _template(templates, "average", empty)
+    return UnitData(
+        unit_ids=tuple(str(u) for u in analyzer.unit_ids),
+        channel_ids=tuple(str(c) for c in analyzer.channel_ids),
+        sampling_rate_hz=sampling_rate_hz,
+        duration_s=float(analyzer.get_total_duration()),
+        spike_samples=samples,
+        spike_units=units,
+        templates_uv=average,
+        template_stds_uv=_template(templates, "std", empty),
+        noise_uv=_column(analyzer, "noise_levels", channel_count),
+        channel_locations_um=np.asarray(analyzer.get_channel_locations(), dtype=np.float64)[:, :2],
+        unit_locations_um=_locations(analyzer, unit_count),
+        spike_amplitudes_uv=_spike_amplitudes(analyzer, order),
+        peak_index=int(templates.nbefore) if templates is not None else 0,
+    )
+
+
+def _spikes(analyzer: Any) -> tuple[IntArray, IntArray, IntArray]:
+    """All spikes in time order; segments follow one another on one time axis."""
+    vector = analyzer.sorting.to_spike_vector()
+    lengths = [analyzer.get_num_samples(i) for i in range(analyzer.get_num_segments())]
+    offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+    samples = vector["sample_index"].astype(np.int64) + offsets[vector["segment_index"]]
+    order = np.argsort(samples, kind="stable")
+    return samples[order], vector["unit_index"].astype(np.int64)[order], order
+
+
+def _template(extension: Any, operator: str, missing: FloatArray) -> FloatArray:
+    if extension is None or operator not in extension.data:
+        return missing
+    return np.asarray(extension.get_templates(operator=operator), dtype=np.float64)
+
+
+def _column(analyzer: Any, name: str, length: int) -> FloatArray:
+    extension = analyzer.get_extension(name)
+    if extension is None:
+        return np.full(length, np.nan)
+    return np.asarray(extension.get_data(), dtype=np.float64)
+
+
+def _locations(analyzer: Any, unit_count: int) -> FloatArray:
+    extension = analyzer.get_extension("unit_locations")
+    if extension is None:
+        return np.full((unit_count, 2), np.nan)
+    return np.asarray(extension.get_data(), dtype=np.float64).reshape(unit_count, -1)[:, :2]
+
+
+def _spike_amplitudes(analyzer: Any, order: IntArray) -> FloatArray:
+    extension = analyzer.get_extension("spike_amplitudes")
+    if extension is None:
+        return np.zeros(0)
+    amplitudes = np.asarray(extension.get_data(), dtype=np.float64)
+    return amplitudes[order] if amplitudes.shape == order.shape else np.zeros(0)
