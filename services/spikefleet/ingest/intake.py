@@ -73,14 +73,14 @@ class InPlaceIntake:
             root, paths, entry = recording_files(resolved)
             self._places.require_inside(root, paths)
             seen = [(file.relative_to(root).as_posix(), file.stat().st_size) for file in paths]
+        except InputMissingError as error:  # an OSError too, so before what is not ours
+            if must_exist:
+                raise RpcProblem("PATH_NOT_VISIBLE", error.message, field="path") from error
+            return self._recordings.add(_missing(name, str(resolved)), caller.owner)
         except OSError as error:  # it was there a moment ago
             raise RpcProblem(
                 "SOURCE_CHANGED", f"{resolved} changed while it was looked at", field="path"
             ) from error
-        except InputMissingError as error:
-            if must_exist:
-                raise RpcProblem("PATH_NOT_VISIBLE", error.message, field="path") from error
-            return self._recordings.add(_missing(name, str(resolved)), caller.owner)
         if expected and sorted(seen) != sorted((f.path, f.size_bytes) for f in expected):
             raise RpcProblem(
                 "PATH_NOT_VISIBLE",
