@@ -5,9 +5,17 @@ Types with their bounds live here so that a bound is written once. No field is d
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -58,3 +66,18 @@ class ConfigGroup(BaseModel):
         use_attribute_docstrings=False,
         defer_build=True,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false where a number is asked: they would be taken for 1 and 0."""
+        kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
+        if isinstance(value, bool) and kinds & {int, float} and bool not in kinds:
+            raise PydanticCustomError("truth_for_a_number", "must be a number, not true or false")
+        return value
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """Every plain type an annotation names, also inside unions and ``Annotated``."""
+    inner = get_args(annotation)
+    return set().union(*(_kinds(each) for each in inner)) if inner else {annotation}

@@ -88,6 +88,9 @@ def test_sorter_parameters_merge_and_none_clears_them():
     ("changes", "field", "told"),
     [
         ({"n_jobs": "many"}, "execution.n_jobs", "valid integer"),
+        ({"n_jobs": True}, "execution.n_jobs", "must be a number, not true or false"),
+        ({"snr_min": True}, "curation.snr_min", "must be a number, not true or false"),
+        ({"gain_to_uv": False}, "recording.gain_to_uv", "must be a number, not true or false"),
         ({"n_jobs": 0}, "execution.n_jobs", "greater than or equal to 1"),
         ({"snr_min": float("nan")}, "curation.snr_min", "finite"),
         ({"isi_violation_method": "guess"}, "curation.isi_violation_method", "'percent' or 'hill'"),
