@@ -8,7 +8,8 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 SORTER ?= kilosort4
 ARGS ?=
-JOBS ?= 2
+# More than the cores of a small machine: tests that start services wait much.
+JOBS ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin
