@@ -39,7 +39,7 @@ _CONFINED_PREFIXES = (
 class Settings(BaseModel):
     """Settings of one service process."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     address: str = Field(
         DEFAULT_ADDRESS,

@@ -42,8 +42,9 @@ BUDGET_OF: Mapping[FailureCode, str] = {
 }
 
 
-# The submitter's own settings keep the defaults of their group.
-_DEFAULTS = ExecutionConfig()
+# The submitter's own settings keep the defaults of their group. Read off the fields: an instance
+# would build the whole group's validator whenever the control plane starts.
+_FIELDS = ExecutionConfig.model_fields
 
 _STILL_WRITTEN = "still_written"
 
@@ -68,9 +69,9 @@ class Policy:
     ``memory_cap_bytes`` 0 means that memory is not raised.
     """
 
-    oom_retry_max: int = _DEFAULTS.oom_retry_max
-    oom_retry_factor: float = _DEFAULTS.oom_retry_factor
-    allow_result_affecting: bool = _DEFAULTS.allow_result_affecting
+    oom_retry_max: int = _FIELDS["oom_retry_max"].default
+    oom_retry_factor: float = _FIELDS["oom_retry_factor"].default
+    allow_result_affecting: bool = _FIELDS["allow_result_affecting"].default
     memory_factor: float = 1.5
     memory_cap_bytes: int = 0
     scratch_factor: float = 2.0
