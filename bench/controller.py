@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 from tests.support.controlled import Controlled
 from tests.support.many_runs import add_runs
 
+from bench.cpu import cpu_ms
 from spikefleet.api.v1 import controller_pb2
 from spikefleet.controller.servicer import ControllerServicer
 from spikefleet.core.runs import RunState
@@ -84,13 +84,8 @@ def _page(controlled: Controlled) -> Callable[[], bytes]:
 
 
 def _cpu_ms(work: Callable[[], object]) -> float:
-    """CPU of this process in ms, the median of several after one that is not counted."""
-    found = []
-    for _ in range(REPEATS + 1):
-        started_s = time.process_time()
-        work()
-        found.append((time.process_time() - started_s) * 1e3)
-    return median(found[1:])
+    """CPU of this process in ms, the median of several."""
+    return median(cpu_ms(work, REPEATS))
 
 
 if __name__ == "__main__":

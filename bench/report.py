@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from tests.support.sorted_units import make_data, trough
 
+from bench.cpu import cpu_ms
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.reporter.figures import draw_all
 from spikefleet.signal.units.curate import curate_units
@@ -35,11 +35,11 @@ def measure() -> tuple[dict[str, Any], bool]:
     step = {"name": "snr_min", "metric": "snr", "bound": 5.0, "at_least": True}
     curation = {"steps": [step | {"n_failed": 0, "n_left": 6}]}
     many = _units(1_000)
-    figures_ms = _cpu_ms(lambda: draw_all(data, rows, curation))
+    figures_ms = _least_ms(lambda: draw_all(data, rows, curation))
     result = {
-        "yardstick_empty_figure_ms": _cpu_ms(_empty_figure),
+        "yardstick_empty_figure_ms": _least_ms(_empty_figure),
         "figures_of_6_units_ms": figures_ms,
-        "curation_of_1000_units_ms": _cpu_ms(lambda: _curate(many)),
+        "curation_of_1000_units_ms": _least_ms(lambda: _curate(many)),
         "figures_limit_ms": FIGURES_LIMIT_MS,
     }
     return {name: round(value, 1) for name, value in result.items()}, figures_ms <= FIGURES_LIMIT_MS
@@ -65,13 +65,8 @@ def _empty_figure() -> None:
     figure.savefig(io.StringIO(), format="svg")
 
 
-def _cpu_ms(work: Callable[[], object]) -> float:
-    found = []
-    for _ in range(REPEATS + 1):
-        started_s = time.process_time()
-        work()
-        found.append((time.process_time() - started_s) * 1e3)
-    return min(found[1:])
+def _least_ms(work: Callable[[], object]) -> float:
+    return min(cpu_ms(work, REPEATS))
 
 
 if __name__ == "__main__":

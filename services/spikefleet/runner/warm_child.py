@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -17,6 +16,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+
+from spikefleet.infra.system.open_files import is_readable
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class AdoptedChild:
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end. Raises subprocess.TimeoutExpired after ``timeout`` seconds."""
         if self.poll() is None:
-            select.select([self._ended], [], [], timeout)
+            is_readable(self._ended, timeout)
         code = self.poll()
         if code is None:
             raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0.0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from spikefleet.infra.launchers.processes import MARK
 from spikefleet.infra.system.memory_reader import MemoryReader
+from spikefleet.infra.system.open_files import is_readable
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class ForkedAttempt:
         return self.poll()
 
     def _has_ended(self, timeout_s: float) -> bool:
-        return self._ended is None or bool(select.select([self._ended], [], [], timeout_s)[0])
+        return self._ended is None or is_readable(self._ended, timeout_s)
 
     def _collect(self) -> None:
         self._status.settimeout(_PATIENCE_S)

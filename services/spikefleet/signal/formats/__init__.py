@@ -1,1 +1,1 @@
-"""Recordings: reading, preparing, measuring and simulating them. Imports nothing by itself."""
+"""Readers, one file for each format, and what they share. Imports nothing by itself."""
