@@ -1,6 +1,7 @@
-"""How long the control plane takes to import, and that no torch comes with it.
+"""How long the control plane takes to import, as a multiple of numpy's import; no torch in it.
 
-Each sample is a fresh interpreter; the fastest of several is the cost, the rest is the machine.
+Each sample is a fresh interpreter. The rooms take turns, so that a machine whose speed changes
+changes it for all of them; the fastest sample of each is the cost, the rest is the machine.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ ROOMS = {
     "ingest": "spikefleet.ingest.servicer",
     "reporter": "spikefleet.reporter.servicer",
     "client": "spikefleet.client.sorting",
-    "numpy": "numpy",  # a yardstick for how fast the machine is: 0.10 s when nothing else runs
+    "numpy": "numpy",  # the yardstick: 0.10 to 0.16 s, as fast as the machine is
 }
 _PROBE = """
 import sys, time
@@ -31,26 +32,22 @@ print(json.dumps({{"seconds": seconds, "cpu_s": cpu, "heavy": heavy, "rss_mb": r
 """
 
 
-def measure(samples: int = 5) -> dict[str, dict]:
+def measure(samples: int = 7) -> dict[str, dict]:
     """Return seconds, resident memory and heavy modules of each room's import."""
     # Bytecode is cached on any real machine; the first sample may still have to write it.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    results = {}
-    for room, module in ROOMS.items():
-        found = [
-            json.loads(
-                subprocess.run(
-                    [sys.executable, "-c", _PROBE.format(module=module)],
-                    check=True,
-                    capture_output=True,
-                    text=True,
-                    env=environment,
-                ).stdout
+    found: dict[str, list[dict]] = {room: [] for room in ROOMS}
+    for _ in range(samples):
+        for room, module in ROOMS.items():
+            answer = subprocess.run(
+                [sys.executable, "-c", _PROBE.format(module=module)],
+                check=True,
+                capture_output=True,
+                text=True,
+                env=environment,
             )
-            for _ in range(samples)
-        ]
-        results[room] = min(found, key=lambda entry: entry["seconds"])
-    return results
+            found[room].append(json.loads(answer.stdout))
+    return {room: min(rows, key=lambda row: row["cpu_s"]) for room, rows in found.items()}
 
 
 if __name__ == "__main__":

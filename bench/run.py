@@ -32,7 +32,8 @@ from bench import (
 )
 
 RESULTS = Path(__file__).parent / "results"
-IMPORT_LIMIT_S = 0.4
+# What all rooms took of numpy's import when the bound was first set: 0.38 of 0.10 s.
+IMPORT_LIMIT_TIMES_NUMPY = 3.8
 
 
 def _imports() -> tuple[dict[str, Any], bool]:
@@ -40,7 +41,10 @@ def _imports() -> tuple[dict[str, Any], bool]:
     yardstick_s = rooms.pop("numpy")["cpu_s"]
     for row in rooms.values():
         row["times_numpy"] = round(row["cpu_s"] / yardstick_s, 2)
-    held = all(row["cpu_s"] <= IMPORT_LIMIT_S and not row["heavy"] for row in rooms.values())
+    held = all(
+        row["times_numpy"] <= IMPORT_LIMIT_TIMES_NUMPY and not row["heavy"]
+        for row in rooms.values()
+    )
     return rooms, held
 
 
