@@ -113,7 +113,7 @@ CASES: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     ),
     "duplicate ids": (_duplicate_ids, "input_corrupt", "duplicate_channels"),
     "frame gap": (_frame_gap, "finding", "frame_gaps"),
-    "NaN burst": (_nan_burst, "finding", "non_finite"),
+    "NaN burst": (_nan_burst, "finding", "finite"),
     "zero length": (_zero_length, "input_corrupt", "empty"),
     "two candidates": (_two_candidates, "input_corrupt", "two_candidates"),
     "unreadable": (_unreadable, "input_corrupt", "unreadable"),

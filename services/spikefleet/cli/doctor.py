@@ -21,7 +21,7 @@ from rich.text import Text
 
 from spikefleet.cli.options import ExitCode, output_option, settings_from
 from spikefleet.cli.printing import Output, bytes_text, table
-from spikefleet.core.findings.finding import PreflightFinding
+from spikefleet.core.findings.finding import Finding
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.deploy.machine import look_at_machine
 from spikefleet.deploy.settings import Settings, hdf5_plugin_path, image_digest
@@ -154,7 +154,7 @@ def _confinement() -> Diagnosis:
 def _row(
     name: str,
     value: str,
-    findings: Iterable[PreflightFinding],
+    findings: Iterable[Finding],
     codes: frozenset[str],
     also: str = "",
 ) -> Diagnosis:
@@ -165,7 +165,7 @@ def _row(
     return Diagnosis(str(worst.level), name, worst.message, f"{worst.remediation} {also}".strip())
 
 
-def _sorter(seen: NodeFacts, findings: Iterable[PreflightFinding]) -> Diagnosis:
+def _sorter(seen: NodeFacts, findings: Iterable[Finding]) -> Diagnosis:
     """A sorter that is not here is no fault of a machine that may have others."""
     info, versions = seen.wanted.backend, seen.software.versions
     if info.distribution not in versions:
@@ -176,7 +176,7 @@ def _sorter(seen: NodeFacts, findings: Iterable[PreflightFinding]) -> Diagnosis:
     return _row(info.name, told, findings, _SORTER_CODES)
 
 
-def _gpu(seen: NodeFacts, findings: Iterable[PreflightFinding]) -> Diagnosis:
+def _gpu(seen: NodeFacts, findings: Iterable[Finding]) -> Diagnosis:
     known = seen.to_json().get("gpu", {})
     told = (
         f"{known.get('model')}, driver {known.get('driver')}, {_size(known.get('free_bytes'))} free"

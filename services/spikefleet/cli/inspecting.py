@@ -14,7 +14,7 @@ from spikefleet.cli.printing import bytes_text, duration_text, table, with_next_
 from spikefleet.core.failures.codes import FailureCategory
 
 if TYPE_CHECKING:  # the science stack is imported by the command, when it runs
-    from spikefleet.core.recording.truth_findings import TruthFinding
+    from spikefleet.core.findings.finding import Finding
     from spikefleet.signal.measuring.summary import (
         ProbeSummary,
         RecordingInspection,
@@ -151,7 +151,7 @@ def _findings_table(found: RecordingInspection) -> Table:
     return made
 
 
-def _gaps_said(finding: TruthFinding, entry: StreamInspection) -> str:
+def _gaps_said(finding: Finding, entry: StreamInspection) -> str:
     """The finding's sentence; of missing frames also the first few places."""
     if finding.code != "frame_gaps" or len(entry.frame_gaps) < 2:
         return finding.message

@@ -15,7 +15,6 @@ from spikefleet.api.v1 import (
     controller_pb2_grpc,
     curation_pb2,
     curation_pb2_grpc,
-    failure_pb2,
     preflight_pb2,
     preflight_pb2_grpc,
     recording_pb2,
@@ -23,6 +22,7 @@ from spikefleet.api.v1 import (
     reporter_pb2_grpc,
 )
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.findings.finding import Finding
 from spikefleet.core.recording.description import StreamDescription
 from spikefleet.core.runs import AttemptPlace, Run
 from spikefleet.core.submissions import Recording
@@ -46,17 +46,6 @@ class DescribeAnswer:
     failure: Failure | None = None
     other_streams: tuple[str, ...] = ()
     members: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-
-@dataclass(frozen=True)
-class PreflightFinding:
-    """One thing preflight noticed. ``level`` is "warn" or "fail"; ``category`` is a word."""
-
-    level: str
-    code: str
-    message: str
-    remediation: str
-    category: str
 
 
 @dataclass(frozen=True)
@@ -85,7 +74,7 @@ class NeededResources:
 class CheckAnswer:
     """Preflight's verdict on one stream. ``failure`` is set when it is not to be sorted."""
 
-    findings: tuple[PreflightFinding, ...]
+    findings: tuple[Finding, ...]
     stream: StreamDescription | None
     estimate: NeededResources | None
     failure: Failure | None = None
@@ -230,16 +219,7 @@ class PreflightRoom(Room):
 def _check_answer(answer: preflight_pb2.CheckResponse) -> CheckAnswer:
     estimate = answer.estimate
     return CheckAnswer(
-        findings=tuple(
-            PreflightFinding(
-                convert.enum_word(preflight_pb2.FindingLevel, entry.level),
-                entry.code,
-                entry.message,
-                entry.remediation,
-                convert.enum_word(failure_pb2.FailureCategory, entry.category),
-            )
-            for entry in answer.findings
-        ),
+        findings=tuple(convert.from_finding(entry) for entry in answer.findings),
         stream=from_stream_info(answer.stream) if answer.HasField("stream") else None,
         estimate=NeededResources(
             estimate.memory_bytes,

@@ -55,7 +55,7 @@ class RoomCalls:
         recording = self.recordings.get(run.recording_id)
         answer = self.preflight.check(recording, run.stream, run.config)
         preflight: dict[str, Any] = {
-            "findings": [asdict(finding) for finding in answer.findings],
+            "findings": [finding.to_json() for finding in answer.findings],
             "measurements": dict(answer.measurements),
             "estimate": asdict(answer.estimate) if answer.estimate else None,
             "stream": asdict(answer.stream) if answer.stream else None,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from spikefleet.core.config.execution import ExecutionConfig
 from spikefleet.core.failures.errors import EnvironmentSortFailure
-from spikefleet.core.findings.finding import PreflightFinding, fail, warn
+from spikefleet.core.findings.finding import Finding, fail, warn
 from spikefleet.preflight.registry import Facts, check
 
 _GIB = 1 << 30
@@ -15,7 +15,7 @@ TESTED_SPIKEINTERFACE = ((0, 105, 0), (0, 106, 0))
 
 
 @check("low_disk_inter")
-def check_scratch_space(facts: Facts) -> PreflightFinding | None:
+def check_scratch_space(facts: Facts) -> Finding | None:
     """Little space where sorters keep their intermediate files."""
     return _low(
         facts.host.free_scratch_bytes,
@@ -26,7 +26,7 @@ def check_scratch_space(facts: Facts) -> PreflightFinding | None:
 
 
 @check("low_disk_results")
-def check_results_space(facts: Facts) -> PreflightFinding | None:
+def check_results_space(facts: Facts) -> Finding | None:
     """Little space where results are kept."""
     return _low(
         facts.host.free_results_bytes,
@@ -37,7 +37,7 @@ def check_results_space(facts: Facts) -> PreflightFinding | None:
 
 
 @check("intermediate_readonly")
-def check_scratch_writable(facts: Facts) -> PreflightFinding | None:
+def check_scratch_writable(facts: Facts) -> Finding | None:
     """Nothing can be written where sorters keep their intermediate files."""
     if facts.host.scratch_writable is not False:
         return None
@@ -51,7 +51,7 @@ def check_scratch_writable(facts: Facts) -> PreflightFinding | None:
 
 
 @check("results_readonly")
-def check_results_writable(facts: Facts) -> PreflightFinding | None:
+def check_results_writable(facts: Facts) -> Finding | None:
     """Nothing can be written where results are kept."""
     if facts.host.results_writable is not False:
         return None
@@ -64,8 +64,8 @@ def check_results_writable(facts: Facts) -> PreflightFinding | None:
     )
 
 
-def _disk_check(code: str) -> Callable[[Facts], PreflightFinding | None]:
-    def check_projection(facts: Facts) -> PreflightFinding | None:
+def _disk_check(code: str) -> Callable[[Facts], Finding | None]:
+    def check_projection(facts: Facts) -> Finding | None:
         own_code = "rt_sort_disk_projection" if facts.backend.name == "rt_sort" else ""
         free_bytes, projected = facts.host.free_scratch_bytes, facts.projection
         if (own_code or "disk_projection") != code or projected is None or free_bytes is None:
@@ -86,7 +86,7 @@ for _code in ("disk_projection", "rt_sort_disk_projection"):
 
 
 @check("ram_projection")
-def check_memory_projection(facts: Facts) -> PreflightFinding | None:
+def check_memory_projection(facts: Facts) -> Finding | None:
     """The sort will need more memory than there is."""
     available, projected = facts.host.available_memory_bytes, facts.projection
     if available is None or projected is None or available >= projected.memory_bytes:
@@ -99,7 +99,7 @@ def check_memory_projection(facts: Facts) -> PreflightFinding | None:
 
 
 @check("spikeinterface_version_outside_tested_range")
-def check_spikeinterface(facts: Facts) -> PreflightFinding | None:
+def check_spikeinterface(facts: Facts) -> Finding | None:
     """SpikeInterface changes its interface between releases."""
     known = release(facts.host.spikeinterface_version)
     low, high = TESTED_SPIKEINTERFACE
@@ -122,7 +122,7 @@ def release(version: str) -> tuple[int, int, int] | None:
 
 
 @check("ram_unknown")
-def check_memory_known(facts: Facts) -> PreflightFinding | None:
+def check_memory_known(facts: Facts) -> Finding | None:
     """Memory cannot be read here, so the guard on it is blind too."""
     if facts.host.available_memory_bytes is not None:
         return None
@@ -130,7 +130,7 @@ def check_memory_known(facts: Facts) -> PreflightFinding | None:
 
 
 @check("low_ram")
-def check_memory(facts: Facts) -> PreflightFinding | None:
+def check_memory(facts: Facts) -> Finding | None:
     """Little memory is available right now."""
     return _low(
         facts.host.available_memory_bytes,
@@ -146,7 +146,7 @@ def _limit(facts: Facts, name: str) -> float:
     return float(ExecutionConfig.model_fields[name].default if value is None else value)
 
 
-def _low(free_bytes: int | None, limit_gib: float, code: str, what: str) -> PreflightFinding | None:
+def _low(free_bytes: int | None, limit_gib: float, code: str, what: str) -> Finding | None:
     if free_bytes is None or free_bytes >= limit_gib * _GIB:
         return None
     return warn(code, f"Only {free_bytes / _GIB:.1f} GiB {what}; {limit_gib:g} GiB are wanted.")

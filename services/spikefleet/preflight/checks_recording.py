@@ -13,7 +13,7 @@ from spikefleet.core.failures.errors import (
     NoGoodChannelsError,
     SpikeSortingClassifiedError,
 )
-from spikefleet.core.findings.finding import PreflightFinding, fail, warn
+from spikefleet.core.findings.finding import Finding, fail, warn
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.preflight.registry import Facts, check
 
@@ -41,7 +41,7 @@ READ_CODES: Mapping[FailureCode, str] = {
 
 
 @check("readable")
-def check_readable(facts: Facts) -> PreflightFinding | None:
+def check_readable(facts: Facts) -> Finding | None:
     """Whatever opening or reading the recording raised; the code says which kind."""
     if facts.read_error is None:
         return None
@@ -49,7 +49,7 @@ def check_readable(facts: Facts) -> PreflightFinding | None:
 
 
 @check("channels")
-def check_channels(facts: Facts) -> PreflightFinding | None:
+def check_channels(facts: Facts) -> Finding | None:
     """No channel, or fewer than the backend can work with."""
     count = facts.channel_count
     if count is None or count >= max(1, facts.backend.min_channels):
@@ -72,7 +72,7 @@ def check_channels(facts: Facts) -> PreflightFinding | None:
 
 
 @check("few_contacts")
-def check_few_contacts(facts: Facts) -> PreflightFinding | None:
+def check_few_contacts(facts: Facts) -> Finding | None:
     """Tetrodes and other small groups, given to a sorter made for long rows of contacts."""
     most = facts.geometry.most_in_group if facts.geometry else 0
     if not 0 < most < facts.backend.suited_from:
@@ -91,7 +91,7 @@ def _others(count: int) -> str:
 
 
 @check("sample_rate_out_of_window")
-def check_rate(facts: Facts) -> PreflightFinding | None:
+def check_rate(facts: Facts) -> Finding | None:
     """A rate that spike sorters are not made for, or none at all."""
     rate_hz = facts.sampling_rate_hz
     if rate_hz is None:
@@ -126,7 +126,7 @@ def _rate_window(facts: Facts) -> tuple[float, float]:
 
 
 @check("recording_extension_unknown")
-def check_extension(facts: Facts) -> PreflightFinding | None:
+def check_extension(facts: Facts) -> Finding | None:
     """A file whose name says nothing of its format; it was recognised by what it holds."""
     suffixes = [suffix.lower() for suffix in PurePath(facts.entry).suffixes]
     if facts.read_error is not None or not suffixes or _KNOWN_SUFFIXES.intersection(suffixes):
@@ -138,7 +138,7 @@ def check_extension(facts: Facts) -> PreflightFinding | None:
 
 
 @check("window_clipped")
-def check_window_clipped(facts: Facts) -> PreflightFinding | None:
+def check_window_clipped(facts: Facts) -> Finding | None:
     """A window that was asked for past the recording's end: sorted is what there is."""
     if facts.recorded_s is None or not facts.sampling_rate_hz:
         return None
@@ -157,7 +157,7 @@ def check_window_clipped(facts: Facts) -> PreflightFinding | None:
 
 
 @check("duration_short")
-def check_duration(facts: Facts) -> PreflightFinding | None:
+def check_duration(facts: Facts) -> Finding | None:
     """Shorter than the backend can sort, or short enough that units will be missed."""
     kept_s = facts.kept_s
     if kept_s is None:
@@ -209,7 +209,7 @@ def _too_short(
 
 
 @check("dropped_frames")
-def check_dropped_frames(facts: Facts) -> PreflightFinding | None:
+def check_dropped_frames(facts: Facts) -> Finding | None:
     """The acquisition lost samples; times after a gap are early."""
     measured = facts.measured
     if measured is None or measured.dropped_frames <= 0:
@@ -223,7 +223,7 @@ def check_dropped_frames(facts: Facts) -> PreflightFinding | None:
 
 
 @check("settings_without_effect")
-def check_settings(facts: Facts) -> PreflightFinding | None:
+def check_settings(facts: Facts) -> Finding | None:
     """Somebody changed a setting and would wait in vain for what it promises."""
     if not facts.pending_changes:
         return None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from spikefleet.core.findings.finding import PreflightFinding, fail, warn
+from spikefleet.core.findings.finding import Finding, fail, warn
 from spikefleet.core.recording.measurements import SignalMeasurements
 from spikefleet.preflight.registry import Facts, check
 
@@ -32,8 +32,8 @@ _KILOSORT4_BATCH = 60_000
 _KILOSORT4_LEARNS_FROM = 25
 
 
-def _verdict_check(code: str) -> Callable[[Facts], PreflightFinding | None]:
-    def check_verdict(facts: Facts) -> PreflightFinding | None:
+def _verdict_check(code: str) -> Callable[[Facts], Finding | None]:
+    def check_verdict(facts: Facts) -> Finding | None:
         verdict = facts.verdict
         if verdict is None:
             return None
@@ -50,7 +50,7 @@ for _code in ("finite", "saturated", "flat", "silent", "noise_only", "signal"):
 
 
 @check("units_suspicious")
-def check_units(facts: Facts) -> PreflightFinding | None:
+def check_units(facts: Facts) -> Finding | None:
     """Noise far from any amplifier's: volts fail, what is far too large is only told."""
     measured = facts.measured
     if facts.verdict is not None:
@@ -65,31 +65,31 @@ def check_units(facts: Facts) -> PreflightFinding | None:
 
 
 @check("flat_channels")
-def check_flat_channels(facts: Facts) -> PreflightFinding | None:
+def check_flat_channels(facts: Facts) -> Finding | None:
     """Some channels never change, but others can be sorted."""
     return _some_channels(facts, "flat_channels", "never change")
 
 
 @check("saturated_channels")
-def check_saturated_channels(facts: Facts) -> PreflightFinding | None:
+def check_saturated_channels(facts: Facts) -> Finding | None:
     """Some channels sit at the rail, but others can be sorted."""
     return _some_channels(facts, "saturated_channels", "sit at the amplifier's rail")
 
 
 @check("dead_channels")
-def check_dead_channels(facts: Facts) -> PreflightFinding | None:
+def check_dead_channels(facts: Facts) -> Finding | None:
     """Some channels have far less noise than the others."""
     return _some_channels(facts, "dead_channels", "have far less noise than the others")
 
 
 @check("noisy_channels")
-def check_noisy_channels(facts: Facts) -> PreflightFinding | None:
+def check_noisy_channels(facts: Facts) -> Finding | None:
     """Some channels have far more noise than the others."""
     return _some_channels(facts, "noisy_channels", "have far more noise than the others")
 
 
 @check("identical_channels")
-def check_identical_channels(facts: Facts) -> PreflightFinding | None:
+def check_identical_channels(facts: Facts) -> Finding | None:
     """Channels that carry the same samples as another one."""
     measured = _sortable(facts)
     if measured is None or not measured.identical_channels:
@@ -104,7 +104,7 @@ def check_identical_channels(facts: Facts) -> PreflightFinding | None:
 
 
 @check("mains_load")
-def check_mains(facts: Facts) -> PreflightFinding | None:
+def check_mains(facts: Facts) -> Finding | None:
     """Hum outweighs the rest of the slow signal."""
     measured = _sortable(facts)
     if measured is None or measured.mains_fraction <= MAINS_LIMIT:
@@ -117,7 +117,7 @@ def check_mains(facts: Facts) -> PreflightFinding | None:
 
 
 @check("artifact_load")
-def check_artifacts(facts: Facts) -> PreflightFinding | None:
+def check_artifacts(facts: Facts) -> Finding | None:
     """Artifacts over the whole array take a noticeable share of the time."""
     measured = _sortable(facts)
     if measured is None or measured.artifact_fraction <= ARTIFACT_LIMIT:
@@ -129,7 +129,7 @@ def check_artifacts(facts: Facts) -> PreflightFinding | None:
 
 
 @check("quiet_start")
-def check_quiet_start(facts: Facts) -> PreflightFinding | None:
+def check_quiet_start(facts: Facts) -> Finding | None:
     """Silent at first, active later: no fault, but some sorters learn from the start."""
     measured = _sortable(facts)
     quiet_s = quiet_until_s(measured) if measured is not None else 0.0
@@ -181,7 +181,7 @@ def _sortable(facts: Facts) -> SignalMeasurements | None:
     return facts.measured if facts.verdict is None else None
 
 
-def _some_channels(facts: Facts, code: str, words: str) -> PreflightFinding | None:
+def _some_channels(facts: Facts, code: str, words: str) -> Finding | None:
     measured = _sortable(facts)
     channels: tuple[str, ...] = getattr(measured, code) if measured is not None else ()
     if measured is None or not channels:

@@ -16,7 +16,7 @@ from spikefleet.core.config.effects import pending_changes
 from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.findings.checks import decide
-from spikefleet.core.findings.finding import FindingLevel, PreflightFinding
+from spikefleet.core.findings.finding import FindingLevel
 from spikefleet.core.recording.description import StreamDescription
 from spikefleet.core.recording.verdict import signal_failure
 from spikefleet.core.recording.windows import keep_frames
@@ -26,7 +26,7 @@ from spikefleet.preflight.estimate import ResourceEstimate, estimate_resources
 from spikefleet.preflight.host import read_host
 from spikefleet.preflight.located import located_parts
 from spikefleet.preflight.registry import Facts, run_preflight
-from spikefleet.preflight.task import Examination, ExamineTask, FoundFinding, PreflightPlaces
+from spikefleet.preflight.task import Examination, ExamineTask, PreflightPlaces
 from spikefleet.signal.measuring.bad_channels import choose_left_out, leave_out
 from spikefleet.signal.measuring.geometry import describe_geometry
 from spikefleet.signal.measuring.measure_window import measure_kept
@@ -57,7 +57,7 @@ def examine_stream(places: PreflightPlaces, task: ExamineTask) -> Examination:
         facts = replace(facts, host=read_host(places))
         findings = run_preflight(facts, strict=bool(execution.get("preflight_strict", False)))
     return Examination(
-        findings=tuple(_plain(finding) for finding in findings),
+        findings=findings,
         stream=stream,
         estimate=facts.projection,
         failure=decide(findings),
@@ -155,14 +155,4 @@ def _estimate(facts: Facts, config: Mapping[str, Any]) -> ResourceEstimate | Non
         on_gpu=facts.backend.uses_gpu
         and str(params.get("torch_device", "auto")) != "cpu"
         and _GPU_DEVICE.exists(),
-    )
-
-
-def _plain(finding: PreflightFinding) -> FoundFinding:
-    return FoundFinding(
-        str(finding.level),
-        finding.code,
-        finding.message,
-        finding.remediation,
-        str(finding.category),
     )

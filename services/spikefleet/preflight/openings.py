@@ -20,13 +20,7 @@ from spikefleet.infra.system.confinement import SandboxPolicy
 from spikefleet.infra.system.opening_failures import blame_recording
 from spikefleet.infra.system.openings import Limits, OpeningCrashedError, OpeningError, OpeningPool
 from spikefleet.preflight.located import bring, readable_paths
-from spikefleet.preflight.task import (
-    Description,
-    Examination,
-    ExamineTask,
-    FoundFinding,
-    PreflightPlaces,
-)
+from spikefleet.preflight.task import Description, Examination, ExamineTask, PreflightPlaces
 
 T = TypeVar("T")
 
@@ -69,11 +63,8 @@ class Openings:
             return _checked(Examination.from_json, answer, "examine")
         except (OpeningError, SpikeSortingClassifiedError) as error:
             failure = _failure(error, limits)
-            found = fail("readable", failure.to_error())
-            finding = FoundFinding(
-                str(found.level), found.code, found.message, found.remediation, str(found.category)
-            )
-            return Examination(findings=(finding,), failure=failure)
+            found = fail("readable", failure.to_error(), failure.next_step)
+            return Examination(findings=(found,), failure=failure)
 
     async def _ask(
         self,

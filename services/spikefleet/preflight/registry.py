@@ -12,9 +12,8 @@ from typing import Any
 
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.findings.checks import Checks
-from spikefleet.core.findings.finding import PreflightFinding
+from spikefleet.core.findings.finding import Finding
 from spikefleet.core.recording.measurements import SignalMeasurements
-from spikefleet.core.recording.truth_findings import TruthFinding
 from spikefleet.core.sorters.catalogue import BackendInfo
 from spikefleet.preflight.estimate import ResourceEstimate
 from spikefleet.signal.measuring.geometry import Geometry
@@ -53,7 +52,7 @@ class Facts:
     kept_s: float | None = None
     sampling_rate_hz: float | None = None
     channel_count: int | None = None
-    truth: tuple[TruthFinding, ...] = ()
+    truth: tuple[Finding, ...] = ()
     pending_changes: tuple[str, ...] = ()
     recorded_s: float | None = None
     entry: str = ""
@@ -71,6 +70,6 @@ CHECKS: Checks[Facts] = Checks()
 check = CHECKS.check
 
 
-def run_preflight(facts: Facts, *, strict: bool = False) -> tuple[PreflightFinding, ...]:
+def run_preflight(facts: Facts, *, strict: bool = False) -> tuple[Finding, ...]:
     """Run every check; worst findings first, otherwise in order. ``strict`` makes warnings fail."""
     return CHECKS.run(facts, strict=strict)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from spikefleet.api.v1 import failure_pb2, preflight_pb2, preflight_pb2_grpc, recording_pb2
+from spikefleet.api.v1 import preflight_pb2, preflight_pb2_grpc, recording_pb2
 from spikefleet.core.recording.description import StreamDescription
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.preflight.estimate import ResourceEstimate
 from spikefleet.preflight.openings import Openings
-from spikefleet.preflight.task import ExamineTask, FoundFinding
+from spikefleet.preflight.task import ExamineTask
 
 
 class PreflightServicer(preflight_pb2_grpc.PreflightServiceServicer):
@@ -51,7 +51,7 @@ class PreflightServicer(preflight_pb2_grpc.PreflightServiceServicer):
         )
         answer = await self._openings.examine(task)
         return preflight_pb2.CheckResponse(
-            findings=[_to_finding(finding) for finding in answer.findings],
+            findings=[convert.to_finding(finding) for finding in answer.findings],
             stream=_to_stream(answer.stream) if answer.stream else None,
             estimate=_to_estimate(answer.estimate) if answer.estimate else None,
             failure=convert.to_failure(answer.failure),
@@ -74,16 +74,6 @@ def _to_estimate(estimate: ResourceEstimate) -> preflight_pb2.ResourceEstimate:
     values = asdict(estimate)
     stages = [preflight_pb2.StageEstimate(**stage) for stage in values.pop("stages")]
     return preflight_pb2.ResourceEstimate(**values, stages=stages)
-
-
-def _to_finding(finding: FoundFinding) -> preflight_pb2.Finding:
-    return preflight_pb2.Finding(
-        level=preflight_pb2.FindingLevel.Value(f"FINDING_LEVEL_{finding.level.upper()}"),
-        code=finding.code,
-        message=finding.message,
-        remediation=finding.remediation,
-        category=failure_pb2.FailureCategory.Value(f"FAILURE_CATEGORY_{finding.category.upper()}"),
-    )
 
 
 def registration(openings: Openings) -> Registration:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.findings.finding import Finding
 from spikefleet.core.recording.description import RecordingDescription, StreamDescription
 from spikefleet.core.submissions import Recording
 from spikefleet.preflight.estimate import ResourceEstimate, StageEstimate
@@ -37,21 +38,10 @@ class ExamineTask:
 
 
 @dataclass(frozen=True)
-class FoundFinding:
-    """A finding as plain text, ready for the wire."""
-
-    level: str
-    code: str
-    message: str
-    remediation: str
-    category: str
-
-
-@dataclass(frozen=True)
 class Examination:
     """Preflight's answer: findings (worst first), what was opened and measured, the verdict."""
 
-    findings: tuple[FoundFinding, ...] = ()
+    findings: tuple[Finding, ...] = ()
     stream: StreamDescription | None = None
     estimate: ResourceEstimate | None = None
     failure: Failure | None = None
@@ -60,7 +50,7 @@ class Examination:
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary; ``from_json`` reads it back."""
         return {
-            "findings": [asdict(finding) for finding in self.findings],
+            "findings": [finding.to_json() for finding in self.findings],
             "stream": asdict(self.stream) if self.stream else None,
             "estimate": asdict(self.estimate) if self.estimate else None,
             "failure": self.failure.to_json() if self.failure else None,
@@ -72,7 +62,7 @@ class Examination:
         """Read what ``to_json`` wrote."""
         estimate, failure = document["estimate"], document["failure"]
         return cls(
-            findings=tuple(FoundFinding(**_strings(each)) for each in document["findings"]),
+            findings=tuple(Finding.from_json(each) for each in document["findings"]),
             stream=StreamDescription(**document["stream"]) if document["stream"] else None,
             estimate=_estimate(estimate) if estimate else None,
             failure=Failure.from_json(failure) if failure else None,
@@ -130,7 +120,3 @@ def _estimate(document: Mapping[str, Any]) -> ResourceEstimate:
     values = dict(document)
     stages = tuple(StageEstimate(**stage) for stage in values.pop("stages"))
     return ResourceEstimate(**values, stages=stages)
-
-
-def _strings(document: Mapping[str, Any]) -> dict[str, str]:
-    return {str(key): str(value) for key, value in document.items()}

@@ -13,7 +13,7 @@ from typing import Any
 from spikefleet.core.attempts import AttemptSpec
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.checks import decide
-from spikefleet.core.findings.finding import PreflightFinding
+from spikefleet.core.findings.finding import Finding
 from spikefleet.infra.gpus import GpuIdentity
 from spikefleet.infra.system.memory_reader import MemoryReader
 from spikefleet.runner.canary_memory import Machine
@@ -34,7 +34,7 @@ class NodeReport:
     """What was found, worst first, and what was read. ``failure`` ends the attempt."""
 
     facts: NodeFacts
-    findings: tuple[PreflightFinding, ...]
+    findings: tuple[Finding, ...]
     failure: Failure | None
 
     def to_json(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from spikefleet.core.failures.errors import (
     ModelLoadingError,
 )
 from spikefleet.core.findings.checks import Checks
-from spikefleet.core.findings.finding import PreflightFinding, fail, warn
+from spikefleet.core.findings.finding import Finding, fail, warn
 from spikefleet.core.guards.gpu_reader import GpuUnreadable
 from spikefleet.infra.gpus import GpuIdentity
 from spikefleet.runner.node_preflight_facts import NodeFacts
@@ -31,7 +31,7 @@ _PROCESSES = 256
 
 
 @check("intermediate_readonly")
-def check_scratch_writable(facts: NodeFacts) -> PreflightFinding | None:
+def check_scratch_writable(facts: NodeFacts) -> Finding | None:
     """Nothing can be written where the attempt works."""
     if facts.scratch_writable is not False:
         return None
@@ -40,7 +40,7 @@ def check_scratch_writable(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("low_disk_inter")
-def check_scratch_space(facts: NodeFacts) -> PreflightFinding | None:
+def check_scratch_space(facts: NodeFacts) -> Finding | None:
     """Little space where the sorter keeps its files."""
     limit = _limit_bytes(facts, "preflight_min_free_inter_gb")
     if facts.free_scratch_bytes is None or facts.free_scratch_bytes >= limit:
@@ -53,19 +53,19 @@ def check_scratch_space(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("disk_projection")
-def check_scratch_projection(facts: NodeFacts) -> PreflightFinding | None:
+def check_scratch_projection(facts: NodeFacts) -> Finding | None:
     """The sort is projected to fill the disk."""
     return _disk_projection(facts, "disk_projection", of_rt_sort=False)
 
 
 @check("rt_sort_disk_projection")
-def check_rt_sort_projection(facts: NodeFacts) -> PreflightFinding | None:
+def check_rt_sort_projection(facts: NodeFacts) -> Finding | None:
     """The same for RT-Sort."""
     return _disk_projection(facts, "rt_sort_disk_projection", of_rt_sort=True)
 
 
 @check("low_ephemeral")
-def check_ephemeral(facts: NodeFacts) -> PreflightFinding | None:
+def check_ephemeral(facts: NodeFacts) -> Finding | None:
     """The pod's own limit is below what will be written, whatever the disk has free."""
     limit, need = facts.wanted.scratch_limit_bytes, facts.wanted.scratch_bytes
     if not limit or need <= limit:
@@ -78,7 +78,7 @@ def check_ephemeral(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("ram_unknown")
-def check_memory_known(facts: NodeFacts) -> PreflightFinding | None:
+def check_memory_known(facts: NodeFacts) -> Finding | None:
     """Memory cannot be read, so the guard on it is blind too."""
     if facts.available_memory_bytes is not None:
         return None
@@ -86,7 +86,7 @@ def check_memory_known(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("low_ram")
-def check_memory(facts: NodeFacts) -> PreflightFinding | None:
+def check_memory(facts: NodeFacts) -> Finding | None:
     """Little memory is available right now."""
     limit = _limit_bytes(facts, "preflight_min_available_ram_gb")
     free = facts.available_memory_bytes
@@ -96,7 +96,7 @@ def check_memory(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("ram_projection")
-def check_memory_projection(facts: NodeFacts) -> PreflightFinding | None:
+def check_memory_projection(facts: NodeFacts) -> Finding | None:
     """The sort is projected to need more memory than there is."""
     free, need = facts.available_memory_bytes, facts.wanted.memory_bytes
     if free is None or need <= free:
@@ -108,7 +108,7 @@ def check_memory_projection(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("sorter_dependency_missing")
-def check_sorter_installed(facts: NodeFacts) -> PreflightFinding | None:
+def check_sorter_installed(facts: NodeFacts) -> Finding | None:
     """The sorter is not installed, or not all that its extra brings."""
     software, backend = facts.software, facts.wanted.backend
     gone = backend.distribution in software.missing
@@ -133,19 +133,19 @@ def check_sorter_installed(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("spikeinterface_version_outside_tested_range")
-def check_spikeinterface(facts: NodeFacts) -> PreflightFinding | None:
+def check_spikeinterface(facts: NodeFacts) -> Finding | None:
     """Another SpikeInterface than the one that was tested."""
     return _untested(facts, "spikeinterface", "spikeinterface_version_outside_tested_range")
 
 
 @check("kilosort4_version_outside_tested_range")
-def check_kilosort(facts: NodeFacts) -> PreflightFinding | None:
+def check_kilosort(facts: NodeFacts) -> Finding | None:
     """Another Kilosort 4 than the one that was tested."""
     return _untested(facts, "kilosort", "kilosort4_version_outside_tested_range")
 
 
 @check("hdf5_plugin_missing")
-def check_plugin(facts: NodeFacts) -> PreflightFinding | None:
+def check_plugin(facts: NodeFacts) -> Finding | None:
     """The folder given for the vendor's HDF5 plugin is not there, or empty."""
     if not facts.lost_plugin_folder:
         return None
@@ -157,7 +157,7 @@ def check_plugin(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("docker_image_digest_unverified")
-def check_image_known(facts: NodeFacts) -> PreflightFinding | None:
+def check_image_known(facts: NodeFacts) -> Finding | None:
     """A digest is asked for and nobody told us ours."""
     asked = facts.wanted.execution.get("docker_image_expected_digest")
     if not asked or facts.image_digest:
@@ -169,7 +169,7 @@ def check_image_known(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("docker_image_digest_mismatch")
-def check_image(facts: NodeFacts) -> PreflightFinding | None:
+def check_image(facts: NodeFacts) -> Finding | None:
     """We run in another image than the one that is asked for."""
     asked = str(facts.wanted.execution.get("docker_image_expected_digest") or "")
     if not asked or not facts.image_digest or _digest(asked) == _digest(facts.image_digest):
@@ -184,7 +184,7 @@ def check_image(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("low_rlimit_nofile")
-def check_open_files(facts: NodeFacts) -> PreflightFinding | None:
+def check_open_files(facts: NodeFacts) -> Finding | None:
     """Few files may be open at once."""
     if facts.open_files is None or not 0 < facts.open_files < _OPEN_FILES:
         return None
@@ -192,7 +192,7 @@ def check_open_files(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("low_rlimit_nproc")
-def check_processes(facts: NodeFacts) -> PreflightFinding | None:
+def check_processes(facts: NodeFacts) -> Finding | None:
     """Few processes may run at once."""
     wanted = max(_PROCESSES, 4 * int(facts.wanted.execution.get("n_jobs") or 1))
     if facts.processes is None or not 0 < facts.processes < wanted:
@@ -203,7 +203,7 @@ def check_processes(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("gpu_device_not_present")
-def check_gpu_present(facts: NodeFacts) -> PreflightFinding | None:
+def check_gpu_present(facts: NodeFacts) -> Finding | None:
     """The attempt's GPU is not on this machine, or the driver lost it."""
     gpu = facts.gpu
     if not isinstance(gpu, GpuUnreadable) or not (gpu.is_absent or gpu.is_lost):
@@ -216,7 +216,7 @@ def check_gpu_present(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("vram_unknown")
-def check_gpu_readable(facts: NodeFacts) -> PreflightFinding | None:
+def check_gpu_readable(facts: NodeFacts) -> Finding | None:
     """The driver's library does not answer; the GPU may still compute."""
     gpu = facts.gpu
     if not isinstance(gpu, GpuUnreadable) or gpu.is_absent or gpu.is_lost:
@@ -225,7 +225,7 @@ def check_gpu_readable(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("low_vram")
-def check_gpu_memory(facts: NodeFacts) -> PreflightFinding | None:
+def check_gpu_memory(facts: NodeFacts) -> Finding | None:
     """Little GPU memory is free, or too little even for a small computation."""
     if facts.probe is not None and facts.probe.out_of_memory:
         return warn("low_vram", f"The GPU has no memory to spare: {facts.probe.error}.")
@@ -241,7 +241,7 @@ def check_gpu_memory(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("gpu_ecc")
-def check_gpu_errors(facts: NodeFacts) -> PreflightFinding | None:
+def check_gpu_errors(facts: NodeFacts) -> Finding | None:
     """The GPU's memory makes errors it cannot correct, or waits for repair."""
     gpu = facts.gpu
     if not isinstance(gpu, GpuIdentity):
@@ -261,7 +261,7 @@ def check_gpu_errors(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("gpu_driver_too_old")
-def check_driver(facts: NodeFacts) -> PreflightFinding | None:
+def check_driver(facts: NodeFacts) -> Finding | None:
     """The driver runs an older CUDA than torch was built for."""
     gpu, built_for = facts.gpu, _version(facts.software.torch_cuda)
     if not isinstance(gpu, GpuIdentity) or gpu.cuda_version is None or not built_for:
@@ -280,7 +280,7 @@ def check_driver(facts: NodeFacts) -> PreflightFinding | None:
 
 
 @check("cuda_probe_failed")
-def check_probe(facts: NodeFacts) -> PreflightFinding | None:
+def check_probe(facts: NodeFacts) -> Finding | None:
     """The GPU did not compute. That it was full is another finding: memory comes and goes."""
     probe = facts.probe
     if probe is None or not probe.error or probe.out_of_memory:
@@ -294,7 +294,7 @@ def check_probe(facts: NodeFacts) -> PreflightFinding | None:
     return fail("cuda_probe_failed", error)
 
 
-def _disk_projection(facts: NodeFacts, code: str, *, of_rt_sort: bool) -> PreflightFinding | None:
+def _disk_projection(facts: NodeFacts, code: str, *, of_rt_sort: bool) -> Finding | None:
     free, need = facts.free_scratch_bytes, facts.wanted.scratch_bytes
     if (facts.wanted.backend.name == "rt_sort") is not of_rt_sort:
         return None
@@ -305,7 +305,7 @@ def _disk_projection(facts: NodeFacts, code: str, *, of_rt_sort: bool) -> Prefli
     )
 
 
-def _untested(facts: NodeFacts, name: str, code: str) -> PreflightFinding | None:
+def _untested(facts: NodeFacts, name: str, code: str) -> Finding | None:
     found, (low, high) = (
         facts.software.versions.get(name),
         facts.software.tested.get(name, ("", "")),

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from spikefleet.cli.inspecting import inspection_lines
 from spikefleet.core.failures.errors import Failure, HDF5PluginMissingError, InputCorruptError
+from spikefleet.core.findings.finding import note, warn
 from spikefleet.core.recording.description import StreamDescription
-from spikefleet.core.recording.truth_findings import TruthFinding, TruthLevel
 from spikefleet.signal.measuring.summary import (
     ProbeSummary,
     RecordingInspection,
@@ -31,16 +31,16 @@ def _well(name: str, **known: object) -> StreamInspection:
 
 
 def test_a_doubt_that_wells_share_takes_one_row_and_a_broken_well_says_why() -> None:
-    note = TruthFinding("unsigned", TruthLevel.NOTE, "Samples are unsigned.", "Subtract.")
-    gap = TruthFinding("frame_gaps", TruthLevel.WARN, "5 frames are missing.", "Align.")
+    unsigned = note("unsigned", "Samples are unsigned.")
+    gap = warn("frame_gaps", "5 frames are missing.")
     broken = Failure.from_error(InputCorruptError("It ends early.", path="x", reason="truncated"))
     found = RecordingInspection(
         "maxwell",
         1000,
         1,
         (
-            _well("well000", findings=(note,)),
-            _well("well001", findings=(note, gap), frame_gaps=((10, 2), (20, 3))),
+            _well("well000", findings=(unsigned,)),
+            _well("well001", findings=(unsigned, gap), frame_gaps=((10, 2), (20, 3))),
             StreamInspection(StreamDescription("well002", 0, 0.0, 0.0, ""), refusal=broken),
         ),
         ("well000/rec0001",),

@@ -1,14 +1,14 @@
 """Doubts about what a file says of itself, as findings: real files and facts made by hand."""
 
 import h5py
-import pytest
 from tests.support.formats.raw_binary import smooth_samples, write_raw_binary
 from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.core.findings.checks import decide
+from spikefleet.core.findings.finding import fail, note, warn
 from spikefleet.core.recording.file_sets import recording_files
-from spikefleet.core.recording.truth_findings import TruthFinding, TruthLevel
 from spikefleet.core.sorters.catalogue import BackendInfo
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.preflight.examine import examine_stream
@@ -48,21 +48,21 @@ def test_a_configured_gain_settles_the_doubt_about_the_files(tmp_path):
     assert "scale_doubtful" not in examine(tmp_path, path, recording={"gain_to_uv": 1.0})[1]
 
 
-@pytest.mark.parametrize(
-    ("code", "failure"),
-    [
-        ("scaled_twice", FailureCode.INVALID_CONFIGURATION),
-        ("duplicate_channels", FailureCode.INPUT_CORRUPT),
-    ],
-)
-def test_a_doubt_that_spoils_everything_fails(code, failure):
-    doubt = TruthFinding(code, TruthLevel.FAIL, "It is wrong.", "Mend it.", {"frame": 3})
+def test_a_doubt_that_spoils_everything_fails():
+    doubt = fail("duplicate_channels", InputCorruptError("It is wrong.", frame=3))
     decided = decide(run_preflight(Facts(BACKEND, truth=(doubt,))))
-    assert decided.code is failure
-    assert decided.rule_id == f"preflight.{code}"
+    assert decided.code is FailureCode.INPUT_CORRUPT
+    assert decided.rule_id == "preflight.duplicate_channels"
     assert decided.evidence["frame"] == 3
 
 
-def test_a_note_is_no_finding():
-    doubt = TruthFinding("unsigned", TruthLevel.NOTE, "Unsigned.", "", {})
+def test_a_doubt_about_each_joined_recording_is_told_of_each():
+    gap = warn("frame_gaps", "5 frames are missing.")
+    truth = (gap.of_part("day1"), gap.of_part("day2"))
+    told = [f for f in run_preflight(Facts(BACKEND, truth=truth)) if f.code == "frame_gaps"]
+    assert [finding.evidence["recording"] for finding in told] == ["day1", "day2"]
+
+
+def test_a_note_is_for_inspect_alone():
+    doubt = note("unsigned", "Unsigned.")
     assert run_preflight(Facts(BACKEND, truth=(doubt,))) == run_preflight(Facts(BACKEND))

@@ -24,7 +24,7 @@ class FindingPlace(StrEnum):
 
 @dataclass(frozen=True)
 class FindingRow:
-    """One line of the catalogue. ``levels`` is "warn", "fail" or "warn, fail"."""
+    """One line of the catalogue. ``levels`` is "note", "warn", "fail" or "warn, fail"."""
 
     code: str
     place: FindingPlace
@@ -32,16 +32,6 @@ class FindingRow:
     category: FailureCategory
     trigger: str
     remediation: str
-
-    @property
-    def warns(self) -> bool:
-        """Whether the code may come as a warning."""
-        return "warn" in self.levels
-
-    @property
-    def fails(self) -> bool:
-        """Whether the code may come as a failure."""
-        return "fail" in self.levels
 
 
 _B, _I, _E = FailureCategory.BIOLOGICAL, FailureCategory.INPUT, FailureCategory.ENVIRONMENT
@@ -141,11 +131,11 @@ _SIGNAL = (
     ),
     FindingRow(
         "saturated_channels", _REC, "warn", _B, "Some channels sit at the amplifier's rail.",
-        "Check the reference and the gain of these channels.",
+        "Check their gain and reference, or leave them out (--set bad_channels=detected).",
     ),
     FindingRow(
         "flat_channels", _REC, "warn", _B, "Some channels never change.",
-        "Check the connection of these channels.",
+        "Check their connection, or leave them out (--set bad_channels=detected).",
     ),
     FindingRow(
         "dead_channels", _REC, "warn", _B,
@@ -176,6 +166,10 @@ _SIGNAL = (
     ),
 )
 _TRUTH = (
+    FindingRow(
+        "unsigned", _REC, "note", _I, "The samples are unsigned; told by inspect alone.",
+        "Subtract the centre before reading amplitudes off the stored codes.",
+    ),
     FindingRow(
         "frame_gaps", _REC, "warn", _I, "The acquisition lost frames, at known places.",
         "Align with other signals by their own time stamps, not by sample counts.",

@@ -11,10 +11,10 @@ from typing import Generic, TypeVar
 
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.catalogue import row_of
-from spikefleet.core.findings.finding import FindingLevel, PreflightFinding, as_failing
+from spikefleet.core.findings.finding import Finding, as_failing, worst_first
 
 FactsT = TypeVar("FactsT")
-Found = PreflightFinding | tuple[PreflightFinding, ...] | None
+Found = Finding | tuple[Finding, ...] | None
 Look = Callable[[FactsT], Found]
 
 
@@ -45,19 +45,19 @@ class Checks(Generic[FactsT]):
         """Codes of all registered checks, in order."""
         return tuple(self._checks)
 
-    def run(self, facts: FactsT, *, strict: bool = False) -> tuple[PreflightFinding, ...]:
+    def run(self, facts: FactsT, *, strict: bool = False) -> tuple[Finding, ...]:
         """Run every check; failures first, otherwise in order. ``strict`` makes warnings fail."""
-        found: list[PreflightFinding] = []
+        found: list[Finding] = []
         for look in self._checks.values():
             answer = look(facts)
             if answer is not None:
                 found += answer if isinstance(answer, tuple) else (answer,)
         if strict:
             found = [as_failing(finding) for finding in found]
-        return tuple(sorted(found, key=lambda finding: finding.level is not FindingLevel.FAIL))
+        return worst_first(found)
 
 
-def decide(findings: Iterable[PreflightFinding], *, stage: str = "preflight") -> Failure | None:
+def decide(findings: Iterable[Finding], *, stage: str = "preflight") -> Failure | None:
     """Return the failure of the first failing finding, with ``preflight.<code>`` as its rule."""
     for finding in findings:
         if finding.error is not None:

@@ -11,10 +11,11 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from spikefleet.api.v1 import failure_pb2, recording_pb2, run_pb2, runner_pb2
+from spikefleet.api.v1 import failure_pb2, preflight_pb2, recording_pb2, run_pb2, runner_pb2
 from spikefleet.core.attempts import AttemptState, Stage
-from spikefleet.core.failures.codes import BY_CODE, FailureCode, RunStatus
+from spikefleet.core.failures.codes import BY_CODE, FailureCategory, FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.findings.finding import Finding, FindingLevel
 from spikefleet.core.runs import Attempt, LeaseAnswer, LeaseRefusal, Run, RunEvent, RunState
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.infra.rpc.structs import from_struct as from_struct
@@ -76,6 +77,30 @@ def from_failure(message: failure_pb2.Failure) -> Failure:
         rule_id=message.rule_id,
         evidence=from_struct(message.evidence),
         suggest=from_struct(message.suggest),
+    )
+
+
+def to_finding(finding: Finding) -> preflight_pb2.Finding:
+    """Return the message of a finding."""
+    return preflight_pb2.Finding(
+        level=preflight_pb2.FindingLevel.Value(f"FINDING_LEVEL_{finding.level.name}"),
+        code=finding.code,
+        message=finding.message,
+        remediation=finding.remediation,
+        category=failure_pb2.FailureCategory.Value(f"FAILURE_CATEGORY_{finding.category.name}"),
+        evidence=to_struct(finding.evidence),
+    )
+
+
+def from_finding(message: preflight_pb2.Finding) -> Finding:
+    """Read a finding. Raises ValueError on a level or category this version does not know."""
+    return Finding(
+        message.code,
+        FindingLevel(enum_word(preflight_pb2.FindingLevel, message.level)),
+        message.message,
+        message.remediation,
+        FailureCategory(enum_word(failure_pb2.FailureCategory, message.category)),
+        from_struct(message.evidence),
     )
 
 

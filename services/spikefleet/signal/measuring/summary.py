@@ -22,13 +22,13 @@ from spikefleet.core.failures.errors import (
     HDF5PluginMissingError,
     SpikeSortingClassifiedError,
 )
+from spikefleet.core.findings.finding import Finding, FindingLevel, warn
 from spikefleet.core.recording.description import (
     RecordingDescription,
     StreamDescription,
     pick_stream,
 )
 from spikefleet.core.recording.file_sets import recording_files
-from spikefleet.core.recording.truth_findings import TruthFinding, TruthLevel
 from spikefleet.core.recording.verdict import signal_failure
 from spikefleet.signal.formats import maxwell, maxwell_events
 from spikefleet.signal.formats.plain_files import require_no_way_out
@@ -104,14 +104,14 @@ class StreamInspection:
     probe: ProbeSummary | None = None
     tables: Mapping[str, int] = field(default_factory=dict)
     bad_channels: Mapping[str, str] = field(default_factory=dict)
-    findings: tuple[TruthFinding, ...] = ()
+    findings: tuple[Finding, ...] = ()
     refusal: Failure | None = None
     frame_gaps: tuple[tuple[int, int], ...] = ()
 
     @property
     def sortable(self) -> bool:
         """True when neither a refusal nor a finding of level *fail* stands in the way."""
-        failed = any(finding.level is TruthLevel.FAIL for finding in self.findings)
+        failed = any(finding.level is FindingLevel.FAIL for finding in self.findings)
         return self.refusal is None and not failed
 
     def to_json(self) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def _inspect_stream(
     known = _describe(recording, stream)
     if recording.get_num_segments() != 1 or not recording.get_num_samples():
         return StreamInspection(known, tables=tables, refusal=refusal)
-    findings: tuple[TruthFinding, ...] = ()
+    findings: tuple[Finding, ...] = ()
     bad_channels: dict[str, str] = {}
     try:
         bad_channels = _bad_channels(recording)
@@ -326,30 +326,12 @@ def _sharing_a_place(recording: BaseRecording) -> NDArray[np.bool_]:
     return np.array([count[place] > 1 for place in places], dtype=np.bool_)
 
 
-def _doubt_channels(bad_channels: Mapping[str, str], n_channels: int) -> list[TruthFinding]:
+def _doubt_channels(bad_channels: Mapping[str, str], n_channels: int) -> list[Finding]:
     findings = []
-    for why, code, remedy in (
-        (
-            "never changes",
-            "flat_channels",
-            "Leave them out (--set bad_channels=detected), or check the wiring.",
-        ),
-        (
-            "at a rail",
-            "saturated_channels",
-            "Leave them out (--set bad_channels=detected), or check the amplifier's range.",
-        ),
-    ):
+    for why, code in (("never changes", "flat_channels"), ("at a rail", "saturated_channels")):
         named = [name for name, said in bad_channels.items() if said == why]
         if named:
             listed = ", ".join(named[:8]) + (" and others" if len(named) > 8 else "")
-            findings.append(
-                TruthFinding(
-                    code,
-                    TruthLevel.WARN,
-                    f"{len(named)} of {n_channels} channels: {why} where looked at ({listed}).",
-                    remedy,
-                    {"channels": named},
-                )
-            )
+            text = f"{len(named)} of {n_channels} channels: {why} where looked at ({listed})."
+            findings.append(warn(code, text, channels=named))
     return findings

@@ -17,14 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from spikeinterface.core import BaseRecording
 
+from spikefleet.core.failures.errors import InputCorruptError, InvalidConfigurationError
+from spikefleet.core.findings.finding import Finding, fail, note, warn, worst_first
 from spikefleet.core.recording.reader_errors import reading_traces
-from spikefleet.core.recording.truth_findings import TruthFinding, TruthLevel
 from spikefleet.core.recording.windows import Frames, spread_frames
 from spikefleet.signal.formats.hdf5_layouts import RowsSegment
 from spikefleet.signal.formats.plausibility import channel_count_doubt, type_doubt
 from spikefleet.signal.measuring.truth_told import what_readers_told
-
-__all__ = ["TruthFinding", "TruthLevel", "check_truth"]
 
 _N_BLOCKS = 3
 _BLOCK_VALUES = 1 << 18
@@ -39,7 +38,7 @@ def check_truth(
     *,
     every_sample: bool = False,
     progress: Callable[[float], None] = lambda fraction: None,
-) -> tuple[TruthFinding, ...]:
+) -> tuple[Finding, ...]:
     """Check a recording as ``open_recording`` returns it, before any scaling; worst first.
 
     ``every_sample`` reads all samples, which shows that they can be read, and looks for those that
@@ -52,8 +51,7 @@ def check_truth(
     sample = _Sample(recording, every_sample, progress)
     found = [finding for check in _CHECKS if (finding := check(sample)) is not None]
     found += what_readers_told(recording)
-    order = (TruthLevel.FAIL, TruthLevel.WARN, TruthLevel.NOTE)
-    return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
+    return worst_first(found)
 
 
 class _Sample:
@@ -94,20 +92,21 @@ class _Sample:
             self.progress(stop / self.n_samples)
 
 
-def _check_ids(sample: _Sample) -> TruthFinding | None:
+def _check_ids(sample: _Sample) -> Finding | None:
     repeated = [name for name, count in Counter(sample.ids).items() if count > 1]
     if not repeated:
         return None
-    return TruthFinding(
+    return fail(
         "duplicate_channels",
-        TruthLevel.FAIL,
-        f"{len(repeated)} channel ids are given twice ({_listed(repeated)}).",
-        "Correct the channel list and export the recording again.",
-        {"channels": repeated[:_LISTED]},
+        InputCorruptError(
+            f"{len(repeated)} channel ids are given twice ({_listed(repeated)}).",
+            reason="duplicate_channels",
+            channels=repeated[:_LISTED],
+        ),
     )
 
 
-def _check_positions(sample: _Sample) -> TruthFinding | None:
+def _check_positions(sample: _Sample) -> Finding | None:
     if not sample.recording.has_probe():
         return None
     # Positions count within a probe or shank; two probes may use the same ones.
@@ -120,52 +119,49 @@ def _check_positions(sample: _Sample) -> TruthFinding | None:
     shared = [names for names in places.values() if len(names) > 1]
     if not shared:
         return None
-    return TruthFinding(
+    return warn(
         "duplicate_positions",
-        TruthLevel.WARN,
         f"{len(shared)} places hold more than one channel "
         f"({_listed([' and '.join(names) for names in shared])}).",
-        "Check the mapping: units near such a place are counted twice.",
-        {"channels": shared[:_LISTED]},
+        channels=shared[:_LISTED],
     )
 
 
-def _check_unsigned(sample: _Sample) -> TruthFinding | None:
+def _check_unsigned(sample: _Sample) -> Finding | None:
     if sample.dtype.kind != "u" or not sample.blocks:
         return None
     middle = float(np.median(np.concatenate([block.reshape(-1) for block in sample.blocks])))
-    return TruthFinding(
+    return note(
         "unsigned",
-        TruthLevel.NOTE,
         f"Samples are unsigned ({sample.dtype}), centred on code {middle:g}.",
-        "Subtract the centre before reading amplitudes off the stored codes.",
-        {"middle_code": middle},
+        middle_code=middle,
     )
 
 
-def _check_gain(sample: _Sample) -> TruthFinding | None:
+def _check_gain(sample: _Sample) -> Finding | None:
     recording = sample.recording
     if recording.get_annotation("gain_assumed") or not recording.has_scaleable_traces():
-        return TruthFinding(
+        return warn(
             "gain_missing",
-            TruthLevel.WARN,
             "The file does not say how many µV one count is; 1 µV is assumed.",
-            "Set recording.gain_to_uv and recording.offset_to_uv.",
         )
     scale = np.concatenate([recording.get_channel_gains(), recording.get_channel_offsets()])
     gains = np.asarray(recording.get_channel_gains(), dtype=np.float64)
     if not np.isfinite(scale.astype(np.float64)).all() or (gains == 0).any():
-        return TruthFinding(
+        return fail(
             "gain_invalid",
-            TruthLevel.FAIL,
-            "A channel's gain is zero, or a gain or offset is not a number.",
-            "Set recording.gain_to_uv and recording.offset_to_uv.",
-            {"channels": [sample.ids[index] for index in np.flatnonzero(gains == 0)[:_LISTED]]},
+            InvalidConfigurationError(
+                "A channel's gain is zero, or a gain or offset is not a number.",
+                field="recording.gain_to_uv",
+                value=None,
+                reason="gain_invalid",
+                channels=[sample.ids[index] for index in np.flatnonzero(gains == 0)[:_LISTED]],
+            ),
         )
     return None
 
 
-def _check_scaled_once(sample: _Sample) -> TruthFinding | None:
+def _check_scaled_once(sample: _Sample) -> Finding | None:
     recording = sample.recording
     gains = recording.get_channel_gains()
     if gains is None or sample.dtype.kind != "f":
@@ -174,55 +170,53 @@ def _check_scaled_once(sample: _Sample) -> TruthFinding | None:
     scaled = _scaling_step(recording)
     unit = all(float(gain) == 1.0 for gain in gains)
     if scaled and not unit:
-        return TruthFinding(
+        return fail(
             "scaled_twice",
-            TruthLevel.FAIL,
-            f"The samples were scaled to µV already ({scaled}) and still carry a gain of "
-            f"{float(gains[0]):g}: it would be applied twice.",
-            "Set the gains of the scaled recording to 1.",
-            {"gain_to_uv": float(gains[0])},
+            InvalidConfigurationError(
+                f"The samples were scaled to µV already ({scaled}) and still carry a gain of "
+                f"{float(gains[0]):g}: it would be applied twice.",
+                field="recording.gain_to_uv",
+                value=None,
+                reason="scaled_twice",
+                gain_to_uv=float(gains[0]),
+            ),
         )
     if odd:
-        return TruthFinding(
+        return warn(
             "scale_doubtful",
-            TruthLevel.WARN,
             f"Floating-point samples carry a gain of {odd[0]:g}: they may be µV already.",
-            "If they are, set recording.gain_to_uv to 1.",
-            {"gain_to_uv": odd[0]},
+            gain_to_uv=odd[0],
         )
     return None
 
 
-def _check_type(sample: _Sample) -> TruthFinding | None:
+def _check_type(sample: _Sample) -> Finding | None:
     doubt = next((text for text in map(type_doubt, sample.blocks) if text), "")
     if not doubt:
         return None
-    return TruthFinding(
+    return warn(
         "wrong_dtype",
-        TruthLevel.WARN,
         f"The samples do not look like their type: {doubt}.",
-        "Check the sample type and byte order in the header.",
-        {"dtype": str(sample.dtype)},
+        dtype=str(sample.dtype),
     )
 
 
-def _check_channel_count(sample: _Sample) -> TruthFinding | None:
+def _check_channel_count(sample: _Sample) -> Finding | None:
     segments = getattr(sample.recording, "_recording_segments", ())
     if any(isinstance(segment, RowsSegment) for segment in segments):
         return None  # one row per channel: the file itself counts them
     doubt = channel_count_doubt(sample.blocks, sample.n_samples * len(sample.ids))
     if doubt is None:
         return None
-    return TruthFinding(
+    return warn(
         "wrong_channel_count",
-        TruthLevel.WARN,
         f"The header says {doubt.stated} channels; the samples run smoother as {doubt.likely}.",
-        "Check the channel count in the header.",
-        {"stated": doubt.stated, "likely": doubt.likely},
+        stated=doubt.stated,
+        likely=doubt.likely,
     )
 
 
-def _check_finite(sample: _Sample) -> TruthFinding | None:
+def _check_finite(sample: _Sample) -> Finding | None:
     n_bad, first = 0, None
     for start, block in sample.walk():
         if sample.dtype.kind != "f":
@@ -237,12 +231,16 @@ def _check_finite(sample: _Sample) -> TruthFinding | None:
         return None
     frame, channel = first
     at_s = frame / sample.rate_hz
-    return TruthFinding(
-        "non_finite",
-        TruthLevel.FAIL,
-        f"{n_bad} samples are not numbers, first at {at_s:.4f} s on channel {channel}.",
-        "Export the recording again from the original.",
-        {"frame": frame, "at_s": at_s, "channel": channel, "n_samples": n_bad},
+    return fail(
+        "finite",
+        InputCorruptError(
+            f"{n_bad} samples are not numbers, first at {at_s:.4f} s on channel {channel}.",
+            reason="non_finite",
+            frame=frame,
+            at_s=at_s,
+            channel=channel,
+            n_samples=n_bad,
+        ),
     )
 
 
@@ -265,7 +263,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_LISTED]) + (" and others" if len(names) > _LISTED else "")
 
 
-_CHECKS: tuple[Callable[[_Sample], TruthFinding | None], ...] = (
+_CHECKS: tuple[Callable[[_Sample], Finding | None], ...] = (
     _check_ids,
     _check_gain,
     _check_scaled_once,

@@ -11,18 +11,18 @@ from typing import Any
 
 from spikeinterface.core import BaseRecording
 
-from spikefleet.core.recording.truth_findings import TruthFinding, TruthLevel
+from spikefleet.core.findings.finding import Finding, warn
 from spikefleet.signal.measuring.bad_channels import LEFT_OUT
 
 _CLOCK_TOLERANCE_PPM = 1.0
 
 
-def what_readers_told(recording: BaseRecording) -> list[TruthFinding]:
+def what_readers_told(recording: BaseRecording) -> list[Finding]:
     """Return a finding for each note a recording carries."""
     return [finding for look in _NOTES if (finding := look(recording)) is not None]
 
 
-def _check_frame_gaps(recording: BaseRecording) -> TruthFinding | None:
+def _check_frame_gaps(recording: BaseRecording) -> Finding | None:
     gaps = recording.get_annotation("frame_gaps") or []
     dropped = int(recording.get_annotation("dropped_frames") or 0)
     if not gaps and not dropped:
@@ -34,45 +34,39 @@ def _check_frame_gaps(recording: BaseRecording) -> TruthFinding | None:
         at_s = frame / recording.sampling_frequency
         where |= {"frame": frame, "at_s": at_s, "missing_frames": missing}
         text += f" in {len(gaps)} places, first {missing} before {at_s:.4f} s (frame {frame})"
-    return TruthFinding(
+    return warn(
         "frame_gaps",
-        TruthLevel.WARN,
         f"{text}.",
-        "Align with other signals by their own time stamps, not by sample counts.",
-        where,
+        **where,
     )
 
 
-def _check_take(recording: BaseRecording) -> TruthFinding | None:
+def _check_take(recording: BaseRecording) -> Finding | None:
     said = recording.get_annotation("take") or {}
     if not said:
         return None
-    return TruthFinding(
+    return warn(
         "clock_set_back",
-        TruthLevel.WARN,
         f"The clock was set back while recording: this is take {said['number'] + 1} of "
         f"{said['of']}, it begins at {said['start_s']:.4f} s of its clock; "
         "times count from each take's start.",
-        "Name the takes that are meant as streams, or join them (--concatenate).",
-        dict(said),
+        **said,
     )
 
 
-def _check_unnumbered(recording: BaseRecording) -> TruthFinding | None:
+def _check_unnumbered(recording: BaseRecording) -> Finding | None:
     count = int(recording.get_annotation("unnumbered_frames") or 0)
     if not count:
         return None
-    return TruthFinding(
+    return warn(
         "unnumbered_frames",
-        TruthLevel.WARN,
         f"{count} frames at the end ({count / recording.sampling_frequency:.3f} s) have no sample "
         "number; they are left out.",
-        "Nothing to do; the acquisition stopped numbering before it stopped writing.",
-        {"n_frames": count},
+        n_frames=count,
     )
 
 
-def _check_clock(recording: BaseRecording) -> TruthFinding | None:
+def _check_clock(recording: BaseRecording) -> Finding | None:
     said = recording.get_annotation("clock") or {}
     nominal_hz, measured_hz = said.get("nominal_hz"), said.get("measured_hz")
     if not nominal_hz or not measured_hz:
@@ -80,94 +74,82 @@ def _check_clock(recording: BaseRecording) -> TruthFinding | None:
     apart_ppm = (measured_hz / nominal_hz - 1.0) * 1e6
     if abs(apart_ppm) < _CLOCK_TOLERANCE_PPM:
         return None
-    return TruthFinding(
+    return warn(
         "clock_differs",
-        TruthLevel.WARN,
         f"The header says {nominal_hz:.6f} Hz, the time stamps {measured_hz:.6f} Hz "
         f"({apart_ppm:+.1f} ppm); the time stamps are believed.",
-        "Check which of the two clocks is the acquisition's.",
-        {"nominal_hz": nominal_hz, "measured_hz": measured_hz, "ppm": apart_ppm},
+        nominal_hz=nominal_hz,
+        measured_hz=measured_hz,
+        ppm=apart_ppm,
     )
 
 
-def _check_repeated_stamps(recording: BaseRecording) -> TruthFinding | None:
+def _check_repeated_stamps(recording: BaseRecording) -> Finding | None:
     count = int(recording.get_annotation("repeated_stamps") or 0)
     if not count:
         return None
-    return TruthFinding(
+    return warn(
         "repeated_stamps",
-        TruthLevel.WARN,
         f"{count} time stamps repeat the one before: the clock stood still there.",
-        "Nothing to do for sorting; align with other signals by sample counts there.",
-        {"n_stamps": count},
+        n_stamps=count,
     )
 
 
-def _check_laid_apart(recording: BaseRecording) -> TruthFinding | None:
+def _check_laid_apart(recording: BaseRecording) -> Finding | None:
     count = int(recording.get_annotation("probes_laid_apart") or 0)
     if not count:
         return None
-    return TruthFinding(
+    return warn(
         "probes_laid_apart",
-        TruthLevel.WARN,
         f"{count} probes are given on the same ground; they are sorted side by side.",
-        "Give each probe's real place if distances between probes matter.",
-        {"n_probes": count},
+        n_probes=count,
     )
 
 
-def _check_closed(recording: BaseRecording) -> TruthFinding | None:
+def _check_closed(recording: BaseRecording) -> Finding | None:
     if not recording.get_annotation("not_closed"):
         return None
-    return TruthFinding(
+    return warn(
         "not_closed",
-        TruthLevel.WARN,
         "The acquisition did not close this file: its header does not say how long it is.",
-        "Check that the last seconds are there; the length is taken from the samples.",
     )
 
 
-def _check_unplaced(recording: BaseRecording) -> TruthFinding | None:
+def _check_unplaced(recording: BaseRecording) -> Finding | None:
     count = int(recording.get_annotation("unplaced_channels") or 0)
     if not count:
         return None
-    return TruthFinding(
+    return warn(
         "unplaced_channels",
-        TruthLevel.WARN,
         f"{count} recorded channels are left out because no contact is known for them.",
-        "Complete the mapping or the probe file if they matter.",
-        {"n_channels": count},
+        n_channels=count,
     )
 
 
-def _check_sidecar(recording: BaseRecording) -> TruthFinding | None:
+def _check_sidecar(recording: BaseRecording) -> Finding | None:
     if not recording.get_annotation("sidecar_decided"):
         return None
-    return TruthFinding(
+    return warn(
         "sidecar_decided",
-        TruthLevel.WARN,
         "The channels lie where probe.json says, not where the acquisition system does.",
-        "Take probe.json away if the acquisition system is right.",
     )
 
 
-def _check_left_out(recording: BaseRecording) -> TruthFinding | None:
+def _check_left_out(recording: BaseRecording) -> Finding | None:
     left_out = recording.get_annotation(LEFT_OUT) or {}
     if not left_out:
         return None
     listed = ", ".join(f"{name} ({why})" for name, why in list(left_out.items())[:8])
     more = " and others" if len(left_out) > 8 else ""
     n_channels = len(left_out) + int(recording.get_num_channels())
-    return TruthFinding(
+    return warn(
         "channels_left_out",
-        TruthLevel.WARN,
         f"{len(left_out)} of {n_channels} channels are left out: {listed}{more}.",
-        "Take them out of recording.bad_channels to sort them.",
-        {"channels": list(left_out)},
+        channels=list(left_out),
     )
 
 
-_NOTES: tuple[Callable[[BaseRecording], TruthFinding | None], ...] = (
+_NOTES: tuple[Callable[[BaseRecording], Finding | None], ...] = (
     _check_frame_gaps,
     _check_take,
     _check_unnumbered,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from spikefleet.core.failures.errors import (
     InputMissingError,
     SpikeSortingClassifiedError,
 )
+from spikefleet.core.findings.finding import Finding, warn, worst_first
 from spikefleet.core.recording.description import (
     ALL_TAKES,
     RecordingDescription,
@@ -30,7 +31,6 @@ from spikefleet.core.recording.description import (
 )
 from spikefleet.core.recording.file_sets import is_hidden, is_in_hidden_folder, recording_files
 from spikefleet.core.recording.reader_errors import shown
-from spikefleet.core.recording.truth_findings import TruthFinding, TruthLevel
 from spikefleet.signal.formats import openephys
 from spikefleet.signal.measuring.truth_checks import check_truth
 from spikefleet.signal.open import list_streams, open_recording, require_spike_band
@@ -270,7 +270,7 @@ def rate_difference_ppm(first_hz: float, other_hz: float) -> float:
 
 def check_joined(
     joined: Concatenation, scale: Callable[[BaseRecording], BaseRecording]
-) -> tuple[TruthFinding, ...]:
+) -> tuple[Finding, ...]:
     """Check every recording by itself, as ``scale`` leaves it; worst first.
 
     What a file says of its gaps and its gain is lost once it is joined. Findings name the recording
@@ -279,20 +279,15 @@ def check_joined(
     if len(joined.parts) == 1:
         return check_truth(scale(joined.parts[0]))
     found = [
-        replace(
-            finding,
-            message=f"{span.name}: {finding.message}",
-            where={**finding.where, "recording": span.name},
-        )
+        finding.of_part(span.name)
         for span, part in zip(joined.files, joined.parts, strict=True)
         for finding in check_truth(scale(part))
     ]
     found += _rate_differences(joined)
-    order = (TruthLevel.FAIL, TruthLevel.WARN, TruthLevel.NOTE)
-    return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
+    return worst_first(found)
 
 
-def _rate_differences(joined: Concatenation) -> list[TruthFinding]:
+def _rate_differences(joined: Concatenation) -> list[Finding]:
     """Tell of recordings whose clock is not quite the first one's, whose rate all are given."""
     first_hz = float(joined.parts[0].sampling_frequency)
     rates = {
@@ -304,13 +299,13 @@ def _rate_differences(joined: Concatenation) -> list[TruthFinding]:
     if not apart[worst]:
         return []
     return [
-        TruthFinding(
+        warn(
             "rates_differ",
-            TruthLevel.WARN,
             f"{worst} ran at {rates[worst]:.6f} Hz, {apart[worst]:+.2f} ppm from the first; "
             f"all times are told at {first_hz:.6f} Hz.",
-            "Align with other signals within each recording.",
-            {"recording": worst, "rate_hz": rates[worst], "ppm": apart[worst]},
+            recording=worst,
+            rate_hz=rates[worst],
+            ppm=apart[worst],
         )
     ]
 

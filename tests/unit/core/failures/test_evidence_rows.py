@@ -93,21 +93,6 @@ def test_every_name_that_the_code_emits_is_published_by_its_row():
     assert foreign == []
 
 
-def test_the_numbers_behind_a_doubt_are_published_by_both_rows_it_may_become():
-    for name in ("input_corrupt", "invalid_configuration"):
-        names = BY_CODE[FailureCode(name)].evidence.names()
-        doubts = [
-            (place, ast.literal_eval(key))
-            for place, call, node in calls()
-            if call == "TruthFinding" or call in ("_doubt", "_fail", "_warn")
-            for given in node.args
-            if isinstance(given, ast.Dict)
-            for key in given.keys
-        ]
-        assert len(doubts) > 8
-        assert [each for each in doubts if each[1] not in names] == []
-
-
 def test_every_name_that_a_rule_takes_out_of_a_text_is_published():
     foreign = []
     for rule in RULES:

@@ -4,8 +4,16 @@ import pytest
 
 from spikefleet.core.failures.codes import Disposition, FailureCategory, FailureCode
 from spikefleet.core.failures.errors import HDF5PluginMissingError, InputCorruptError
-from spikefleet.core.findings.catalogue import FINDINGS
-from spikefleet.core.findings.finding import FindingLevel, as_failing, fail, warn
+from spikefleet.core.findings.catalogue import FINDINGS, row_of
+from spikefleet.core.findings.finding import (
+    Finding,
+    FindingLevel,
+    as_failing,
+    fail,
+    note,
+    warn,
+    worst_first,
+)
 
 
 def test_a_warning_takes_category_and_remedy_from_the_catalogue():
@@ -34,7 +42,9 @@ def test_what_the_catalogue_does_not_let_fail_is_refused(code):
         fail(code, InputCorruptError("Hm."))
 
 
-@pytest.mark.parametrize("row", [row for row in FINDINGS if row.warns], ids=lambda row: row.code)
+@pytest.mark.parametrize(
+    "row", [row for row in FINDINGS if "warn" in row.levels], ids=lambda row: row.code
+)
 def test_strict_mode_makes_every_warning_a_failure_with_its_code_as_evidence(row):
     finding = as_failing(warn(row.code, "Hm."))
     assert finding.level is FindingLevel.FAIL
@@ -57,4 +67,29 @@ def test_a_finding_as_text_leaves_the_exception_out():
         "message",
         "remediation",
         "category",
+        "evidence",
     }
+
+
+def test_a_finding_comes_back_from_its_text():
+    found = warn("low_ram", "Only 1 GiB.", available_bytes=1 << 30)
+    assert Finding.from_json(found.to_json()) == found
+    assert found.evidence == {"available_bytes": 1 << 30}
+
+
+def test_a_failing_finding_has_the_catalogues_remedy_unless_the_refusal_has_its_own():
+    cut = fail("readable", InputCorruptError("It is cut."))
+    assert cut.remediation == row_of("readable").remediation
+    own = fail("readable", InputCorruptError("It is cut.", next_step="Copy it again."))
+    assert own.remediation == "Copy it again."
+
+
+def test_a_finding_about_one_of_several_recordings_names_it_in_words_and_evidence():
+    part = fail("readable", InputCorruptError("It is cut.", reason="truncated")).of_part("day2")
+    assert part.message == part.error.message == "day2: It is cut."
+    assert part.evidence["recording"] == part.error.evidence["recording"] == "day2"
+
+
+def test_findings_are_ordered_by_how_bad_they_are():
+    found = (note("unsigned", "Hm."), warn("low_ram", "Hm."), fail("flat", InputCorruptError("!")))
+    assert worst_first(found) == tuple(reversed(found))

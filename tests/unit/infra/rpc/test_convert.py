@@ -11,6 +11,7 @@ from spikefleet.api.v1 import failure_pb2, preflight_pb2, run_pb2
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import FAILURES, FailureCategory, FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.findings.finding import Finding, FindingLevel
 from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.infra.rpc import convert
@@ -189,3 +190,11 @@ def test_an_enum_word_is_lower_case_and_empty_when_unknown() -> None:
     assert convert.enum_word(level, level.Value("FINDING_LEVEL_WARN")) == "warn"
     assert convert.enum_word(level, 0) == ""
     assert convert.enum_word(level, 77) == ""
+
+
+@pytest.mark.parametrize("level", FindingLevel)
+def test_a_finding_survives_the_way_with_its_level_and_its_numbers(level):
+    made = Finding(
+        "frame_gaps", level, "5 are missing.", "Align.", FailureCategory.INPUT, {"n_gaps": 2}
+    )
+    assert convert.from_finding(convert.to_finding(made)) == made

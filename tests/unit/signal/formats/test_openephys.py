@@ -130,7 +130,7 @@ def test_frames_beyond_the_last_number_are_left_out_and_told(tmp_path):
     recording = open_recording(node)
     assert np.array_equal(recording.get_traces(), samples[:2979])
     told = {finding.code: finding for finding in check_truth(recording)}
-    assert told["unnumbered_frames"].where == {"n_frames": 21}
+    assert told["unnumbered_frames"].evidence == {"n_frames": 21}
 
 
 def test_time_stamps_of_no_use_do_not_matter_beside_sample_numbers(tmp_path):

@@ -57,7 +57,7 @@ def test_bad_channels_are_told_with_what_is_wrong(tmp_path):
     assert stream.bad_channels == {"1": "never changes", "3": "not a number"}
     assert not stream.sortable
     codes = {finding.code for finding in stream.findings}
-    assert {"non_finite", "flat_channels"} <= codes
+    assert {"finite", "flat_channels"} <= codes
 
 
 def test_two_channels_in_one_place_are_told(tmp_path):
@@ -108,11 +108,11 @@ def test_every_sample_finds_what_a_look_misses_and_tells_its_progress(tmp_path):
     samples[201_234, 2] = np.inf
     path = write_raw_binary(tmp_path / "a.raw", samples, gain_to_uv=1.0)
     seen = only(inspect_recording(path))
-    assert "non_finite" not in [entry.code for entry in seen.findings]
+    assert "finite" not in [entry.code for entry in seen.findings]
     heard = []
     stream = only(inspect_recording(path, InspectOptions(every_sample=True), heard.append))
-    (finding,) = [entry for entry in stream.findings if entry.code == "non_finite"]
-    assert finding.where["frame"] == 201_234
+    (finding,) = [entry for entry in stream.findings if entry.code == "finite"]
+    assert finding.evidence["frame"] == 201_234
     assert heard == sorted(heard)
     assert heard[-1] == 1.0
 

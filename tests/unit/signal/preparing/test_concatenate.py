@@ -202,7 +202,7 @@ def test_a_doubt_about_one_recording_of_several_names_it():
     parts[0].set_channel_gains(np.nan)
     both = check_joined(concatenate(["a", "b"], parts), lambda part: part)
     assert [finding.message.split(":")[0] for finding in both] == ["a", "b"]
-    assert both[1].where["recording"] == "b"
+    assert both[1].evidence["recording"] == "b"
 
 
 def test_takes_whose_clocks_differ_by_ppm_are_joined_and_the_difference_is_told():
