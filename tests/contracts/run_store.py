@@ -246,8 +246,8 @@ class RunStoreContract(DatabaseFixtures):
 
     def test_an_illegal_move_writes_nothing(self, store: RunStore) -> None:
         run, last = seed(store), store.last_seq()
-        with pytest.raises(IllegalMoveError, match="queued to succeeded"):
-            store.move_run(run, RunState.SUCCEEDED, kind="x", changes=RunChanges(result={"a": 1}))
+        with pytest.raises(IllegalMoveError, match="queued to waiting"):
+            store.move_run(run, RunState.WAITING, kind="x", changes=RunChanges(result={"a": 1}))
         assert store.get_run(run.run_id) == run
         assert store.last_seq() == last
 

@@ -141,6 +141,11 @@ def cancel(run_id: str, reason: str, address: str | None, output: str) -> None:
 @click.argument("run_id", metavar="RUN")
 @click.option("--stage", type=click.Choice([str(s) for s in Stage]), help="Stage to start from.")
 @set_option
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Sort again although there is a complete result; it stays until a new one is complete.",
+)
 @click.option("--watch", "watched", is_flag=True, help="Follow the run until it ends.")
 @address_option
 @output_option
@@ -149,7 +154,7 @@ def retry(context: click.Context, /, address: str | None, output: str, **given: 
     """Start an ended run again; with --set it becomes a new run with those parameters."""
     changes, out = parse_overrides(given["overrides"]), Output(output)
     with connected(address) as client:
-        view = client.retry(given["run_id"], given["stage"], **changes)
+        view = client.retry(given["run_id"], given["stage"], force=given["force"], **changes)
         if not given["watched"]:
             out.emit(view.to_json(), runs_table([view]), *_what_next(view))
             return

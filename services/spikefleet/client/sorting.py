@@ -306,15 +306,25 @@ class SortingClient:
         with answering(self.address):
             return RunView.of(self._controller.CancelRun(request).run)
 
-    def retry(self, run_id: str, stage: Stage | str | None = None, **overrides: Any) -> RunView:
+    def retry(
+        self,
+        run_id: str,
+        stage: Stage | str | None = None,
+        *,
+        force: bool = False,
+        **overrides: Any,
+    ) -> RunView:
         """Start an ended run again, from the stage it ended in or an earlier one.
 
-        With ``overrides`` it is a new run; the view returned tells its id.
+        With ``overrides`` it is a new run; the view returned tells its id. A run with a complete
+        result is sorted again only with ``force``, and keeps that result until a new one is
+        complete; ServiceError RUN_HAS_RESULT otherwise.
         """
         request = controller_pb2.RetryRunRequest(
             run_id=run_id,
             stage=convert.to_stage(None if stage is None else Stage(stage)),
             overrides=convert.to_struct(overrides),
+            force=force,
         )
         with answering(self.address):
             return RunView.of(self._controller.RetryRun(request).run)

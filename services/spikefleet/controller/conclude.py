@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from spikefleet.controller.finished_result import KEPT, earlier_report, given_back, has_kept
 from spikefleet.controller.judge import Verdict
 from spikefleet.controller.outcome_counts import OutcomeCounts
 from spikefleet.controller.stage_calls import StageResult
@@ -141,9 +142,10 @@ class Conclusions:
         if wait_s > decision.delay_s and decision.action in _AGAIN:
             decision = replace(decision, delay_s=wait_s)
         self.counts.attempt_ended(run, attempt, failure, str(decision.action))
+        falls_back = has_kept(run) and decision.action not in (*_AGAIN, Action.HOLD)
         end = AttemptEnd(
             attempt_state=AttemptState.FAILED,
-            run_to=_next_state(decision),
+            run_to=RunState.SUCCEEDED if falls_back else _next_state(decision),
             kind=f"decision.{decision.action}",
             body={
                 "stage": str(attempt.stage),
@@ -161,7 +163,9 @@ class Conclusions:
             },
             failure=failure,
             outcome=outcome or {},
-            changes=self._changes(run, failure, decision, dict(result or {})),
+            changes=given_back(run, "failed", failure.message)
+            if falls_back
+            else self._changes(run, failure, decision, dict(result or {})),
             holder_may_live=may_live,
         )
         self.runs.finish_attempt(run, attempt, end)
@@ -170,15 +174,15 @@ class Conclusions:
         self, run: Run, attempt: Attempt | None, outcome: Any = None, *, may_live: bool = False
     ) -> None:
         """Record that a person gave the run up, and what its attempt had left by then."""
-        changes = RunChanges(status=RunStatus.CANCELLED)
+        to, changes = RunState.CANCELLED, RunChanges(status=RunStatus.CANCELLED)
+        if has_kept(run):
+            to, changes = RunState.SUCCEEDED, given_back(run, "cancelled")
         if attempt is None:
-            self.runs.move_run(
-                run, RunState.CANCELLED, kind="run.cancelled", body={}, changes=changes
-            )
+            self.runs.move_run(run, to, kind="run.cancelled", body={}, changes=changes)
         else:
             end = AttemptEnd(
                 attempt_state=AttemptState.CANCELLED,
-                run_to=RunState.CANCELLED,
+                run_to=to,
                 kind="run.cancelled",
                 body={"stage": str(attempt.stage), "attempt": attempt.number},
                 outcome=outcome or {},
@@ -186,7 +190,8 @@ class Conclusions:
                 holder_may_live=may_live,
             )
             self.runs.finish_attempt(run, attempt, end)
-        self.counts.run_ended(run, RunStatus.CANCELLED, self.clock())
+        if to is RunState.CANCELLED:
+            self.counts.run_ended(run, RunStatus.CANCELLED, self.clock())
 
     def _decide(self, run: Run, attempt: Attempt, failure: Failure) -> Decision:
         history = tuple(
@@ -246,7 +251,7 @@ class Conclusions:
                 "state": str(RunState.SUCCEEDED),
                 "status": str(RunStatus.SUCCESS),
             }
-        if result.pointer:
+        if result.pointer and not has_kept(run):
             self._point(run, merged)
         self.counts.attempt_ended(run, attempt, None, "next")
         end = AttemptEnd(
@@ -284,8 +289,8 @@ class Conclusions:
                 ),
             )
             return
-        merged = dict(result.result)
-        if not failed:
+        merged = {**earlier_report(run), **result.result} if failed else dict(result.result)
+        if not failed or has_kept(run):
             self._point(run, merged)
         ending = run.result.get("ending", {})
         status = RunStatus(ending.get("status", RunStatus.FAILED))
@@ -296,7 +301,7 @@ class Conclusions:
             body={"status": str(status), "report": not failed},
             failure=result.failure,
             outcome=result.outcome,
-            changes=RunChanges(status=status, result=merged),
+            changes=RunChanges(status=status, result=merged, drop_result=(KEPT,)),
         )
         self.runs.finish_attempt(run, attempt, end)
         self.counts.run_ended(run, status, self.clock())

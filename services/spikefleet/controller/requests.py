@@ -6,10 +6,11 @@ The reconcile loop finds what was written here and acts on it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from spikefleet.controller.conclude import ATTEMPTS_BEFORE, RELEASED_AFTER
+from spikefleet.controller.finished_result import LAST_RETRY, entries_of, put_aside
 from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.config import SortingConfig, config_digest, sort_digest
 from spikefleet.core.config.operators import require_client_settings
@@ -27,33 +28,22 @@ from spikefleet.infra.stores.run_records import (
     StaleRunError,
 )
 from spikefleet.infra.stores.runs import RunStore
-from spikefleet.infra.stores.sort_marks import FRESH_SORT
+from spikefleet.infra.stores.sort_marks import FRESH_SORT, sort_mark
 
-_PRODUCED = {
-    Stage.PREFLIGHT: ("preflight",),
-    Stage.SORT: (
-        "sort_prefix",
-        "sort_reused_from",
-        "sort_wall_s",
-        "n_units_sorted",
-        "n_spikes",
-        "duration_s",
-        "versions",
-        "timings_s",
-        "peaks",
-        "projection",
-        "params",
-        "result_affecting",
-    ),
-    Stage.CURATE: ("curation_prefix", "n_units_curated"),
-    Stage.REPORT: ("report_prefix", "report_html", "ending"),
-}
+_SORTING = frozenset({Stage.PREFLIGHT, Stage.SORT})
+_AFTER_SORT = frozenset({Stage.CURATE, Stage.REPORT})
 
 
 class LiveRunError(IllegalMoveError):
     """The run has not ended, so it cannot be started again."""
 
     refusal: ClassVar[str] = "RUN_NOT_ENDED"
+
+
+class FinishedRunError(IllegalMoveError):
+    """The run has a complete result; it is sorted again only when that is said."""
+
+    refusal: ClassVar[str] = "RUN_HAS_RESULT"
 
 
 class UnreachedStageError(IllegalMoveError):
@@ -75,6 +65,17 @@ class BatchWish:
     submitter: str = ""
     label: str = ""
     owner: str = ""
+
+
+@dataclass(frozen=True)
+class RetryWish:
+    """A run to start again; ``force`` sorts once more although its result is complete."""
+
+    run_id: str
+    stage: Stage | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    owner: str = ""
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Requests:
     def _restarted(self, run_id: str) -> bool:
         """Start again a run whose new submission can only mean that."""
         try:
-            self.retry(run_id, None, {})
+            self.retry(RetryWish(run_id))
         except (IllegalMoveError, StaleRunError):
             return False  # somebody else has just done so
         return True
@@ -118,29 +119,28 @@ class Requests:
         """Ask for the run's end. A terminal run is returned as it is."""
         return self.runs.request_cancel(run_id, reason)
 
-    def retry(
-        self, run_id: str, stage: Stage | None, overrides: Mapping[str, Any], owner: str = ""
-    ) -> Run:
-        """Start an ended or held run again from ``stage`` (default: the stage that failed).
+    def retry(self, wish: RetryWish) -> Run:
+        """Start an ended or held run again from the wished stage (default: where it failed).
 
-        With overrides the configuration differs, so another run is made (or found) for ``owner``
-        and returned.
-        Raises LiveRunError while the run is still going.
+        With overrides the configuration differs, so another run is made (or found) and returned.
+        Raises LiveRunError while the run is still going, FinishedRunError where a complete result
+        would be sorted again without ``force``, UnreachedStageError.
         """
-        run = self.runs.get_run(run_id)
-        if overrides:
-            was = SortingConfig.from_document(run.config)
-            config = was.override(**overrides)
-            require_client_settings(config, was)
-            recording = self.recordings.get(run.recording_id)
-            batch = self.runs.create_batch(
-                NewBatch(run.submitter, "", "", new_runs(((recording, run.stream),), config), owner)
-            )
-            return self.runs.get_run(batch.run_ids[0])
+        run = self.runs.get_run(wish.run_id)
+        if wish.overrides:
+            return self._changed(run, wish)
         if not run.is_terminal and run.state is not RunState.HELD:
             raise LiveRunError(_still_going(run))
-        start = stage or self._stopped_at(run)
+        start = wish.stage or self._stopped_at(run)
         _check_start(run, start)
+        if run.state is RunState.SUCCEEDED and start in _SORTING and not wish.force:
+            raise FinishedRunError(f"Run {run.run_id} has a complete result.")
+        redone = STAGES[STAGES.index(start) :]
+        fresh = Stage.SORT in redone and (wish.stage is Stage.SORT or _has_sort(run))
+        return self._reopened(run, start, {FRESH_SORT: fresh})
+
+    def _reopened(self, run: Run, start: Stage, more: Mapping[str, Any]) -> Run:
+        """Queue an ended or held run for ``start``, with all its tries back."""
         redone = STAGES[STAGES.index(start) :]
         attempts = self.runs.attempts_of(run.run_id)
         before = {
@@ -149,7 +149,8 @@ class Requests:
         }
         result: dict[str, Any] = {
             ATTEMPTS_BEFORE: {**run.result.get(ATTEMPTS_BEFORE, {}), **before},
-            FRESH_SORT: Stage.SORT in redone and (stage is Stage.SORT or _has_sort(run)),
+            **put_aside(run),
+            **more,
         }
         only_report = start is Stage.REPORT
         if only_report:
@@ -158,18 +159,50 @@ class Requests:
             run,
             RunState.QUEUED,
             kind="run.retried",
-            body={"stage": str(start), "attempts_before": before, "fresh": result[FRESH_SORT]},
+            body={
+                "stage": str(start),
+                "attempts_before": before,
+                "fresh": bool(more.get(FRESH_SORT)),
+            },
             changes=RunChanges(
                 stage=start,
                 failure=run.failure if only_report else None,
                 result=result,
-                drop_result=tuple(name for entry in redone for name in _PRODUCED[entry]),
+                drop_result=(LAST_RETRY, *entries_of(redone)),
                 clear_failure=True,
                 clear_status=True,
                 cancel_requested=False,
                 lane=run.backend,
             ),
         )
+
+    def _changed(self, run: Run, wish: RetryWish) -> Run:
+        """Make, find or start again the run of the same stream with other parameters.
+
+        Parameters that leave the sort as it is need nothing but the finished sort: such a run
+        begins behind its preflight, and the recording may be gone.
+        """
+        was = SortingConfig.from_document(run.config)
+        config = was.override(**wish.overrides)
+        require_client_settings(config, was)
+        recording = self.recordings.get(run.recording_id)
+        (new,) = new_runs(((recording, run.stream),), config)
+        is_sorted = new.sort_digest == run.sort_digest and sort_mark(run.result) == "done"
+        if wish.stage in _AFTER_SORT and not is_sorted:
+            raise UnreachedStageError(
+                f"Run {run.run_id} has no finished sort with these parameters to {wish.stage}."
+            )
+        begin: dict[str, Any] = {}
+        if is_sorted and wish.stage in (None, Stage.CURATE):
+            begin = {"preflight": run.result.get("preflight", {})}
+            new = replace(new, stage=Stage.SORT, result=begin)
+        batch = self.runs.create_batch(NewBatch(run.submitter, "", "", (new,), wish.owner))
+        found = self.runs.get_run(batch.run_ids[0])
+        if not found.is_terminal or found.state is RunState.SUCCEEDED:
+            return found
+        if begin and not _has_sort(found):
+            return self._reopened(found, Stage.SORT, begin)
+        return self.retry(RetryWish(found.run_id, owner=wish.owner))
 
     def release(self, lane: str) -> int:
         """Open a lane; return how many runs are queued again.

@@ -17,7 +17,7 @@ from spikefleet.api.v1 import (
     runner_pb2,
     runner_pb2_grpc,
 )
-from spikefleet.controller.requests import BatchWish, Requests, summarise
+from spikefleet.controller.requests import BatchWish, Requests, RetryWish, summarise
 from spikefleet.core.attempts import AttemptState
 from spikefleet.core.runs import Run, RunEvent, RunState
 from spikefleet.infra.rpc import convert
@@ -157,13 +157,14 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         """Start a run again."""
         require(run_id=request.run_id)
         await self._require_own(request.run_id)
-        run = await READS.run(
-            self._requests.retry,
+        wish = RetryWish(
             request.run_id,
             convert.from_stage(request.stage),
             convert.from_struct(request.overrides),
             current_caller().owner,
+            request.force,
         )
+        run = await READS.run(self._requests.retry, wish)
         self._wake()
         return controller_pb2.RetryRunResponse(run=convert.to_run(run))
 

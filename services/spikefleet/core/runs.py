@@ -34,11 +34,12 @@ TERMINAL: frozenset[RunState] = frozenset(
 _ENDS = frozenset({RunState.SKIPPED, RunState.FAILED, RunState.CANCELLED})
 
 RUN_MOVES: Mapping[RunState, frozenset[RunState]] = {
-    RunState.QUEUED: _ENDS | {RunState.RUNNING, RunState.HELD, RunState.QUEUED},
+    # A retry that is given up leaves a finished result behind: then the run has succeeded again.
+    RunState.QUEUED: _ENDS | {RunState.RUNNING, RunState.HELD, RunState.QUEUED, RunState.SUCCEEDED},
     RunState.RUNNING: _ENDS
     | {RunState.QUEUED, RunState.WAITING, RunState.HELD, RunState.SUCCEEDED},
-    RunState.WAITING: _ENDS | {RunState.QUEUED, RunState.HELD},
-    RunState.HELD: _ENDS | {RunState.QUEUED},
+    RunState.WAITING: _ENDS | {RunState.QUEUED, RunState.HELD, RunState.SUCCEEDED},
+    RunState.HELD: _ENDS | {RunState.QUEUED, RunState.SUCCEEDED},
     # A person may ask for a terminal run again, from any stage; nothing else reopens one.
     RunState.SUCCEEDED: frozenset({RunState.QUEUED}),
     RunState.SKIPPED: frozenset({RunState.QUEUED}),

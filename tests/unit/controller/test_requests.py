@@ -8,7 +8,7 @@ import pytest
 from tests.support.controlled import Controlled
 from tests.support.runs import make_run
 
-from spikefleet.controller.requests import BatchWish, summarise
+from spikefleet.controller.requests import BatchWish, RetryWish, summarise
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.config import resolve
 from spikefleet.core.failures.codes import FailureCode, RunStatus
@@ -119,13 +119,13 @@ def test_a_batch_of_nothing_an_unknown_recording_or_a_bad_value_writes_nothing(
 def test_a_run_under_way_is_not_started_again(controlled: Controlled) -> None:
     run_id = controlled.submit()
     with pytest.raises(IllegalMoveError, match="has not ended"):
-        controlled.requests.retry(run_id, None, {})
+        controlled.requests.retry(RetryWish(run_id))
 
 
 @pytest.mark.parametrize("stage", [Stage.PREFLIGHT, Stage.SORT, Stage.CURATE])
 def test_a_failed_run_starts_again_where_it_failed(controlled: Controlled, stage: Stage) -> None:
     result = {"sort_prefix": "p"} if stage is Stage.CURATE else {}
-    run = controlled.requests.retry(failed_at(controlled, stage, **result).run_id, None, {})
+    run = controlled.requests.retry(RetryWish(failed_at(controlled, stage, **result).run_id))
     assert (run.state, run.stage, run.failure, run.status) == (RunState.QUEUED, stage, None, None)
     assert "ending" not in run.result
     assert run.result["attempts_before"] == {
@@ -135,9 +135,9 @@ def test_a_failed_run_starts_again_where_it_failed(controlled: Controlled, stage
 
 def test_only_a_sort_that_exists_or_was_named_is_made_afresh(controlled: Controlled) -> None:
     run = failed_at(controlled, Stage.SORT)
-    assert controlled.requests.retry(run.run_id, None, {}).result["fresh_sort"] is False
+    assert controlled.requests.retry(RetryWish(run.run_id)).result["fresh_sort"] is False
     run = failed_at_again(controlled, run.run_id)
-    assert controlled.requests.retry(run.run_id, Stage.SORT, {}).result["fresh_sort"] is True
+    assert controlled.requests.retry(RetryWish(run.run_id, Stage.SORT)).result["fresh_sort"] is True
 
 
 def failed_at_again(controlled: Controlled, run_id: str) -> Run:
@@ -155,12 +155,12 @@ def test_what_the_redone_stages_made_is_dropped_and_the_rest_kept(controlled: Co
         "report_prefix": "r",
     }
     run = failed_at(controlled, Stage.CURATE, **made)
-    curated = controlled.requests.retry(run.run_id, Stage.CURATE, {}).result
+    curated = controlled.requests.retry(RetryWish(run.run_id, Stage.CURATE)).result
     assert curated["sort_prefix"] == "s"
     assert curated["result_affecting"] is True
     assert not {"curation_prefix", "report_prefix"} & set(curated)
     again = failed_at_again(controlled, run.run_id)
-    sorted_again = controlled.requests.retry(again.run_id, Stage.SORT, {}).result
+    sorted_again = controlled.requests.retry(RetryWish(again.run_id, Stage.SORT)).result
     assert not set(made) & set(sorted_again)
 
 
@@ -175,7 +175,7 @@ def test_a_cancelled_run_starts_where_it_was_left(controlled: Controlled) -> Non
     controlled.requests.cancel(run.run_id, "enough")
     run = controlled.runs.get_run(run.run_id)
     controlled.runs.move_run(run, RunState.CANCELLED, kind="run.cancelled")
-    again = controlled.requests.retry(run.run_id, None, {})
+    again = controlled.requests.retry(RetryWish(run.run_id))
     assert (again.stage, again.cancel_requested) == (Stage.SORT, False)
 
 
@@ -183,16 +183,19 @@ def test_a_held_run_has_nothing_to_report(controlled: Controlled) -> None:
     run = controlled.runs.get_run(controlled.submit())
     controlled.runs.move_run(run, RunState.HELD, kind="run.held")
     with pytest.raises(IllegalMoveError, match="nothing to report"):
-        controlled.requests.retry(run.run_id, Stage.REPORT, {})
+        controlled.requests.retry(RetryWish(run.run_id, Stage.REPORT))
 
 
 def test_a_retry_with_other_values_is_another_run(controlled: Controlled) -> None:
     run = failed_at(controlled, Stage.SORT)
-    other = controlled.requests.retry(run.run_id, None, {"snr_min": 9.0})
+    other = controlled.requests.retry(RetryWish(run.run_id, None, {"snr_min": 9.0}))
     assert other.run_id != run.run_id
     assert (other.state, other.stage) == (RunState.QUEUED, Stage.PREFLIGHT)
     assert controlled.runs.get_run(run.run_id) == run
-    assert controlled.requests.retry(run.run_id, None, {"snr_min": 9.0}).run_id == other.run_id
+    assert (
+        controlled.requests.retry(RetryWish(run.run_id, None, {"snr_min": 9.0})).run_id
+        == other.run_id
+    )
 
 
 def test_a_batch_is_summed_up_in_one_honest_sentence() -> None:
@@ -280,6 +283,6 @@ def test_a_retry_with_other_values_never_changes_the_run_of_another(controlled: 
     (mine,) = controlled.requests.create_batch(BatchWish(streams, config(), owner="b")).run_ids
     controlled.requests.cancel(theirs, "")
     controlled.finish(theirs)
-    found = controlled.requests.retry(mine, None, {"snr_min": 9.0}, "b")
+    found = controlled.requests.retry(RetryWish(mine, None, {"snr_min": 9.0}, "b"))
     assert found.run_id not in (mine, theirs)
     assert controlled.runs.get_run(theirs).state is RunState.CANCELLED

@@ -123,6 +123,11 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             Code.FAILED_PRECONDITION,
             "Cancel it first, or wait until it has ended.",
         ),
+        "RUN_HAS_RESULT": Reason(
+            Code.FAILED_PRECONDITION,
+            "Say --force to sort it again; the result stays until a new one is complete. With "
+            "other parameters (--set) it becomes another run.",
+        ),
         "STAGE_NOT_REACHED": Reason(
             Code.FAILED_PRECONDITION,
             "Retry it from an earlier stage.",

@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from spikefleet.core.attempts import Stage
 from spikefleet.core.runs import RunState, run_id_for
 from spikefleet.infra.stores.run_access import choose_runs
 from spikefleet.infra.stores.run_records import BatchRecord, NewBatch, NewRun
@@ -96,8 +95,8 @@ def _run_row(run_id: str, wanted: NewRun, now: datetime) -> dict[str, Any]:
         "sort_digest": wanted.sort_digest,
         "identity": wanted.identity,
         "state": str(RunState.QUEUED),
-        "stage": str(Stage.PREFLIGHT),
-        "result": {},
+        "stage": str(wanted.stage),
+        "result": dict(wanted.result),
         "progress": {},
         "cancel_requested": False,
         "version": 0,

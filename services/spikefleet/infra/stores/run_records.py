@@ -50,7 +50,10 @@ class BadCursorError(ValueError):
 
 @dataclass(frozen=True)
 class NewRun:
-    """One run to make. ``lane`` empty means the backend's name."""
+    """One run to make. ``lane`` empty means the backend's name.
+
+    ``stage`` is where it begins, ``result`` what the stages before have left.
+    """
 
     recording_id: str
     recording_name: str
@@ -61,6 +64,8 @@ class NewRun:
     sort_digest: str
     identity: str
     lane: str = ""
+    stage: Stage = Stage.PREFLIGHT
+    result: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
