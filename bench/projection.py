@@ -21,8 +21,8 @@ import psutil
 
 from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_json, write_json
 from spikefleet.core.config import resolve
+from spikefleet.core.estimates import compare_projection
 from spikefleet.core.guards.disk_report import measure_folder
-from spikefleet.core.projection import compare_projection
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.preflight.estimate import estimate_resources
 from spikefleet.signal.simulation import SimulationRequest, simulate

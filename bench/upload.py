@@ -24,10 +24,10 @@ from spikefleet.client.sorting import SortingClient
 from spikefleet.core.submissions import Recording, RecordingName
 from spikefleet.infra.rpc.access import Admission
 from spikefleet.infra.rpc.server import RpcServer, ServerOptions
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
-from spikefleet.infra.stores.database import Database
-from spikefleet.infra.stores.recordings import RecordingStore
-from spikefleet.infra.stores.uploads import UploadStore
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.recordings import RecordingStore
+from spikefleet.infra.stores.sql.uploads import UploadStore
 from spikefleet.infra.system.allocator import keep_freed_memory
 from spikefleet.ingest.servicer import IngestParts, registration
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spikefleet.infra.stores.artifacts import (
+from spikefleet.infra.stores.bytes.artifacts import (
     MANIFEST,
     ArtifactDamagedError,
     ArtifactExistsError,
@@ -20,7 +20,7 @@ from spikefleet.infra.stores.artifacts import (
     verify_prefix,
     write_manifest,
 )
-from spikefleet.infra.stores.verified import VerifiedBytes
+from spikefleet.infra.stores.bytes.verified import VerifiedBytes
 
 BAD_KEYS = ["", "/a", "a//b", "a/", "../a", "a/../b", "a/./b", "a\x00b", "a/" + "x" * 300]
 

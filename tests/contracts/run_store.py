@@ -13,8 +13,8 @@ from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import IllegalMoveError, Run, RunState, run_id_for
 from spikefleet.core.submissions import digest_document
-from spikefleet.infra.stores.database import Database
-from spikefleet.infra.stores.runs import (
+from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.runs import (
     AttemptEnd,
     AttemptNotFoundError,
     BadCursorError,

@@ -8,7 +8,7 @@ from tests.contracts.run_store import OUT_OF_MEMORY, DatabaseFixtures, fail, see
 
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.runs import IllegalMoveError, RunState, attempt_name
-from spikefleet.infra.stores.runs import AttemptEnd, RunChanges, RunStore, StaleRunError
+from spikefleet.infra.stores.sql.runs import AttemptEnd, RunChanges, RunStore, StaleRunError
 
 
 class AttemptContract(DatabaseFixtures):

@@ -14,8 +14,8 @@ from tests.contracts.run_store import DatabaseFixtures, TickingClock, fail, seed
 
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.runs import RUN_MOVES, TERMINAL, Attempt, IllegalMoveError, Run, RunState
-from spikefleet.infra.stores.database import Database
-from spikefleet.infra.stores.runs import RunStore, StaleRunError
+from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.runs import RunStore, StaleRunError
 
 REFUSED = (IllegalMoveError, StaleRunError)
 LIVE = (AttemptState.INTENDED, AttemptState.RUNNING)

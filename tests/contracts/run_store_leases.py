@@ -13,9 +13,9 @@ from tests.contracts.run_store import DatabaseFixtures, fail, seed
 
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.runs import Attempt, LeaseAnswer, LeaseRefusal, Run, RunState
-from spikefleet.infra.stores.database import Database
-from spikefleet.infra.stores.run_leases import LEASE_S, database_now
-from spikefleet.infra.stores.runs import AttemptNotFoundError, LeaseTerms, RunStore
+from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.run_leases import LEASE_S, database_now
+from spikefleet.infra.stores.sql.runs import AttemptNotFoundError, LeaseTerms, RunStore
 
 
 class SetClock:

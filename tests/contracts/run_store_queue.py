@@ -8,10 +8,10 @@ from tests.contracts.run_store import START, DatabaseFixtures, fail, seed
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.runs import Run, RunState
 from spikefleet.core.submissions import digest_document
-from spikefleet.infra.stores.database import Database
-from spikefleet.infra.stores.migrations import MIGRATIONS
-from spikefleet.infra.stores.run_queue import WaitingSorts
-from spikefleet.infra.stores.runs import AttemptEnd, RunChanges, RunStore
+from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.migrations import MIGRATIONS
+from spikefleet.infra.stores.sql.run_queue import WaitingSorts
+from spikefleet.infra.stores.sql.runs import AttemptEnd, RunChanges, RunStore
 
 LATER = START + timedelta(hours=1)
 BACKENDS = ("kilosort4", "lupin")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tests.contracts.artifact_store import ArtifactStoreContract
 
-from spikefleet.infra.stores.artifacts import HasLocalPaths
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.artifacts import HasLocalPaths
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 
 
 class TestLocalArtifacts(ArtifactStoreContract):

@@ -7,7 +7,7 @@ from typing import Any
 from spikefleet.core.failures.classify import Evidence, classify
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.failures.thrown import to_document
+from spikefleet.core.failures.reading.exception_chain import to_document
 
 F = FailureCode
 MATLAB = "Kilosort2 failed with non-zero exit code: 1"

@@ -16,7 +16,7 @@ from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_jso
 from spikefleet.core.config import resolve
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.runs import RunState
-from spikefleet.infra.stores.artifacts_open import open_artifacts
+from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 
 QUIET_S = 2.1
 CHANNELS = 8

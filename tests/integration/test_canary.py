@@ -7,7 +7,7 @@ from tests.support.attempts import RunningAttempt, make_spec, start_attempt, wai
 
 from spikefleet.core.attempts import AttemptOutcome, read_json
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.infra.stores.artifacts_open import open_artifacts
+from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 
 KNOWN = {
     "stream": {"sampling_rate_hz": 20_000.0},

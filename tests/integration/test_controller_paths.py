@@ -7,7 +7,7 @@ import pytest
 from tests.support.attempts import wait_for
 from tests.support.controlled import Controlled, answering, check_history, willing
 
-from spikefleet.controller.stage_calls import StageResult
+from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure

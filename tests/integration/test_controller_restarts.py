@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.controlled import Controlled, answering, check_history, willing
 
-from spikefleet.controller.stage_calls import Call, StageResult
+from spikefleet.controller.stage_threads import Call, StageResult
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure

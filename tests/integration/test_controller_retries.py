@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tests.support.controlled import Controlled, answering, check_history, willing
 
-from spikefleet.controller.requests import FinishedRunError, RetryWish, UnreachedStageError
-from spikefleet.controller.stage_calls import StageResult
+from spikefleet.controller.stage_threads import StageResult
+from spikefleet.controller.wishes import FinishedRunError, RetryWish, UnreachedStageError
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
@@ -35,7 +35,7 @@ def test_a_complete_result_is_sorted_again_only_by_force(make: Make, stage: Stag
     controlled = make()
     run = controlled.finish(controlled.submit())
     with pytest.raises(FinishedRunError, match="complete result"):
-        controlled.requests.retry(RetryWish(run.run_id, stage))
+        controlled.wishes.retry(RetryWish(run.run_id, stage))
     assert controlled.runs.get_run(run.run_id) == run
 
 
@@ -43,10 +43,10 @@ def test_a_retry_that_is_cancelled_leaves_the_finished_result(make: Make) -> Non
     controlled = make("succeed,wait")
     run = controlled.finish(controlled.submit())
     pointer = controlled.current(run.run_id)
-    controlled.requests.retry(RetryWish(run.run_id, Stage.SORT, force=True))
+    controlled.wishes.retry(RetryWish(run.run_id, Stage.SORT, force=True))
     controlled.await_sort(run.run_id)
     assert controlled.current(run.run_id) == pointer
-    controlled.requests.cancel(run.run_id, "not needed")
+    controlled.wishes.cancel(run.run_id, "not needed")
     again = controlled.finish(run.run_id)
     assert (again.state, again.status, again.stage) == (run.state, run.status, run.stage)
     assert {key: again.result[key] for key in run.result if key in again.result} == {
@@ -60,8 +60,8 @@ def test_a_retry_that_is_cancelled_leaves_the_finished_result(make: Make) -> Non
 def test_a_retry_that_waits_is_cancelled_to_the_finished_result(make: Make) -> None:
     controlled = make("succeed,wait")
     run = controlled.finish(controlled.submit())
-    controlled.requests.retry(RetryWish(run.run_id, Stage.PREFLIGHT, force=True))
-    controlled.requests.cancel(run.run_id, "")
+    controlled.wishes.retry(RetryWish(run.run_id, Stage.PREFLIGHT, force=True))
+    controlled.wishes.cancel(run.run_id, "")
     again = controlled.finish(run.run_id)
     assert (again.state, again.result["sort_prefix"]) == (run.state, run.result["sort_prefix"])
 
@@ -70,13 +70,13 @@ def test_a_retry_that_fails_leaves_the_finished_result_and_says_why(make: Make) 
     controlled = make("succeed,fail:invalid_configuration,succeed")
     run = controlled.finish(controlled.submit())
     pointer = controlled.current(run.run_id)
-    controlled.requests.retry(RetryWish(run.run_id, Stage.SORT, force=True))
+    controlled.wishes.retry(RetryWish(run.run_id, Stage.SORT, force=True))
     again = controlled.finish(run.run_id)
     assert (again.state, again.status, again.failure) == (run.state, run.status, None)
     assert again.result["last_retry"]["ended"] == "failed"
     assert again.result["last_retry"]["reason"]
     assert controlled.current(run.run_id) == pointer
-    controlled.requests.retry(RetryWish(run.run_id, Stage.SORT, force=True))
+    controlled.wishes.retry(RetryWish(run.run_id, Stage.SORT, force=True))
     third = controlled.finish(run.run_id)
     assert third.result["sort_prefix"].endswith("sort-3")
     assert not {"last_retry", "kept_result"} & set(third.result)
@@ -93,7 +93,7 @@ def test_a_curation_with_another_threshold_never_opens_the_recording(make: Make)
     controlled.call = gone
     controlled.rebuild()
     wish = RetryWish(first.run_id, Stage.CURATE, {"snr_min": 9.0})
-    run = controlled.finish(controlled.requests.retry(wish).run_id)
+    run = controlled.finish(controlled.wishes.retry(wish).run_id)
     assert run.state is RunState.SUCCEEDED
     assert run.result["preflight"] == first.result["preflight"]
     assert controlled.attempts(run.run_id) == ["curate-1 succeeded", "report-1 succeeded"]
@@ -105,7 +105,7 @@ def test_parameters_of_the_sort_are_no_matter_of_curation(make: Make) -> None:
     controlled = make()
     first = controlled.finish(controlled.submit())
     with pytest.raises(UnreachedStageError, match="these parameters"):
-        controlled.requests.retry(RetryWish(first.run_id, Stage.CURATE, {"freq_min": 400.0}))
+        controlled.wishes.retry(RetryWish(first.run_id, Stage.CURATE, {"freq_min": 400.0}))
     assert len(controlled.runs.list_runs()[0]) == 1
 
 
@@ -113,10 +113,10 @@ def test_a_retry_that_finds_a_cancelled_run_starts_it_again(make: Make) -> None:
     controlled = make()
     first = controlled.finish(controlled.submit())
     wish = RetryWish(first.run_id, None, {"snr_min": 9.0})
-    other = controlled.requests.retry(wish)
-    controlled.requests.cancel(other.run_id, "")
+    other = controlled.wishes.retry(wish)
+    controlled.wishes.cancel(other.run_id, "")
     assert controlled.finish(other.run_id).state is RunState.CANCELLED
-    again = controlled.requests.retry(wish)
+    again = controlled.wishes.retry(wish)
     assert again.run_id == other.run_id
     assert controlled.finish(again.run_id).state is RunState.SUCCEEDED
 
@@ -126,9 +126,9 @@ def test_a_report_that_is_not_made_again_leaves_the_one_there_was(make: Make, en
     again = {(Stage.REPORT, 2): BROKEN, (Stage.REPORT, 3): BROKEN}
     controlled = make(call=answering(again if ended == "failed" else {}))
     run = controlled.finish(controlled.submit())
-    controlled.requests.retry(RetryWish(run.run_id, Stage.REPORT))
+    controlled.wishes.retry(RetryWish(run.run_id, Stage.REPORT))
     if ended == "cancelled":
-        controlled.requests.cancel(run.run_id, "")
+        controlled.wishes.cancel(run.run_id, "")
     still = controlled.finish(run.run_id)
     assert (still.state, still.status) == (RunState.SUCCEEDED, RunStatus.SUCCESS)
     assert still.result["report_prefix"] == run.result["report_prefix"]

@@ -18,7 +18,7 @@ from spikefleet.client.run_reports import RunReports
 from spikefleet.client.sorting import SortingClient
 from spikefleet.controller.reconcile import ReconcileLoop
 from spikefleet.controller.servicer import registrations
-from spikefleet.controller.stage_calls import StageResult
+from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import Stage
 from spikefleet.core.config import resolve
 from spikefleet.core.failures.codes import FailureCode
@@ -26,7 +26,7 @@ from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import Heard, LeaseAnswer, LeaseRefusal, RunState
 from spikefleet.infra.rpc.channels import dial
 from spikefleet.infra.rpc.errors import ServiceError, service_error
-from spikefleet.infra.stores.run_leases import LEASE_S
+from spikefleet.infra.stores.sql.run_leases import LEASE_S
 
 PLUGIN_MISSING = StageResult(failure=Failure(FailureCode.HDF5_PLUGIN_MISSING, "No plugin."))
 
@@ -58,7 +58,7 @@ def service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]
     loop = ReconcileLoop(controlled.reconciler, interval_s=0.05)
 
     def doors(_address: str):  # type: ignore[no-untyped-def]
-        return registrations(controlled.runs, controlled.access, controlled.requests, loop.wake)
+        return registrations(controlled.runs, controlled.access, controlled.wishes, loop.wake)
 
     with serving(doors) as served, SortingClient(served.address) as client:
         loop.start()

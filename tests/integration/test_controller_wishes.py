@@ -8,8 +8,8 @@ import pytest
 from tests.support.attempts import wait_for
 from tests.support.controlled import Controlled, answering, check_history, willing
 
-from spikefleet.controller.requests import RetryWish
-from spikefleet.controller.stage_calls import StageResult
+from spikefleet.controller.stage_threads import StageResult
+from spikefleet.controller.wishes import RetryWish
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
@@ -35,7 +35,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 def cancelled(controlled: Controlled, run_id: str) -> Run:
     """Cancel, drive to the end, and check what every cancelled run must look like."""
-    controlled.requests.cancel(run_id, "enough")
+    controlled.wishes.cancel(run_id, "enough")
     controlled.drive(lambda: controlled.runs.get_run(run_id).is_terminal)
     run = controlled.runs.get_run(run_id)
     assert (run.state, run.status) == (RunState.CANCELLED, RunStatus.CANCELLED)
@@ -65,7 +65,7 @@ def test_a_running_sort_is_told_to_stop_and_cancelled(make: Make, restarted: boo
     run_id = controlled.submit()
     controlled.await_sort(run_id)
     if restarted:
-        controlled.requests.cancel(run_id, "enough")
+        controlled.wishes.cancel(run_id, "enough")
         controlled.step()
         controlled.rebuild()
     cancelled(controlled, run_id)
@@ -96,7 +96,7 @@ def test_a_run_in_another_room_is_cancelled_once_the_room_has_answered(make: Mak
     controlled = make(call=slow)
     run_id = controlled.submit()
     controlled.drive(entered.is_set)
-    controlled.requests.cancel(run_id, "enough")
+    controlled.wishes.cancel(run_id, "enough")
     for _ in range(3):
         controlled.step()
     assert controlled.runs.get_run(run_id).state is RunState.RUNNING
@@ -117,7 +117,7 @@ def test_a_cancelled_run_goes_on_where_it_was_left(make: Make) -> None:
     run_id = controlled.submit()
     controlled.await_sort(run_id)
     cancelled(controlled, run_id)
-    controlled.requests.retry(RetryWish(run_id))
+    controlled.wishes.retry(RetryWish(run_id))
     run = controlled.finish(run_id)
     assert run.state is RunState.SUCCEEDED
     assert controlled.attempts(run_id)[:3] == [
@@ -131,7 +131,7 @@ def test_a_failed_sort_asked_for_again_has_its_budgets_back(make: Make) -> None:
     controlled = make("fail:sorter_crash,fail:sorter_crash,fail:sorter_crash,succeed")
     run = controlled.finish(controlled.submit())
     assert run.state is RunState.FAILED
-    controlled.requests.retry(RetryWish(run.run_id))
+    controlled.wishes.retry(RetryWish(run.run_id))
     again = controlled.finish(run.run_id)
     assert again.state is RunState.SUCCEEDED
     assert [start["name"][-6:] for start in controlled.starts()][2:] == ["sort-3", "sort-4"]
@@ -142,7 +142,7 @@ def test_a_failed_sort_asked_for_again_has_its_budgets_back(make: Make) -> None:
 def test_a_sorted_run_can_be_redone_from_every_stage(make: Make, stage: Stage) -> None:
     controlled = make()
     run = controlled.finish(controlled.submit())
-    controlled.requests.retry(RetryWish(run.run_id, stage, force=True))
+    controlled.wishes.retry(RetryWish(run.run_id, stage, force=True))
     again = controlled.finish(run.run_id)
     assert (again.state, again.status) == (RunState.SUCCEEDED, RunStatus.SUCCESS)
     redone = [s for s in Stage if list(Stage).index(s) >= list(Stage).index(stage)]
@@ -159,7 +159,7 @@ def test_a_sorted_run_can_be_redone_from_every_stage(make: Make, stage: Stage) -
 def test_a_report_redone_has_its_own_tries_and_keeps_the_runs_end(make: Make) -> None:
     controlled = make("fail:invalid_configuration", call=answering({(Stage.REPORT, 2): BROKEN}))
     run = controlled.finish(controlled.submit())
-    controlled.requests.retry(RetryWish(run.run_id, Stage.REPORT))
+    controlled.wishes.retry(RetryWish(run.run_id, Stage.REPORT))
     again = controlled.finish(run.run_id)
     assert (again.state, again.failure) == (RunState.FAILED, run.failure)
     assert controlled.attempts(run.run_id)[-2:] == ["report-2 failed", "report-3 succeeded"]
@@ -168,9 +168,9 @@ def test_a_report_redone_has_its_own_tries_and_keeps_the_runs_end(make: Make) ->
 def test_a_curation_redone_after_a_fresh_sort_uses_that_sort(make: Make) -> None:
     controlled = make()
     run = controlled.finish(controlled.submit())
-    controlled.requests.retry(RetryWish(run.run_id, Stage.SORT, force=True))
+    controlled.wishes.retry(RetryWish(run.run_id, Stage.SORT, force=True))
     controlled.finish(run.run_id)
-    controlled.requests.retry(RetryWish(run.run_id, Stage.CURATE))
+    controlled.wishes.retry(RetryWish(run.run_id, Stage.CURATE))
     again = controlled.finish(run.run_id)
     assert again.result["sort_prefix"].endswith("sort-2")
     assert not again.result.get("fresh_sort")
@@ -181,14 +181,14 @@ def test_a_curation_without_a_sort_is_refused(make: Make) -> None:
     controlled = make("fail:invalid_configuration")
     run = controlled.finish(controlled.submit())
     with pytest.raises(IllegalMoveError, match="no finished sort"):
-        controlled.requests.retry(RetryWish(run.run_id, Stage.CURATE))
+        controlled.wishes.retry(RetryWish(run.run_id, Stage.CURATE))
     assert controlled.runs.get_run(run.run_id) == run
 
 
 def test_another_threshold_takes_over_the_finished_sort(make: Make) -> None:
     controlled = make()
     first = controlled.finish(controlled.submit())
-    second = controlled.requests.retry(RetryWish(first.run_id, None, {"snr_min": 9.0}))
+    second = controlled.wishes.retry(RetryWish(first.run_id, None, {"snr_min": 9.0}))
     assert second.run_id != first.run_id
     run = controlled.finish(second.run_id)
     assert run.state is RunState.SUCCEEDED
@@ -240,7 +240,7 @@ def test_when_the_first_of_two_fails_the_second_sorts_itself(
     first, second = controlled.submit(), controlled.submit(snr_min=9.0)
     if is_cancelled:
         controlled.await_sort(first)
-        controlled.requests.cancel(first, "")
+        controlled.wishes.cancel(first, "")
     controlled.drive(controlled.starts)
     controlled.plan = "succeed"
     assert controlled.finish(second).state is RunState.SUCCEEDED

@@ -6,7 +6,7 @@ from tests.support.intake import NAME, client, digest_of, facility, server, sour
 from tests.support.serving import write_bytes_file
 
 from spikefleet.client.sorting import SortingClient
-from spikefleet.infra.stores.artifacts import verify_prefix
+from spikefleet.infra.stores.bytes.artifacts import verify_prefix
 
 __all__ = ["client", "facility", "server", "source"]  # fixtures
 

@@ -13,7 +13,7 @@ from spikefleet.api.v1 import ingest_pb2
 from spikefleet.client.sorting import SortingClient
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.server import ServerOptions
-from spikefleet.infra.stores.uploads import UploadStore
+from spikefleet.infra.stores.sql.uploads import UploadStore
 
 __all__ = ["client", "facility", "server", "source", "stub"]  # fixtures
 

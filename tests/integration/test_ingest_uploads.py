@@ -21,8 +21,8 @@ from spikefleet.core.telemetry import INGESTED_BYTES
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.errors import ServiceError
 from spikefleet.infra.rpc.server import ServerOptions
-from spikefleet.infra.stores.artifacts import verify_prefix
-from spikefleet.infra.stores.uploads import UploadState, UploadStore
+from spikefleet.infra.stores.bytes.artifacts import verify_prefix
+from spikefleet.infra.stores.sql.uploads import UploadState, UploadStore
 from spikefleet.ingest.staging import Staging
 from spikefleet.ingest.uploads import ArrivedPart, UploadIntake, UploadRequest
 

@@ -65,7 +65,7 @@ def test_a_sorter_that_is_not_installed_holds_its_lane(
     hiding = tmp_path / "hiding"
     hiding.mkdir()
     (hiding / "sitecustomize.py").write_text(HIDE_KILOSORT)
-    monkeypatch.setenv("PYTHONPATH", f"{hiding}:{place}")
+    monkeypatch.setenv("PYTHONPATH", f"{hiding}:{place}:{place / 'services'}")
     outcome = run(tmp_path, IDLE, gpu=True, backend="kilosort4")
     assert outcome.exit_code == 93
     assert outcome.failure is not None

@@ -17,7 +17,7 @@ from tests.support.sorted_runs import (
 )
 
 from spikefleet.curation.task import CurationTask
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.reporter.task import RenderTask
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -12,22 +12,22 @@ from tests.contracts.run_store_leases import SetClock
 from tests.support.attempts import RunningAttempt, make_spec, start_attempt, wait_for
 from tests.support.serving import serving
 
-from spikefleet.controller.requests import Requests
 from spikefleet.controller.servicer import registrations
+from spikefleet.controller.wishes import Wishes
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.runs import Attempt, RunState
-from spikefleet.infra.stores.artifacts import (
+from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactMissingError,
     attempt_prefix,
     verify_prefix,
 )
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
-from spikefleet.infra.stores.database import Database
-from spikefleet.infra.stores.recordings import RecordingStore
-from spikefleet.infra.stores.run_access import RunAccess
-from spikefleet.infra.stores.runs import LeaseTerms, RunStore
-from spikefleet.infra.stores.verified import VerifiedBytes
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.verified import VerifiedBytes
+from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.recordings import RecordingStore
+from spikefleet.infra.stores.sql.run_access import RunAccess
+from spikefleet.infra.stores.sql.runs import LeaseTerms, RunStore
 
 LEASE_S = 60.0
 CONCURRENT = 94
@@ -102,9 +102,9 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     database.migrate()
     clock = SetClock()
     runs = RunStore(database, terms=LeaseTerms(LEASE_S, clock))
-    requests = Requests(runs, RecordingStore(database))
+    wishes = Wishes(runs, RecordingStore(database))
     access = RunAccess(database)
-    with serving(lambda _: registrations(runs, access, requests, lambda: None)) as served:
+    with serving(lambda _: registrations(runs, access, wishes, lambda: None)) as served:
         made = Desk(tmp_path, runs, access, clock, served.address)
         yield made
         for attempt in made.started:

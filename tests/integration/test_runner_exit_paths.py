@@ -17,8 +17,8 @@ from tests.support.attempts import (
 
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, InputFile, read_json
 from spikefleet.core.failures.codes import FailureCode, row_for_exit
-from spikefleet.infra.stores.artifacts import verify_prefix
-from spikefleet.infra.stores.artifacts_open import open_artifacts
+from spikefleet.infra.stores.bytes.artifacts import verify_prefix
+from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 
 PREFIX = "runs/run/attempts/sort-1"
 

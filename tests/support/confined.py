@@ -8,8 +8,8 @@ from pathlib import Path
 from spikefleet.curation.task import CurationAnswer, CurationTask
 from spikefleet.deploy.confined_rooms import ConfinedRooms, open_zygote
 from spikefleet.deploy.settings import Settings, confined_environment
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
-from spikefleet.infra.stores.verified import VerifiedBytes
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.verified import VerifiedBytes
 from spikefleet.infra.system.openings import Zygote
 from spikefleet.reporter.render import write_report
 from spikefleet.reporter.reports import gathered

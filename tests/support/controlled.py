@@ -18,9 +18,9 @@ import spikefleet
 from spikefleet.controller.conclude import Conclusions
 from spikefleet.controller.outcome_counts import OutcomeCounts
 from spikefleet.controller.reconcile import ReconcileParts, Reconciler
-from spikefleet.controller.requests import BatchWish, Requests
 from spikefleet.controller.sort_spec import SortLimits, SortSpecs
-from spikefleet.controller.stage_calls import Call, StageCalls, StageResult
+from spikefleet.controller.stage_threads import Call, StageResult, StageThreads
+from spikefleet.controller.wishes import BatchWish, Wishes
 from spikefleet.core.attempts import Stage
 from spikefleet.core.config import resolve
 from spikefleet.core.policy.decide import Policy
@@ -29,12 +29,12 @@ from spikefleet.core.submissions import ManifestFile, Recording, RecordingName, 
 from spikefleet.infra.launchers.base import Phase, Slots
 from spikefleet.infra.launchers.process import ProcessLauncher
 from spikefleet.infra.metrics import Metrics
-from spikefleet.infra.stores.artifacts import attempt_prefix, pointer_key
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
-from spikefleet.infra.stores.database import Database
-from spikefleet.infra.stores.recordings import RecordingStore
-from spikefleet.infra.stores.run_access import RunAccess
-from spikefleet.infra.stores.runs import LeaseTerms, RunStore
+from spikefleet.infra.stores.bytes.artifacts import attempt_prefix, pointer_key
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.recordings import RecordingStore
+from spikefleet.infra.stores.sql.run_access import RunAccess
+from spikefleet.infra.stores.sql.runs import LeaseTerms, RunStore
 
 # A checkout beside the installed one tests its own package, in the toy sorts as well.
 PACKAGE_ROOT = str(Path(spikefleet.__file__).parents[1])
@@ -101,7 +101,7 @@ class Controlled:
         self.runs = RunStore(self.database, self.clock, LeaseTerms(clock=self.clock))
         self.access = RunAccess(self.database)
         self.recordings = RecordingStore(self.database)
-        self.requests = Requests(self.runs, self.recordings)
+        self.wishes = Wishes(self.runs, self.recordings)
         self.artifacts = LocalArtifacts(self.folder / "artifacts")
         self.launcher = ProcessLauncher(
             self.folder / "attempts",
@@ -109,7 +109,7 @@ class Controlled:
             environment={"PATH": "/usr/bin:/bin", "PYTHONPATH": PACKAGE_ROOT},
             command=lambda root: [sys.executable, "-P", str(TOY_SORT), self.plan, str(root)],
         )
-        self.calls = StageCalls(self.call, wake=lambda: None)
+        self.calls = StageThreads(self.call, wake=lambda: None)
         limits = SortLimits(memory_limit_bytes=self.memory_limit_bytes)
         conclusions = Conclusions(
             self.runs,
@@ -137,7 +137,7 @@ class Controlled:
     def submit(self, name: str = "a", *, preset: str = "kilosort4", **overrides: Any) -> str:
         """Make a run of a recording whose bytes are its name; return its id."""
         wish = BatchWish([(self.recording(name), "")], resolve(preset, overrides).to_document())
-        return self.requests.create_batch(wish).run_ids[0]
+        return self.wishes.create_batch(wish).run_ids[0]
 
     def recording(self, name: str, *, missing: bool = False) -> str:
         """Register a recording; return its id."""

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.support.controlled import Controlled, willing
 
-from spikefleet.controller.stage_calls import StageResult
+from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.runs import TERMINAL, Attempt, Run, RunState
 
 OPEN = [state for state in RunState if state not in TERMINAL]

@@ -7,20 +7,20 @@ from tests.support.serving import ROOM
 
 from spikefleet.api.v1 import controller_pb2_grpc, preflight_pb2, preflight_pb2_grpc
 from spikefleet.client.rooms import ControllerRoom, PreflightRoom, to_stream_info
-from spikefleet.controller.requests import Requests
 from spikefleet.controller.servicer import ControllerServicer
+from spikefleet.controller.wishes import Wishes
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.recording.description import StreamDescription
 from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.server import Registration
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
-from spikefleet.infra.stores.database import Database
-from spikefleet.infra.stores.recordings import RecordingStore
-from spikefleet.infra.stores.run_access import RunAccess
-from spikefleet.infra.stores.runs import RunStore
-from spikefleet.infra.stores.uploads import UploadStore
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.recordings import RecordingStore
+from spikefleet.infra.stores.sql.run_access import RunAccess
+from spikefleet.infra.stores.sql.runs import RunStore
+from spikefleet.infra.stores.sql.uploads import UploadStore
 from spikefleet.ingest.servicer import IngestParts, registration
 
 PART_BYTES = 1 << 20
@@ -71,7 +71,7 @@ class Facility:
             meter=self.metrics,
             part_size_bytes=self.part_size_bytes,
         )
-        requests = Requests(self.runs, self.recordings)
+        wishes = Wishes(self.runs, self.recordings)
         return [
             registration(parts),
             Registration(
@@ -81,7 +81,7 @@ class Facility:
             ),
             Registration(
                 "spikefleet.api.v1.ControllerService",
-                ControllerServicer(self.runs, self.access, requests, lambda: None),
+                ControllerServicer(self.runs, self.access, wishes, lambda: None),
                 controller_pb2_grpc.add_ControllerServiceServicer_to_server,
             ),
         ]

@@ -7,8 +7,8 @@ from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.config import resolve
 from spikefleet.core.runs import RunState, attempt_name
 from spikefleet.core.submissions import digest_document
-from spikefleet.infra.stores.database import Database
-from spikefleet.infra.stores.tables import ATTEMPT, BATCH, RUN
+from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.tables import ATTEMPT, BATCH, RUN
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 _RESULT = {"preflight": {"stream": {"duration_s": 60.0}, "findings": [], "measurements": {}}}

@@ -8,8 +8,8 @@ from typing import Any
 import spikeinterface.core as si
 
 from spikefleet.core.config.units import WaveformConfig
-from spikefleet.infra.stores.artifacts import ArtifactStore, publish_folder
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.artifacts import ArtifactStore, publish_folder
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.signal.units.analyzer import build_analyzer
 
 RUN_ID = "run-0123456789abcdef"

@@ -24,8 +24,8 @@ from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, wri
 from spikefleet.core.failures.codes import BY_CODE, FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.infra.launchers import processes
-from spikefleet.infra.stores.artifacts import publish_folder
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.artifacts import publish_folder
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 
 STEPPED = {
     "state": "inconclusive",

@@ -28,7 +28,7 @@ from spikefleet.deploy.settings import Settings, hdf5_plugin_path, image_digest
 from spikefleet.infra.system.confinement import missing_layers
 
 if TYPE_CHECKING:
-    from spikefleet.runner.node_preflight_facts import NodeFacts
+    from spikefleet.runner.node_checks.facts import NodeFacts
 
 _MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "fail": ("fail", "bold red")}
 _GPU_CODES = frozenset(
@@ -104,8 +104,8 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
 
 def _machine(settings: Settings) -> Iterator[Diagnosis]:
     """What an attempt would see here, and what its checks say of it."""
-    from spikefleet.runner.node_preflight_checks import NODE_CHECKS  # noqa: PLC0415
-    from spikefleet.runner.node_preflight_facts import (  # noqa: PLC0415
+    from spikefleet.runner.node_checks.checks import NODE_CHECKS  # noqa: PLC0415
+    from spikefleet.runner.node_checks.facts import (  # noqa: PLC0415
         Given,
         NodeFacts,
         Wanted,

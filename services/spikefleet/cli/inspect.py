@@ -15,7 +15,7 @@ import click
 from rich.progress import Progress
 
 from spikefleet.cli.confined import confine_to
-from spikefleet.cli.inspecting import inspection_lines
+from spikefleet.cli.inspect_view import inspection_lines
 from spikefleet.cli.options import ExitCode, needs_extra, output_option
 from spikefleet.cli.printing import Output, bytes_text, console
 from spikefleet.core.failures.errors import (

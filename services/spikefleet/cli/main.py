@@ -29,31 +29,31 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Have the recordings at PATHS sorted, one run per stream.",
     ),
     "list": (
-        "spikefleet.cli.jobs:list_runs",
+        "spikefleet.cli.runs:list_runs",
         "List runs, newest first.",
     ),
     "status": (
-        "spikefleet.cli.jobs:status",
+        "spikefleet.cli.runs:status",
         "Tell where a run stands, what was tried, what was decided and why.",
     ),
     "watch": (
-        "spikefleet.cli.jobs:watch",
+        "spikefleet.cli.runs:watch",
         "Follow runs until they end.",
     ),
     "cancel": (
-        "spikefleet.cli.jobs:cancel",
+        "spikefleet.cli.runs:cancel",
         "Stop a run.",
     ),
     "retry": (
-        "spikefleet.cli.jobs:retry",
+        "spikefleet.cli.runs:retry",
         "Start an ended run again; with --set it becomes a new run with those parameters.",
     ),
     "holds": (
-        "spikefleet.cli.jobs:holds",
+        "spikefleet.cli.runs:holds",
         "List lanes on hold: what waits for an operator, and why.",
     ),
     "release": (
-        "spikefleet.cli.jobs:release",
+        "spikefleet.cli.runs:release",
         "Open a lane again after its environment was mended; its runs go on.",
     ),
     "fetch": (

@@ -69,7 +69,7 @@ def serve(context: click.Context, /, **arguments: Any) -> None:
             DataFolderBusyError,
             DataFolderOpenError,
         )
-        from spikefleet.infra.stores.database import SchemaTooNewError  # noqa: PLC0415
+        from spikefleet.infra.stores.sql.database import SchemaTooNewError  # noqa: PLC0415
 
     try:
         context.exit(serve_until_stopped(settings))

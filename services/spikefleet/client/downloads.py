@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
-from spikefleet.client.patience import Patience
+from spikefleet.client.retry_waits import RetryWaits
 from spikefleet.client.views import FetchedFile, OnTransfer, Transfer
 from spikefleet.core.file_names import UnsafeNameError, check_names
 from spikefleet.infra.rpc.errors import ServiceUnreachable, answering
@@ -29,7 +29,7 @@ class DamagedCopyError(RuntimeError):
 class Downloader:
     """Copies the files of a run over ``channel``."""
 
-    def __init__(self, channel: grpc.Channel, address: str, patience: Patience) -> None:
+    def __init__(self, channel: grpc.Channel, address: str, patience: RetryWaits) -> None:
         self._stub = reporter_pb2_grpc.ReporterServiceStub(channel)
         self._address = address
         self._patience = patience

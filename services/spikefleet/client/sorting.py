@@ -25,7 +25,7 @@ from spikefleet.api.v1 import (
 )
 from spikefleet.client.downloads import Downloader
 from spikefleet.client.names import recording_name
-from spikefleet.client.patience import DEFAULT_PATIENCE_S, Patience
+from spikefleet.client.retry_waits import DEFAULT_PATIENCE_S, RetryWaits
 from spikefleet.client.uploads import Source, Uploader
 from spikefleet.client.views import (
     BatchView,
@@ -386,8 +386,8 @@ class SortingClient:
             answer = self._ingest.RegisterRecording(request, timeout=_REGISTER_DEADLINE_S)
         return convert.from_recording(answer.recording)
 
-    def _patience(self) -> Patience:
-        return Patience(self._patience_s)
+    def _patience(self) -> RetryWaits:
+        return RetryWaits(self._patience_s)
 
 
 def _person() -> str:

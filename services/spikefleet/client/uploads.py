@@ -17,7 +17,7 @@ from pathlib import Path
 import grpc
 
 from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc
-from spikefleet.client.patience import Patience
+from spikefleet.client.retry_waits import RetryWaits
 from spikefleet.client.views import OnTransfer, Transfer
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName, digest_document
 from spikefleet.infra.rpc import convert
@@ -64,7 +64,7 @@ class Source:
 class Uploader:
     """Sends one recording over ``channel``; ``patience`` is spent while nobody answers."""
 
-    def __init__(self, channel: grpc.Channel, address: str, patience: Patience) -> None:
+    def __init__(self, channel: grpc.Channel, address: str, patience: RetryWaits) -> None:
         self._stub = ingest_pb2_grpc.IngestServiceStub(channel)
         self._address = address
         self._patience = patience

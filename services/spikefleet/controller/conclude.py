@@ -17,12 +17,13 @@ from typing import Any
 from spikefleet.controller.finished_result import KEPT, earlier_report, given_back, has_kept
 from spikefleet.controller.judge import Verdict
 from spikefleet.controller.outcome_counts import OutcomeCounts
-from spikefleet.controller.stage_calls import StageResult
+from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import STAGES, AttemptState, Stage
+from spikefleet.core.estimates import compare_projection
 from spikefleet.core.failures.classify import Evidence
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.failures.rules_measured import refine
+from spikefleet.core.failures.rules.measured.refine import refine
 from spikefleet.core.policy.changes import affects_result
 from spikefleet.core.policy.decide import (
     Action,
@@ -34,18 +35,17 @@ from spikefleet.core.policy.decide import (
     is_mended_by_release,
 )
 from spikefleet.core.policy.lanes import lane_of_hold
-from spikefleet.core.projection import compare_projection
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.core.sorters.catalogue import BACKENDS
-from spikefleet.infra.stores.artifacts import (
+from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactMissingError,
     ArtifactStore,
     attempt_prefix,
     pointer_key,
 )
-from spikefleet.infra.stores.run_records import AttemptEnd, RunChanges
-from spikefleet.infra.stores.runs import RunStore
-from spikefleet.infra.stores.sort_marks import FRESH_SORT
+from spikefleet.infra.stores.sql.run_values import AttemptEnd, RunChanges
+from spikefleet.infra.stores.sql.runs import RunStore
+from spikefleet.infra.stores.sql.sort_marks import FRESH_SORT
 
 log = logging.getLogger(__name__)
 

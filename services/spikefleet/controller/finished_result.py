@@ -13,8 +13,8 @@ from typing import Any
 from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.runs import Run, RunState
-from spikefleet.infra.stores.run_records import RunChanges
-from spikefleet.infra.stores.sort_marks import FRESH_SORT
+from spikefleet.infra.stores.sql.run_values import RunChanges
+from spikefleet.infra.stores.sql.sort_marks import FRESH_SORT
 
 KEPT = "kept_result"  # the entry of a run's result that holds the finished one
 LAST_RETRY = "last_retry"  # how the retry ended that did not replace the result

@@ -15,10 +15,10 @@ from typing import Any
 from spikefleet.core.attempts import AttemptOutcome
 from spikefleet.core.failures.codes import FailureCode, row_for_exit
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.failures.outside import from_reason
-from spikefleet.core.failures.termination import read_termination_message
+from spikefleet.core.failures.reading.cluster_reasons import from_reason
+from spikefleet.core.failures.reading.termination import read_termination_message
 from spikefleet.infra.launchers.base import Observation, Phase
-from spikefleet.infra.stores.artifacts import (
+from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactDamagedError,
     ArtifactMissingError,
     ArtifactStore,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from spikefleet.infra.launchers.base import Launcher, Observation, Phase
-from spikefleet.infra.stores.runs import RunStore
+from spikefleet.infra.stores.sql.runs import RunStore
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.metrics import Measured, Metrics
-from spikefleet.infra.stores.runs import RunStore
+from spikefleet.infra.stores.sql.runs import RunStore
 
 
 @dataclass(frozen=True)

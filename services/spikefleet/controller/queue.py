@@ -15,8 +15,8 @@ from spikefleet.controller.sort_spec import SortSpecs
 from spikefleet.core.runs import Run, RunState
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.infra.launchers.base import Launcher
-from spikefleet.infra.stores.run_records import HoldRecord
-from spikefleet.infra.stores.runs import RunStore
+from spikefleet.infra.stores.sql.run_values import HoldRecord
+from spikefleet.infra.stores.sql.runs import RunStore
 
 Step = Callable[[Run], bool]
 

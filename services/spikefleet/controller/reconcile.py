@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from spikefleet.controller.backoff import Backoff
 from spikefleet.controller.conclude import Conclusions
 from spikefleet.controller.heartbeats import newer_progress
 from spikefleet.controller.judge import judge, with_stored_outcome
@@ -21,18 +22,17 @@ from spikefleet.controller.orphans import Orphans
 from spikefleet.controller.queue import SortQueue
 from spikefleet.controller.sort_reuse import SortReuse
 from spikefleet.controller.sort_spec import SortSpecs
-from spikefleet.controller.stage_calls import StageCalls
-from spikefleet.controller.troubles import Troubles
+from spikefleet.controller.stage_threads import StageThreads
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.launchers.base import Launcher, NoSlotError, Observation, Phase
-from spikefleet.infra.stores.artifacts import ArtifactStore, attempt_prefix, verify_prefix
-from spikefleet.infra.stores.recordings import RecordingNotFoundError
-from spikefleet.infra.stores.run_access import RunAccess
-from spikefleet.infra.stores.run_records import StaleRunError
-from spikefleet.infra.stores.runs import RunStore
+from spikefleet.infra.stores.bytes.artifacts import ArtifactStore, attempt_prefix, verify_prefix
+from spikefleet.infra.stores.sql.recordings import RecordingNotFoundError
+from spikefleet.infra.stores.sql.run_access import RunAccess
+from spikefleet.infra.stores.sql.run_values import StaleRunError
+from spikefleet.infra.stores.sql.runs import RunStore
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class ReconcileParts:
     access: RunAccess
     artifacts: ArtifactStore
     launcher: Launcher
-    calls: StageCalls
+    calls: StageThreads
     specs: SortSpecs
     conclusions: Conclusions
     clock: Callable[[], datetime]
@@ -61,7 +61,7 @@ class Reconciler:
         reuse = SortReuse(parts.runs, parts.artifacts)
         self._queue = SortQueue(parts.runs, parts.launcher, parts.specs, reuse, self._begin)
         self._orphans = Orphans(parts.runs, parts.launcher, parts.clock)
-        self._troubles = Troubles(parts.clock)
+        self._backoff = Backoff(parts.clock)
         self._missed: set[str] = set()
 
     def step(self) -> bool:
@@ -72,7 +72,7 @@ class Reconciler:
         moved = False
         for run in parts.runs.moving_runs(parts.clock()):
             moved |= self._guarded(run, live.get(run.run_id), seen)
-        moved |= self._queue.step(self._look, self._troubles.not_due())
+        moved |= self._queue.step(self._look, self._backoff.not_due())
         if seen:
             self._orphans.sweep({attempt.name for attempt in parts.runs.live_attempts()}, seen)
         parts.on_round()
@@ -86,7 +86,7 @@ class Reconciler:
 
     def _alone(self, run_id: str, step: Callable[[], bool]) -> bool:
         """One run's trouble stays its own: it is logged, counted and tried again after a while."""
-        if not self._troubles.is_due(run_id):
+        if not self._backoff.is_due(run_id):
             return False
         try:
             moved = step()
@@ -94,10 +94,10 @@ class Reconciler:
             return True
         except Exception:
             self._parts.on_error()
-            self._troubles.failed(run_id)
+            self._backoff.failed(run_id)
             log.exception("reconcile.run_failed", extra={"run_id": run_id})
             return False
-        self._troubles.passed(run_id)
+        self._backoff.passed(run_id)
         return moved
 
     def _advance(self, run: Run, attempt: Attempt | None, seen: Mapping[str, Observation]) -> bool:

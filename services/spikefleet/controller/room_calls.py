@@ -11,16 +11,16 @@ from typing import Any
 
 from spikefleet.client.rooms import CurationRoom, PreflightRoom, ReporterRoom, ReportTask
 from spikefleet.controller.record import run_record
-from spikefleet.controller.stage_calls import StageResult
+from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.next_step import BROKEN_ROOM
 from spikefleet.core.runs import Attempt, AttemptPlace, Run
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
-from spikefleet.infra.stores.artifacts import read_place
-from spikefleet.infra.stores.recordings import RecordingStore
-from spikefleet.infra.stores.runs import RunStore
+from spikefleet.infra.stores.bytes.artifacts import read_place
+from spikefleet.infra.stores.sql.recordings import RecordingStore
+from spikefleet.infra.stores.sql.runs import RunStore
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from spikefleet.api.v1 import (
     runner_pb2,
     runner_pb2_grpc,
 )
-from spikefleet.controller.requests import BatchWish, Requests, RetryWish, summarise
+from spikefleet.controller.wishes import BatchWish, RetryWish, Wishes, summarise
 from spikefleet.core.attempts import AttemptState
 from spikefleet.core.runs import Run, RunEvent, RunState
 from spikefleet.infra.rpc import convert
@@ -26,9 +26,9 @@ from spikefleet.infra.rpc.blocking import READS, REPORTS
 from spikefleet.infra.rpc.bounds import LARGEST_PAGE
 from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.server import Registration
-from spikefleet.infra.stores.run_access import RunAccess
-from spikefleet.infra.stores.run_records import BatchRecord
-from spikefleet.infra.stores.runs import RunStore
+from spikefleet.infra.stores.sql.run_access import RunAccess
+from spikefleet.infra.stores.sql.run_values import BatchRecord
+from spikefleet.infra.stores.sql.runs import RunStore
 
 _DEFAULT_PAGE = 50
 _WATCH_POLL_S = 0.5
@@ -40,11 +40,11 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     """Answers ControllerService. ``wake`` makes the reconcile loop look at once."""
 
     def __init__(
-        self, runs: RunStore, access: RunAccess, requests: Requests, wake: Callable[[], None]
+        self, runs: RunStore, access: RunAccess, wishes: Wishes, wake: Callable[[], None]
     ) -> None:
         self._runs = runs
         self._access = access
-        self._requests = requests
+        self._wishes = wishes
         self._wake = wake
 
     async def CreateBatch(  # noqa: N802
@@ -66,7 +66,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
             label=request.label,
             owner=request.owner,
         )
-        record = self._requests.create_batch(wish)
+        record = self._wishes.create_batch(wish)
         return controller_pb2.CreateBatchResponse(
             batch=self._batch(record),
             existing_run_ids=record.existing_run_ids,
@@ -147,7 +147,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         """Ask for a run's end."""
         require(run_id=request.run_id)
         await self._require_own(request.run_id)
-        run = await READS.run(self._requests.cancel, request.run_id, request.reason)
+        run = await READS.run(self._wishes.cancel, request.run_id, request.reason)
         self._wake()
         return controller_pb2.CancelRunResponse(run=convert.to_run(run))
 
@@ -164,7 +164,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
             current_caller().owner,
             request.force,
         )
-        run = await READS.run(self._requests.retry, wish)
+        run = await READS.run(self._wishes.retry, wish)
         self._wake()
         return controller_pb2.RetryRunResponse(run=convert.to_run(run))
 
@@ -190,7 +190,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     ) -> controller_pb2.ReleaseHoldResponse:
         """Open a lane again."""
         require(lane=request.lane)
-        count = await READS.run(self._requests.release, request.lane)
+        count = await READS.run(self._wishes.release, request.lane)
         self._wake()
         return controller_pb2.ReleaseHoldResponse(released_run_count=count)
 
@@ -275,7 +275,7 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
 
 
 def registrations(
-    runs: RunStore, access: RunAccess, requests: Requests, wake: Callable[[], None]
+    runs: RunStore, access: RunAccess, wishes: Wishes, wake: Callable[[], None]
 ) -> list[Registration]:
     """Return both doors as services to serve."""
     services = controller_pb2.DESCRIPTOR.services_by_name
@@ -283,7 +283,7 @@ def registrations(
     return [
         Registration(
             services["ControllerService"].full_name,
-            ControllerServicer(runs, access, requests, wake),
+            ControllerServicer(runs, access, wishes, wake),
             controller_pb2_grpc.add_ControllerServiceServicer_to_server,
         ),
         Registration(

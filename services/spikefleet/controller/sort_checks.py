@@ -8,12 +8,12 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from spikefleet.infra.stores.artifacts import (
+from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactDamagedError,
     ArtifactMissingError,
     ArtifactStore,
 )
-from spikefleet.infra.stores.verified import VerifiedBytes
+from spikefleet.infra.stores.bytes.verified import VerifiedBytes
 
 
 @dataclass(frozen=True)

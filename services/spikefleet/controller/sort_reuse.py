@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from spikefleet.controller.sort_checks import SortChecks
 from spikefleet.core.attempts import Stage
 from spikefleet.core.runs import Run, RunState
-from spikefleet.infra.stores.artifacts import ArtifactStore
-from spikefleet.infra.stores.run_records import RunChanges
-from spikefleet.infra.stores.runs import RunStore
-from spikefleet.infra.stores.sort_marks import FRESH_SORT, SORT_PREFIX
+from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
+from spikefleet.infra.stores.sql.run_values import RunChanges
+from spikefleet.infra.stores.sql.runs import RunStore
+from spikefleet.infra.stores.sql.sort_marks import FRESH_SORT, SORT_PREFIX
 
 log = logging.getLogger(__name__)
 

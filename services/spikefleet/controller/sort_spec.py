@@ -10,8 +10,8 @@ from spikefleet.core.policy.decide import apply_changes
 from spikefleet.core.runs import Attempt, Run
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.submissions import Recording, part_names
-from spikefleet.infra.stores.artifacts import attempt_prefix
-from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.infra.stores.bytes.artifacts import attempt_prefix
+from spikefleet.infra.stores.sql.recordings import RecordingStore
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from spikefleet.core.attempts import write_json
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.curation.task import CurationAnswer
-from spikefleet.infra.stores.sort_timeline import TIMELINE_FILE
+from spikefleet.infra.stores.bytes.sort_timeline import TIMELINE_FILE
 from spikefleet.signal.units.curate import CurationHistory, curate_units
 from spikefleet.signal.units.export import format_units_csv, write_curated_npz, write_files
 from spikefleet.signal.units.quality import measure_units

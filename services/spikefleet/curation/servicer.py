@@ -12,7 +12,7 @@ from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.attempt_refs import from_attempt_ref, own_attempt
 from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.rpc.server import Registration
-from spikefleet.infra.stores.artifacts import place_prefix
+from spikefleet.infra.stores.bytes.artifacts import place_prefix
 
 
 class CurationServicer(curation_pb2_grpc.CurationServiceServicer):

@@ -20,14 +20,14 @@ from spikefleet.core.failures.errors import (
     SpikeSortingClassifiedError,
 )
 from spikefleet.curation.task import CurationAnswer, CurationTask
-from spikefleet.infra.stores.artifacts import (
+from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactDamagedError,
     ArtifactMissingError,
     publish_folder,
 )
-from spikefleet.infra.stores.checkout import checked_out
-from spikefleet.infra.stores.sort_timeline import read_timeline
-from spikefleet.infra.stores.verified import VerifiedBytes
+from spikefleet.infra.stores.bytes.checkout import checked_out
+from spikefleet.infra.stores.bytes.sort_timeline import read_timeline
+from spikefleet.infra.stores.bytes.verified import VerifiedBytes
 from spikefleet.infra.system.confinement import SandboxPolicy
 from spikefleet.infra.system.opening_failures import own_failure
 from spikefleet.infra.system.openings import Limits, OpeningCrashedError, OpeningError, OpeningPool

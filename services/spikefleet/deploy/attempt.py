@@ -24,7 +24,7 @@ from spikefleet.deploy.settings import (
     warm_child,
 )
 from spikefleet.infra.logs import configure_logging
-from spikefleet.infra.stores.artifacts_open import open_artifacts
+from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 from spikefleet.runner.lease import process_name
 from spikefleet.runner.outcome import write_unreadable_spec
 from spikefleet.runner.parent import ParentOptions, run_attempt

@@ -12,8 +12,8 @@ from pathlib import Path
 from spikefleet.curation.sorts import CONFINED as CURATION
 from spikefleet.curation.sorts import SortCuration
 from spikefleet.deploy.settings import Settings
-from spikefleet.infra.stores.artifacts import ArtifactStore
-from spikefleet.infra.stores.verified import VerifiedBytes
+from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
+from spikefleet.infra.stores.bytes.verified import VerifiedBytes
 from spikefleet.infra.system.confinement import missing_layers
 from spikefleet.infra.system.openings import Limits, OpeningPool, Zygote
 from spikefleet.preflight.openings import CONFINED as PREFLIGHT

@@ -22,10 +22,10 @@ from spikefleet.controller import servicer as controller_door
 from spikefleet.controller.conclude import Conclusions
 from spikefleet.controller.outcome_counts import OutcomeCounts, store_gauges
 from spikefleet.controller.reconcile import ReconcileLoop, ReconcileParts, Reconciler
-from spikefleet.controller.requests import Requests
 from spikefleet.controller.room_calls import RoomCalls
 from spikefleet.controller.sort_spec import SortLimits, SortSpecs
-from spikefleet.controller.stage_calls import StageCalls
+from spikefleet.controller.stage_threads import StageThreads
+from spikefleet.controller.wishes import Wishes
 from spikefleet.core import telemetry
 from spikefleet.core.policy.decide import Policy
 from spikefleet.curation import servicer as curation_door
@@ -42,12 +42,12 @@ from spikefleet.infra.metrics import Measured, Metrics
 from spikefleet.infra.rpc.access import Admission
 from spikefleet.infra.rpc.channels import is_loopback
 from spikefleet.infra.rpc.server import Registration, RpcServer, ServerOptions
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
-from spikefleet.infra.stores.database import Database, utc_now
-from spikefleet.infra.stores.recordings import RecordingStore
-from spikefleet.infra.stores.run_access import RunAccess
-from spikefleet.infra.stores.runs import RunStore
-from spikefleet.infra.stores.uploads import UploadStore
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.sql.database import Database, utc_now
+from spikefleet.infra.stores.sql.recordings import RecordingStore
+from spikefleet.infra.stores.sql.run_access import RunAccess
+from spikefleet.infra.stores.sql.runs import RunStore
+from spikefleet.infra.stores.sql.uploads import UploadStore
 from spikefleet.infra.system.allocator import keep_freed_memory
 from spikefleet.infra.system.open_files import allow_open_files
 from spikefleet.ingest import servicer as ingest_door
@@ -154,7 +154,7 @@ class EmbeddedService:
 
     def _reconcile_loop(self) -> ReconcileLoop:
         stores = self._stores
-        calls = StageCalls(self._room_calls().call, wake=lambda: self.loop.wake())
+        calls = StageThreads(self._room_calls().call, wake=lambda: self.loop.wake())
         self._stack.callback(calls.close)
         counts = OutcomeCounts(self.metrics, utc_now)
         parts = ReconcileParts(
@@ -223,14 +223,14 @@ class EmbeddedService:
         room, drop_abandoned_uploads = ingest_door.open_room(ingest)
         if self.settings.upload_idle_s:
             self._chores.append(Chore(drop_abandoned_uploads, every_s=_CHORES_EVERY_S))
-        requests = Requests(stores.runs, stores.recordings)
+        wishes = Wishes(stores.runs, stores.recordings)
         return [
             room,
             preflight_door.registration(self._rooms.openings),
             curation_door.registration(self._rooms.curation),
             reporter_door.registration(self._rooms.reports, stores.access.may_read),
             *controller_door.registrations(
-                stores.runs, stores.access, requests, lambda: self.loop.wake()
+                stores.runs, stores.access, wishes, lambda: self.loop.wake()
             ),
         ]
 

@@ -27,8 +27,8 @@ from spikefleet.core.telemetry import INGESTED_BYTES
 from spikefleet.infra.rpc.access import Caller
 from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.rpc.interceptors import RpcMeter
-from spikefleet.infra.stores.artifacts import recording_prefix
-from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.infra.stores.bytes.artifacts import recording_prefix
+from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.ingest.places import RecordingRoots
 from spikefleet.ingest.staging import digest_file
 

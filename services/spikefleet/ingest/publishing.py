@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from spikefleet.core.submissions import ManifestFile, Recording
-from spikefleet.infra.stores.artifacts import (
+from spikefleet.infra.stores.bytes.artifacts import (
     MANIFEST,
     AdoptsFiles,
     ArtifactDamagedError,
@@ -19,7 +19,7 @@ from spikefleet.infra.stores.artifacts import (
     StoredFile,
     write_manifest,
 )
-from spikefleet.infra.stores.verified import VerifiedBytes
+from spikefleet.infra.stores.bytes.verified import VerifiedBytes
 from spikefleet.ingest.staging import Staging
 
 log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from spikefleet.infra.rpc.blocking import DIGESTS, PARTS, READS, SUBMISSIONS
 from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.rpc.server import Registration
-from spikefleet.infra.stores.artifacts import ArtifactStore
-from spikefleet.infra.stores.recordings import RecordingStore
-from spikefleet.infra.stores.uploads import Upload, UploadedPart, UploadStore
+from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
+from spikefleet.infra.stores.sql.recordings import RecordingStore
+from spikefleet.infra.stores.sql.uploads import Upload, UploadedPart, UploadStore
 from spikefleet.ingest.arrivals import Manifest
 from spikefleet.ingest.intake import InPlaceIntake
 from spikefleet.ingest.part_messages import (

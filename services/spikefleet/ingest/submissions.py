@@ -31,7 +31,7 @@ from spikefleet.core.submissions import (
 )
 from spikefleet.infra.rpc.bounds import MOST_ENTRIES
 from spikefleet.infra.rpc.errors import RpcProblem, ServiceError
-from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.signal.formats.reader_version import reader_version
 
 ONLY_STREAM = ""

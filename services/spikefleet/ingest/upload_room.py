@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spikefleet.infra.rpc.errors import RpcProblem
-from spikefleet.infra.stores.uploads import Upload, UploadStore
+from spikefleet.infra.stores.sql.uploads import Upload, UploadStore
 from spikefleet.ingest.staging import Staging
 
 MOST_OPEN = 256

@@ -18,9 +18,9 @@ from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.core.telemetry import INGESTED_BYTES
 from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.rpc.interceptors import RpcMeter
-from spikefleet.infra.stores.artifacts import ArtifactStore
-from spikefleet.infra.stores.recordings import RecordingStore
-from spikefleet.infra.stores.uploads import (
+from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
+from spikefleet.infra.stores.sql.recordings import RecordingStore
+from spikefleet.infra.stores.sql.uploads import (
     NewUpload,
     Upload,
     UploadedPart,

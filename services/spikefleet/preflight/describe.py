@@ -10,7 +10,7 @@ from pathlib import Path
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.submissions import Recording
-from spikefleet.preflight.located import located_parts
+from spikefleet.preflight.recording_paths import located_parts
 from spikefleet.preflight.task import Description, Member, PreflightPlaces
 from spikefleet.signal.open import list_streams
 from spikefleet.signal.preparing.concatenate import describe_concatenated, members_of

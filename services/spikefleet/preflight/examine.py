@@ -24,7 +24,7 @@ from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
 from spikefleet.preflight import checks_host, checks_recording, checks_signal, checks_truth
 from spikefleet.preflight.estimate import ResourceEstimate, estimate_resources
 from spikefleet.preflight.host import read_host
-from spikefleet.preflight.located import located_parts
+from spikefleet.preflight.recording_paths import located_parts
 from spikefleet.preflight.registry import Facts, run_preflight
 from spikefleet.preflight.task import Examination, ExamineTask, PreflightPlaces
 from spikefleet.signal.measuring.bad_channels import choose_left_out, leave_out

@@ -18,7 +18,7 @@ from spikefleet.infra.rpc.attempt_refs import from_attempt_ref, own_attempt
 from spikefleet.infra.rpc.blocking import FILES, READS
 from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.server import Registration
-from spikefleet.infra.stores.artifacts import (
+from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactMissingError,
     StoredFile,
     place_prefix,

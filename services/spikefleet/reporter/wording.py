@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from spikefleet.core.failures.reading import both_ends
+from spikefleet.core.failures.reading.logs import both_ends
 
 MISSING = "–"
 _LINE_LONGEST = 300

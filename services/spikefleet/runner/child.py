@@ -23,7 +23,7 @@ from typing import Any
 from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json, write_json
 from spikefleet.core.failures.codes import BY_CODE, FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
-from spikefleet.core.failures.thrown import to_document
+from spikefleet.core.failures.reading.exception_chain import to_document
 from spikefleet.infra.system.confinement import Confinement, confine
 from spikefleet.runner.reach import child_policy
 

@@ -25,7 +25,7 @@ from spikefleet.core.failures.errors import (
     StorageUnavailableError,
 )
 from spikefleet.core.runs import LeaseAnswer, LeaseRefusal
-from spikefleet.infra.stores.artifacts import (
+from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactExistsError,
     ArtifactMissingError,
     ArtifactStore,

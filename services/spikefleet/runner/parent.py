@@ -31,20 +31,20 @@ from spikefleet.core.sorters.progress import ProgressParser
 from spikefleet.infra.gpus import make_gpu_reader
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.metrics import Metrics
-from spikefleet.infra.stores.artifacts import ArtifactStore
+from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
 from spikefleet.infra.system.memory_reader import MemoryReader
 from spikefleet.runner.audit import AuditTrail
-from spikefleet.runner.canary import STEP as CANARY
-from spikefleet.runner.canary import CanaryState, run_canary
-from spikefleet.runner.canary_memory import CanaryMemory, Machine, canary_key
+from spikefleet.runner.canary.memory import CanaryMemory, Machine, canary_key
+from spikefleet.runner.canary.trial import STEP as CANARY
+from spikefleet.runner.canary.trial import CanaryState, run_canary
 from spikefleet.runner.evidence import KernelKills, judge, read_result
 from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
 from spikefleet.runner.lease import RunLease
 from spikefleet.runner.make_guards import CgroupPlaces, Watched, make_guards, make_memory_reader
-from spikefleet.runner.node_preflight import STEP as NODE_PREFLIGHT
-from spikefleet.runner.node_preflight import run_node_preflight
-from spikefleet.runner.node_preflight_facts import Given
-from spikefleet.runner.node_preflight_probe import ProbeAnswer, probe_cuda
+from spikefleet.runner.node_checks.facts import Given
+from spikefleet.runner.node_checks.gpu_probe import ProbeAnswer, probe_cuda
+from spikefleet.runner.node_checks.node_preflight import STEP as NODE_PREFLIGHT
+from spikefleet.runner.node_checks.node_preflight import run_node_preflight
 from spikefleet.runner.outcome import exit_code_of, write_outcome
 from spikefleet.runner.reach import child_environment, make_room
 from spikefleet.runner.reporting import (

@@ -22,7 +22,7 @@ from spikefleet.core.failures.errors import (
     StorageUnavailableError,
 )
 from spikefleet.core.submissions import file_stamp
-from spikefleet.infra.stores.artifacts import (
+from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactDamagedError,
     ArtifactMissingError,
     ArtifactStore,

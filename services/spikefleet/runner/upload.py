@@ -15,7 +15,7 @@ from pathlib import Path
 
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, write_json
 from spikefleet.core.failures.errors import StorageUnavailableError
-from spikefleet.infra.stores.artifacts import ArtifactStore, publish_folder
+from spikefleet.infra.stores.bytes.artifacts import ArtifactStore, publish_folder
 
 _log = logging.getLogger(__name__)
 

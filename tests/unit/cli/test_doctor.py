@@ -12,8 +12,8 @@ from spikefleet.cli.doctor import examine
 from spikefleet.cli.main import cli
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.deploy.settings import Settings
-from spikefleet.runner.node_preflight_checks import NODE_CHECKS
-from spikefleet.runner.node_preflight_facts import Given, Wanted, gather_facts, known_backend
+from spikefleet.runner.node_checks.checks import NODE_CHECKS
+from spikefleet.runner.node_checks.facts import Given, Wanted, gather_facts, known_backend
 
 
 def test_a_fit_machine_ends_0_and_names_every_sorter(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_doctor_says_what_an_attempt_would_find_here(
 def test_a_machine_that_only_submits_is_told_what_sorting_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "spikefleet.runner.node_preflight_checks", None)
+    monkeypatch.setitem(sys.modules, "spikefleet.runner.node_checks.checks", None)
     (sorting,) = [c for c in examine(Settings(data_dir=tmp_path)) if c.name == "sorting"]
     assert sorting.level == "warn"
     assert "spikefleet[embedded]" in sorting.next_step

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from spikefleet.infra.stores.database import Database
+from spikefleet.infra.stores.sql.database import Database
 
 
 def _serve(data: Path) -> subprocess.CompletedProcess[str]:

@@ -11,19 +11,19 @@ import pytest
 from spikefleet.controller.conclude import Conclusions, spent_before
 from spikefleet.controller.judge import Verdict
 from spikefleet.controller.outcome_counts import OutcomeCounts
-from spikefleet.controller.requests import Requests
-from spikefleet.controller.stage_calls import StageResult
+from spikefleet.controller.stage_threads import StageResult
+from spikefleet.controller.wishes import Wishes
 from spikefleet.core.attempts import AttemptOutcome, Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.policy.decide import Policy
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.metrics import Metrics
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
-from spikefleet.infra.stores.database import Database
-from spikefleet.infra.stores.recordings import RecordingStore
-from spikefleet.infra.stores.run_leases import LEASE_S
-from spikefleet.infra.stores.runs import (
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.recordings import RecordingStore
+from spikefleet.infra.stores.sql.run_leases import LEASE_S
+from spikefleet.infra.stores.sql.runs import (
     LeaseTerms,
     NewBatch,
     NewRun,
@@ -131,20 +131,20 @@ def test_a_store_that_stays_away_holds_the_lane_once_its_budget_is_spent(room: R
 
 
 def test_a_released_lane_has_its_retries_back(room: Room) -> None:
-    requests = Requests(room.runs, RecordingStore(room.database))
+    wishes = Wishes(room.runs, RecordingStore(room.database))
     for _ in range(6):
         room.fail(FailureCode.STORAGE_UNAVAILABLE)
-    assert requests.release("kilosort4") == 1
+    assert wishes.release("kilosort4") == 1
     for _ in range(5):
         assert room.fail(FailureCode.STORAGE_UNAVAILABLE).state is RunState.WAITING
     assert room.fail(FailureCode.STORAGE_UNAVAILABLE).state is RunState.HELD
 
 
 def test_a_released_lane_does_not_give_back_what_no_operator_can_mend(room: Room) -> None:
-    requests = Requests(room.runs, RecordingStore(room.database))
+    wishes = Wishes(room.runs, RecordingStore(room.database))
     room.fail(FailureCode.SORTER_CRASH)
     room.fail(FailureCode.HDF5_PLUGIN_MISSING)
-    assert requests.release("hdf5-plugin") == 1
+    assert wishes.release("hdf5-plugin") == 1
     assert room.runs.lane_of(RUN_ID) == "kilosort4"
     assert room.fail(FailureCode.SORTER_CRASH).stage is Stage.REPORT
 

@@ -10,8 +10,8 @@ from spikefleet.core.attempts import AttemptOutcome
 from spikefleet.core.failures.codes import FAILURES, FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.infra.launchers.base import Observation, Phase
-from spikefleet.infra.stores.artifacts import ArtifactDamagedError, ArtifactMissingError
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.artifacts import ArtifactDamagedError, ArtifactMissingError
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.runner.outcome import exit_code_of, make_termination_message
 
 ATTEMPT = "attempt-1"

@@ -10,7 +10,7 @@ from spikefleet.core.attempts import AttemptOutcome
 from spikefleet.core.failures.codes import FAILURES, FailureCategory, row_for_exit
 from spikefleet.core.failures.errors import Failure
 from spikefleet.infra.launchers.base import Observation, Phase
-from spikefleet.infra.stores.artifacts import ArtifactMissingError
+from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError
 from spikefleet.runner.outcome import exit_code_of, make_termination_message
 
 ATTEMPT = "attempt-1"

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.support.controlled import Controlled, answering
 
 from spikefleet.controller.outcome_counts import OutcomeCounts, store_gauges
-from spikefleet.controller.stage_calls import StageResult
+from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure

@@ -20,8 +20,8 @@ from tests.support.sorted_runs import (
 from spikefleet.core.config.units import WaveformConfig
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.curation.task import CurationTask
-from spikefleet.infra.stores.artifacts import verify_prefix
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.artifacts import verify_prefix
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.signal.units.analyzer import build_analyzer
 
 TASK = CurationTask(RUN_ID, SORT_PREFIX, CURATION_PREFIX, {"curation": {"snr_min": None}})

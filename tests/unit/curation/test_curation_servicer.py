@@ -18,8 +18,8 @@ from spikefleet.curation.servicer import registration
 from spikefleet.curation.sorts import CONFINED
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.attempt_refs import to_attempt_ref
-from spikefleet.infra.stores.artifacts import read_place
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.artifacts import read_place
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.infra.system.confinement import SandboxPolicy
 from spikefleet.infra.system.opening_failures import own_failure
 from spikefleet.infra.system.openings import Limits, OpeningFailedError

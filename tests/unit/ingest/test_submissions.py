@@ -21,8 +21,8 @@ from spikefleet.core.submissions import (
     file_stamp,
 )
 from spikefleet.infra.rpc.errors import RpcProblem, ServiceError, ServiceUnreachable
-from spikefleet.infra.stores.database import Database
-from spikefleet.infra.stores.recordings import RecordingStore
+from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.ingest.submissions import SubmissionIntake
 from spikefleet.signal.formats.reader_version import reader_version
 

@@ -9,8 +9,8 @@ import pytest
 
 from spikefleet.core.submissions import ManifestFile, RecordingName
 from spikefleet.infra.rpc.errors import RpcProblem
-from spikefleet.infra.stores.database import Database
-from spikefleet.infra.stores.uploads import (
+from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.uploads import (
     NewUpload,
     Upload,
     UploadedPart,

@@ -4,7 +4,7 @@ from spikefleet.core.findings.catalogue import FINDINGS, FindingPlace
 from spikefleet.preflight import examine
 from spikefleet.preflight.checks_recording import READ_CODES
 from spikefleet.preflight.registry import CHECKS
-from spikefleet.runner.node_preflight_checks import NODE_CHECKS
+from spikefleet.runner.node_checks.checks import NODE_CHECKS
 
 OF_THE_SERVICE = (FindingPlace.RECORDING, FindingPlace.SERVICE, FindingPlace.BOTH)
 OF_THE_NODE = (FindingPlace.NODE, FindingPlace.BOTH)

@@ -16,8 +16,8 @@ from tests.support.sorted_runs import (
 )
 
 from spikefleet.curation.task import CurationTask
-from spikefleet.infra.stores.artifacts import verify_prefix
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.artifacts import verify_prefix
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.reporter.task import RenderTask
 
 EVERYTHING = {"curation": {"curate_first": False, "curate_second": False}}

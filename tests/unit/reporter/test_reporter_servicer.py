@@ -17,8 +17,8 @@ from tests.support.sorted_runs import (
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.attempt_refs import to_attempt_ref
-from spikefleet.infra.stores.artifacts import pointer_key, publish_folder, read_place
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.artifacts import pointer_key, publish_folder, read_place
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.reporter.servicer import registration
 
 

@@ -9,7 +9,7 @@ from tests.corpus.cases import recorded
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder, write_json
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
-from spikefleet.core.failures.thrown import package_path
+from spikefleet.core.failures.reading.exception_chain import package_path
 from spikefleet.runner.child import describe
 from spikefleet.runner.evidence import KernelKills, judge, read_result
 from spikefleet.runner.supervise import ChildEnd

@@ -9,7 +9,7 @@ from tests.support.attempts import make_spec
 from spikefleet.core.attempts import AttemptSpec
 from spikefleet.core.failures.errors import AttemptInterrupted, ConcurrentSortError
 from spikefleet.core.runs import LeaseAnswer, LeaseRefusal
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.runner.lease import CLAIM, RunLease, process_name
 
 

@@ -22,7 +22,7 @@ from spikefleet.core.attempts import (
 )
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
-from spikefleet.infra.stores.artifacts_open import open_artifacts
+from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 from spikefleet.ingest.staging import digest_file
 from spikefleet.runner.load import load_recording
 from spikefleet.runner.reach import content_digest

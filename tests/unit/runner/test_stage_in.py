@@ -15,7 +15,7 @@ from spikefleet.core.failures.errors import (
     StorageUnavailableError,
 )
 from spikefleet.core.submissions import file_stamp
-from spikefleet.infra.stores.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.runner.stage_in import require_unchanged, stage_in
 
 DATA = b"0123456789"

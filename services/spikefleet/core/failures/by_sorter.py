@@ -14,7 +14,7 @@ from typing import Any
 from spikefleet.core.failures.classify import LOG_MARKS, Evidence, classify, read_log
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
-from spikefleet.core.failures.thrown import to_document
+from spikefleet.core.failures.reading.exception_chain import to_document
 
 
 def classify_ks2_failure(

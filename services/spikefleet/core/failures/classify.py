@@ -16,13 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from spikefleet.core.failures import (
-    rules_gpu,
-    rules_host,
-    rules_kilosort,
-    rules_kilosort2,
-    rules_sorters,
-)
 from spikefleet.core.failures.codes import (
     BY_CODE,
     BY_EXIT_CODE,
@@ -33,16 +26,9 @@ from spikefleet.core.failures.codes import (
 )
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.evidence import JsonValue
-from spikefleet.core.failures.fingerprint import fingerprint
-from spikefleet.core.failures.matching import (
-    Match,
-    is_hard,
-    match_exception,
-    match_log,
-    match_whole_log,
-    sorter_frame,
-)
-from spikefleet.core.failures.reading import (
+from spikefleet.core.failures.reading.exception_chain import Thrown, at_end_of, from_document
+from spikefleet.core.failures.reading.fingerprint import fingerprint
+from spikefleet.core.failures.reading.logs import (
     LogText,
     both_ends,
     last_lines,
@@ -50,9 +36,17 @@ from spikefleet.core.failures.reading import (
     read_log_head,
     read_log_tail,
 )
-from spikefleet.core.failures.rules_base import OUR_MISTAKE, Evidence, Rule
-from spikefleet.core.failures.rules_measured import refine
-from spikefleet.core.failures.thrown import Thrown, at_end_of, from_document
+from spikefleet.core.failures.rules import cpu_sorters, gpu, host, kilosort2, kilosort4
+from spikefleet.core.failures.rules.base import OUR_MISTAKE, Evidence, Rule
+from spikefleet.core.failures.rules.matching import (
+    Match,
+    is_hard,
+    match_exception,
+    match_log,
+    match_whole_log,
+    sorter_frame,
+)
+from spikefleet.core.failures.rules.measured.refine import refine
 
 __all__ = [
     "LOG_MARKS",
@@ -90,11 +84,11 @@ _TRACE_LINES_KEPT = 60
 RULES: tuple[Rule, ...] = tuple(
     sorted(
         (
-            *rules_gpu.RULES,
-            *rules_host.RULES,
-            *rules_kilosort.RULES,
-            *rules_kilosort2.RULES,
-            *rules_sorters.RULES,
+            *gpu.RULES,
+            *host.RULES,
+            *kilosort4.RULES,
+            *kilosort2.RULES,
+            *cpu_sorters.RULES,
         ),
         key=lambda rule: (rule.source, rule.priority),
     )

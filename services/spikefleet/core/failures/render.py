@@ -16,8 +16,8 @@ from pathlib import Path
 from spikefleet.core.failures.classify import RULES
 from spikefleet.core.failures.codes import FAILURES, FailureRow
 from spikefleet.core.failures.evidence import FailureEvidence
-from spikefleet.core.failures.outside import REASONS, OutsideReason
-from spikefleet.core.failures.rules_base import Rule
+from spikefleet.core.failures.reading.cluster_reasons import REASONS, OutsideReason
+from spikefleet.core.failures.rules.base import Rule
 from spikefleet.core.failures.vocabulary import Disposition, FailureCategory
 
 _HEAD = """# Failures

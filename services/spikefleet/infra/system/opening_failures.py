@@ -13,8 +13,8 @@ from spikefleet.core.failures.errors import (
     SpikeSortingClassifiedError,
     UnclassifiedSortFailure,
 )
-from spikefleet.core.failures.fingerprint import fingerprint
-from spikefleet.core.failures.thrown import from_text
+from spikefleet.core.failures.reading.exception_chain import from_text
+from spikefleet.core.failures.reading.fingerprint import fingerprint
 from spikefleet.infra.system.openings import (
     Limits,
     NotConfinedError,

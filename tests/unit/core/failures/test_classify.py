@@ -9,7 +9,7 @@ import pytest
 from spikefleet.core.failures.classify import RULES, Evidence, classify, read_log_tail
 from spikefleet.core.failures.codes import FAILURES, FailureCode
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.failures.rules_base import Source
+from spikefleet.core.failures.rules.base import Source
 
 F = FailureCode
 TRUNCATED = (

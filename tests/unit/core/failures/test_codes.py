@@ -17,7 +17,7 @@ from spikefleet.core.failures.codes import (
     row_for_exit,
 )
 from spikefleet.core.failures.errors import CLASS_BY_CODE, Failure, SpikeSortingClassifiedError
-from spikefleet.core.failures.outside import REASONS
+from spikefleet.core.failures.reading.cluster_reasons import REASONS
 from spikefleet.core.failures.render import enum_comment, render_failures, render_proto
 
 PAGE = Path(__file__).parents[4] / "docs" / "failures.md"

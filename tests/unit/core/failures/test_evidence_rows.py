@@ -13,7 +13,7 @@ from spikefleet.core.failures.codes import BY_CODE, FAILURES, FailureCode
 from spikefleet.core.failures.errors import CLASS_BY_CODE, Failure, HostMemoryWatchdogError
 from spikefleet.core.failures.evidence import FailureEvidence
 from spikefleet.core.failures.evidence_rows import HostMemoryEvidence
-from spikefleet.core.failures.outside import REASONS, from_reason
+from spikefleet.core.failures.reading.cluster_reasons import REASONS, from_reason
 
 PACKAGE = Path(__file__).parents[4] / "services" / "spikefleet"
 BY_CLASS = {cls.__name__: BY_CODE[code].evidence for code, cls in CLASS_BY_CODE.items()}

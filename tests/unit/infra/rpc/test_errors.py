@@ -28,7 +28,7 @@ from spikefleet.infra.rpc.errors import (
     service_error,
 )
 from spikefleet.infra.rpc.reasons import REASONS
-from spikefleet.infra.stores.artifacts import ArtifactMissingError
+from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError
 from spikefleet.infra.system.openings import OpeningCrashedError
 
 SOURCE = Path(spikefleet.__file__).parent

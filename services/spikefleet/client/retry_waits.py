@@ -1,0 +1,39 @@
+"""How long a client goes on when nobody answers: waits that grow, and an end."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+
+from spikefleet.infra.rpc.errors import ServiceUnreachable
+
+DEFAULT_PATIENCE_S = 300.0
+
+
+@dataclass
+class RetryWaits:
+    """Spends itself while a service stays away; any progress restores it."""
+
+    total_s: float = DEFAULT_PATIENCE_S
+    first_wait_s: float = 0.2
+    longest_wait_s: float = 5.0
+    _since_s: float | None = field(default=None, init=False)
+    _wait_s: float = field(default=0.0, init=False)
+
+    def restore(self) -> None:
+        """Something was heard: start over."""
+        self._since_s = None
+        self._wait_s = 0.0
+
+    def wait(self, error: ServiceUnreachable) -> None:
+        """Sleep before the next try. Raises ``error`` when the patience is spent."""
+        now_s = time.monotonic()
+        if self._since_s is None:
+            self._since_s = now_s
+        if now_s - self._since_s >= self.total_s:
+            raise error
+        doubled = max(self.first_wait_s, 2 * self._wait_s)
+        self._wait_s = min(self.longest_wait_s, max(doubled, error.retry_after_s or 0.0))
+        left_s = self._since_s + self.total_s - now_s
+        time.sleep(min(left_s, self._wait_s * random.uniform(0.8, 1.2)))

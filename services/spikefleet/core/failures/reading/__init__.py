@@ -1,0 +1,1 @@
+"""Reading what an ended attempt left behind: logs, exceptions, messages, a cluster's words."""

@@ -1,0 +1,1 @@
+"""What measurements and counts add to a sorter's complaint."""

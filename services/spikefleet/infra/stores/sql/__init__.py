@@ -1,0 +1,1 @@
+"""What is remembered in a database: recordings, uploads, batches, runs."""

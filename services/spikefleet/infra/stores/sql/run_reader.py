@@ -1,0 +1,248 @@
+"""Reading runs: lists, pages, attempts, history, holds. Changes nothing.
+
+``RunReader`` is the half of the run store that a room may have when it must not write.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections.abc import Callable, Collection
+
+from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
+
+from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
+from spikefleet.infra.stores.sql.bell import ChangeBell
+from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.run_queue import RunQueue
+from spikefleet.infra.stores.sql.run_rows import (
+    SUMMARY,
+    make_attempt,
+    make_event,
+    make_listed_run,
+    read_attempt,
+    read_run,
+)
+from spikefleet.infra.stores.sql.run_values import (
+    BadCursorError,
+    BatchNotFoundError,
+    BatchRecord,
+    HoldRecord,
+)
+from spikefleet.infra.stores.sql.tables import (
+    ATTEMPT,
+    BATCH,
+    BATCH_RUN,
+    EVENT,
+    HOLD,
+    RUN,
+    in_portions,
+)
+
+# Built once: to name two dozen columns takes longer than to read a few rows of them.
+_SUMMARIES = select(*SUMMARY)
+_SUMMARIES_OF_BATCH = _SUMMARIES.where(
+    RUN.c.run_id.in_(
+        select(BATCH_RUN.c.run_id).where(BATCH_RUN.c.batch_id == bindparam("batch")).distinct()
+    )
+)
+_POLL_S = 0.5  # how soon a change made by another process is seen
+
+
+class RunReader(RunQueue):
+    """Queries over runs. Every call is one consistent view of the database."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._bell = ChangeBell()
+
+    def get_run(self, run_id: str) -> Run:
+        """Return one run. Raises RunNotFoundError."""
+        with self._database.read() as connection:
+            return read_run(connection, run_id)
+
+    def summaries_of(self, batch: BatchRecord) -> list[Run]:
+        """Return a batch's runs without their configurations, in its order, in one read."""
+        asked = {"batch": batch.batch_id}
+        with self._database.read() as connection:
+            rows = connection.execute(_SUMMARIES_OF_BATCH, asked)
+            found = {row.run_id: make_listed_run(row) for row in rows}
+        return [found[run_id] for run_id in batch.run_ids]
+
+    def restartable(self, run_ids: Collection[str]) -> list[str]:
+        """Return those of these runs that were cancelled, or that their input ended, in order."""
+        is_so = or_(
+            RUN.c.state == str(RunState.CANCELLED), RUN.c.status == str(RunStatus.INPUT_ERROR)
+        )
+        query = select(RUN.c.run_id).where(is_so)
+        with self._database.read() as connection:
+            found = {
+                row.run_id
+                for portion in in_portions(run_ids)
+                for row in connection.execute(query.where(RUN.c.run_id.in_(portion)))
+            }
+        return [run_id for run_id in run_ids if run_id in found]
+
+    def get_batch(self, batch_id: str) -> BatchRecord:
+        """Return one batch. Raises BatchNotFoundError."""
+        with self._database.read() as connection:
+            return read_batch(connection, batch_id)
+
+    def list_runs(
+        self,
+        states: Collection[RunState] = (),
+        batch_id: str = "",
+        limit: int = 50,
+        before: str = "",
+    ) -> tuple[list[Run], str]:
+        """Return a page of runs, newest first, and the cursor of the next page ("" at the end).
+
+        Without their configurations: ``get_run`` tells one. ``states`` empty means all. Raises
+        BadCursorError for a cursor not given out here, BatchNotFoundError for a batch nobody knows.
+        """
+        if limit < 1:
+            raise ValueError(f"a page of {limit} runs holds nothing; ask for at least one")
+        query = _SUMMARIES.order_by(RUN.c.serial.desc()).limit(limit + 1)
+        if states:
+            query = query.where(RUN.c.state.in_([str(state) for state in states]))
+        if batch_id:
+            query = query.where(RUN.c.run_id.in_(_runs_of(batch_id)))
+        if before:
+            query = query.where(RUN.c.serial < _read_cursor(before))
+        with self._database.read() as connection:
+            if batch_id:
+                read_batch(connection, batch_id)
+            rows = connection.execute(query).all()
+        more = len(rows) > limit
+        cursor = _make_cursor(rows[limit - 1].serial) if more else ""
+        return [make_listed_run(row) for row in rows[:limit]], cursor
+
+    def counts_by_state(self) -> dict[RunState, int]:
+        """Return how many runs stand in each state, zeros included."""
+        query = select(RUN.c.state, func.count().label("runs")).group_by(RUN.c.state)
+        with self._database.read() as connection:
+            found = {str(row.state): int(row.runs) for row in connection.execute(query)}
+        return {state: found.get(str(state), 0) for state in RunState}
+
+    def attempts_of(self, run_id: str) -> list[Attempt]:
+        """Return a run's attempts in the order they were intended."""
+        query = select(ATTEMPT).where(ATTEMPT.c.run_id == run_id).order_by(ATTEMPT.c.serial)
+        with self._database.read() as connection:
+            return [make_attempt(row) for row in connection.execute(query)]
+
+    def get_attempt(self, attempt_id: str) -> Attempt:
+        """Return one attempt. Raises AttemptNotFoundError."""
+        with self._database.read() as connection:
+            return read_attempt(connection, attempt_id)
+
+    def find_attempt(self, name: str) -> Attempt | None:
+        """Return the attempt that was given this name; None when there never was one."""
+        query = select(ATTEMPT).where(ATTEMPT.c.name == name)
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else make_attempt(row)
+
+    def events(self, run_id: str = "", after_seq: int = 0, limit: int = 10_000) -> list[RunEvent]:
+        """Return events after ``after_seq`` in order; of every run when ``run_id`` is empty."""
+        query = select(EVENT).where(EVENT.c.seq > after_seq).order_by(EVENT.c.seq).limit(limit)
+        if run_id:
+            query = query.where(EVENT.c.run_id == run_id)
+        with self._database.read() as connection:
+            return [make_event(row) for row in connection.execute(query)]
+
+    def last_seq(self) -> int:
+        """Return the number of the newest event; 0 before the first."""
+        with self._database.read() as connection:
+            return int(connection.execute(select(func.max(EVENT.c.seq))).scalar() or 0)
+
+    def lane_of(self, run_id: str) -> str:
+        """Return the lane of a run. Raises RunNotFoundError."""
+        with self._database.read() as connection:
+            read_run(connection, run_id)
+            return str(
+                connection.execute(select(RUN.c.lane).where(RUN.c.run_id == run_id)).scalar_one()
+            )
+
+    def holds(self) -> list[HoldRecord]:
+        """Return every lane on hold, the oldest hold first."""
+        waiting = (
+            select(func.count())
+            .select_from(RUN)
+            .where(RUN.c.lane == HOLD.c.lane, RUN.c.state == str(RunState.HELD))
+            .scalar_subquery()
+        )
+        query = select(HOLD, waiting.label("waiting")).order_by(HOLD.c.created_at, HOLD.c.lane)
+        with self._database.read() as connection:
+            return [
+                HoldRecord(row.lane, row.reason, row.run_id, row.waiting, row.created_at)
+                for row in connection.execute(query)
+            ]
+
+    def is_held(self, lane: str) -> bool:
+        """Say whether a lane is on hold."""
+        with self._database.read() as connection:
+            return (
+                connection.execute(select(HOLD.c.lane).where(HOLD.c.lane == lane)).first()
+                is not None
+            )
+
+    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` after every change made through this object; returns the undo.
+
+        Called on the writer's thread: hand over to an event loop with ``call_soon_threadsafe``.
+        Changes by other processes are not seen; poll ``last_seq`` as well.
+        """
+        return self._bell.subscribe(callback)
+
+    def wait_for_change(self, after_seq: int, timeout_s: float) -> bool:
+        """Block until there is an event after ``after_seq``; False after ``timeout_s``.
+
+        At once for changes made through this object, within half a second for those of others.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            rings = self._bell.rings
+            if self.last_seq() > after_seq:
+                return True
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return False
+            self._bell.wait(rings, min(left_s, _POLL_S))
+
+
+def read_batch(connection: Connection, batch_id: str) -> BatchRecord:
+    """Return a batch with its runs in submission order. Raises BatchNotFoundError."""
+    row = connection.execute(select(BATCH).where(BATCH.c.batch_id == batch_id)).one_or_none()
+    if row is None:
+        raise BatchNotFoundError(f"no batch {batch_id!r}")
+    links = connection.execute(
+        select(BATCH_RUN).where(BATCH_RUN.c.batch_id == batch_id).order_by(BATCH_RUN.c.position)
+    ).all()
+    return BatchRecord(
+        batch_id=row.batch_id,
+        run_ids=tuple(link.run_id for link in links),
+        existing_run_ids=tuple(dict.fromkeys(link.run_id for link in links if link.existed)),
+        submitter=row.submitter,
+        label=row.label,
+        created_at=row.created_at,
+    )
+
+
+def _runs_of(batch_id: str) -> ColumnElement[str]:
+    return select(BATCH_RUN.c.run_id).where(BATCH_RUN.c.batch_id == batch_id).scalar_subquery()
+
+
+def _make_cursor(serial: int) -> str:
+    return base64.urlsafe_b64encode(f"run:{serial}".encode()).decode()
+
+
+def _read_cursor(cursor: str) -> int:
+    try:
+        kind, _, serial = base64.urlsafe_b64decode(cursor.encode()).decode().partition(":")
+        if kind != "run":
+            raise ValueError(kind)
+        return int(serial)
+    except (ValueError, binascii.Error) as error:
+        raise BadCursorError(f"{cursor!r} is not a page token of this list") from error

@@ -1,0 +1,341 @@
+"""Uploads under way: which parts are safe. The server's word is what a rig resumes from.
+
+A part is written here only after its bytes are durable; this module sees no bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select
+
+from spikefleet.core.submissions import ManifestFile, RecordingName
+from spikefleet.infra.stores.sql.database import Clock, Database, utc_now
+from spikefleet.infra.stores.sql.tables import UPLOAD, UPLOAD_PART, clean_document
+
+
+class UploadState(StrEnum):
+    """Where an upload stands; the last three are its ends."""
+
+    OPEN = "open"
+    COMPLETE = "complete"
+    ABORTED = "aborted"
+    EXPIRED = "expired"  # nothing came for so long that it was dropped
+
+
+class UploadNotFoundError(KeyError):
+    """No upload has this id."""
+
+    refusal: ClassVar[str] = "UPLOAD_NOT_FOUND"
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class UploadClosedError(ValueError):
+    """The upload is complete or aborted and takes nothing more."""
+
+    refusal: ClassVar[str] = "UPLOAD_CLOSED"
+
+
+class UploadConflictError(ValueError):
+    """The idempotency key belongs to another upload, or it was completed as another recording."""
+
+    refusal: ClassVar[str] = "UPLOAD_CONFLICT"
+
+
+@dataclass(frozen=True)
+class UploadedPart:
+    """One stored part of a file; ``sha256`` is hex, of the part.
+
+    With ``from_start`` it is of the file from its first byte to the end of this part.
+    """
+
+    path: str
+    offset_bytes: int
+    size_bytes: int
+    sha256: str
+    from_start: bool = False
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload as the server knows it. ``recording_id`` is set once it is complete."""
+
+    upload_id: str
+    name: RecordingName
+    files: tuple[ManifestFile, ...]
+    entry: str
+    part_size_bytes: int
+    idempotency_key: str
+    state: UploadState
+    recording_id: str
+    created_at: datetime
+    updated_at: datetime
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class NewUpload:
+    """What opens an upload. An empty ``idempotency_key`` opens a new one every time.
+
+    Keys are one owner's: the caller makes them differ between owners.
+    """
+
+    upload_id: str
+    name: RecordingName
+    files: Sequence[ManifestFile]
+    entry: str
+    part_size_bytes: int
+    idempotency_key: str = ""
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class OpenUploads:
+    """What one owner's unfinished uploads are: how many, how long in the end, what has come."""
+
+    count: int
+    announced_bytes: int
+    received_bytes: int
+
+
+class UploadStore:
+    """Remembers uploads and their parts. Every call is one transaction."""
+
+    def __init__(self, database: Database, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def create(self, new: NewUpload) -> Upload:
+        """Open an upload; the same key with the same name, files and entry returns the first.
+
+        Raises UploadConflictError when the key was used for something else.
+        """
+        files = [asdict(file) for file in new.files]
+        with self._database.write() as connection:
+            if new.idempotency_key:
+                row = connection.execute(
+                    select(UPLOAD).where(UPLOAD.c.idempotency_key == new.idempotency_key)
+                ).one_or_none()
+                if row is not None:
+                    same = (row.name, row.files, row.entry) == (
+                        str(new.name),
+                        clean_document(files),
+                        new.entry,
+                    )
+                    if not same:
+                        raise UploadConflictError(
+                            f"key {new.idempotency_key!r} already opened an upload of {row.name} "
+                            "with other files"
+                        )
+                    return _make_upload(row)
+            now = self._clock()
+            connection.execute(
+                UPLOAD.insert().values(
+                    upload_id=new.upload_id,
+                    name=str(new.name),
+                    files=files,
+                    entry=new.entry,
+                    part_size_bytes=new.part_size_bytes,
+                    idempotency_key=new.idempotency_key or None,
+                    state=str(UploadState.OPEN),
+                    created_at=now,
+                    updated_at=now,
+                    owner=new.owner,
+                    size_bytes=sum(file.size_bytes for file in new.files),
+                )
+            )
+            return _read_upload(connection, new.upload_id)
+
+    def get(self, upload_id: str) -> Upload:
+        """Return one upload. Raises UploadNotFoundError."""
+        with self._database.read() as connection:
+            return _read_upload(connection, upload_id)
+
+    def state_of(self, upload_id: str) -> UploadState:
+        """Return where an upload stands, without its files. Raises UploadNotFoundError."""
+        with self._database.read() as connection:
+            return _read_state(connection, upload_id)
+
+    def require_open(self, upload_id: str) -> None:
+        """Refuse an upload that takes no parts. Raises UploadNotFoundError, UploadClosedError."""
+        _require_state(upload_id, self.state_of(upload_id))
+
+    def add_parts(self, upload_id: str, parts: Sequence[UploadedPart]) -> None:
+        """Write down that parts are safe: all of them, or none when it raises.
+
+        A part sent again replaces the one at its offset. Raises UploadNotFoundError,
+        UploadClosedError.
+        """
+        places = [{"in_path": part.path, "at_bytes": part.offset_bytes} for part in parts]
+        rows = [{"upload_id": upload_id, **asdict(part)} for part in parts]
+        here = (
+            (UPLOAD_PART.c.upload_id == upload_id)
+            & (UPLOAD_PART.c.path == bindparam("in_path"))
+            & (UPLOAD_PART.c.offset_bytes == bindparam("at_bytes"))
+        )
+        with self._database.write() as connection:
+            _require_state(upload_id, _read_state(connection, upload_id))
+            connection.execute(UPLOAD_PART.delete().where(here), places)
+            connection.execute(UPLOAD_PART.insert(), rows)
+            self._update(connection, upload_id)
+
+    def parts(self, upload_id: str, path: str = "") -> list[UploadedPart]:
+        """Return the stored parts by path and offset, or those of one path.
+
+        Raises UploadNotFoundError.
+        """
+        query = (
+            select(UPLOAD_PART)
+            .where(UPLOAD_PART.c.upload_id == upload_id)
+            .order_by(UPLOAD_PART.c.path, UPLOAD_PART.c.offset_bytes)
+        )
+        if path:
+            query = query.where(UPLOAD_PART.c.path == path)
+        with self._database.read() as connection:
+            _read_state(connection, upload_id)
+            return [
+                UploadedPart(row.path, row.offset_bytes, row.size_bytes, row.sha256, row.from_start)
+                for row in connection.execute(query)
+            ]
+
+    def complete(self, upload_id: str, recording_id: str) -> Upload:
+        """Close the upload as this recording; twice is a no-op.
+
+        Raises UploadClosedError when aborted, UploadConflictError for another recording.
+        """
+        with self._database.write() as connection:
+            upload = _read_upload(connection, upload_id)
+            if upload.state is UploadState.COMPLETE:
+                if upload.recording_id != recording_id:
+                    raise UploadConflictError(
+                        f"upload {upload_id} is already recording {upload.recording_id}"
+                    )
+                return upload
+            _require_open(upload)
+            self._update(
+                connection,
+                upload_id,
+                state=str(UploadState.COMPLETE),
+                recording_id=recording_id,
+            )
+            return _read_upload(connection, upload_id)
+
+    def abort(self, upload_id: str) -> Upload:
+        """Close the upload without a recording and free its key; twice is a no-op.
+
+        Raises UploadClosedError when it is complete.
+        """
+        with self._database.write() as connection:
+            upload = _read_upload(connection, upload_id)
+            if upload.state in (UploadState.ABORTED, UploadState.EXPIRED):
+                return upload
+            _require_open(upload)
+            connection.execute(UPLOAD_PART.delete().where(UPLOAD_PART.c.upload_id == upload_id))
+            self._update(
+                connection, upload_id, state=str(UploadState.ABORTED), idempotency_key=None
+            )
+            return _read_upload(connection, upload_id)
+
+    def free_key(self, upload_id: str) -> None:
+        """Let the key of a complete upload open another one: what became of it was lost since."""
+        with self._database.write() as connection:
+            _read_upload(connection, upload_id)
+            self._update(connection, upload_id, idempotency_key=None)
+
+    def idle(self, idle_s: float) -> list[Upload]:
+        """Return the open uploads that nothing was written down for in the last ``idle_s``."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(UPLOAD).where(self._is_idle(idle_s)))
+            return [_make_upload(row) for row in rows]
+
+    def expire(self, upload_id: str, idle_s: float) -> bool:
+        """Close an upload that is still idle and free its key. False when it is not."""
+        with self._database.write() as connection:
+            here = UPLOAD.c.upload_id == upload_id
+            found = connection.execute(select(UPLOAD).where(here, self._is_idle(idle_s)))
+            if found.first() is None:
+                return False
+            connection.execute(UPLOAD_PART.delete().where(UPLOAD_PART.c.upload_id == upload_id))
+            self._update(
+                connection, upload_id, state=str(UploadState.EXPIRED), idempotency_key=None
+            )
+            return True
+
+    def _is_idle(self, idle_s: float) -> ColumnElement[bool]:
+        before = self._clock() - timedelta(seconds=idle_s)
+        return (UPLOAD.c.state == str(UploadState.OPEN)) & (UPLOAD.c.updated_at < before)
+
+    def open_count(self) -> int:
+        """Return how many uploads are under way."""
+        query = select(func.count()).where(UPLOAD.c.state == str(UploadState.OPEN))
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def open_of(self, owner: str) -> OpenUploads:
+        """Return what is under way of one owner's."""
+        mine = (UPLOAD.c.state == str(UploadState.OPEN)) & (UPLOAD.c.owner == owner)
+        uploads = select(func.count(), func.coalesce(func.sum(UPLOAD.c.size_bytes), 0)).where(mine)
+        received = (
+            select(func.coalesce(func.sum(UPLOAD_PART.c.size_bytes), 0))
+            .join(UPLOAD, UPLOAD.c.upload_id == UPLOAD_PART.c.upload_id)
+            .where(mine)
+        )
+        with self._database.read() as connection:
+            count, announced = connection.execute(uploads).one()
+            return OpenUploads(
+                int(count), int(announced), int(connection.execute(received).scalar_one())
+            )
+
+    def _update(self, connection: Connection, upload_id: str, **values: Any) -> None:
+        connection.execute(
+            UPLOAD.update()
+            .where(UPLOAD.c.upload_id == upload_id)
+            .values(updated_at=self._clock(), **values)
+        )
+
+
+def _read_upload(connection: Connection, upload_id: str) -> Upload:
+    row = connection.execute(select(UPLOAD).where(UPLOAD.c.upload_id == upload_id)).one_or_none()
+    if row is None:
+        raise UploadNotFoundError(f"There is no upload {upload_id!r}.")
+    return _make_upload(row)
+
+
+def _make_upload(row: Row[Any]) -> Upload:
+    return Upload(
+        upload_id=row.upload_id,
+        name=RecordingName.parse(row.name),
+        files=tuple(ManifestFile(**entry) for entry in row.files),
+        entry=row.entry,
+        part_size_bytes=row.part_size_bytes,
+        idempotency_key=row.idempotency_key or "",
+        state=UploadState(row.state),
+        recording_id=row.recording_id or "",
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        owner=row.owner,
+    )
+
+
+def _read_state(connection: Connection, upload_id: str) -> UploadState:
+    """The state alone: the list of files may be long, and every part asks."""
+    query = select(UPLOAD.c.state).where(UPLOAD.c.upload_id == upload_id)
+    found = connection.execute(query).scalar_one_or_none()
+    if found is None:
+        raise UploadNotFoundError(f"There is no upload {upload_id!r}.")
+    return UploadState(found)
+
+
+def _require_open(upload: Upload) -> None:
+    _require_state(upload.upload_id, upload.state)
+
+
+def _require_state(upload_id: str, state: UploadState) -> None:
+    if state is not UploadState.OPEN:
+        raise UploadClosedError(f"Upload {upload_id} is {state}.")

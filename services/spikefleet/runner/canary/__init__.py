@@ -1,0 +1,1 @@
+"""The same sorter on a short stretch first."""

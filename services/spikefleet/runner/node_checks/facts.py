@@ -1,0 +1,244 @@
+"""What the machine that sorts has: read once, before the sorter, without loading any of it.
+
+Nothing here judges, and nothing raises: what cannot be read is None or empty. Versions come from
+the installed metadata, torch's CUDA from its version file, the GPU's state from NVML; only the
+probe of the GPU computes something, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import resource
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from spikefleet.core.guards.gpu_reader import GpuUnreadable
+from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
+from spikefleet.infra.gpus import GpuIdentity, identify_gpu
+from spikefleet.infra.system.memory_reader import MemoryReader
+from spikefleet.runner.node_checks.gpu_probe import ProbeAnswer, probe_cuda
+from spikefleet.signal.formats.plugin_folders import list_plugin_folders
+
+_HDF5_SUFFIXES = frozenset({".h5", ".hdf5", ".nwb", ".brw"})
+_REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?P<rest>[^;]*);?.*$")
+_EXTRA = re.compile(r"extra\s*==\s*['\"](?P<extra>[\w-]+)['\"]")
+_BOUND = re.compile(r"(?P<sign>>=|<)\s*(?P<version>[\d.]+)")
+_CUDA = re.compile(r"^cuda\b[^=\n]*=\s*['\"](?P<version>\d+\.\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a deployment knows of the place an attempt runs in. Empty: it was not told.
+
+    ``gpu_ids`` are the devices CUDA shows us; ``nvml`` and ``probe`` stand for the driver's library
+    and the computation on the GPU in tests.
+    """
+
+    gpu_ids: tuple[str, ...] = ()
+    image_digest: str = ""
+    hdf5_plugin_path: str = ""
+    nvml: Any = None
+    probe: Callable[[], ProbeAnswer] = probe_cuda
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What one attempt asks of the machine; bytes are projections, 0 where none was made."""
+
+    backend: BackendInfo
+    execution: Mapping[str, Any] = field(default_factory=dict)
+    gpu: bool = False
+    entry: str = ""
+    hdf5_plugin_path: str = ""
+    scratch_limit_bytes: int = 0
+    scratch_bytes: int = 0
+    memory_bytes: int = 0
+    gpu_memory_bytes: int = 0
+
+    @property
+    def reads_hdf5(self) -> bool:
+        """Whether the recording may need a vendor's HDF5 plugin."""
+        return Path(self.entry).suffix.lower() in _HDF5_SUFFIXES
+
+
+@dataclass(frozen=True)
+class SoftwareFacts:
+    """What is installed, by distribution.
+
+    ``missing`` are those the sorter's extra asks for and that are not there; ``unfound`` when the
+    sorter's own package is recorded as installed but cannot be found. ``tested`` are the versions
+    [low, high) our own metadata asks for; "" is no bound.
+    """
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    unfound: bool = False
+    tested: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    torch_cuda: str = ""
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """Everything the checks of a machine may look at."""
+
+    wanted: Wanted
+    software: SoftwareFacts = field(default_factory=SoftwareFacts)
+    scratch: str = ""
+    free_scratch_bytes: int | None = None
+    scratch_writable: bool | None = None
+    available_memory_bytes: int | None = None
+    open_files: int | None = None
+    processes: int | None = None
+    gpu: GpuIdentity | GpuUnreadable | None = None
+    probe: ProbeAnswer | None = None
+    image_digest: str = ""
+    hdf5_plugin_path: str = ""
+    lost_plugin_folder: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the record of an attempt keeps of the machine."""
+        kept: dict[str, Any] = {
+            "host": platform.node(),
+            "free_scratch_bytes": self.free_scratch_bytes,
+            "available_memory_bytes": self.available_memory_bytes,
+            "open_files": self.open_files,
+            "processes": self.processes,
+            "versions": dict(self.software.versions),
+            "image_digest": self.image_digest,
+        }
+        if isinstance(self.gpu, GpuIdentity):
+            kept["gpu"] = {
+                "uuid": self.gpu.uuid,
+                "model": self.gpu.name,
+                "driver": self.gpu.driver_version,
+                "free_bytes": self.gpu.free_bytes,
+            }
+        elif self.gpu is not None:
+            kept["gpu"] = {"unreadable": self.gpu.reason}
+        return {name: value for name, value in kept.items() if value not in (None, "")}
+
+
+def gather_facts(
+    wanted: Wanted, scratch: Path, given: Given, memory: MemoryReader | None = None
+) -> NodeFacts:
+    """Read the machine for one attempt whose files are in or below ``scratch``."""
+    place = next((path for path in (scratch, *scratch.parents) if path.exists()), None)
+    sample = (memory or MemoryReader()).read()
+    gpu = identify_gpu(given.gpu_ids, given.nvml) if wanted.gpu else None
+    return NodeFacts(
+        wanted=wanted,
+        software=read_software(wanted.backend),
+        scratch=str(place or scratch),
+        free_scratch_bytes=None if place is None else shutil.disk_usage(place).free,
+        scratch_writable=place is not None and place.is_dir() and os.access(place, os.W_OK),
+        available_memory_bytes=int(sample.limit_bytes - sample.working_set_bytes)
+        if sample
+        else None,
+        open_files=_soft_limit(resource.RLIMIT_NOFILE),
+        processes=_soft_limit(getattr(resource, "RLIMIT_NPROC", None)),
+        gpu=gpu,
+        probe=given.probe() if _worth_probing(gpu) else None,
+        image_digest=given.image_digest,
+        hdf5_plugin_path=wanted.hdf5_plugin_path or given.hdf5_plugin_path,
+        lost_plugin_folder=_lost_plugin_folder(wanted, given),
+    )
+
+
+def read_software(backend: BackendInfo) -> SoftwareFacts:
+    """Read which of the distributions a sorter needs are installed, and which were tested."""
+    ranges = _required(backend.extra) if backend.extra else {}
+    names = {*ranges, *([backend.distribution] if backend.distribution else [])}
+    found = {name: installed for name in sorted(names) if (installed := _installed(name))}
+    own = backend.distribution
+    return SoftwareFacts(
+        versions=found,
+        missing=tuple(sorted(names - found.keys())),
+        unfound=bool(own and own in found and _find_package(own) is None),
+        tested=ranges,
+        torch_cuda=_torch_cuda(),
+    )
+
+
+def known_backend(name: str) -> BackendInfo:
+    """The catalogue's row; one without demands for a sorter it does not have."""
+    return BACKENDS.get(name) or BackendInfo(name, name, "", "", uses_gpu=False)
+
+
+def _worth_probing(gpu: GpuIdentity | GpuUnreadable | None) -> bool:
+    """A device that is known to be absent or lost need not be asked to compute."""
+    return isinstance(gpu, GpuIdentity) or (gpu is not None and not (gpu.is_absent or gpu.is_lost))
+
+
+def _lost_plugin_folder(wanted: Wanted, given: Given) -> str:
+    """The configured folders, where none holds a plugin; the environment's only where needed."""
+    is_asked_for = bool(list_plugin_folders(wanted.hdf5_plugin_path))
+    text = wanted.hdf5_plugin_path if is_asked_for else given.hdf5_plugin_path
+    folders = list_plugin_folders(text)
+    if not folders or not (is_asked_for or wanted.reads_hdf5):
+        return ""
+    return "" if any(_holds_files(folder) for folder in folders) else text
+
+
+def _holds_files(folder: str) -> bool:
+    try:
+        return any(Path(folder).iterdir())
+    except OSError:
+        return False
+
+
+def _soft_limit(name: int | None) -> int | None:
+    """The soft limit; None where there is none."""
+    if name is None:
+        return None
+    soft, _hard = resource.getrlimit(name)
+    return None if soft == resource.RLIM_INFINITY else int(soft)
+
+
+def _installed(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+def _required(extra: str) -> dict[str, tuple[str, str]]:
+    """Distribution and tested range [low, high) of everything one of our extras asks for."""
+    try:
+        lines = requires("spikefleet") or []
+    except PackageNotFoundError:
+        return {}
+    found = {}
+    for line in lines:
+        marker, match = _EXTRA.search(line), _REQUIREMENT.match(line)
+        if match is None or marker is None or marker["extra"] != extra:
+            continue
+        bounds = {b["sign"]: b["version"] for b in _BOUND.finditer(match["rest"])}
+        found[match["name"]] = (bounds.get(">=", ""), bounds.get("<", ""))
+    return found
+
+
+def _find_package(name: str) -> Path | None:
+    """Where a top-level package lies, without importing it."""
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin else None
+
+
+def _torch_cuda() -> str:
+    """The CUDA torch was built for, from its version file; "" for a CPU build or without torch."""
+    package = _find_package("torch")
+    try:
+        text = package.with_name("version.py").read_text(encoding="utf-8") if package else ""
+    except OSError:
+        return ""
+    found = _CUDA.search(text)
+    return found["version"] if found else ""

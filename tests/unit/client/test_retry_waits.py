@@ -1,0 +1,37 @@
+"""RetryWaits: waits grow, progress restores it, and it ends."""
+
+import time
+
+import pytest
+
+from spikefleet.client.retry_waits import RetryWaits
+from spikefleet.infra.rpc.errors import ServiceUnreachable
+
+AWAY = ServiceUnreachable("UNREACHABLE", "nobody there")
+
+
+def _wait_s(patience: RetryWaits, error: ServiceUnreachable = AWAY) -> float:
+    began_s = time.monotonic()
+    patience.wait(error)
+    return time.monotonic() - began_s
+
+
+def test_waits_grow_and_start_over_after_progress() -> None:
+    patience = RetryWaits(total_s=10, first_wait_s=0.02)
+    first_s, second_s, third_s = (_wait_s(patience) for _ in range(3))
+    assert first_s < second_s < third_s
+    patience.restore()
+    assert _wait_s(patience) < third_s
+
+
+def test_it_ends_with_the_error_it_was_spent_on() -> None:
+    patience = RetryWaits(total_s=0.1, first_wait_s=0.04)
+    patience.wait(AWAY)
+    time.sleep(0.1)
+    with pytest.raises(ServiceUnreachable, match="nobody there"):
+        patience.wait(AWAY)
+
+
+def test_what_the_service_asks_for_is_respected() -> None:
+    asked = ServiceUnreachable("SERVICE_DRAINING", "bye", details={"retry_after_s": 0.1})
+    assert _wait_s(RetryWaits(total_s=10, first_wait_s=0.001), asked) >= 0.07
