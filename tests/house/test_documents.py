@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.house.source import ROOT, project_files
 
 from spikefleet.cli.main import COMMANDS
+from spikefleet.deploy.settings import Settings
 
 DECISIONS = ROOT / "docs" / "decisions"
 
@@ -49,6 +50,17 @@ def test_every_make_target_a_page_names_exists() -> None:
     for page in _pages():
         named = _written(page.read_text(encoding="utf-8"), "make")
         assert named - targets == set(), page
+
+
+def test_every_setting_of_the_service_a_page_names_exists() -> None:
+    known = {f"SPIKEFLEET_{name.upper()}" for name in Settings.model_fields}
+    named = {
+        name
+        for page in _pages()
+        for name in re.findall(r"\bSPIKEFLEET_[A-Z][A-Z_]*[A-Z]\b", page.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert named - known == set()
 
 
 def test_the_list_of_decisions_is_complete() -> None:
