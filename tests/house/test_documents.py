@@ -57,7 +57,9 @@ def test_every_setting_of_the_service_a_page_names_exists() -> None:
     named = {
         name
         for page in _pages()
-        for name in re.findall(r"\bSPIKEFLEET_[A-Z][A-Z_]*[A-Z]\b", page.read_text(encoding="utf-8"))
+        for name in re.findall(
+            r"\bSPIKEFLEET_[A-Z][A-Z_]*[A-Z]\b", page.read_text(encoding="utf-8")
+        )
     }
     assert named
     assert named - known == set()
