@@ -36,7 +36,7 @@ def measure() -> tuple[dict[str, Any], bool]:
     """Return CPU milliseconds of each, and whether the bounds are held."""
     with _controller() as waiting:
         add_runs(waiting.database, QUEUED, RunState.QUEUED)
-        yardstick_ms = _cpu_ms(lambda: waiting.runs.lane_of(f"run-{QUEUED:016d}"))
+        yardstick_ms = _cpu_ms(lambda: waiting.runs.get_run(f"run-{QUEUED:016d}"))
         queued_ms = _cpu_ms(waiting.reconciler.step)
     with _controller() as same:
         add_runs(same.database, QUEUED, RunState.QUEUED, sort="the same")

@@ -16,7 +16,6 @@ from spikefleet.core.submissions import digest_document
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.runs import (
     AttemptEnd,
-    AttemptNotFoundError,
     BadCursorError,
     BatchNotFoundError,
     NewBatch,
@@ -169,13 +168,11 @@ class RunStoreContract(DatabaseFixtures):
         assert len({record.batch_id for record in made}) == 1
 
     def test_what_does_not_exist_is_named(self, store: RunStore) -> None:
-        for call in (store.get_run, store.request_cancel, store.lane_of):
+        for call in (store.get_run, store.request_cancel):
             with pytest.raises(RunNotFoundError, match="run-absent"):
                 call("run-absent")
         with pytest.raises(BatchNotFoundError, match="batch-absent"):
             store.get_batch("batch-absent")
-        with pytest.raises(AttemptNotFoundError, match="attempt-absent"):
-            store.get_attempt("attempt-absent")
 
     def test_pages_are_newest_first_and_complete(self, store: RunStore) -> None:
         made = store.create_batch(batch(*(new_run(str(n)) for n in range(7))))

@@ -70,7 +70,7 @@ class RandomController(RuleBasedStateMachine):
     @rule(data=st.data())
     def see_running(self, data: st.DataObject) -> None:
         attempt = data.draw(st.sampled_from(self.attempts))
-        before = self.store.get_attempt(attempt.attempt_id).state
+        before = self.store.find_attempt(attempt.name).state
         try:
             self.store.mark_running(attempt)
         except IllegalMoveError:
@@ -85,11 +85,11 @@ class RandomController(RuleBasedStateMachine):
     )
     def finish(self, data: st.DataObject, end: AttemptState, to: RunState, stale: bool) -> None:
         attempt = data.draw(st.sampled_from(self.attempts))
-        before = self.store.get_attempt(attempt.attempt_id)
+        before = self.store.find_attempt(attempt.name)
         try:
             self.store.finish_attempt(self._reading(stale), attempt, fail(end, to))
         except REFUSED:
-            assert self.store.get_attempt(attempt.attempt_id) == before
+            assert self.store.find_attempt(attempt.name) == before
         else:
             assert before.state in LIVE
             assert end not in LIVE

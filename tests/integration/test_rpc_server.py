@@ -21,7 +21,7 @@ from spikefleet.api.v1 import controller_pb2, controller_pb2_grpc
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.telemetry import RPC_HANDLED
 from spikefleet.infra.metrics import Metrics
-from spikefleet.infra.rpc.channels import dial, dial_aio, is_loopback, service_config
+from spikefleet.infra.rpc.channels import dial, is_loopback, service_config
 from spikefleet.infra.rpc.errors import (
     DETAILS_KEY,
     REQUEST_ID_KEY,
@@ -174,13 +174,6 @@ def test_only_repeatable_calls_are_tried_again(server, scripted) -> None:
 def test_nobody_there_is_unreachable_and_says_the_address() -> None:
     with pytest.raises(ServiceUnreachable, match=r"127\.0\.0\.1:1 "):
         _get("127.0.0.1:1", "any", timeout=5)
-
-
-async def test_an_asyncio_caller_gets_a_request_id_too(server) -> None:
-    async with dial_aio(server.address) as channel:
-        stub = controller_pb2_grpc.ControllerServiceStub(channel)
-        answer = await stub.GetRun(controller_pb2.GetRunRequest(run_id="any"))
-    assert len(answer.run.run_id) == 16
 
 
 def test_health_and_reflection_name_the_services(server) -> None:

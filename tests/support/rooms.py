@@ -8,8 +8,19 @@ from contextlib import asynccontextmanager
 import grpc.aio
 
 from spikefleet.infra.rpc.access import ROOM_KEY, Admission
-from spikefleet.infra.rpc.channels import dial_aio
 from spikefleet.infra.rpc.server import Registration, RpcServer, ServerOptions
+
+
+class _AsRoom(grpc.aio.UnaryUnaryClientInterceptor):
+    """Gives every call the secret of this server's rooms, and a deadline."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    async def intercept_unary_unary(self, continuation, client_call_details, request):
+        metadata = grpc.aio.Metadata((ROOM_KEY, self._secret))
+        details = client_call_details._replace(timeout=120.0, metadata=metadata)
+        return await continuation(details, request)
 
 
 @asynccontextmanager
@@ -18,8 +29,8 @@ async def serving(registration: Registration) -> AsyncIterator[grpc.aio.Channel]
     admission = Admission()
     server = RpcServer("127.0.0.1:0", [registration], ServerOptions(admission=admission))
     port = await server.start()
-    credentials = ((ROOM_KEY, admission.room_secret),)
-    async with dial_aio(f"127.0.0.1:{port}", deadline_s=120.0, credentials=credentials) as channel:
+    as_room = _AsRoom(admission.room_secret)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", interceptors=[as_room]) as channel:
         try:
             yield channel
         finally:

@@ -46,11 +46,6 @@ class SortChecks:
         threading.Thread(target=self._read, args=(prefix,), name="sort-check", daemon=True).start()
         return None
 
-    def is_reading(self, prefix: str) -> bool:
-        """Say whether a verdict on this prefix is on its way or not yet fetched."""
-        with self._lock:
-            return prefix in self._verdicts
-
     def _read(self, prefix: str) -> None:
         try:
             self._verified.verify(prefix)

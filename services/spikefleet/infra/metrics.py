@@ -9,7 +9,6 @@ from __future__ import annotations
 import platform
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from threading import Lock
@@ -129,14 +128,6 @@ class Metrics:
         if server is not None:
             for name in ("shutdown", "server_close"):
                 getattr(server, name)()
-
-    @contextmanager
-    def serving(self, port: int, *, address: str = "127.0.0.1") -> Iterator[int]:
-        """Serve for the length of a ``with`` block; gives the port."""
-        try:
-            yield self.serve(port, address=address)
-        finally:
-            self.close()
 
     def _find(self, series: Series, labels: dict[str, str]) -> _Live:
         _check_labels(series, labels)

@@ -1,6 +1,7 @@
 """Telemetry constants as live series."""
 
 import urllib.request
+from contextlib import closing
 
 import pytest
 
@@ -13,7 +14,8 @@ def test_series_are_served_under_their_catalogued_names() -> None:
     metrics.set(telemetry.UPLOADS_OPEN, 2)
     metrics.add(telemetry.GUARD_TRIPS, backend="lupin", guard="disk")
     metrics.observe(telemetry.RPC_DURATION, 0.01, service="s", method="m")
-    with metrics.serving(0) as port:
+    with closing(metrics):
+        port = metrics.serve(0)
         url = f"http://127.0.0.1:{port}/metrics"
         with urllib.request.urlopen(url, timeout=5) as answer:
             text = answer.read().decode()
@@ -67,5 +69,7 @@ def test_a_series_is_written_with_its_own_labels_and_kind_only() -> None:
 
 def test_a_taken_port_is_named_with_what_to_do() -> None:
     first, second = Metrics(), Metrics()
-    with first.serving(0) as port, pytest.raises(OSError, match=f"{port}.*name another port"):
-        second.serve(port)
+    with closing(first):
+        port = first.serve(0)
+        with pytest.raises(OSError, match=f"{port}.*name another port"):
+            second.serve(port)

@@ -47,7 +47,6 @@ CURATION_FIELDS = frozenset(
         "waveform.std_over_window_ms_after",
     }
 )
-CURATION_GROUPS = frozenset({"curation", "compilation"})
 
 MARK = "Not in effect yet."
 PENDING_GROUPS = frozenset({"rt_sort", "figures"})

@@ -58,9 +58,6 @@ class Action(StrEnum):
     FAIL = "fail"
 
 
-TERMINAL_ACTIONS = frozenset({Action.SKIP, Action.FAIL})
-
-
 @dataclass(frozen=True)
 class Decision:
     """What to do, why, and with which changes.

@@ -139,32 +139,6 @@ class _Prepared(
         return continuation(self._details(client_call_details, unary=False), request_iterator)
 
 
-class _PreparedAio(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc,unused-ignore]
-    """The same for asyncio callers, unary calls."""
-
-    def __init__(self, deadline_s: float, credentials: Credentials) -> None:
-        self._deadline_s = deadline_s
-        self._credentials = credentials
-
-    async def intercept_unary_unary(
-        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
-    ) -> Any:
-        metadata = grpc.aio.Metadata(*(client_call_details.metadata or ()))
-        for key, value in self._credentials:
-            metadata.add(key, value)
-        if metadata.get(REQUEST_ID_KEY) is None:
-            metadata.add(REQUEST_ID_KEY, secrets.token_hex(8))
-        timeout = client_call_details.timeout
-        details = grpc.aio.ClientCallDetails(
-            client_call_details.method,
-            self._deadline_s if timeout is None else timeout,
-            metadata,
-            client_call_details.credentials,
-            client_call_details.wait_for_ready,
-        )
-        return await continuation(details, request)
-
-
 def dial(
     address: str, *, deadline_s: float = DEFAULT_DEADLINE_S, credentials: Credentials = ()
 ) -> grpc.Channel:
@@ -174,15 +148,6 @@ def dial(
     """
     channel = grpc.insecure_channel(address, options=_options())
     return grpc.intercept_channel(channel, _Prepared(deadline_s, credentials))
-
-
-def dial_aio(
-    address: str, *, deadline_s: float = DEFAULT_DEADLINE_S, credentials: Credentials = ()
-) -> grpc.aio.Channel:
-    """Return an asyncio channel to ``host:port``; ``credentials`` go with unary calls."""
-    return grpc.aio.insecure_channel(
-        address, options=_options(), interceptors=[_PreparedAio(deadline_s, credentials)]
-    )
 
 
 def is_loopback(address: str) -> bool:

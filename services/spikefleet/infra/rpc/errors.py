@@ -18,7 +18,6 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
-from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.infra.rpc.reasons import REASONS, Reason
 
@@ -207,12 +206,6 @@ def service_error(error: grpc.RpcError, address: str) -> ServiceError:
         request_id=metadata.pop("request_id", ""),
         details=metadata | details,
     )
-
-
-def failure_of(error: ServiceError) -> Failure | None:
-    """Return the classified failure behind a service's answer, when it was one."""
-    code = error.details.get("failure_code")
-    return None if code is None else Failure(FailureCode(code), error.message)
 
 
 def _unpack(error: grpc.RpcError) -> tuple[Any | None, dict[str, Any]]:

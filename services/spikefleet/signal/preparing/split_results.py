@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from spikefleet.signal.preparing.timeline import Timeline
 
 if TYPE_CHECKING:
-    from spikeinterface.core import BaseSorting
+    pass
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,3 @@ def split_trains(trains: Mapping[object, ArrayLike], timeline: Timeline) -> tupl
         )
         for index, file in enumerate(timeline.files)
     )
-
-
-def split_sorting(sorting: BaseSorting, timeline: Timeline) -> tuple[FileResult, ...]:
-    """Return the result of each file out of a sorting of the joined recording.
-
-    Raises:
-        ValueError: as ``split_trains``.
-    """
-    trains = {unit: sorting.get_unit_spike_train(unit_id=unit) for unit in sorting.unit_ids}
-    return split_trains(trains, timeline)

@@ -7,7 +7,6 @@ from spikefleet.core.config.digests import config_digest, sort_digest
 from spikefleet.core.failures.codes import FAILURES, FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.policy.decide import (
-    TERMINAL_ACTIONS,
     Action,
     DecisionContext,
     PastAttempt,
@@ -24,6 +23,7 @@ LADDER = (
     LadderStep("parameter_sensitive", {"batch_size": 15000}, result_neutral=False),
     LadderStep("parameter_sensitive", {"Th_single_ch": 5}, result_neutral=False),
 )
+ENDS = {Action.SKIP, Action.FAIL}
 PARKED = {Action.HOLD, Action.REQUEUE}
 
 
@@ -51,7 +51,7 @@ def play(codes, policy, ladder=LADDER, **context):
             DecisionContext(config=CONFIG, params=params, ladder=ladder, **context),
         )
         decisions.append(decision)
-        if decision.action in TERMINAL_ACTIONS:
+        if decision.action in ENDS:
             break
         history.append(PastAttempt("sort", code, params))
         params = dict(decision.changes)
@@ -120,7 +120,7 @@ def test_the_first_answer_to_a_cause(code, action):
 )
 def test_a_cause_is_retried_as_often_as_its_budget_allows(code, retries, end):
     for done in range(retries):
-        assert answer(code, history=[code] * done).action not in {*TERMINAL_ACTIONS, Action.HOLD}
+        assert answer(code, history=[code] * done).action not in ENDS | {Action.HOLD}
     last = answer(code, history=[code] * retries)
     assert last.action is end
     assert last.rule_id.endswith(".spent")
@@ -288,7 +288,7 @@ def test_budgets_are_never_negative_and_never_grow(causes, policy):
 def test_unless_a_person_must_act_an_end_always_comes(causes, policy):
     retrying = [code for code in causes if answer(code).action is not Action.HOLD]
     decisions = play(retrying * 3, policy)
-    ended = decisions[-1].action in TERMINAL_ACTIONS or decisions[-1].action in PARKED
+    ended = decisions[-1].action in ENDS or decisions[-1].action in PARKED
     assert ended or len(retrying) == 0
     assert len([d for d in decisions if d.action not in PARKED]) <= 60
 

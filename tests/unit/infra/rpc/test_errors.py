@@ -10,7 +10,6 @@ import pytest
 from google.rpc import status_pb2
 
 import spikefleet
-from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import (
     InsufficientActivityError,
     InvalidConfigurationError,
@@ -23,7 +22,6 @@ from spikefleet.infra.rpc.errors import (
     RpcProblem,
     ServiceError,
     ServiceUnreachable,
-    failure_of,
     problem_of,
     service_error,
 )
@@ -140,15 +138,6 @@ def test_domain_errors_become_their_reason(error, reason: str, field: str) -> No
 def test_an_error_the_table_does_not_know_has_no_wire_form() -> None:
     assert problem_of(ValueError("a secret path")) is None
     assert problem_of(FileNotFoundError("a secret path")) is None
-
-
-def test_a_classified_failure_is_recognised_by_the_client() -> None:
-    problem = problem_of(InsufficientActivityError("Too few spikes.", units_at_failure=1))
-    assert problem is not None
-    failure = failure_of(_across(problem))
-    assert failure is not None
-    assert failure.code is FailureCode.INSUFFICIENT_ACTIVITY
-    assert failure.message == "Too few spikes."
 
 
 def test_an_unknown_reason_is_refused_where_it_is_raised() -> None:

@@ -2,9 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
-from spikeinterface.core import NumpySorting
 
-from spikefleet.signal.preparing.split_results import split_sorting, split_trains
+from spikefleet.signal.preparing.split_results import split_trains
 from spikefleet.signal.preparing.timeline import FileSpan, Timeline
 
 RATE_HZ = 1000.0
@@ -33,8 +32,7 @@ def test_split_results_put_every_spike_back_into_its_file(lengths, drawn):
 
 def test_a_file_without_spikes_at_its_end_keeps_its_length():
     timeline = Timeline(RATE_HZ, (FileSpan("a", 100), FileSpan("b", 80)), ((20, 180),))
-    sorting = NumpySorting.from_unit_dict({"u": np.array([0, 79, 85]), "v": np.array([3])}, RATE_HZ)
-    first, second = split_sorting(sorting, timeline)
+    first, second = split_trains({"u": [0, 79, 85], "v": [3]}, timeline)
     assert (first.n_samples, first.n_kept) == (100, 80)
     assert (second.n_samples, second.n_kept) == (80, 80)
     assert first.trains["u"].tolist() == [20, 99]

@@ -103,11 +103,6 @@ class Database:
                     return version
                 self._apply(connection, pending[0], clock())
 
-    def schema_version(self) -> int:
-        """Version the database is at; 0 when it was never migrated."""
-        with self.write() as connection:
-            return self._current_version(connection)
-
     def close(self) -> None:
         """Close every idle connection. The database can be used again afterwards."""
         self._engine.dispose()

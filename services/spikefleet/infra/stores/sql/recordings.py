@@ -152,18 +152,6 @@ class RecordingStore:
         accepted: datetime = found
         return accepted
 
-    def find_by_digest(self, digest: str) -> Recording | None:
-        """Return the newest recording with these bytes, whatever its name. None: there is none."""
-        query = (
-            select(RECORDING.c.document)
-            .where(RECORDING.c.digest == digest, ~RECORDING.c.missing)
-            .order_by(RECORDING.c.serial.desc())
-            .limit(1)
-        )
-        with self._database.read() as connection:
-            document = connection.execute(query).scalar_one_or_none()
-            return None if document is None else _read(connection, document)
-
 
 def _unknown(recording_id: str) -> RecordingNotFoundError:
     return RecordingNotFoundError(f"no recording {recording_id!r}; register or upload it")

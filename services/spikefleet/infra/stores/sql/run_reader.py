@@ -22,7 +22,6 @@ from spikefleet.infra.stores.sql.run_rows import (
     make_attempt,
     make_event,
     make_listed_run,
-    read_attempt,
     read_run,
 )
 from spikefleet.infra.stores.sql.run_values import (
@@ -132,11 +131,6 @@ class RunReader(RunQueue):
         with self._database.read() as connection:
             return [make_attempt(row) for row in connection.execute(query)]
 
-    def get_attempt(self, attempt_id: str) -> Attempt:
-        """Return one attempt. Raises AttemptNotFoundError."""
-        with self._database.read() as connection:
-            return read_attempt(connection, attempt_id)
-
     def find_attempt(self, name: str) -> Attempt | None:
         """Return the attempt that was given this name; None when there never was one."""
         query = select(ATTEMPT).where(ATTEMPT.c.name == name)
@@ -156,14 +150,6 @@ class RunReader(RunQueue):
         """Return the number of the newest event; 0 before the first."""
         with self._database.read() as connection:
             return int(connection.execute(select(func.max(EVENT.c.seq))).scalar() or 0)
-
-    def lane_of(self, run_id: str) -> str:
-        """Return the lane of a run. Raises RunNotFoundError."""
-        with self._database.read() as connection:
-            read_run(connection, run_id)
-            return str(
-                connection.execute(select(RUN.c.lane).where(RUN.c.run_id == run_id)).scalar_one()
-            )
 
     def holds(self) -> list[HoldRecord]:
         """Return every lane on hold, the oldest hold first."""

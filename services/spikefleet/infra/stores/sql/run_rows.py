@@ -274,7 +274,7 @@ def write_move(
     check_move(run, to)
     if to is RunState.HELD:
         reason = changes.hold_reason or (moved.failure.message if moved.failure else "")
-        write_hold(connection, read_lane(connection, run.run_id), reason, run.run_id, now)
+        _hold(connection, read_lane(connection, run.run_id), reason, run.run_id, now)
     write_event(connection, line, now)
     return moved
 
@@ -284,11 +284,9 @@ def read_lane(connection: Connection, run_id: str) -> str:
     return str(connection.execute(select(RUN.c.lane).where(RUN.c.run_id == run_id)).scalar_one())
 
 
-def write_hold(connection: Connection, lane: str, reason: str, run_id: str, now: datetime) -> bool:
-    """Hold a lane; False when it was held already (the first reason stays)."""
-    if connection.execute(select(HOLD.c.lane).where(HOLD.c.lane == lane)).first():
-        return False
-    connection.execute(
-        HOLD.insert().values(lane=lane, reason=reason, run_id=run_id, created_at=now)
-    )
-    return True
+def _hold(connection: Connection, lane: str, reason: str, run_id: str, now: datetime) -> None:
+    """Hold a lane; of one that is held already the first reason stays."""
+    if connection.execute(select(HOLD.c.lane).where(HOLD.c.lane == lane)).first() is None:
+        connection.execute(
+            HOLD.insert().values(lane=lane, reason=reason, run_id=run_id, created_at=now)
+        )

@@ -48,7 +48,6 @@ from spikefleet.infra.stores.sql.run_rows import (
     write_columns,
     write_event,
     write_failure,
-    write_hold,
     write_move,
 )
 from spikefleet.infra.stores.sql.run_values import (
@@ -274,18 +273,6 @@ class RunStore(RunReader):
             line = EventLine(run_id, "run.cancel_requested", {"reason": reason})
             write_event(connection, line, now)
             return write_columns(connection, run, {"cancel_requested": True, "updated_at": now})
-
-    def put_hold(self, lane: str, reason: str, run_id: str) -> HoldRecord:
-        """Hold a lane because of a run (event ``hold.put``). A held lane keeps its first reason.
-
-        Raises RunNotFoundError.
-        """
-        with self._change() as (connection, now):
-            read_run(connection, run_id)
-            if write_hold(connection, lane, reason, run_id, now):
-                body = {"lane": lane, "reason": reason}
-                write_event(connection, EventLine(run_id, "hold.put", body), now)
-        return next(hold for hold in self.holds() if hold.lane == lane)
 
     def release_hold(
         self, lane: str, changes: Callable[[Run, list[Attempt]], RunChanges] | None = None

@@ -54,8 +54,7 @@ def test_a_migrated_database_holds_the_tables_of_the_code(url: str) -> None:
 
 def test_migrating_twice_changes_nothing(url: str) -> None:
     database = Database(url)
-    assert database.schema_version() == 0
-    assert database.migrate() == database.migrate() == database.schema_version()
+    assert database.migrate() == database.migrate() == MIGRATIONS[-1].version
     database.close()
 
 
@@ -93,7 +92,8 @@ def test_a_step_that_fails_leaves_no_half_of_itself(url: str) -> None:
     # The second statement of the first step meets the table that is in its way.
     with pytest.raises(Exception, match="upload"):
         database.migrate()
-    assert database.schema_version() == 0
+    with database.read() as connection:
+        assert not inspect(connection).has_table("recording")
     with database.write() as connection:
         connection.execute(text("DROP TABLE upload"))
     assert database.migrate() == MIGRATIONS[-1].version
