@@ -268,7 +268,7 @@ def _draw_histogram(axes: Axes, units: Sequence[Unit], metric: str, bound: float
     if bound is not None:
         axes.axvline(bound, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
-    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="x", nbins=4)
     axes.set_ylabel("units")
 
 
