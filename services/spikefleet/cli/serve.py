@@ -50,7 +50,7 @@ _NO_DATABASE = (
     "--insecure",
     is_flag=True,
     default=None,
-    help="Serve at an address that other machines reach: everybody there is let in.",
+    help="Serve at an address that other machines reach: everybody there can use it.",
 )
 @click.pass_context
 def serve(context: click.Context, /, **arguments: Any) -> None:

@@ -1,6 +1,6 @@
 """A run's files on their way out: every byte verified before a file gets its name.
 
-A copy that was cut off goes on where it stopped; a file that is there with the right digest is left
+An interrupted copy resumes where it stopped; a file that is there with the right digest is left
 alone. Refuses a name that would leave the folder.
 """
 

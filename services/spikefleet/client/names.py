@@ -1,4 +1,4 @@
-"""What a recording is called where nobody said: one rule for every door."""
+"""The name of a recording that was submitted without one: one rule for every client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a client goes on when nobody answers: waits that grow, and an end."""
+"""How long a client keeps trying when the service does not answer: growing waits, and a limit."""
 
 from __future__ import annotations
 

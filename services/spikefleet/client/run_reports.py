@@ -1,6 +1,6 @@
 """What a running attempt tells the controller. Best effort: nothing here raises.
 
-The outcome of an attempt is on record elsewhere; a controller that is away costs a sort nothing.
+The outcome of an attempt is on record elsewhere: a sort does not need a controller that answers.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class RunReports(Room):
     def take_lease(self, attempt_id: str, holder: str) -> LeaseAnswer:
         """Ask whether the process ``holder`` may write the attempt's run.
 
-        ``is_known`` is False when nobody answered, or nobody who knows the attempt.
+        ``is_known`` is False when no controller answered, or one that does not know the attempt.
         """
         request = runner_pb2.TakeLeaseRequest(attempt_id=attempt_id, holder=holder)
         stub = runner_pb2_grpc.RunReportServiceStub(self._channel)

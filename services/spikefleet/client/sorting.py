@@ -1,8 +1,8 @@
 """``SortingClient``: submit recordings, follow their runs, fetch results. What a rig installs.
 
 The verbs are those of the command line. Every call raises ServiceError when the service says no
-and ServiceUnreachable when nobody answers; watching, waiting, uploading and fetching go on through
-a restart of the service. Knows no science and prints nothing.
+and ServiceUnreachable when it does not answer; watching, waiting, uploading and fetching continue
+after a restart of the service. Knows no science and prints nothing.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ Paths = str | Path | Sequence[str | Path]
 class SortingClient:
     """A connection to the service at ``host:port``. Close it, or use it in a ``with`` block.
 
-    ``patience_s`` is how long watching and copying go on while nobody answers.
+    ``patience_s`` is how long watching and copying keep trying while the service does not answer.
     """
 
     def __init__(self, address: str, *, patience_s: float = DEFAULT_PATIENCE_S) -> None:

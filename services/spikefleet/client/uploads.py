@@ -62,7 +62,7 @@ class Source:
 
 
 class Uploader:
-    """Sends one recording over ``channel``; ``patience`` is spent while nobody answers."""
+    """Sends one recording over ``channel``; ``patience`` limits the wait for a silent service."""
 
     def __init__(self, channel: grpc.Channel, address: str, patience: RetryWaits) -> None:
         self._stub = ingest_pb2_grpc.IngestServiceStub(channel)

@@ -236,7 +236,7 @@ class EmbeddedService:
 
 
 class ExposedAddressError(RuntimeError):
-    """Other machines would reach the service, and nobody said that this is meant."""
+    """Other machines would reach the service, and ``insecure`` was not set."""
 
 
 def serve(settings: Settings) -> int:

@@ -126,8 +126,8 @@ class Settings(BaseModel):
     reflection: bool = Field(True, description="serve gRPC reflection")
     insecure: bool = Field(
         False,
-        description="serve at an address that other machines reach, though everybody there is let "
-        "in without a password; for a network in which all are trusted",
+        description="serve at an address that other machines reach: everybody there can use the "
+        "service without a password; only for a network in which all are trusted",
     )
 
     @field_validator("address")
@@ -210,7 +210,7 @@ def visible_gpus() -> tuple[str, ...]:
 
 
 def image_digest() -> str:
-    """The digest of the image this process runs in; "" where nobody told."""
+    """The digest of the image this process runs in; "" where it is not known."""
     return os.environ.get(_IMAGE_DIGEST, "").strip()
 
 

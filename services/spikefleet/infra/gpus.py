@@ -1,4 +1,4 @@
-"""The one door to the GPU driver's library (NVML): which device is ours, and how it does.
+"""The one door to the GPU driver's library (NVML): which device is ours, and its state.
 
 The library may be absent, the driver broken, the device lost: every such answer is a reason, never
 an exception. NVML knows nothing of ``CUDA_VISIBLE_DEVICES``, so devices are named by UUID.

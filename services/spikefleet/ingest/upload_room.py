@@ -1,7 +1,7 @@
 """How much of the disk uploads may fill: all of them together, and one user's.
 
 An upload announces its length when it is opened and may never grow beyond it, so that what a user
-has announced is what he may fill. The operator has no share: the disk is his.
+has announced is what that caller may fill. The operator has no limit.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The leave to write a run: asked of the controller, and claimed beside the result itself.
 
-Two attempts of one run are told apart by the controller's lease, two processes of one attempt also
-by a file that is written once under the attempt's prefix, which holds without a controller. A
+The controller's lease distinguishes two attempts of one run, two processes of one attempt also
+a file that is written once under the attempt's prefix, which holds without a controller. A
 controller that is away stops nothing: what this process writes lies under its own attempt.
 """
 
@@ -38,7 +38,7 @@ CLAIM = "holder.json"
 
 @cache
 def process_name() -> str:
-    """This process, told apart from every other one: host, pid and a number drawn once."""
+    """This process, unlike every other one: host, pid and a random number."""
     return f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
 
 

@@ -50,17 +50,17 @@ class ProgressSink(Protocol):
 
 
 class SilentSink:
-    """Tells nobody: an attempt without a controller to report to."""
+    """Reports to no one: an attempt without a controller."""
 
     def report_progress(self, spec: AttemptSpec, progress: AttemptProgress) -> bool:
-        """Nobody listens, so nobody asks to stop."""
+        """There is no controller, so no request to stop."""
         return False
 
     def report_outcome(self, spec: AttemptSpec, outcome: AttemptOutcome) -> None:
-        """Nobody listens."""
+        """There is no controller to tell."""
 
     def take_lease(self, spec: AttemptSpec) -> LeaseAnswer:
-        """Nobody keeps leases, so the process goes on."""
+        """There are no leases without a controller, so the process continues."""
         return LeaseAnswer(is_known=False)
 
 

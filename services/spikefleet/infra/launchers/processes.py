@@ -1,7 +1,7 @@
 """Processes of this machine: who they are, who belongs to an attempt, and how all of it ends.
 
-A pid alone names nobody, since pids are reused: a process is its pid, its start time and the boot.
-Nothing here decides *when* to kill.
+A pid alone identifies no process, since pids are reused: a process is its pid, its start time and
+the boot. Nothing here decides *when* to kill.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Blocking work of the doors: threads by kind, fair between callers, given up with its call.
 
 Decides how many pieces of one kind run at once, how many of them may be one caller's, and how many
-may wait; more is refused at once. A caller who leaves takes his waiting work with him, and long
+may wait; more is refused at once. The waiting work of a caller who leaves is dropped, and long
 work asks ``require_caller`` now and then. Threads end with the process and hold up no exit.
 """
 

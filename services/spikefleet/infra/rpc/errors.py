@@ -2,7 +2,7 @@
 
 A servicer or room raises ``RpcProblem`` (or a domain error the table knows); the interceptor
 sends google.rpc.Status; a client gets ``ServiceError`` back with the same reason, sentence and
-next step. What the table does not know is not an error for a client to read.
+next step. An exception that is not in the table is sent as INTERNAL, without details.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class ServiceError(RuntimeError):
 
 
 class ServiceUnreachable(ServiceError):  # noqa: N818 - a state of the world, not a bug
-    """Nobody answers at the address, or whoever does is going away."""
+    """No service answers at the address, or it is shutting down."""
 
 
 @dataclass(frozen=True)

@@ -302,7 +302,7 @@ class _Bounded(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
 
 
 def _reading(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """Read a request; None where the bytes are none, so that the refusal is one of ours."""
+    """Read a request; None for bytes that are not that message, so that the refusal is ours."""
 
     def read(data: bytes) -> Any:
         try:

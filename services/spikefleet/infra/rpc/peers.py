@@ -1,6 +1,6 @@
 """Which user of this machine is behind a connection, by the kernel's own table of sockets.
 
-A user cannot write into that table, so its word needs no password. It knows connections of this
+A user cannot write into that table, so no password is needed. It knows connections of this
 machine (and of this network namespace) only; of anybody else it says None.
 """
 

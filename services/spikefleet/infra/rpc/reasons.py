@@ -1,6 +1,6 @@
 """The table of reasons: stable name, gRPC code and next step.
 
-A reason is part of the API: never renamed. An exception of ours says itself which reason it means
+A reason is part of the API: never renamed. Our exceptions name their reason themselves
 (``refusal``, a key of this table); those of other libraries are named here by their path.
 """
 

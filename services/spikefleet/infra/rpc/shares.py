@@ -1,4 +1,4 @@
-"""How many calls one caller may have open at once: nobody has all of the server.
+"""How many calls one caller may have open at once, so that no caller occupies the whole server.
 
 A stream counts as long as it is open. Rooms and runners, whose calls the service itself causes,
 are not counted. Counts in memory, on one event loop.

@@ -158,7 +158,7 @@ def check_plugin(facts: NodeFacts) -> Finding | None:
 
 @check("docker_image_digest_unverified")
 def check_image_known(facts: NodeFacts) -> Finding | None:
-    """A digest is asked for and nobody told us ours."""
+    """A digest is required, and the digest of this image is not known."""
     asked = facts.wanted.execution.get("docker_image_expected_digest")
     if not asked or facts.image_digest:
         return None

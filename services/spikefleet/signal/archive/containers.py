@@ -1,7 +1,7 @@
 """Samples in an uncompressed HDF5 file, read past HDF5: a dataset in one piece is a flat region.
 
 Finds the dataset that holds a stream by what is in it, whatever the vendor calls it, and which of
-its columns are the stream's channels. Datasets in chunks or through any filter are none of ours:
+its columns are the stream's channels. Datasets in chunks or with any filter are not handled here:
 what is compressed already is neither inflated nor encoded again.
 """
 

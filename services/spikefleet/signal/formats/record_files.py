@@ -23,7 +23,7 @@ class RecordLayout:
     """Where samples lie in a file: ``n_records`` records, each channels x frames of ``dtype``.
 
     ``short_records`` lists ``(record, valid frames)`` of records that are not full. ``inverted``
-    samples were stored with their sign turned round, and are turned back.
+    samples are stored inverted; reading restores their sign.
     """
 
     header_bytes: int

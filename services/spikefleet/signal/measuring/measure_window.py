@@ -1,7 +1,7 @@
 """The part of a recording that is sorted, measured as one signal and told in the recording's time.
 
 What lies outside the configured windows must not decide: a saturated start that was cut away is
-nobody's trouble, and spikes that were cut away help no sorter.
+no fault of what is sorted, and spikes that were cut away help no sorter.
 """
 
 from __future__ import annotations

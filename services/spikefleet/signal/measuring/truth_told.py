@@ -1,7 +1,7 @@
 """What a reader noted while it opened a recording, told as findings; nothing is read here.
 
 Readers annotate what they left out, moved or believed instead of something else. Every such note
-has its finding here, so that nothing is lost without a word.
+has its finding here, so that every note reaches the user.
 """
 
 from __future__ import annotations

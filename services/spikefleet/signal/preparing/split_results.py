@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class FileResult:
     """The part of a result that belongs to one file.
 
-    ``trains`` are each unit's spikes as frames of the file, every unit present though it be empty.
+    ``trains`` are each unit's spikes as frames of the file, one entry per unit, possibly empty.
     ``n_samples`` is the file's length and ``n_kept`` how many of its frames were sorted, whatever
     the last spike's time: rates divide by what was sorted.
     """

@@ -144,7 +144,7 @@ def write_files(
 ) -> tuple[str, ...]:
     """Write the part of the result that belongs to each recording sorted together with others.
 
-    ``folder/<name>/units.csv`` has every unit, though it be silent in this recording, with its
+    ``folder/<name>/units.csv`` lists every unit, also those without spikes here, with its
     spikes and its rate over what of the recording was sorted; ``curated.npz`` the curated units
     with ``spike_trains`` as frames of this recording, ``n_samples`` (its length) and ``n_kept``
     (how many of them were sorted). Returns the names, in order; () for a recording sorted alone.

@@ -1,6 +1,6 @@
 """The timeline a sort left beside its result, as a plain document.
 
-Curation and reporter both read it; what it means is ``signal.preparing.timeline``'s affair.
+Curation and reporter both read it; ``signal.preparing.timeline`` defines what it means.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ Clock = Callable[[], datetime]
 
 _BUSY_TIMEOUT_MS = 30_000
 _WRITER_LOCK = 0x5350_494B  # any constant: the key of the advisory lock all our writers share
-# The database understood us and says no: a bug of ours, not an outage.
+# The database understood the statement and refused it: our bug, not an outage.
 _OUR_MISTAKES = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
 
 

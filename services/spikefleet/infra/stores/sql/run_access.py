@@ -1,8 +1,8 @@
-"""Whose a run is, and which process may speak for an attempt.
+"""Who owns a run, and which process may report for an attempt.
 
 A run belongs to everybody who submitted it: the same recording under the same configuration is one
 run. All of them may read its results; only the one whose batch made it may stop it or start it
-again, and when it ends badly another gets a run of his own. Of an attempt's secret only the
+again, and when it ends badly another owner gets a new run. Of an attempt's secret only the
 SHA-256 is kept.
 """
 

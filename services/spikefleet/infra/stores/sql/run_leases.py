@@ -2,8 +2,8 @@
 
 The fencing token is the attempt's number, which only grows. One attempt has one holder for ever: a
 second process of the same attempt is refused even after the lease has ended, because both would
-write under one prefix. Time is the database's own, so that two clocks are never compared. A lease
-that ran out ends nothing by itself; it only may be taken over.
+write under one prefix. Time is the database's own, so that two clocks are never compared. An
+expired lease ends nothing by itself; it only allows a take-over.
 """
 
 from __future__ import annotations

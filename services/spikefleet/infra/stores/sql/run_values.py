@@ -37,7 +37,7 @@ class AttemptNotFoundError(_NotFoundError):
 
 
 class StaleRunError(RuntimeError):
-    """The run changed since it was read; nothing was written. Read it again and decide anew."""
+    """The run changed since it was read; nothing was written. Read it again and decide again."""
 
     refusal: ClassVar[str] = "CONFLICT"
 
