@@ -36,6 +36,9 @@ def silent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).path
 
 
+_JSON = ("--output", "json")
+
+
 def _ask(service: Service, *arguments: str) -> Result:
     return CliRunner().invoke(cli, [*arguments, "--address", service.address])
 
@@ -58,7 +61,7 @@ def run_id(service: Service, silent: Path) -> str:
 def test_an_unsortable_recording_is_done_and_says_why(service: Service, run_id: str) -> None:
     done = _ask(service, "status", run_id)
     assert done.exit_code == 0
-    assert "skipped (unsortable)" in done.stdout
+    assert "unsortable" in done.stdout
     assert "Next: " in done.stdout
     assert "biological.skip" in done.stdout
 
@@ -84,7 +87,7 @@ def test_a_copy_under_another_name_says_whose_bytes_it_has(
 
 
 def test_a_run_is_listed_by_its_state(service: Service, run_id: str) -> None:
-    skipped = _document(_ask(service, "list", "--state", "skipped", "--output", "json"))
+    skipped = _document(_ask(service, "list", "--state", "unsortable", "--output", "json"))
     running = _document(_ask(service, "list", "--state", "running", "--output", "json"))
     assert run_id in [run["run_id"] for run in skipped["runs"]]
     assert run_id not in [run["run_id"] for run in running["runs"]]
@@ -127,15 +130,50 @@ def test_fetching_twice_copies_once(service: Service, run_id: str, tmp_path: Pat
     assert not any(file["new"] for file in second["files"])
 
 
+def test_a_file_changed_since_it_was_fetched_is_not_lost(
+    service: Service, run_id: str, tmp_path: Path
+) -> None:
+    assert _ask(service, "fetch", run_id, str(tmp_path)).exit_code == 0
+    changed = tmp_path / "report" / "report.md"
+    changed.write_text("my notes")
+    refused = _ask(service, "fetch", run_id, str(tmp_path))
+    assert refused.exit_code == 2
+    assert "report/report.md" in refused.stderr
+    assert changed.read_text() == "my notes"
+    assert _ask(service, "fetch", run_id, str(tmp_path), "--overwrite").exit_code == 0
+    assert changed.read_text() != "my notes"
+
+
+def test_a_folder_holds_the_files_of_one_run(service: Service, run_id: str, tmp_path: Path) -> None:
+    (tmp_path / "spikefleet.json").write_text('{"run_id": "run-other", "recording_name": "p/s/n"}')
+    refused = _ask(service, "fetch", run_id, str(tmp_path))
+    assert refused.exit_code == 2
+    assert "run-other (p/s/n)" in refused.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["spikefleet.json"]
+
+
+def test_every_verb_takes_a_batch_and_selectors(
+    service: Service, run_id: str, silent: Path, tmp_path: Path
+) -> None:
+    batch = _document(_ask(service, "submit", str(silent), "--output", "json"))["batch_id"]
+    by_batch = _document(_ask(service, "cancel", batch, "--output", "json"))
+    assert [run["run_id"] for run in by_batch["runs"]] == [run_id]
+    by_name = _document(_ask(service, "fetch", "--recording", "silent", str(tmp_path), *_JSON))
+    assert [run["folder"] for run in by_name["runs"]] == [str(tmp_path / run_id)]
+    assert _ask(service, "watch", "--state", "unsortable").exit_code == 0
+    assert "No run matches" in _ask(service, "cancel", "--sorter", "lupin").stdout
+    assert _ask(service, "status", run_id, batch).exit_code == 0
+
+
 def test_a_missing_path_is_refused_before_anything_starts(service: Service, tmp_path: Path) -> None:
     before = _ask(service, "list", "--output", "json").stdout
     gone = tmp_path / "gone.nwb"
     done = _ask(service, "submit", str(gone), "--watch")
     assert done.exit_code == 2
-    assert f"nothing is at {gone}" in done.stderr
+    assert f"Nothing is at {gone}" in done.stderr
     assert "--in-place" in done.stderr
     in_place = _ask(service, "submit", str(gone), "--in-place")
-    assert in_place.exit_code == 1
+    assert in_place.exit_code == 2
     assert "nothing was submitted" in in_place.stderr
     assert _ask(service, "list", "--output", "json").stdout == before
 
@@ -205,9 +243,9 @@ def test_a_watch_outlives_a_killed_service_and_can_be_left_without_harm(
     assert watch.returncode == 0
     assert "unsortable: " in shown
     assert left.returncode == 130
-    assert "the runs go on" in told
+    assert "the runs continue" in told
     assert f"No service answers at {address} yet" in warned
-    assert "Trying again" not in shown, "the same absence is told once"
+    assert "Retrying" not in shown, "the same absence is told once"
     assert "Traceback" not in warned
 
 

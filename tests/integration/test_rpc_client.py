@@ -165,12 +165,13 @@ class Shelf(reporter_pb2_grpc.ReporterServiceServicer):
 
 
 def _shelf(shelf: Shelf):
-    return lambda _: [
+    return lambda address: [
+        *_history(History())(address),
         Registration(
             "spikefleet.api.v1.ReporterService",
             shelf,
             reporter_pb2_grpc.add_ReporterServiceServicer_to_server,
-        )
+        ),
     ]
 
 

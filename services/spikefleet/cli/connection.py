@@ -47,7 +47,7 @@ def transfers(output: Output) -> Iterator[OnTransfer]:
     except KeyboardInterrupt:
         kept = progress.live.is_started
         progress.stop()
-        said = "Stopped. The same command goes on where this one left." if kept else "Stopped."
+        said = "Stopped. Run the same command again to resume." if kept else "Stopped."
         console(stderr=True).print(said, soft_wrap=True)
         raise click.exceptions.Exit(ExitCode.LEFT) from None
     finally:

@@ -1,14 +1,14 @@
 """Following runs until they end: bars for people, JSON lines for programs.
 
 Every run is watched in a thread of its own, and one place prints. A lost connection only pauses a
-bar: the client goes on behind the last event it saw. Leaving (Ctrl-C) stops no run.
+bar: the client resumes after the last event it saw. Ctrl-C stops the watching, not the runs.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,25 +17,27 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
+from rich.text import Text
 
 from spikefleet.cli.options import ExitCode
-from spikefleet.cli.printing import Output, bytes_text, console, duration_text
+from spikefleet.cli.printing import (
+    Output,
+    bytes_text,
+    console,
+    counted,
+    duration_text,
+    next_command,
+    runs_table,
+)
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import RunUpdate, RunView, event_json
-from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.runs import Run, RunState
+from spikefleet.deploy.run_progress import run_fraction, shortened
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
 
 _POLL_S = 0.2  # how long a Ctrl-C may go unnoticed
 _WIDE_TERMINAL = 110  # columns from which on everything has room
-# Where each stage lies on the bar of a run; the sort takes nearly all of the time.
-_STAGE_SHARES = {
-    Stage.PREFLIGHT: (0.0, 0.05),
-    Stage.SORT: (0.05, 0.9),
-    Stage.CURATE: (0.9, 0.95),
-    Stage.REPORT: (0.95, 1.0),
-}
 
 
 def follow(client: SortingClient, run_ids: Sequence[str], output: Output) -> list[RunView]:
@@ -53,7 +55,7 @@ def follow(client: SortingClient, run_ids: Sequence[str], output: Output) -> lis
                     ended[update.run.run_id] = update.run
     except KeyboardInterrupt:
         again = " ".join(run_id for run_id in run_ids if run_id not in ended)
-        output.say(f"Left; the runs go on. Follow again with: spikefleet watch {again}")
+        output.say(f"Stopped watching; the runs continue. Next: spikefleet watch {again}")
         raise click.exceptions.Exit(ExitCode.LEFT) from None
     return [ended[run_id] for run_id in run_ids]
 
@@ -68,7 +70,7 @@ def _meet(client: SortingClient, run_ids: Sequence[str]) -> bool:
         for run_id in run_ids:
             client.get(run_id)
     except ServiceUnreachable:
-        waiting = f"No service answers at {client.address} yet; trying on. Ctrl-C leaves."
+        waiting = f"No service answers at {client.address} yet; retrying. Press Ctrl-C to stop."
         console(stderr=True).print(waiting, style="yellow", soft_wrap=True)
         return False
     return True
@@ -137,7 +139,7 @@ def _received(
 
 @dataclass(frozen=True)
 class _Lost:
-    """The watch of one run met no service; it tries on by itself."""
+    """The watch of one run met no service; it retries by itself."""
 
     run_id: str
     error: ServiceUnreachable
@@ -145,7 +147,7 @@ class _Lost:
 
 def _pause_sentence(error: ServiceUnreachable) -> str:
     what = error.message.partition(" (")[0].rstrip(".")
-    return f"{what}; the runs go on. Trying again; Ctrl-C leaves."
+    return f"{what}; the runs continue. Retrying; press Ctrl-C to stop watching."
 
 
 class _Screen(Protocol):
@@ -192,7 +194,7 @@ class Bars:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
             BarColumn(bar_width=24 if is_wide else 10),
-            TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[share]:>5}", table_column=Column(no_wrap=True)),
             TimeElapsedColumn(table_column=Column(no_wrap=True)),
             TextColumn(
                 "{task.fields[said]}",
@@ -210,11 +212,14 @@ class Bars:
         """Move the run's bar."""
         run = update.run.run
         if run.run_id not in self._tasks:
-            task = self._progress.add_task(title_of(run, self._title_width), total=1.0, said="")
-            self._tasks[run.run_id] = task
-        self._progress.update(
-            self._tasks[run.run_id], completed=run_fraction(run), said=what_it_says(run)
-        )
+            title = title_of(run, self._title_width)
+            self._tasks[run.run_id] = self._progress.add_task(title, total=1.0, said="", share="")
+        task = self._tasks[run.run_id]
+        fraction, said = run_fraction(run), what_it_says(run)
+        share = "–" if fraction is None else f"{fraction:.0%}".replace("%", " %")
+        self._progress.update(task, completed=fraction, said=said, share=share)
+        if run.is_terminal:
+            self._progress.stop_task(task)
         for event in update.events:
             if event.kind.startswith("decision."):
                 self._progress.console.print(
@@ -241,7 +246,8 @@ class _PlainLines:
     def show(self, update: RunUpdate) -> None:
         """Print when state, stage, step or the tenth of the way changed."""
         run = update.run.run
-        now = (run.state, run.stage, run.progress.get("step"), int(run_fraction(run) * 10))
+        tenth = int((run_fraction(run) or 0.0) * 10)
+        now = (run.state, run.stage, run.progress.get("step"), tenth)
         if self._said.get(run.run_id) != now:
             self._said[run.run_id] = now
             self._where.print(f"{title_of(run)}: {what_it_says(run)}", soft_wrap=True)
@@ -261,17 +267,7 @@ def title_of(run: Run, width: int | None = None) -> str:
     if width is None or len(title) <= width:
         return title
     name_width = max(6, width - len(run.stream) - 1) if run.stream else width
-    short = name if len(name) <= name_width else f"{name[: name_width - 1]}…"
-    return f"{short} {run.stream}".strip()
-
-
-def run_fraction(run: Run) -> float:
-    """Share of the whole run that lies behind, from its stage and what the sorter says."""
-    if run.is_terminal:
-        return 1.0
-    begin, end = _STAGE_SHARES[run.stage]
-    within = max(0.0, min(1.0, float(_progress(run).get("fraction") or 0.0)))
-    return begin + (end - begin) * within
+    return f"{shortened(name, name_width)} {run.stream}".strip()
 
 
 def what_it_says(run: Run) -> str:
@@ -280,8 +276,8 @@ def what_it_says(run: Run) -> str:
         return _ending(run)
     if run.state is RunState.HELD:
         why = "its lane waits for an operator." if run.failure is None else run.failure.message
-        return f"held: {why} See `spikefleet holds`."
-    told = _progress(run)
+        return f"held: {why} Next: spikefleet status {run.run_id}"
+    told = run.progress if run.state is RunState.RUNNING else {}  # of the attempt under way only
     parts = [str(run.stage) if run.state is RunState.RUNNING else f"{run.state} for {run.stage}"]
     if told.get("step") and str(told["step"]) != str(run.stage):
         parts.append(str(told["step"]))
@@ -296,22 +292,57 @@ def what_it_says(run: Run) -> str:
     return ", ".join(parts)
 
 
-def _progress(run: Run) -> Mapping[str, Any]:
-    """What the running attempt says; between two attempts the last one's words mean nothing."""
-    return run.progress if run.state is RunState.RUNNING else {}
-
-
 def _ending(run: Run) -> str:
     if run.failure is not None:
-        return f"{run.status or run.state}: {run.failure.message}"
+        return f"{run.outcome}: {run.failure.message}"
     curated, found = run.result.get("n_units_curated"), run.result.get("n_units_sorted")
     if curated is None or found is None:
-        return str(run.state)
-    return f"{run.state}: {int(curated)} of {int(found)} units kept"
+        return run.outcome
+    said = f"{run.outcome}: {int(curated)} of {counted(int(found), 'unit')} kept"
+    retry = run.result.get("last_retry")
+    return f"{said}; a retry was {retry['ended']}, this is the result before it" if retry else said
+
+
+def next_steps(runs: Sequence[RunView]) -> list[Text]:
+    """The commands a person most likely wants now, for at most one run of each kind."""
+    kinds = (
+        (lambda run: run.has_succeeded, "report {} --open", "to look at the result"),
+        (lambda run: run.has_succeeded, "fetch {}", "for the units and spike times"),
+        (
+            lambda run: run.state in (RunState.FAILED, RunState.SKIPPED),
+            "report {} --open",
+            "for why",
+        ),
+        (lambda run: run.state is RunState.CANCELLED, "retry {}", "to start it again"),
+        (lambda run: run.state is RunState.HELD, "status {}", "for what holds it"),
+    )
+    live = [run.run_id for run in runs if not run.is_settled]
+    batches = {run.run.batch_id for run in runs}
+    if live:
+        named = batches.pop() if len(live) > 1 and len(batches) == 1 else " ".join(live[:3])
+        return [next_command(f"spikefleet watch {named}")]
+    steps = []
+    for fits, command, why in kinds:
+        first = next((run for run in runs if fits(run)), None)
+        if first is not None:
+            steps.append(next_command(f"spikefleet {command.format(first.run_id)}", why))
+    return steps
+
+
+def tell_end(out: Output, runs: Sequence[RunView], *, table_too: bool) -> None:
+    """What followed runs came to, for a person."""
+    if out.is_json:
+        return
+    if not runs:
+        out.say("No run matches.")
+    elif table_too:
+        console().print(runs_table(runs))
+    for line in next_steps(runs):
+        console().print(line, soft_wrap=True)
 
 
 def exit_code(runs: Sequence[RunView]) -> ExitCode:
-    """Done when every run succeeded or is unsortable: that is a scientific outcome, no error.
+    """Done when every run is success or unsortable: that is a scientific outcome, no error.
 
     A run that is held waits for an operator: a script must not take it for done.
     """

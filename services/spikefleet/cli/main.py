@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "status": (
         "spikefleet.cli.runs:status",
-        "Tell where a run stands, what was tried, what was decided and why.",
+        "Tell where runs stand; of one run also what was tried, what was decided and why.",
     ),
     "watch": (
         "spikefleet.cli.runs:watch",
@@ -42,27 +42,27 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "cancel": (
         "spikefleet.cli.runs:cancel",
-        "Stop a run.",
+        "Stop runs.",
     ),
     "retry": (
         "spikefleet.cli.runs:retry",
-        "Start an ended run again; with --set it becomes a new run with those parameters.",
+        "Start ended runs again; with --set they become new runs with those parameters.",
     ),
     "holds": (
-        "spikefleet.cli.runs:holds",
+        "spikefleet.cli.holds:holds",
         "List lanes on hold: what waits for an operator, and why.",
     ),
     "release": (
-        "spikefleet.cli.runs:release",
-        "Open a lane again after its environment was mended; its runs go on.",
+        "spikefleet.cli.holds:release",
+        "Open a lane again after its environment was repaired; its runs continue.",
     ),
     "fetch": (
         "spikefleet.cli.results:fetch",
-        "Copy a run's files to FOLDER (default: a folder named like the run), each verified.",
+        "Copy runs' files to a folder, each verified; of several runs to a folder for each in it.",
     ),
     "report": (
         "spikefleet.cli.results:report",
-        "Copy a run's report to FOLDER (default: a folder named like the run) and say where it is.",
+        "Copy runs' reports to a folder, as fetch does, and say where the pages are.",
     ),
     "inspect": (
         "spikefleet.cli.inspect:inspect",
@@ -140,7 +140,7 @@ class CommandTable(click.Group):
 
 
 def _asks_for_json(args: Sequence[str]) -> bool:
-    pairs = zip(args, [*args[1:], ""], strict=bool(args))
+    pairs = zip(args, [*args[1:], ""], strict=False)
     return "--output=json" in args or ("--output", "json") in pairs
 
 

@@ -19,7 +19,7 @@ from rich.text import Text
 from spikefleet.client.views import RunView
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.next_step import next_step_for, part_advice
-from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
+from spikefleet.core.runs import CHANGED_SETTINGS, Attempt, Run, RunEvent, RunState
 from spikefleet.deploy.screen import Screen
 
 WIDTH_WITHOUT_TERMINAL = 120
@@ -118,11 +118,26 @@ def age_text(moment: datetime) -> str:
     return f"{age_s:.0f} s ago"
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def next_command(command: str, why: str = "") -> Text:
+    """The line that ends an answer: what a person most likely wants to type now."""
+    said = ("  " + why, "dim") if why else ""
+    return Text.assemble(("Next: ", "cyan"), command, said, no_wrap=True, overflow="ignore")
+
+
+def moment_text(moment: datetime) -> str:
+    """A moment as every table, page and log line shows it: UTC, and it says so."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def state_text(run: Run) -> Text:
-    """The state as a person reads it: the status where it says more."""
-    word = str(run.state)
-    if run.state is not RunState.SUCCEEDED and str(run.status or word) != word:
-        word = f"{run.state} ({run.status})"
+    """Where the run stands, in its one word; of a failed one also what it failed of."""
+    detail = str(run.status or "") if run.outcome == RunState.FAILED else ""
+    word = f"{run.outcome} ({detail})" if detail not in ("", run.outcome) else run.outcome
     return Text(word, style=STATE_STYLES.get(run.state, ""))
 
 
@@ -130,7 +145,7 @@ def progress_text(run: Run) -> str:
     """Stage, percent and units so far, in one cell."""
     if run.is_terminal:
         units = run.result.get("n_units_curated", run.result.get("n_units_sorted"))
-        return "" if units is None else f"{int(units)} units"
+        return "" if units is None else counted(int(units), "unit")
     # Between two attempts the last one's progress means nothing.
     fraction = run.progress.get("fraction") if run.state is RunState.RUNNING else None
     percent = "" if fraction is None else f" {float(fraction):.0%}"
@@ -150,33 +165,62 @@ def table(*columns: str, title: str = "") -> Table:
     return made
 
 
-def runs_table(runs: Iterable[RunView], width: int | None = None) -> Table:
+def runs_table(runs: Sequence[RunView], width: int | None = None) -> Table:
     """Runs, one a line; a narrower terminal gets fewer columns rather than broken words.
 
-    ``width`` is the terminal's when not given.
+    Settings and submitter are shown where they tell the runs apart. ``width`` is the terminal's
+    when not given.
     """
     room = width or console().width
-    columns = ["run", "recording", "sorter", "state", "progress", "updated"]
+    columns = ["run", "recording", "sorter", "settings", "state", "progress", "updated"]
     if room < _NARROW:
-        columns = ["run", "recording", "state", "progress"]
+        columns = ["run", "recording", "settings", "state", "progress"]
     elif room >= _WIDE:
-        columns.insert(2, "stream")
+        columns = ["run", "batch", *columns[1:4], "by", *columns[4:]]
+    if not any(view.run.result.get(CHANGED_SETTINGS) for view in runs):
+        columns.remove("settings")
+    if "by" in columns and len({view.run.submitter for view in runs}) < 2:
+        columns.remove("by")
     made = table(*columns)
     for column in made.columns:
-        column.no_wrap = column.header not in ("recording", "stream")
+        column.no_wrap = column.header not in ("recording", "settings")
     for run in (view.run for view in runs):
-        name = run.recording_name.rpartition("/")[2]
+        name = run.recording_name if room >= _WIDE else run.recording_name.rpartition("/")[2]
         cells: dict[str, str | Text] = {
             "run": run.run_id,
-            "recording": run.recording_name if "stream" in columns else f"{name} {run.stream}",
-            "stream": run.stream or "–",
+            "batch": run.batch_id,
+            "recording": f"{name} {run.stream}".strip(),
             "sorter": run.backend,
+            "settings": ", ".join(changed_settings(run)),
+            "by": run.submitter or "–",
             "state": state_text(run),
             "progress": progress_text(run),
             "updated": age_text(run.updated_at),
         }
         made.add_row(*(cells[column] for column in columns))
     return made
+
+
+def changed_settings(run: Run) -> list[str]:
+    """The run's settings that are not at their defaults, each as ``name=value``."""
+    told = []
+    for name, value in sorted(run.result.get(CHANGED_SETTINGS, {}).items()):
+        group, _, field = name.partition(".")
+        entries = value if isinstance(value, Mapping) and group == "sorter" else {field: value}
+        told += [f"{entry}={_value_text(given)}" for entry, given in entries.items()]
+    return told
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def settings_line(run: Run) -> list[Text]:
+    """The run's settings that are not at their defaults, on one line; none where all are."""
+    changed = changed_settings(run)
+    return [Text(f"Settings: {', '.join(changed)}")] if changed else []
 
 
 def findings_lines(run: Run) -> list[Text]:
@@ -204,7 +248,7 @@ def attempts_table(attempts: Sequence[Attempt]) -> Table:
     made = table("stage", ">attempt", "state", ">took", "failure", "changed", title="attempts")
     for attempt in attempts:
         ended = attempt.ended_at or datetime.now(UTC)
-        changed = ", ".join(f"{key}={value}" for key, value in attempt.params.items())
+        changed = ", ".join(f"{key}={_value_text(value)}" for key, value in attempt.params.items())
         made.add_row(
             str(attempt.stage),
             str(attempt.number),
@@ -223,7 +267,7 @@ def decisions_table(events: Sequence[RunEvent]) -> Table:
         why = event.body.get("reason") or event.body.get("message") or event.body.get("code") or ""
         rule = event.body.get("rule") or event.body.get("rule_id") or ""
         made.add_row(
-            event.created_at.astimezone().strftime("%H:%M:%S"),
+            moment_text(event.created_at),
             event.kind.removeprefix("decision."),
             str(rule),
             str(why),
@@ -250,12 +294,21 @@ def evidence_lines(failure: Failure) -> list[Text]:
         if name == "next_step" or value in (None, "", [], {}):
             continue
         if isinstance(value, (list, tuple)) and len(value) > 1:
-            told = "".join(f"\n    {entry}" for entry in value[-_LOG_LINES_SHOWN:])
+            told = "".join(f"\n    {_evidence_text(entry)}" for entry in value[-_LOG_LINES_SHOWN:])
         else:
             only = value[0] if isinstance(value, (list, tuple)) else value
-            told = f" {only:.4g}" if isinstance(only, float) else f" {only}"
+            told = f" {only:.4g}" if isinstance(only, float) else f" {_evidence_text(only)}"
         lines.append(Text.assemble((f"  {name.replace('_', ' ')}:", "dim"), told))
     return [Text("evidence"), *lines] if lines else []
+
+
+def _evidence_text(value: Any) -> str:
+    """Words for a value; a mapping is told entry by entry, never as a program's text."""
+    if isinstance(value, Mapping):
+        return ", ".join(
+            f"{str(key).replace('_', ' ')} {_evidence_text(entry)}" for key, entry in value.items()
+        )
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def with_next_step(message: str, next_step: str, style: str = "bold") -> Text:

@@ -15,6 +15,7 @@ import click
 from spikefleet.cli.options import ExitCode
 from spikefleet.cli.printing import click_line, console, with_next_step
 from spikefleet.client.downloads import DamagedCopyError
+from spikefleet.client.fetched_folder import FolderTakenError
 from spikefleet.client.uploads import SourceChangedError
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
@@ -47,9 +48,11 @@ def explained(ctx: click.Context, *, as_json: bool) -> Iterator[None]:
         ours = error.reason in _NOT_THE_CALLER
         say.explain(_of_service(error), ExitCode.RUN_FAILED if ours else ExitCode.USAGE)
     except SpikeSortingClassifiedError as error:
+        is_submit = ctx.invoked_subcommand == "submit"
         usage = error.code is FailureCode.INVALID_CONFIGURATION
+        usage |= is_submit and error.code is FailureCode.INPUT_MISSING
         failure = Failure.from_error(error).to_json()
-        if ctx.invoked_subcommand != "submit":
+        if not is_submit:
             again = str(failure["next_step"]).replace("submit again", "run the command again")
             failure = {**failure, "next_step": again}
         say.explain(failure, ExitCode.USAGE if usage else ExitCode.RUN_FAILED)
@@ -59,8 +62,8 @@ def explained(ctx: click.Context, *, as_json: bool) -> Iterator[None]:
         say.explain(_error("usage", error.format_message(), _help(error)), ExitCode.USAGE)
     except BrokenPipeError:
         raise  # the reader has left (`| head`); click knows what to do
-    except (SourceChangedError, DamagedCopyError) as error:
-        say.explain(_error(type(error).__name__, str(error)), ExitCode.RUN_FAILED)
+    except (SourceChangedError, DamagedCopyError, FolderTakenError) as error:
+        say.explain(*_of_files(error))
     except (UnicodeEncodeError, OSError) as error:
         say.explain(*_of_system(error))
 
@@ -78,6 +81,14 @@ def _of_service(error: ServiceError) -> dict[str, Any]:
         "field": error.field,
         "request_id": error.request_id,
     }
+
+
+def _of_files(error: Exception) -> tuple[dict[str, Any], ExitCode]:
+    """A transfer that was refused: for what is at its place, or for what changed on the way."""
+    told = _error(type(error).__name__, str(error))
+    if isinstance(error, FolderTakenError):
+        return {**told, "next_step": error.next_step}, ExitCode.USAGE
+    return told, ExitCode.RUN_FAILED
 
 
 def _of_system(error: OSError | UnicodeEncodeError) -> tuple[dict[str, Any], ExitCode]:

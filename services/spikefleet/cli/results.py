@@ -2,47 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
+from rich.console import RenderableType
 from rich.text import Text
 
 from spikefleet.cli.connection import connected, transfers
+from spikefleet.cli.following import next_steps
 from spikefleet.cli.options import address_option, output_option
-from spikefleet.cli.printing import Output, bytes_text
-from spikefleet.client.views import RunView
+from spikefleet.cli.printing import Output, bytes_text, counted, next_command
+from spikefleet.cli.selectors import Selection, is_run_or_batch, selecting
+from spikefleet.client.sorting import SortingClient
+from spikefleet.client.views import FetchedFile, RunView
 from spikefleet.core.runs import RunState
 from spikefleet.infra.rpc.errors import ServiceError
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
-@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+@selecting
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to copy to, also the last argument.  [default: one named like the run]",
+)
+@click.option(
+    "--overwrite", is_flag=True, help="Replace files that were changed since they were fetched."
+)
 @address_option
 @output_option
-def fetch(run_id: str, folder: Path | None, address: str | None, output: str) -> None:
-    """Copy a run's files to FOLDER (default: a folder named like the run), each verified."""
-    target, out = folder or Path(run_id), Output(output)
+def fetch(
+    folder: Path | None, overwrite: bool, address: str | None, output: str, **given: Any
+) -> None:
+    """Copy runs' files to a folder, each verified; of several runs to a folder for each in it."""
+    chosen, target, out = *_parted(given, folder), Output(output)
+    documents, said = [], []
     with connected(address) as client, transfers(out) as progress:
-        files = client.fetch(run_id, target, progress)
-        run = None if files else client.get(run_id).run
-    size_bytes = sum(file.size_bytes for file in files)
-    document = {
+        run_ids = chosen.ids(client)
+        for run_id in run_ids:
+            place = _place(run_id, target, several=not chosen.is_one)
+            files = client.fetch(run_id, place, progress, overwrite=overwrite)
+            documents.append(_fetched(run_id, place, files))
+            said += _fetched_lines(documents[-1], None if files else client.get(run_id))
+    if chosen.is_one:
+        out.emit(documents[0], *said)
+    else:
+        out.emit({"runs": documents}, *(said or ["No run matches."]))
+
+
+def _parted(given: dict[str, Any], folder: Path | None) -> tuple[Selection, Path | None]:
+    """Tell a folder at the end of the arguments from the runs before it."""
+    named = given["run_ids"]
+    at_end = bool(named) and not is_run_or_batch(named[-1])
+    if at_end and folder is None and (len(named) > 1 or _chooses(given)):
+        given["run_ids"], folder = named[:-1], Path(named[-1])
+    return Selection.taken(given), folder
+
+
+def _chooses(given: Mapping[str, Any]) -> bool:
+    return any(value for name, value in given.items() if name != "run_ids")
+
+
+def _place(run_id: str, folder: Path | None, *, several: bool) -> Path:
+    if folder is None:
+        return Path(run_id)
+    return folder / run_id if several else folder
+
+
+def _fetched(run_id: str, folder: Path, files: Sequence[FetchedFile]) -> dict[str, Any]:
+    return {
         "run_id": run_id,
-        "folder": str(target),
-        "size_bytes": size_bytes,
+        "folder": str(folder),
+        "size_bytes": sum(file.size_bytes for file in files),
         "files": [
             {"path": str(f.path), "size_bytes": f.size_bytes, "sha256": f.sha256, "new": f.is_new}
             for f in files
         ],
     }
-    kept = sum(not file.is_new for file in files)
-    already = f", {kept} were there already" if kept else ""
-    sentence = f"{len(files)} files, {bytes_text(size_bytes)} in {target}{already}"
+
+
+def _fetched_lines(fetched: Mapping[str, Any], run: RunView | None) -> list[RenderableType]:
+    """What was copied, and the next step; ``run`` is given where there was nothing to copy."""
     if run is not None:
-        sentence = f"{run_id} has no files yet: it is {run.state}"
-        sentence += "" if run.is_terminal else f". Wait with: spikefleet watch {run_id}"
-    out.emit(document, sentence)
+        lines: list[RenderableType] = [f"{run.run_id} has no files yet: it is {run.outcome}."]
+        return [*lines, *next_steps([run])]
+    files = fetched["files"]
+    kept = sum(not file["new"] for file in files)
+    already = f", {kept} of them there already" if kept else ""
+    size = bytes_text(fetched["size_bytes"])
+    folder = fetched["folder"]
+    load = f"python -c \"import spikefleet; print(spikefleet.load_results('{folder}'))\""
+    return [f"{counted(len(files), 'file')}, {size} in {folder}{already}", next_command(load)]
 
 
 def _no_report(run: RunView, error: ServiceError) -> ServiceError:
@@ -51,41 +104,64 @@ def _no_report(run: RunView, error: ServiceError) -> ServiceError:
         message = f"{run.run_id} was cancelled before its report was made."
         next_step = f"Start it again with: spikefleet retry {run.run_id}"
     elif run.is_terminal:
-        message = f"{run.run_id} ended as {run.state}, and its report could not be made."
+        message = f"{run.run_id} ended as {run.outcome}, and its report could not be made."
         next_step = f"Make it again with: spikefleet retry {run.run_id} --stage report"
     else:
-        message = f"{run.run_id} is {run.state}; its report is made when it ends."
+        message = f"{run.run_id} is {run.outcome}; its report is made when it ends."
         next_step = f"Wait with: spikefleet watch {run.run_id}"
     return ServiceError(error.reason, message, next_step=next_step, request_id=error.request_id)
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
-@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+@selecting
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to copy to, also the last argument.  [default: one named like the run]",
+)
+@click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
 @click.option("--open-path", is_flag=True, help="Print nothing but the page's path.")
 @address_option
 @output_option
-def report(
-    run_id: str, folder: Path | None, open_path: bool, address: str | None, output: str
-) -> None:
-    """Copy a run's report to FOLDER (default: a folder named like the run) and say where it is."""
-    target, out = folder or Path(run_id), Output(output)
+def report(address: str | None, output: str, **given: Any) -> None:
+    """Copy runs' reports to a folder, as fetch does, and say where the pages are."""
+    opened, only_path = given.pop("opened"), given.pop("open_path")
+    chosen, target = _parted(given, given.pop("folder"))
+    out, documents = Output(output), []
     with connected(address) as client:
-        try:
-            answer = client.report(run_id)
-        except ServiceError as error:
-            if error.reason == "REPORT_NOT_FOUND":
-                raise _no_report(client.get(run_id), error) from error
-            raise
-        prefix = answer.html_key.rpartition("/")[0]
-        files = client.fetch(run_id, target, within=prefix)
-    name = answer.html_key.rpartition("/")[2]
+        for run_id in chosen.ids(client):
+            place = _place(run_id, target, several=not chosen.is_one)
+            documents.append(_report(client, run_id, place))
+    lines: list[RenderableType] = []
+    for document in documents:
+        page = document["html"]
+        shown = page if only_path else f"report: {page}"
+        lines.append(Text(shown, no_wrap=True, overflow="ignore"))
+        if opened and not out.is_json and click.launch(page) != 0:
+            lines.append("No browser could be opened here; open the file on your own machine.")
+    if documents and not (only_path or opened):
+        lines.append(next_command(f"spikefleet report {documents[0]['run_id']} --open"))
+    if chosen.is_one:
+        out.emit(documents[0], *lines)
+    else:
+        out.emit({"runs": documents}, *(lines or ["No run matches."]))
+
+
+def _report(client: SortingClient, run_id: str, folder: Path) -> dict[str, Any]:
+    """Copy one report. Raises ServiceError, telling why there is none."""
+    try:
+        answer = client.report(run_id)
+    except ServiceError as error:
+        if error.reason == "REPORT_NOT_FOUND":
+            raise _no_report(client.get(run_id), error) from error
+        raise
+    prefix, _, name = answer.html_key.rpartition("/")
+    files = client.fetch(run_id, folder, within=prefix)
     page = next((file.path.absolute() for file in files if file.path.name == name), None)
-    document = {
+    return {
         "run_id": run_id,
         "html": None if page is None else str(page),
         "files": [str(file.path.absolute()) for file in files],
         "report": dict(answer.report),
     }
-    shown = str(page) if open_path else f"report: {page}"
-    out.emit(document, Text(shown, no_wrap=True, overflow="ignore"))

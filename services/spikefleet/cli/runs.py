@@ -1,71 +1,104 @@
-"""The verbs about runs: list, status, watch, cancel, retry, holds, release.
+"""The verbs about runs: list, status, watch, cancel, retry.
 
-Each asks the client one thing and prints the answer.
+Each asks the client one thing, for one run or for many, and prints the answer.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+from rich.console import RenderableType
 from rich.text import Text
 
 from spikefleet.cli.connection import connected
-from spikefleet.cli.following import exit_code, follow, what_it_says
-from spikefleet.cli.options import address_option, output_option, parse_overrides, set_option
+from spikefleet.cli.following import exit_code, follow, next_steps, tell_end, what_it_says
+from spikefleet.cli.options import (
+    ExitCode,
+    address_option,
+    output_option,
+    parse_overrides,
+    set_option,
+)
 from spikefleet.cli.printing import (
     Output,
     age_text,
     attempts_table,
-    console,
     decisions_table,
     evidence_lines,
     failure_lines,
     findings_lines,
+    next_command,
     projection_line,
     runs_table,
+    settings_line,
     state_text,
-    table,
 )
+from spikefleet.cli.selectors import Selection, select_options, selecting
+from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import RunView, event_json
 from spikefleet.core.attempts import Stage
 from spikefleet.core.runs import RunState
+from spikefleet.infra.rpc.errors import ServiceError
+
+_NO_MATCH = "No run matches."
+# What one run of many may answer: the others are asked all the same.
+_OF_ONE_RUN = frozenset({"RUN_NOT_ENDED", "RUN_HAS_RESULT", "STAGE_NOT_REACHED", "NOT_YOURS"})
 
 
 @click.command(name="list")
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    type=click.Choice([str(state) for state in RunState]),
-    help="Only runs in this state; repeatable.",
-)
-@click.option("--batch", "batch_id", default="", help="Only the runs of this batch.")
+@select_options
 @click.option("--limit", "page_size", type=click.IntRange(1, 500), default=50, show_default=True)
 @click.option("--page", "page_token", default="", help="Token of the page to show.")
 @address_option
 @output_option
-def list_runs(address: str | None, output: str, **query: Any) -> None:
+def list_runs(address: str | None, output: str, **given: Any) -> None:
     """List runs, newest first."""
+    size, token = given.pop("page_size"), given.pop("page_token")
+    runs: list[RunView] = []
     with connected(address) as client:
-        page = client.list(**query)
-    document = {
-        "runs": [run.to_json() for run in page.runs],
-        "next_page_token": page.next_page_token,
-    }
-    more = [Text(f"More: --page {page.next_page_token}", style="dim")] * bool(page.next_page_token)
-    shown = runs_table(page.runs) if page.runs else Text("no runs")
-    Output(output).emit(document, shown, *more)
+        for page in Selection(**given).pages(client, size, token):
+            runs += page.runs
+            token = page.next_page_token
+            if len(runs) >= size:
+                break
+    document = {"runs": [run.to_json() for run in runs], "next_page_token": token}
+    shown: list[RenderableType] = [runs_table(runs)]
+    if token:
+        shown.append(next_command(f"spikefleet list --page {token}", "for older runs"))
+    elif runs:
+        shown.append(next_command(f"spikefleet status {runs[0].run_id}"))
+    else:
+        chosen = any(given.values())
+        shown = [_NO_MATCH if chosen else "There are no runs yet."]
+        shown += [] if chosen else [next_command("spikefleet submit RECORDING --watch")]
+    Output(output).emit(document, *shown)
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@selecting
 @address_option
 @output_option
-def status(run_id: str, address: str | None, output: str) -> None:
-    """Tell where a run stands, what was tried, what was decided and why."""
+def status(address: str | None, output: str, **given: Any) -> None:
+    """Tell where runs stand; of one run also what was tried, what was decided and why."""
+    chosen, out = Selection.taken(given), Output(output)
     with connected(address) as client:
-        view, events = client.get(run_id), client.events(run_id)
+        run_ids = chosen.ids(client)
+        if len(run_ids) == 1:
+            _tell_run(client, run_ids[0], out)
+        else:
+            _tell_runs([client.get(run_id) for run_id in run_ids], out)
+
+
+def _tell_runs(views: Sequence[RunView], out: Output, *more: RenderableType) -> None:
+    document = {"runs": [view.to_json() for view in views]}
+    out.emit(document, runs_table(views) if views else _NO_MATCH, *more)
+
+
+def _tell_run(client: SortingClient, run_id: str, out: Output) -> None:
+    view, events = client.get(run_id), client.events(run_id)
     run = view.run
     head = Text.assemble(
         (run.run_id, "bold"),
@@ -78,7 +111,10 @@ def status(run_id: str, address: str | None, output: str) -> None:
         for key, word in (("n_units_sorted", "sorted"), ("n_units_curated", "kept"))
         if run.result.get(key) is not None
     )
-    lines = [head, *([Text(counts)] if counts else [])]
+    lines = [head, *settings_line(run), *([Text(counts)] if counts else [])]
+    if retry := run.result.get("last_retry"):
+        why = f": {retry['reason']}" if retry.get("reason") else ""
+        lines.append(Text(f"A retry was {retry['ended']}{why} The result before it stands."))
     if not view.is_settled:
         lines.append(Text(what_it_says(run), style="cyan"))
     if run.state is RunState.CANCELLED:
@@ -86,59 +122,113 @@ def status(run_id: str, address: str | None, output: str) -> None:
         lines.append(Text(f"Cancelled: {asked[-1] if asked and asked[-1] else 'no reason given'}"))
     elif run.failure is not None:
         lines += [failure_lines(run.failure), *evidence_lines(run.failure)]
-    lines += findings_lines(run) + projection_line(run)
+    lines += _hold_lines(client, view) + findings_lines(run) + projection_line(run)
     tables = [attempts_table(view.attempts), decisions_table(events)]
     shown = [made for made in tables if made.row_count]
     document = {**view.to_json(), "events": [event_json(event) for event in events]}
-    Output(output).emit(document, *lines, *shown, *_what_next(view))
+    out.emit(document, *lines, *shown, *next_steps([view]))
 
 
-def _what_next(view: RunView) -> list[Text]:
-    """The command a person most likely wants now."""
-    if not view.is_settled:
-        hint = f"Follow with: spikefleet watch {view.run_id}"
-    elif view.has_succeeded:
-        hint = f"Get the results with: spikefleet fetch {view.run_id}"
-    elif view.is_terminal and view.state is not RunState.CANCELLED:
-        hint = f"See the page with: spikefleet report {view.run_id}"
-    else:
+def _hold_lines(client: SortingClient, view: RunView) -> list[Text]:
+    """The lane that a held run waits in, who put it on hold and why, and how it opens again."""
+    if view.state is not RunState.HELD:
         return []
-    return [Text(hint, style="dim")]
+    lane = view.run.lane
+    hold = next((hold for hold in client.holds() if hold.lane == lane), None)
+    if hold is None:
+        return []
+    found = "this run" if hold.run_id == view.run_id else hold.run_id
+    return [
+        Text.assemble(
+            ("On hold: ", "bold yellow"),
+            f"lane {lane}, since {age_text(hold.created_at)}, found by {found}: {hold.reason}",
+        ),
+        next_command(f"spikefleet release {lane}", "after the repair"),
+    ]
 
 
 @click.command()
-@click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
+@selecting
 @address_option
 @output_option
 @click.pass_context
-def watch(
-    context: click.Context, run_ids: tuple[str, ...], address: str | None, output: str
-) -> None:
-    """Follow runs until they end. Ends 0 when they succeeded or are unsortable, 1 otherwise.
+def watch(context: click.Context, /, address: str | None, output: str, **given: Any) -> None:
+    """Follow runs until they end. Ends 0 when all are success or unsortable, 1 otherwise.
 
-    A restart of the service only pauses it; leaving with Ctrl-C stops no run.
+    A restart of the service only pauses it; Ctrl-C stops the watching, not the runs.
     """
+    chosen, out = Selection.taken(given), Output(output)
     with connected(address) as client:
-        runs = follow(client, run_ids, Output(output))
+        run_ids = chosen.ids(client)
+        runs = follow(client, run_ids, out)
+    tell_end(out, runs, table_too=len(runs) > 1)
     context.exit(exit_code(runs))
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@selecting
 @click.option("--reason", default="", help="Why, for the run's history.")
 @address_option
 @output_option
-def cancel(run_id: str, reason: str, address: str | None, output: str) -> None:
-    """Stop a run. One that has ended stays as it is."""
+@click.pass_context
+def cancel(
+    context: click.Context, /, reason: str, address: str | None, output: str, **given: Any
+) -> None:
+    """Stop runs. One that has ended stays as it is."""
+    chosen, out = Selection.taken(given), Output(output)
     with connected(address) as client:
-        view = client.cancel(run_id, reason)
-    ended = view.is_terminal and not view.run.cancel_requested
-    said = [Text("It had ended before; nothing was stopped.", style="dim")] if ended else []
-    Output(output).emit(view.to_json(), runs_table([view]), *said)
+        views, refused = _each(
+            chosen.ids(client), lambda run_id: client.cancel(run_id, reason), chosen
+        )
+    ended = [view for view in views if view.is_terminal and not view.run.cancel_requested]
+    said: list[RenderableType] = []
+    if ended:
+        subject = "It had ended" if chosen.is_one else f"{len(ended)} of them had ended"
+        said.append(Text(f"{subject} before; nothing was stopped there.", style="dim"))
+    elif views:
+        said.append(next_command(f"spikefleet retry {views[0].run_id}", "to start it again"))
+    _tell_answers(out, chosen, views, refused, *said)
+    context.exit(ExitCode.RUN_FAILED if refused else ExitCode.DONE)
+
+
+def _each(
+    run_ids: Sequence[str], ask: Callable[[str], RunView], chosen: Selection
+) -> tuple[list[RunView], list[ServiceError]]:
+    """Ask for every run. What refuses one of many is returned; a run asked for alone raises."""
+    views, refused = [], []
+    for run_id in run_ids:
+        try:
+            views.append(ask(run_id))
+        except ServiceError as error:
+            if chosen.is_one or error.reason not in _OF_ONE_RUN:
+                raise
+            refused.append(error)
+    return views, refused
+
+
+def _tell_answers(
+    out: Output,
+    chosen: Selection,
+    views: Sequence[RunView],
+    refused: Sequence[ServiceError],
+    *more: RenderableType,
+) -> None:
+    """One run asked for by its id is one document; anything else is a list."""
+    if chosen.is_one:
+        out.emit(views[0].to_json(), runs_table(views), *more)
+        return
+    document = {
+        "runs": [view.to_json() for view in views],
+        "refused": [{"code": error.reason, "message": error.message} for error in refused],
+    }
+    lines = [Text(f"Not done: {error.message}", style="yellow") for error in refused]
+    table = [runs_table(views)] if views else []
+    nothing = [] if views or refused else [_NO_MATCH]
+    out.emit(document, *table, *lines, *nothing, *more)
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@selecting
 @click.option("--stage", type=click.Choice([str(s) for s in Stage]), help="Stage to start from.")
 @set_option
 @click.option(
@@ -146,61 +236,39 @@ def cancel(run_id: str, reason: str, address: str | None, output: str) -> None:
     is_flag=True,
     help="Sort again although there is a complete result; it stays until a new one is complete.",
 )
-@click.option("--watch", "watched", is_flag=True, help="Follow the run until it ends.")
+@click.option("--watch", "watched", is_flag=True, help="Follow the runs until they end.")
 @address_option
 @output_option
 @click.pass_context
 def retry(context: click.Context, /, address: str | None, output: str, **given: Any) -> None:
-    """Start an ended run again; with --set it becomes a new run with those parameters."""
-    changes, out = parse_overrides(given["overrides"]), Output(output)
+    """Start ended runs again; with --set they become new runs with those parameters."""
+    changes, stage = parse_overrides(given.pop("overrides")), given.pop("stage")
+    force, watched = given.pop("force"), given.pop("watched")
+    chosen, out = Selection.taken(given), Output(output)
+
+    def again(run_id: str) -> RunView:
+        try:
+            return client.retry(run_id, stage, force=force, **changes)
+        except ServiceError as error:
+            if error.reason != "RUN_HAS_RESULT" or out.is_json or not _agrees(error.message):
+                raise
+            return client.retry(run_id, stage, force=True, **changes)
+
     with connected(address) as client:
-        view = client.retry(given["run_id"], given["stage"], force=given["force"], **changes)
-        if not given["watched"]:
-            out.emit(view.to_json(), runs_table([view]), *_what_next(view))
-            return
-        out.line(view.to_json())
-        runs = follow(client, [view.run_id], out)
-        if not out.is_json:
-            console().print(runs_table(runs))
-    context.exit(exit_code(runs))
+        views, refused = _each(chosen.ids(client), again, chosen)
+        if not watched:
+            _tell_answers(out, chosen, views, refused, *next_steps(views))
+            context.exit(ExitCode.RUN_FAILED if refused else ExitCode.DONE)
+        for view in views:
+            out.line(view.to_json())
+        runs = follow(client, [view.run_id for view in views], out)
+    tell_end(out, runs, table_too=True)
+    unchanged = any(run.result.get("last_retry") for run in runs)
+    context.exit(ExitCode.RUN_FAILED if refused or unchanged else exit_code(runs))
 
 
-@click.command()
-@address_option
-@output_option
-def holds(address: str | None, output: str) -> None:
-    """List lanes on hold: what waits for an operator, and why."""
-    with connected(address) as client:
-        found = client.holds()
-    made = table("lane", ">runs", "since", "why")
-    for hold in found:
-        made.add_row(hold.lane, str(hold.held_run_count), age_text(hold.created_at), hold.reason)
-    document = {"holds": [hold.to_json() for hold in found]}
-    if not found:
-        Output(output).emit(document, Text("no lane is on hold"))
-        return
-    hint = (
-        "Which runs: spikefleet list --state held. The evidence of one: spikefleet status RUN. "
-        f"After the repair: spikefleet release {found[0].lane if len(found) == 1 else 'LANE'}"
-    )
-    Output(output).emit(document, made, Text(hint, style="dim"))
-
-
-@click.command()
-@click.argument("lane")
-@address_option
-@output_option
-def release(lane: str, address: str | None, output: str) -> None:
-    """Open a lane again after its environment was mended; its runs go on."""
-    with connected(address) as client:
-        held = [hold.lane for hold in client.holds()]
-        count = client.release(lane)
-    document = {"lane": lane, "was_held": lane in held, "released_run_count": count}
-    said = f"{lane} is open again; {count} held {'run goes' if count == 1 else 'runs go'} on"
-    if lane not in held:
-        others = f" On hold: {', '.join(held)}." if held else " No lane is on hold."
-        said = f"{lane} was not on hold, so nothing changed.{others}"
-    Output(output).emit(document, said)
-
-
-COMMANDS = (list_runs, status, watch, cancel, retry, holds, release)
+def _agrees(message: str) -> bool:
+    """Ask a person at a terminal; nobody else is asked."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    return click.confirm(f"{message} Sort again? It stays until a new one is complete")

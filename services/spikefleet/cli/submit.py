@@ -11,13 +11,14 @@ import click
 from rich.text import Text
 
 from spikefleet.cli.connection import connected, transfers
-from spikefleet.cli.following import exit_code, follow
+from spikefleet.cli.following import exit_code, follow, next_steps, tell_end
 from spikefleet.cli.options import address_option, output_option, parse_overrides, set_option
-from spikefleet.cli.printing import Output, console, runs_table
+from spikefleet.cli.printing import Output, counted, next_command, runs_table
 from spikefleet.client.names import recording_name
 from spikefleet.client.views import BatchView
+from spikefleet.core.runs import RunState
 from spikefleet.core.sorters.catalogue import BACKENDS
-from spikefleet.core.submissions import Recording, RecordingName
+from spikefleet.core.submissions import RecordingName
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,6 @@ class Hand:
                 f"the sorter {self.sorter!r} is not available; choose one of {', '.join(BACKENDS)}"
             )
         return self.preset or self.sorter or "kilosort4"
-
-    def require_paths(self) -> None:
-        """Refuse paths that are not here, unless the service alone may see them (--in-place)."""
-        gone = [str(path) for path in self.paths if not path.expanduser().exists()]
-        if gone and self.in_place is not True:
-            raise click.UsageError(
-                f"nothing is at {', '.join(gone)}. Check the path and the mount; if only the "
-                "service sees it, add --in-place"
-            )
 
     def names(self) -> list[RecordingName]:
         """An address for every path; what was not given comes from the path."""
@@ -105,14 +97,11 @@ def submit(
     hand, out = Hand(**given), Output(output)
     names, preset = hand.names(), hand.chosen_preset()
     overrides = parse_overrides(hand.overrides)
-    hand.require_paths()
     with connected(address) as client:
         with transfers(out) as progress:
-            recordings = [
-                client.add_recording(path, name=name, in_place=hand.in_place, progress=progress)
-                for path, name in zip(hand.paths, names, strict=True)
-            ]
-        _require_all(recordings)
+            recordings = client.add_recordings(
+                hand.paths, names, in_place=hand.in_place, progress=progress
+            )
         batch = client.sort(
             [recording.recording_id for recording in recordings],
             preset,
@@ -122,24 +111,17 @@ def submit(
             label=", ".join(str(name) for name in names),
         )
         if not watch:
-            out.emit(batch.to_json(), runs_table(batch.runs), _hint(batch, names))
+            known = _known_steps(batch)
+            steps = next_steps(batch.runs)
+            out.emit(
+                batch.to_json(), runs_table(batch.runs), _summary(batch, names), *known, *steps
+            )
             return
         out.line(batch.to_json())
         out.say(_summary(batch, names))
         runs = follow(client, batch.run_ids, out)
-        if not out.is_json:
-            console().print(runs_table(runs))
+    tell_end(out, runs, table_too=True)
     context.exit(exit_code(runs))
-
-
-def _require_all(recordings: Sequence[Recording]) -> None:
-    """Refuse paths that neither side sees, before anything is started. Raises ClickException."""
-    missing = [recording.location for recording in recordings if recording.missing]
-    if missing:
-        raise click.ClickException(
-            f"nothing is at {', '.join(missing)}, here or on the service's side, and nothing was "
-            "submitted. Check the path and the mount, then submit again."
-        )
 
 
 def _summary(batch: BatchView, names: Sequence[RecordingName]) -> str:
@@ -152,9 +134,15 @@ def _summary(batch: BatchView, names: Sequence[RecordingName]) -> str:
     first = {view.run.recording_name for view in batch.runs if view.run_id in old} - asked
     if first and len(asked) == 1:
         known += f" (same bytes as {', '.join(sorted(first))})"
-    return f"{batch.batch_id}: {len(batch.runs)} run(s){known}"
+    return f"{batch.batch_id}: {counted(len(batch.runs), 'run')}{known}"
 
 
-def _hint(batch: BatchView, names: Sequence[RecordingName]) -> Text:
-    follow_with = f"spikefleet watch {' '.join(batch.run_ids)}"
-    return Text(f"{_summary(batch, names)}. Follow with: {follow_with}", style="dim")
+def _known_steps(batch: BatchView) -> list[Text]:
+    """What starts runs again that ended without a result before and were left as they are."""
+    left = set(batch.existing_run_ids) - set(batch.restarted_run_ids)
+    ended = [run for run in batch.runs if run.run_id in left and run.state is RunState.FAILED]
+    if not ended:
+        return []
+    named = ended[0].run_id if len(ended) == 1 else f"--batch {batch.batch_id} --state failed"
+    what = counted(len(ended), "run") + " failed before and stays so"
+    return [Text(what, style="yellow"), next_command(f"spikefleet retry {named}", "to start again")]

@@ -1,7 +1,8 @@
 """A run's files on their way out: every byte verified before a file gets its name.
 
 An interrupted copy resumes where it stopped; a file that is there with the right digest is left
-alone. Refuses a name that would leave the folder.
+alone, and one that somebody changed is kept (``fetched_folder``). Refuses a name that would leave
+the folder.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from pathlib import Path
 import grpc
 
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
+from spikefleet.client.fetched_folder import FetchedFolder
 from spikefleet.client.retry_waits import RetryWaits
 from spikefleet.client.views import FetchedFile, OnTransfer, Transfer
 from spikefleet.core.file_names import UnsafeNameError, check_names
+from spikefleet.core.runs import Run
 from spikefleet.infra.rpc.errors import ServiceUnreachable, answering
 
 _BLOCK_BYTES = 1 << 20
@@ -35,32 +38,53 @@ class Downloader:
         self._patience = patience
 
     def fetch(
-        self, run_id: str, folder: Path, progress: OnTransfer | None = None, within: str = ""
+        self,
+        run: Run,
+        folder: Path,
+        progress: OnTransfer | None = None,
+        *,
+        within: str = "",
+        overwrite: bool = False,
     ) -> list[FetchedFile]:
         """Copy every file of the run's winning attempts below ``folder``.
 
-        ``within`` keeps only the files whose key lies below that artifact prefix.
+        ``within`` keeps only the files whose key lies below that artifact prefix. ``overwrite``
+        replaces files that are not as they were fetched.
 
-        Raises ServiceError, ServiceUnreachable, DamagedCopyError, OSError.
+        Raises FolderTakenError before anything is written, ServiceError, ServiceUnreachable,
+        DamagedCopyError, OSError.
         """
         with answering(self._address):
-            request = reporter_pb2.ListArtifactsRequest(run_id=run_id)
+            request = reporter_pb2.ListArtifactsRequest(run_id=run.run_id)
             listed = self._stub.ListArtifacts(request).artifacts
         below = f"{within.rstrip('/')}/" if within else ""
         artifacts = [artifact for artifact in listed if artifact.key.startswith(below)]
         _require_safe([artifact.path for artifact in artifacts])
+        if not artifacts:
+            return []
+        own = FetchedFolder.opened(folder, run)
+        there = {a.path: _digest_there(folder, a.path) for a in artifacts}
+        known = {a.path: (a.sha256, own.files.get(a.path), "") for a in artifacts}
+        if not overwrite:
+            own.require_replaceable([p for p, sha256 in there.items() if sha256 not in known[p]])
+        own.write()
         total_bytes = sum(artifact.size_bytes for artifact in artifacts)
         done_bytes = 0
         fetched = []
-        for artifact in artifacts:
+        try:
+            for artifact in artifacts:
 
-            def tell(here: int, path: str = artifact.path, before: int = done_bytes) -> None:
-                if progress is not None:
-                    progress(Transfer("fetch", path, before + here, total_bytes))
+                def tell(here: int, path: str = artifact.path, before: int = done_bytes) -> None:
+                    if progress is not None:
+                        progress(Transfer("fetch", path, before + here, total_bytes))
 
-            fetched.append(self._fetch_one(run_id, artifact, folder, tell))
-            done_bytes += artifact.size_bytes
-            tell(artifact.size_bytes)
+                is_new = there[artifact.path] != artifact.sha256
+                fetched.append(self._fetch_one(run.run_id, artifact, folder, tell, is_new=is_new))
+                own = own.with_file(artifact.path, artifact.sha256)
+                done_bytes += artifact.size_bytes
+                tell(artifact.size_bytes)
+        finally:
+            own.write()
         return fetched
 
     def _fetch_one(
@@ -69,10 +93,12 @@ class Downloader:
         artifact: reporter_pb2.Artifact,
         folder: Path,
         tell: Callable[[int], None],
+        *,
+        is_new: bool,
     ) -> FetchedFile:
         target = folder / artifact.path
         _require_no_links(folder, target)
-        if target.is_file() and _digest(target) == artifact.sha256:
+        if not is_new:
             return FetchedFile(target, artifact.size_bytes, artifact.sha256, is_new=False)
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.part")
@@ -136,6 +162,13 @@ def _require_no_links(folder: Path, target: Path) -> None:
             raise DamagedCopyError(
                 f"{parent} is a link; nothing is written through it. Fetch into another folder"
             )
+
+
+def _digest_there(folder: Path, path: str) -> str:
+    """The digest of what stands where a file of the run belongs; "" for nothing."""
+    target = folder / path
+    _require_no_links(folder, target)
+    return _digest(target) if target.is_file() else ""
 
 
 def _digest(path: Path) -> str:

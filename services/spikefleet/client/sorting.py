@@ -26,7 +26,7 @@ from spikefleet.api.v1 import (
 from spikefleet.client.downloads import Downloader
 from spikefleet.client.names import recording_name
 from spikefleet.client.retry_waits import DEFAULT_PATIENCE_S, RetryWaits
-from spikefleet.client.uploads import Source, Uploader
+from spikefleet.client.sending import RecordingSender
 from spikefleet.client.views import (
     BatchView,
     FetchedFile,
@@ -39,17 +39,13 @@ from spikefleet.client.views import (
     RunView,
 )
 from spikefleet.core.attempts import Stage
-from spikefleet.core.failures.errors import InputMissingError
-from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.runs import RunEvent, RunState
 from spikefleet.core.submissions import Recording, RecordingName
 from spikefleet.infra.rpc import convert
-from spikefleet.infra.rpc.channels import dial, is_loopback
+from spikefleet.infra.rpc.channels import dial
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answering
 
-_REGISTER_DEADLINE_S = 3600.0
 _SUBMIT_DEADLINE_S = 900.0
-_UPLOADED_INSTEAD = ("PATH_NOT_VISIBLE", "PATH_NOT_ALLOWED")
 _WAIT_STEP_S = 0.5
 _LONGEST_SLEEP_S = 2.0
 
@@ -67,6 +63,7 @@ class SortingClient:
         self._patience_s = patience_s
         self._channel = dial(address)
         self._ingest = ingest_pb2_grpc.IngestServiceStub(self._channel)
+        self._sender = RecordingSender(self._channel, address, self._patience)
         self._controller = controller_pb2_grpc.ControllerServiceStub(self._channel)
         self._reporter = reporter_pb2_grpc.ReporterServiceStub(self._channel)
 
@@ -131,16 +128,25 @@ class SortingClient:
     ) -> tuple[list[str], str]:
         """Add every recording; return their ids and a label for their batch."""
         listed = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
-        ids = [
-            self.add_recording(
-                path,
-                name=recording_name(name, path, alone=len(listed) == 1),
-                in_place=in_place,
-                progress=progress,
-            ).recording_id
-            for path in listed
-        ]
+        names = [recording_name(name, path, alone=len(listed) == 1) for path in listed]
+        added = self.add_recordings(listed, names, in_place=in_place, progress=progress)
+        ids = [recording.recording_id for recording in added]
         return ids, name or ", ".join(path.name for path in listed)
+
+    def add_recordings(
+        self,
+        paths: Sequence[Path],
+        names: Sequence[RecordingName],
+        *,
+        in_place: bool | None = None,
+        progress: OnTransfer | None = None,
+    ) -> Sequence[Recording]:
+        """Upload or register recordings to be submitted.
+
+        Raises InputMissingError for a path at which nothing is, before anything is sent; with
+        ``in_place`` the service looks, too.
+        """
+        return self._sender.send_all(paths, names, in_place=in_place, progress=progress)
 
     def add_recording(
         self,
@@ -152,24 +158,11 @@ class SortingClient:
     ) -> Recording:
         """Upload a recording or register it where it lies; see ``submit`` for ``in_place``.
 
-        A path that is not there is registered as missing, so that its run says so by name.
+        A path that is not there is registered as missing.
         """
         path = Path(path).expanduser().absolute()
         name = name or recording_name("", path, alone=True)
-        try:
-            root, files, entry = recording_files(path)
-        except InputMissingError:
-            return self._register(name, path)
-        source = Source(name, root, files, entry)
-        if in_place is True:
-            return self._register(name, path)
-        if in_place is None and is_loopback(self.address):
-            try:
-                return self._register(name, path, seen=source)
-            except ServiceError as error:
-                if error.reason not in _UPLOADED_INSTEAD:
-                    raise
-        return Uploader(self._channel, self.address, self._patience()).send(source, progress)
+        return self._sender.send(path, name, in_place=in_place, progress=progress)
 
     def sort(
         self,
@@ -336,17 +329,19 @@ class SortingClient:
         progress: OnTransfer | None = None,
         *,
         within: str = "",
+        overwrite: bool = False,
     ) -> tuple[FetchedFile, ...]:
         """Copy a run's files below ``folder``, each verified; files already there are kept.
 
         ``within`` is an artifact prefix: only the files below it are copied. A run that has made
-        nothing yet gives no files.
+        nothing yet gives no files. A folder holds one run: FolderTakenError where it holds
+        another's, or files that were changed since they were fetched, unless ``overwrite``.
         """
         downloader = Downloader(self._channel, self.address, self._patience())
-        files = tuple(downloader.fetch(run_id, Path(folder), progress, within))
-        if not files:
-            self.get(run_id)  # the artifacts know keys, not runs: a mistyped id is an error
-        return files
+        run = self.get(run_id).run
+        return tuple(
+            downloader.fetch(run, Path(folder), progress, within=within, overwrite=overwrite)
+        )
 
     def report(self, run_id: str) -> ReportView:
         """Return a run's report."""
@@ -372,19 +367,6 @@ class SortingClient:
             request = controller_pb2.ReleaseHoldRequest(lane=lane)
             answer = self._controller.ReleaseHold(request)
         return int(answer.released_run_count)
-
-    def _register(
-        self, name: RecordingName, path: Path, *, seen: Source | None = None
-    ) -> Recording:
-        request = ingest_pb2.RegisterRecordingRequest(
-            name=convert.to_name(name),
-            path=str(path),
-            must_exist=seen is not None,
-            expected_files=convert.to_files(seen.manifest() if seen else ()),
-        )
-        with answering(self.address):
-            answer = self._ingest.RegisterRecording(request, timeout=_REGISTER_DEADLINE_S)
-        return convert.from_recording(answer.recording)
 
     def _patience(self) -> RetryWaits:
         return RetryWaits(self._patience_s)

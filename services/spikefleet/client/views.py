@@ -57,8 +57,13 @@ class RunView:
         return self.run.state
 
     @property
+    def outcome(self) -> str:
+        """The one word for where the run stands: ``Run.outcome``."""
+        return self.run.outcome
+
+    @property
     def status(self) -> str:
-        """How the recording ended, in a report's words; empty while it goes on."""
+        """How the recording ended, in a report's words; empty until it has."""
         return str(self.run.status or "")
 
     @property
@@ -101,6 +106,7 @@ class RunView:
             "recording_name": run.recording_name,
             "stream": run.stream,
             "backend": run.backend,
+            "outcome": run.outcome,
             "state": str(run.state),
             "stage": str(run.stage),
             "status": self.status,
@@ -115,6 +121,7 @@ class RunView:
             "updated_at": run.updated_at.isoformat(),
             "not_before": run.not_before.isoformat() if run.not_before else None,
             "cancel_requested": run.cancel_requested,
+            "lane": run.lane,
             "attempts": [_attempt_json(attempt) for attempt in self.attempts],
         }
 
@@ -208,12 +215,13 @@ class RunUpdate:
 
 @dataclass(frozen=True)
 class HoldView:
-    """A lane on hold."""
+    """A lane on hold; ``run_id`` is the run whose failure put it there."""
 
     lane: str
     reason: str
     held_run_count: int
     created_at: datetime
+    run_id: str = ""
 
     @classmethod
     def of(cls, message: controller_pb2.Hold) -> HoldView:
@@ -223,6 +231,7 @@ class HoldView:
             message.reason,
             message.held_run_count,
             convert.from_timestamp(message.create_time),
+            message.run_id,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -232,6 +241,7 @@ class HoldView:
             "reason": self.reason,
             "held_run_count": self.held_run_count,
             "created_at": self.created_at.isoformat(),
+            "run_id": self.run_id,
         }
 
 

@@ -180,6 +180,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
                     reason=hold.reason,
                     held_run_count=hold.held_run_count,
                     create_time=convert.to_timestamp(hold.created_at),
+                    run_id=hold.run_id,
                 )
                 for hold in holds
             ]

@@ -12,10 +12,17 @@ from typing import Any, ClassVar
 from spikefleet.controller.conclude import ATTEMPTS_BEFORE, RELEASED_AFTER
 from spikefleet.controller.finished_result import LAST_RETRY, entries_of, put_aside
 from spikefleet.core.attempts import STAGES, Stage
-from spikefleet.core.config import SortingConfig, config_digest, sort_digest
+from spikefleet.core.config import SortingConfig, config_digest, diff, sort_digest
 from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.failures.errors import InvalidConfigurationError
-from spikefleet.core.runs import Attempt, IllegalMoveError, Run, RunState, run_identity
+from spikefleet.core.runs import (
+    CHANGED_SETTINGS,
+    Attempt,
+    IllegalMoveError,
+    Run,
+    RunState,
+    run_identity,
+)
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.sorters.parameters import check_params
 from spikefleet.core.submissions import Recording
@@ -30,6 +37,7 @@ from spikefleet.infra.stores.sql.run_values import (
 from spikefleet.infra.stores.sql.runs import RunStore
 from spikefleet.infra.stores.sql.sort_marks import FRESH_SORT, sort_mark
 
+_SORTER_NAME = "sorter.sorter_name"
 _SORTING = frozenset({Stage.PREFLIGHT, Stage.SORT})
 _AFTER_SORT = frozenset({Stage.CURATE, Stage.REPORT})
 
@@ -195,7 +203,7 @@ class Wishes:
         begin: dict[str, Any] = {}
         if is_sorted and wish.stage in (None, Stage.CURATE):
             begin = {"preflight": run.result.get("preflight", {})}
-            new = replace(new, stage=Stage.SORT, result=begin)
+            new = replace(new, stage=Stage.SORT, result={**new.result, **begin})
         batch = self.runs.create_batch(NewBatch(run.submitter, "", "", (new,), wish.owner))
         found = self.runs.get_run(batch.run_ids[0])
         if not found.is_terminal or found.state is RunState.SUCCEEDED:
@@ -278,6 +286,7 @@ def new_runs(streams: Sequence[tuple[Recording, str]], config: SortingConfig) ->
         )
     check_params(backend, BACKENDS[backend].title, config.sorter.sorter_params or {})
     document, whole = config.to_document(), config_digest(config)
+    changed = {name: value for name, (_, value) in diff(config).items() if name != _SORTER_NAME}
     return tuple(
         NewRun(
             recording_id=recording.recording_id,
@@ -288,6 +297,7 @@ def new_runs(streams: Sequence[tuple[Recording, str]], config: SortingConfig) ->
             config_digest=whole,
             sort_digest=sort_digest(config, _bytes_of(recording), stream),
             identity=_identity(recording, stream, whole),
+            result={CHANGED_SETTINGS: changed} if changed else {},
         )
         for recording, stream in streams
     )
@@ -304,15 +314,14 @@ def _identity(recording: Recording, stream: str, whole: str) -> str:
 
 
 def summarise(runs: Sequence[Run]) -> str:
-    """One honest sentence about a batch, for example "5 sorted, 1 unsortable"."""
+    """One honest sentence about a batch, for example "5 success, 1 unsortable"."""
     words: dict[str, int] = {}
     for run in runs:
         words[_word(run)] = words.get(_word(run), 0) + 1
     order = (
-        "sorted",
+        "success",
         "unsortable",
-        "input error",
-        "given up",
+        "input_error",
         "failed",
         "cancelled",
         "held",
@@ -322,17 +331,5 @@ def summarise(runs: Sequence[Run]) -> str:
 
 
 def _word(run: Run) -> str:
-    match run.state:
-        case RunState.SUCCEEDED:
-            return "sorted"
-        case RunState.SKIPPED:
-            words = {"input_error": "input error", "unsortable": "unsortable"}
-            return words.get(str(run.status), "given up")
-        case RunState.FAILED:
-            return "failed"
-        case RunState.CANCELLED:
-            return "cancelled"
-        case RunState.HELD:
-            return "held"
-        case _:
-            return "under way"
+    is_settled = run.is_terminal or run.state is RunState.HELD
+    return run.outcome if is_settled else "under way"

@@ -27,6 +27,9 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
+# The entry of a run's result that holds its settings which are not at their defaults.
+CHANGED_SETTINGS = "changed_settings"
+
 TERMINAL: frozenset[RunState] = frozenset(
     {RunState.SUCCEEDED, RunState.SKIPPED, RunState.FAILED, RunState.CANCELLED}
 )
@@ -59,7 +62,7 @@ class Run:
     """The sorting of one stream under one resolved configuration with one backend.
 
     ``config`` is the resolved document, ``result`` what has been produced so far (unit counts,
-    artifact prefixes by stage), ``version`` the optimistic lock.
+    artifact prefixes by stage), ``version`` the optimistic lock, ``lane`` what a hold would stop.
     """
 
     run_id: str
@@ -84,11 +87,26 @@ class Run:
     not_before: datetime | None = None
     cancel_requested: bool = False
     version: int = 0
+    lane: str = ""
 
     @property
     def is_terminal(self) -> bool:
         """True when nothing more will happen by itself."""
         return self.state in TERMINAL
+
+    @property
+    def outcome(self) -> str:
+        """The one word for where the run stands, in every list, page and sentence.
+
+        A run that has not ended: its state. One that has: success, unsortable, input_error, failed
+        or cancelled.
+        """
+        if self.state is RunState.SUCCEEDED:
+            return str(RunStatus.SUCCESS)
+        if self.state is not RunState.SKIPPED:
+            return str(self.state)
+        named = self.status in (RunStatus.UNSORTABLE, RunStatus.INPUT_ERROR)
+        return str(self.status if named else RunState.FAILED)
 
 
 @dataclass(frozen=True)

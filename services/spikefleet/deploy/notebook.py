@@ -19,6 +19,7 @@ from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import (
     CLASS_BY_CODE,
     AttemptInterrupted,
+    Failure,
     InputMissingError,
 )
 from spikefleet.core.findings.next_step import next_step_for
@@ -188,6 +189,9 @@ def _submitted(
     path = paths[0]
     try:
         return submit().runs, None
+    except InputMissingError as error:
+        failure = Failure.from_error(error)
+        return (), _refused(RefusedInput(path.stem, failure.message, failure.next_step))
     except ServiceError as error:
         if error.reason not in _WRONG_INPUT:
             raise

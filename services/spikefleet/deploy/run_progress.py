@@ -12,9 +12,11 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from spikefleet.client.views import RunUpdate, RunView
+from spikefleet.client.views import RunUpdate
 from spikefleet.core.attempts import Stage
+from spikefleet.core.runs import Run, RunState
 
+# Where each stage lies on the bar of a run; the sort takes nearly all of the time.
 _SHARES = {
     Stage.PREFLIGHT: (0.0, 0.05),
     Stage.SORT: (0.05, 0.9),
@@ -59,22 +61,18 @@ class RunBar:
     def show(self, update: RunUpdate) -> None:
         """Move the bar to where the run is now."""
         view = update.run
-        begin, end = _SHARES[view.run.stage]
         sorting = view.run.stage is Stage.SORT
-        share = float(view.progress.get("fraction", 0.0)) if sorting else 0.0
         step = str(view.progress.get("step", "")) if sorting else ""
         label = str(view.run.stage)
         if step and step != label:
             label = f"{label}: {step}"
-        if view.is_settled:
-            begin, share, label = end, 1.0, _ending(view)
-        self._move(1.0 if view.is_settled else begin + (end - begin) * share, label)
+        self._move(run_fraction(view.run), view.outcome if view.is_settled else label)
 
-    def _move(self, fraction: float, label: str) -> None:
+    def _move(self, fraction: float | None, label: str) -> None:
         if self._task is None:
             self._task = self._bars.add_task("", total=1.0)
         text = f"{self._name} {label}".strip()
-        shown = _shortened(self._name, _LABEL_CHARS - len(label) - 1)
+        shown = shortened(self._name, _LABEL_CHARS - len(label) - 1)
         described = f"{shown} {label}".strip()[:_LABEL_CHARS]
         self._bars.update(self._task, completed=fraction, description=described)
         if text != self._said and not self._bars.console.is_terminal:
@@ -82,14 +80,22 @@ class RunBar:
         self._said = text
 
 
-def _ending(view: RunView) -> str:
-    """How it ended, in a report's word where it did not succeed."""
-    if view.has_succeeded:
-        return str(view.state)
-    return view.status.replace("_", " ") or str(view.state)
+def run_fraction(run: Run) -> float | None:
+    """Share of the whole run that lies behind, from its stage and what the sorter says.
+
+    None for a run that stopped before its end: nothing tells how much was left.
+    """
+    if run.state is RunState.SUCCEEDED:
+        return 1.0
+    if run.is_terminal:
+        return None
+    begin, end = _SHARES[run.stage]
+    # Between two attempts the last one's progress means nothing.
+    said = run.progress if run.state is RunState.RUNNING else {}
+    return begin + (end - begin) * max(0.0, min(1.0, float(said.get("fraction") or 0.0)))
 
 
-def _shortened(name: str, width: int) -> str:
+def shortened(name: str, width: int) -> str:
     """The name in at most ``width`` characters. Its end tells siblings apart, so that stays."""
     if len(name) <= width:
         return name

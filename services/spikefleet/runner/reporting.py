@@ -94,9 +94,8 @@ class Reporter:
         if now_s < self._due_s and not is_urgent:
             return False
         self._due_s, self._step = now_s + HEARTBEAT_S, progress.step
-        if guards is not None and (memory := guards.readings.get("host_memory")):
-            used = memory.values.get("working_set_bytes")
-            progress = replace(progress, memory_bytes=used)
+        if guards is not None and (usage := guards.readings.get("usage")):
+            progress = replace(progress, memory_bytes=usage.values.get("memory_bytes"))
         self._write_heartbeat(progress, guards)
         self._set_series(progress, guards)
         return self._sink.report_progress(self._spec, progress)

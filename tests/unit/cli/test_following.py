@@ -69,7 +69,7 @@ def test_a_lost_service_is_told_once_and_again_only_after_it_was_back(
 
     follow(cast("SortingClient", Flaky()), [running.run_id], Output("text"))
     told = capsys.readouterr().out
-    assert told.count("No service answers at h:1; the runs go on. Trying again") == 2
+    assert told.count("No service answers at h:1; the runs continue. Retrying") == 2
 
 
 def test_what_is_unknown_is_left_out() -> None:
@@ -85,7 +85,7 @@ def test_a_run_that_waits_for_its_next_stage_does_not_repeat_the_last_ones_progr
 
 def test_a_short_title_keeps_the_stream() -> None:
     run = make_run(recording_name="p/s/a-very-long-name-of-a-plate.raw.h5", stream="well003")
-    assert title_of(run, 20) == "a-very-long… well003"
+    assert title_of(run, 20) == "a-ver…raw.h5 well003"
     assert title_of(run) == "a-very-long-name-of-a-plate.raw.h5 well003"
 
 
@@ -107,7 +107,7 @@ def test_bar_percent_and_time_show_on_every_terminal(columns: int) -> None:
 def test_a_success_tells_how_many_units_were_kept() -> None:
     result = {"n_units_sorted": 9, "n_units_curated": 7}
     run = make_run(state=RunState.SUCCEEDED, result=result)
-    assert what_it_says(run) == "succeeded: 7 of 9 units kept"
+    assert what_it_says(run) == "success: 7 of 9 units kept"
 
 
 def test_an_end_with_a_failure_tells_its_sentence() -> None:
@@ -156,9 +156,23 @@ def test_a_bar_moves_forward_through_the_stages_and_fills_at_the_end() -> None:
     assert fractions[-1] == 1.0
 
 
+@pytest.mark.parametrize("state", [RunState.CANCELLED, RunState.SKIPPED, RunState.FAILED])
+def test_a_run_that_stopped_early_has_no_share_of_its_way(state: RunState) -> None:
+    screen = io.StringIO()
+    bars = Bars(Console(file=screen, width=100, force_terminal=True, color_system=None))
+    bars.show(RunUpdate(make_view(progress={"fraction": 0.5}), ()))
+    bars.show(RunUpdate(make_view(state=state, stage=Stage.REPORT), ()))
+    bars.close()
+    seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    last = [line for line in re.split(r"[\r\n]+", seen) if line.strip()][-1]
+    assert "100 %" not in last
+    assert " – " in last
+
+
 def test_a_held_run_tells_why_and_where_to_look() -> None:
     failure = Failure(FailureCode.MODEL_LOADING, "The model cannot be loaded.")
+    then = "Next: spikefleet status run-0123456789abcdef"
     text = what_it_says(make_run(state=RunState.HELD, failure=failure))
-    assert text == "held: The model cannot be loaded. See `spikefleet holds`."
+    assert text == f"held: The model cannot be loaded. {then}"
     text = what_it_says(make_run(state=RunState.HELD))
-    assert text == "held: its lane waits for an operator. See `spikefleet holds`."
+    assert text == f"held: its lane waits for an operator. {then}"

@@ -54,7 +54,7 @@ def test_a_process_ends_3_when_nobody_answers_and_says_what_to_do(nobody: str) -
 def test_a_process_ends_2_on_wrong_usage() -> None:
     done = _run_process("status")
     assert done.returncode == 2
-    assert "Missing argument 'RUN'" in done.stderr
+    assert "name runs or batches" in done.stderr
 
 
 @pytest.mark.parametrize("verb", ["status", "list", "fetch", "report"])

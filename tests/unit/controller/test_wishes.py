@@ -213,8 +213,7 @@ def test_a_batch_is_summed_up_in_one_honest_sentence() -> None:
         make_run(state=RunState.QUEUED),
     ]
     assert summarise(runs) == (
-        "2 sorted, 1 unsortable, 1 input error, 1 given up, 1 failed, 1 cancelled, 1 held, "
-        "2 under way"
+        "2 success, 1 unsortable, 1 input_error, 2 failed, 1 cancelled, 1 held, 2 under way"
     )
     assert summarise([]) == ""
 

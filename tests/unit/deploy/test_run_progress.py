@@ -34,12 +34,12 @@ def test_a_long_name_leaves_room_for_how_the_run_ended() -> None:
 @pytest.mark.parametrize(
     ("state", "status", "word"),
     [
-        (RunState.SUCCEEDED, RunStatus.SUCCESS, "succeeded"),
-        (RunState.FAILED, RunStatus.DISK_EXHAUSTED, "disk exhausted"),
+        (RunState.SUCCEEDED, RunStatus.SUCCESS, "success"),
+        (RunState.FAILED, RunStatus.DISK_EXHAUSTED, "failed"),
         (RunState.HELD, None, "held"),
     ],
 )
-def test_an_end_is_told_in_a_reports_word(
+def test_an_end_is_told_in_its_one_word(
     state: RunState, status: RunStatus | None, word: str
 ) -> None:
     assert said(make_view(state=state, status=status))[0] == word

@@ -63,6 +63,7 @@ class InputMissingEvidence(FailureEvidence):
     """Of ``input_missing``."""
 
     path: str | None = says("the file or folder that is not there")
+    next_step: str | None = says("what helps, where that is known")
 
 
 @evidence_row

@@ -299,6 +299,7 @@ def to_run(run: Run, attempts: Iterable[Attempt] = ()) -> run_pb2.Run:
         not_before_time=to_timestamp(run.not_before),
         cancel_requested=run.cancel_requested,
         version=run.version,
+        lane=run.lane,
     )
 
 
@@ -328,6 +329,7 @@ def from_run(message: run_pb2.Run) -> Run:
         not_before=from_timestamp(message.not_before_time) if waits else None,
         cancel_requested=message.cancel_requested,
         version=message.version,
+        lane=message.lane,
     )
 
 

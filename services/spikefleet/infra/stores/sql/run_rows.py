@@ -82,6 +82,7 @@ def make_run(row: Row[Any]) -> Run:
         not_before=row.not_before,
         cancel_requested=row.cancel_requested,
         version=row.version,
+        lane=row.lane,
     )
 
 
