@@ -19,9 +19,10 @@ from typing import Any
 
 import psutil
 
-from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_json, write_json
+from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
 from spikefleet.core.config import resolve
 from spikefleet.core.estimates import compare_projection
+from spikefleet.core.files import read_json, write_json
 from spikefleet.core.guards.disk_report import measure_folder
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.preflight.estimate import estimate_resources

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_json, write_json
+from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
 from spikefleet.core.config import resolve
+from spikefleet.core.files import read_json, write_json
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.signal.open import open_recording
 from spikefleet.signal.simulation import SimulationRequest, simulate

@@ -16,7 +16,7 @@ from spikefleet.api.v1 import ingest_pb2, reporter_pb2, reporter_pb2_grpc
 from spikefleet.client.downloads import DamagedCopyError
 from spikefleet.client.sorting import SortingClient
 from spikefleet.core.failures.errors import InputCorruptError
-from spikefleet.core.submissions import digest_document
+from spikefleet.core.files import digest_document
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.signal.archive.restore import restore_archive
 

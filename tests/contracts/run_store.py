@@ -11,8 +11,8 @@ import pytest
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.files import digest_document
 from spikefleet.core.runs import IllegalMoveError, Run, RunState, run_id_for
-from spikefleet.core.submissions import digest_document
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.runs import (
     AttemptEnd,

@@ -6,8 +6,8 @@ from sqlalchemy import text
 from tests.contracts.run_store import START, DatabaseFixtures, fail, seed
 
 from spikefleet.core.attempts import AttemptState, Stage
+from spikefleet.core.files import digest_document
 from spikefleet.core.runs import Run, RunState
-from spikefleet.core.submissions import digest_document
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.migrations import MIGRATIONS
 from spikefleet.infra.stores.sql.run_queue import WaitingSorts

@@ -11,7 +11,8 @@ import pytest
 from tests.contracts.launcher import LauncherContract
 from tests.support.attempts import is_running, make_spec, wait_for, warm_starts
 
-from spikefleet.core.attempts import AttemptSpec, read_json
+from spikefleet.core.attempts import AttemptSpec
+from spikefleet.core.files import read_json
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.launchers.base import Launcher, Phase, Slots
 from spikefleet.infra.launchers.process import ProcessLauncher

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from spikeinterface.core import NumpyRecording
 
-from spikefleet.core.attempts import read_json, write_json
+from spikefleet.core.files import read_json, write_json
 from spikefleet.runner.child import describe
 from spikefleet.signal.measuring.measure import measure_signal
 from tests.corpus.signals import N_CHANNELS, RATE_HZ, SIGNALS, UV_PER_CODE, positions_um

@@ -12,8 +12,9 @@ from tests.e2e.conftest import SORTER
 from tests.support.recordings import make_recording
 from tests.support.service import Service
 
-from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_json, write_json
+from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
 from spikefleet.core.config import resolve
+from spikefleet.core.files import read_json, write_json
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.runs import RunState
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts

@@ -5,8 +5,9 @@ from typing import Any
 
 from tests.support.attempts import RunningAttempt, make_spec, start_attempt, wait_for
 
-from spikefleet.core.attempts import AttemptOutcome, read_json
+from spikefleet.core.attempts import AttemptOutcome
 from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.files import read_json
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 
 KNOWN = {

@@ -21,8 +21,9 @@ from tests.support.attempts import (
 from tests.support.fake_nvml import GIB, UUID
 from tests.support.real_limits import memory_cgroup, small_disk
 
-from spikefleet.core.attempts import AttemptOutcome, read_json
+from spikefleet.core.attempts import AttemptOutcome
 from spikefleet.core.failures.codes import FailureCode, row_for_exit
+from spikefleet.core.files import read_json
 
 MIB = 2**20
 FAST = {"host_ram_poll_interval_s": 0.2}

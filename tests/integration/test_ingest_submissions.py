@@ -12,7 +12,8 @@ from tests.support.serving import write_bytes_file
 from spikefleet.api.v1 import ingest_pb2
 from spikefleet.client.sorting import SortingClient
 from spikefleet.controller.sort_spec import input_files
-from spikefleet.core.submissions import file_stamp, join_recordings
+from spikefleet.core.files import file_stamp
+from spikefleet.core.submissions import join_recordings
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.errors import ServiceError
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from tests.support.attempts import RunningAttempt, make_spec, start_attempt, wait_for
 
-from spikefleet.core.attempts import AttemptOutcome, RunFolder, read_json
+from spikefleet.core.attempts import AttemptOutcome, RunFolder
 from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.files import read_json
 
 Asked = dict[str, Any] | None
 IDLE = {"uuid": "GPU-1"}

@@ -15,8 +15,9 @@ from tests.support.attempts import (
     wait_for,
 )
 
-from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, InputFile, read_json
+from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, InputFile
 from spikefleet.core.failures.codes import FailureCode, row_for_exit
+from spikefleet.core.files import read_json
 from spikefleet.infra.stores.bytes.artifacts import verify_prefix
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 

@@ -13,8 +13,9 @@ import pytest
 from spikeinterface.core import load
 from tests.support.attempts import is_running, wait_for, warm_starts
 
-from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_json
+from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
 from spikefleet.core.config import resolve
+from spikefleet.core.files import read_json
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.launchers.base import Observation, Phase, Slots

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tests.support.fake_nvml import Device, FakeNvml
 
-from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json
+from spikefleet.core.attempts import AttemptSpec, RunFolder
+from spikefleet.core.files import read_json
 from spikefleet.deploy.attempt import make_sink
 from spikefleet.deploy.settings import read_attempt_secret
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts

@@ -10,14 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.attempts import (
-    AttemptOutcome,
-    AttemptSpec,
-    InputFile,
-    RunFolder,
-    read_json,
-    write_json,
-)
+from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, InputFile, RunFolder
+from spikefleet.core.files import read_json, write_json
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.launchers.process import THREAD_VARIABLES
 from spikefleet.infra.launchers.warm import WarmStarts

@@ -5,8 +5,8 @@ from typing import Any
 
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.config import resolve
+from spikefleet.core.files import digest_document
 from spikefleet.core.runs import RunState, attempt_name
-from spikefleet.core.submissions import digest_document
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.tables import ATTEMPT, BATCH, RUN
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, write_json
+from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
 from spikefleet.core.config.sorting import SortingConfig
+from spikefleet.core.files import write_json
 from spikefleet.core.guards.quiet import is_quiet
 from spikefleet.core.guards.sources import TreeSample
 from spikefleet.core.sorters.catalogue import BACKENDS

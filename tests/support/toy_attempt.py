@@ -12,9 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-from spikefleet.core.attempts import AttemptOutcome, RunFolder, write_json
+from spikefleet.core.attempts import AttemptOutcome, RunFolder
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.files import write_json
 from spikefleet.infra.launchers import processes
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]

@@ -20,9 +20,10 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlparse
 
-from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, write_json
+from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder
 from spikefleet.core.failures.codes import BY_CODE, FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.files import write_json
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.stores.bytes.artifacts import publish_folder
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts

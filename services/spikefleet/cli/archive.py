@@ -16,7 +16,8 @@ from rich.progress import Progress
 
 from spikefleet.cli.confined import confine_to
 from spikefleet.cli.options import ExitCode, needs_extra, output_option
-from spikefleet.cli.printing import Output, bytes_text, console, table
+from spikefleet.cli.printing import Output, console, table
+from spikefleet.core.text import format_size
 
 # Less than this gained, and the person should know why.
 LOW_RATIO = 1.1
@@ -58,7 +59,7 @@ def archive(path: Path, out: Path, output: str) -> None:
         },
         "written_by": dict(manifest.written_by),
     }
-    sizes = f"{bytes_text(manifest.source_bytes)} -> {bytes_text(manifest.stored_bytes)}"
+    sizes = f"{format_size(manifest.source_bytes)} -> {format_size(manifest.stored_bytes)}"
     said = [f"wrote {out} ({sizes}, ratio {manifest.ratio:.2f}, {mb_per_s:.0f} MB/s)"]
     if manifest.kept:
         said.append("Kept byte for byte: its samples are compressed already or lie in pieces.")
@@ -90,7 +91,7 @@ def verify(context: click.Context, path: Path, output: str) -> None:
         "samples_digests": found.samples_digests,
         "damages": [vars(damage) for damage in found.damages],
     }
-    decoded = f"{bytes_text(found.decoded_bytes)} decoded"
+    decoded = f"{format_size(found.decoded_bytes)} decoded"
     if found.whole:
         Output(output).emit(document, f"{path} is whole: {found.n_objects} objects, {decoded}")
         return
@@ -121,7 +122,7 @@ def restore(path: Path, out: Path, output: str) -> None:
     size_bytes = sum(file.size_bytes for file in files)
     document = {"path": str(out), "files": [vars(file) for file in files]}
     Output(output).emit(
-        document, f"wrote {out}: {len(files)} files, {bytes_text(size_bytes)}, each as it was"
+        document, f"wrote {out}: {len(files)} files, {format_size(size_bytes)}, each as it was"
     )
 
 

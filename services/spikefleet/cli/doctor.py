@@ -20,9 +20,10 @@ import click
 from rich.text import Text
 
 from spikefleet.cli.options import ExitCode, output_option, settings_from
-from spikefleet.cli.printing import Output, bytes_text, table
+from spikefleet.cli.printing import Output, table
 from spikefleet.core.findings.finding import Finding
 from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.text import format_size
 from spikefleet.deploy.machine import look_at_machine
 from spikefleet.deploy.settings import Settings, hdf5_plugin_path, image_digest
 from spikefleet.infra.system.confinement import missing_layers
@@ -204,7 +205,7 @@ def _cores() -> Diagnosis:
 
 
 def _size(count: float | None) -> str:
-    return "an unknown amount" if count is None else bytes_text(count)
+    return "an unknown amount" if count is None else format_size(count)
 
 
 def _count(limit: int | None) -> str:

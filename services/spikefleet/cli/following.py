@@ -20,19 +20,12 @@ from rich.table import Column
 from rich.text import Text
 
 from spikefleet.cli.options import ExitCode
-from spikefleet.cli.printing import (
-    Output,
-    bytes_text,
-    console,
-    counted,
-    duration_text,
-    next_command,
-    runs_table,
-)
+from spikefleet.cli.printing import Output, console, counted, next_command, runs_table
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import RunUpdate, RunView, event_json
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.runs import Run, RunState
+from spikefleet.core.text import format_duration, format_size
 from spikefleet.deploy.run_progress import run_fraction, shortened
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
 
@@ -284,11 +277,11 @@ def what_it_says(run: Run) -> str:
     if told.get("fraction") is not None:
         parts.append(f"{float(told['fraction']):.0%}")
     if float(told.get("eta_s") or 0.0) >= 1.0:
-        parts.append(f"{duration_text(float(told['eta_s']))} left")
+        parts.append(f"{format_duration(float(told['eta_s']))} left")
     if told.get("spike_count"):
         parts.append(f"{int(told['spike_count']):,} spikes")
     if told.get("memory_bytes"):
-        parts.append(bytes_text(told["memory_bytes"]))
+        parts.append(format_size(told["memory_bytes"]))
     return ", ".join(parts)
 
 

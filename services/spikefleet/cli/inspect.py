@@ -17,12 +17,13 @@ from rich.progress import Progress
 from spikefleet.cli.confined import confine_to
 from spikefleet.cli.inspect_view import inspection_lines
 from spikefleet.cli.options import ExitCode, needs_extra, output_option
-from spikefleet.cli.printing import Output, bytes_text, console
+from spikefleet.cli.printing import Output, console
 from spikefleet.core.failures.errors import (
     HDF5PluginMissingError,
     InputCorruptError,
     InputMissingError,
 )
+from spikefleet.core.text import format_size
 
 # Named here as well as in the simulator: help must not load numpy. A test compares the two.
 FORMATS = ("maxwell", "spikeglx", "nwb", "binary")
@@ -222,6 +223,6 @@ def simulate(path: Path, file_format: str, output: str, **parameters: Any) -> No
     }
     Output(output).emit(
         document,
-        f"wrote {made.path} ({bytes_text(size_bytes)})",
+        f"wrote {made.path} ({format_size(size_bytes)})",
         f"known spikes: {made.truth_path}",
     )

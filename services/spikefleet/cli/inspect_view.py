@@ -10,8 +10,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from spikefleet.cli.printing import bytes_text, duration_text, table, with_next_step
+from spikefleet.cli.printing import table, with_next_step
 from spikefleet.core.failures.codes import FailureCategory
+from spikefleet.core.text import format_duration, format_size
 
 if TYPE_CHECKING:  # the science stack is imported by the command, when it runs
     from spikefleet.core.findings.finding import Finding
@@ -34,7 +35,7 @@ def inspection_lines(
     count = len(found.streams)
     streams = "1 stream" if count == 1 else f"{count} streams"
     files = "1 file" if found.n_files == 1 else f"{found.n_files} files"
-    head = f"{path}: {found.format}, {bytes_text(found.size_bytes)} in {files}, {streams}"
+    head = f"{path}: {found.format}, {format_size(found.size_bytes)} in {files}, {streams}"
     lines: list[RenderableType] = [Text(head, style="bold"), _streams_table(found)]
     findings = _findings_table(found)
     if findings.row_count:
@@ -99,7 +100,7 @@ def _streams_table(found: RecordingInspection) -> Table:
             stream.stream or "–",
             str(stream.n_channels) if readable else "–",
             f"{stream.sampling_rate_hz / 1000:g} kHz" if readable else "–",
-            duration_text(stream.duration_s) if readable else "–",
+            format_duration(stream.duration_s) if readable else "–",
             stream.dtype or "–",
             _scale_text(entry.scale),
             _probe_text(entry.probe) if entry.n_samples else "–",

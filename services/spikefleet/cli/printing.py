@@ -20,6 +20,7 @@ from spikefleet.client.views import RunView
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.next_step import next_step_for, part_advice
 from spikefleet.core.runs import CHANGED_SETTINGS, Attempt, Run, RunEvent, RunState
+from spikefleet.core.text import format_duration, format_size
 from spikefleet.deploy.screen import Screen
 
 WIDTH_WITHOUT_TERMINAL = 120
@@ -83,30 +84,6 @@ class Output:
 def click_line(text: str) -> None:
     """Print one line at once: a program may be reading as we go."""
     print(text, flush=True)
-
-
-def duration_text(seconds: float | None) -> str:
-    """``95.0`` becomes ``1 min 35 s``."""
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def bytes_text(size_bytes: float | None) -> str:
-    """``1.5e9`` becomes ``1.5 GB``."""
-    if size_bytes is None:
-        return "–"
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def age_text(moment: datetime) -> str:
@@ -237,7 +214,7 @@ def projection_line(run: Run) -> list[Text]:
     """What the sort took beside what was projected, on one line; none before there is both."""
     told = []
     for name, entry in (run.result.get("projection") or {}).items():
-        show = bytes_text if name.endswith("_bytes") else duration_text
+        show = format_size if name.endswith("_bytes") else format_duration
         words = name.removesuffix("_bytes").removesuffix("_s").replace("_", " ")
         told.append(f"{words} {show(entry['used'])} of {show(entry['projected'])}")
     return [Text(f"Used of projected: {', '.join(told)}")] if told else []
@@ -253,7 +230,7 @@ def attempts_table(attempts: Sequence[Attempt]) -> Table:
             str(attempt.stage),
             str(attempt.number),
             str(attempt.state),
-            duration_text((ended - attempt.created_at).total_seconds()),
+            format_duration((ended - attempt.created_at).total_seconds()),
             "" if attempt.failure is None else str(attempt.failure.code),
             changed,
         )

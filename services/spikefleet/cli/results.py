@@ -13,11 +13,12 @@ from rich.text import Text
 from spikefleet.cli.connection import connected, transfers
 from spikefleet.cli.following import next_steps
 from spikefleet.cli.options import address_option, output_option
-from spikefleet.cli.printing import Output, bytes_text, counted, next_command
+from spikefleet.cli.printing import Output, counted, next_command
 from spikefleet.cli.selectors import Selection, is_run_or_batch, selecting
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import FetchedFile, RunView
 from spikefleet.core.runs import RunState
+from spikefleet.core.text import format_size
 from spikefleet.infra.rpc.errors import ServiceError
 
 
@@ -92,7 +93,7 @@ def _fetched_lines(fetched: Mapping[str, Any], run: RunView | None) -> list[Rend
     files = fetched["files"]
     kept = sum(not file["new"] for file in files)
     already = f", {kept} of them there already" if kept else ""
-    size = bytes_text(fetched["size_bytes"])
+    size = format_size(fetched["size_bytes"])
     folder = fetched["folder"]
     load = f"python -c \"import spikefleet; print(spikefleet.load_results('{folder}'))\""
     return [f"{counted(len(files), 'file')}, {size} in {folder}{already}", next_command(load)]

@@ -7,7 +7,6 @@ the folder.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from spikefleet.client.fetched_folder import FetchedFolder
 from spikefleet.client.retry_waits import RetryWaits
 from spikefleet.client.views import FetchedFile, OnTransfer, Transfer
 from spikefleet.core.file_names import UnsafeNameError, check_names
+from spikefleet.core.files import sha256_of
 from spikefleet.core.runs import Run
 from spikefleet.infra.rpc.errors import ServiceUnreachable, answering
 
@@ -104,7 +104,7 @@ class Downloader:
         partial = target.with_name(f".{target.name}.part")
         _require_no_links(folder, partial)
         self._copy(run_id, artifact, partial, tell)
-        if _digest(partial) != artifact.sha256:
+        if sha256_of(partial) != artifact.sha256:
             partial.unlink()
             raise DamagedCopyError(
                 f"{artifact.path} arrived with other bytes than its manifest lists; fetch it "
@@ -168,9 +168,4 @@ def _digest_there(folder: Path, path: str) -> str:
     """The digest of what stands where a file of the run belongs; "" for nothing."""
     target = folder / path
     _require_no_links(folder, target)
-    return _digest(target) if target.is_file() else ""
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    return sha256_of(target) if target.is_file() else ""

@@ -19,7 +19,8 @@ import grpc
 from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc
 from spikefleet.client.retry_waits import RetryWaits
 from spikefleet.client.views import OnTransfer, Transfer
-from spikefleet.core.submissions import ManifestFile, Recording, RecordingName, digest_document
+from spikefleet.core.files import digest_document
+from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answering
 

@@ -21,12 +21,11 @@ from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import STAGES, AttemptState, Stage
 from spikefleet.core.estimates import compare_projection
 from spikefleet.core.failures.classify import Evidence
-from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.failures.codes import Disposition, RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.rules.measured.refine import refine
 from spikefleet.core.policy.changes import affects_result
 from spikefleet.core.policy.decide import (
-    Action,
     Decision,
     DecisionContext,
     PastAttempt,
@@ -53,7 +52,14 @@ _REPORT_TRIES = 2
 _LEASE_MARGIN_S = 1.0  # so that the next attempt does not come a moment before the lease's end
 ATTEMPTS_BEFORE = "attempts_before"
 RELEASED_AFTER = "released_after"
-_AGAIN = frozenset({Action.RETRY_SAME, Action.RETRY_SCALED, Action.RETRY_ELSEWHERE, Action.REQUEUE})
+_AGAIN = frozenset(
+    {
+        Disposition.RETRY_SAME,
+        Disposition.RETRY_SCALED,
+        Disposition.RETRY_ELSEWHERE,
+        Disposition.REQUEUE,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ class Conclusions:
         if wait_s > decision.delay_s and decision.action in _AGAIN:
             decision = replace(decision, delay_s=wait_s)
         self.counts.attempt_ended(run, attempt, failure, str(decision.action))
-        falls_back = has_kept(run) and decision.action not in (*_AGAIN, Action.HOLD)
+        falls_back = has_kept(run) and decision.action not in (*_AGAIN, Disposition.HOLD)
         end = AttemptEnd(
             attempt_state=AttemptState.FAILED,
             run_to=RunState.SUCCEEDED if falls_back else _next_state(decision),
@@ -229,7 +235,7 @@ class Conclusions:
                 result=result,
                 not_before=self.clock() + timedelta(seconds=decision.delay_s),
             )
-        if decision.action is Action.HOLD:
+        if decision.action is Disposition.HOLD:
             reason = f"{failure.message} {failure.next_step}"
             return RunChanges(
                 failure=failure,
@@ -238,7 +244,7 @@ class Conclusions:
                 lane=lane_of_hold(run.backend, failure, run.config),
                 hold_reason=reason,
             )
-        state = RunState.SKIPPED if decision.action is Action.SKIP else RunState.FAILED
+        state = RunState.SKIPPED if decision.action is Disposition.SKIP else RunState.FAILED
         result["ending"] = {"state": str(state), "status": str(failure.row.status)}
         return RunChanges(stage=Stage.REPORT, failure=failure, result=result)
 
@@ -367,7 +373,7 @@ def _was_mended(run: Run, past: Attempt) -> bool:
 
 
 def _next_state(decision: Decision) -> RunState:
-    if decision.action is Action.HOLD:
+    if decision.action is Disposition.HOLD:
         return RunState.HELD
     if decision.action in _AGAIN:
         return RunState.WAITING

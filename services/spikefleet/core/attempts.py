@@ -7,8 +7,6 @@ and must stay free of torch and SpikeInterface.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -16,9 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from spikefleet.core.failures.errors import Failure
-
-# Larger than any document written here; what is larger was written by nobody of ours.
-MAX_DOCUMENT_BYTES = 64 << 20
 
 
 class Stage(StrEnum):
@@ -292,25 +287,3 @@ class RunFolder:
     def termination_message(self) -> Path:
         """At most 3.5 KiB of JSON, where the container runtime would pick it up."""
         return self.root / "termination-message"
-
-
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write JSON atomically: temporary file, fsync, rename. Missing folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as handle:
-        json.dump(document, handle, indent=1, sort_keys=True, default=str)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None when the file is missing, half-written, endless or not an object."""
-    try:
-        with path.open("rb") as handle:
-            data = handle.read(MAX_DOCUMENT_BYTES + 1)
-        document = json.loads(data.decode()) if len(data) <= MAX_DOCUMENT_BYTES else None
-    except (OSError, ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.submissions import digest_document
+from spikefleet.core.files import digest_document
 
 
 class RunState(StrEnum):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from spikefleet.core.files import digest_document, file_stamp
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -53,14 +54,6 @@ def safe_part(text: str) -> str:
     if slug == text and len(slug) <= 63:
         return slug
     return f"{slug[:54]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def file_stamp(status: os.stat_result) -> str:
-    """How a file looks without reading it: size, times of change (ns) and inode.
-
-    Equal stamps: nobody wrote to the file in between. Unequal ones say nothing about the bytes.
-    """
-    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
 
 
 @dataclass(frozen=True)
@@ -136,12 +129,6 @@ class Recording:
         """Bytes of all files together."""
         own = sum(entry.size_bytes for entry in self.files)
         return own + sum(part.size_bytes for part in self.parts)
-
-
-def digest_document(document: Any) -> str:
-    """SHA-256 (hex) of a JSON document in canonical form: sorted keys, no white space."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def digest_manifest(files: tuple[ManifestFile, ...]) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.attempts import write_json
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
+from spikefleet.core.files import write_json
 from spikefleet.curation.task import CurationAnswer
 from spikefleet.infra.stores.bytes.sort_timeline import TIMELINE_FILE
 from spikefleet.signal.units.curate import CurationHistory, curate_units

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from spikefleet.client.run_reports import RunReports
-from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, read_json
+from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder
+from spikefleet.core.files import read_json
 from spikefleet.core.runs import LeaseAnswer
 from spikefleet.deploy.settings import (
     confined_environment,

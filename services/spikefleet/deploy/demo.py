@@ -21,7 +21,7 @@ from rich.table import Table
 
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import RunView, Transfer
-from spikefleet.core.attempts import write_json
+from spikefleet.core.files import write_json
 from spikefleet.deploy.run_progress import RunBar, make_bars
 from spikefleet.deploy.service_process import ServiceStartError, running_service
 from spikefleet.infra.rpc.errors import ServiceError

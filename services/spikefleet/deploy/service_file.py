@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from spikefleet.core.attempts import read_json, write_json
+from spikefleet.core.files import read_json, write_json
 
 log = logging.getLogger(__name__)
 

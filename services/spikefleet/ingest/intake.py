@@ -14,15 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from spikefleet.core.failures.errors import InputMissingError
+from spikefleet.core.files import digest_document, file_stamp
 from spikefleet.core.recording.file_sets import recording_files
-from spikefleet.core.submissions import (
-    ManifestFile,
-    Recording,
-    RecordingName,
-    digest_document,
-    digest_manifest,
-    file_stamp,
-)
+from spikefleet.core.submissions import ManifestFile, Recording, RecordingName, digest_manifest
 from spikefleet.core.telemetry import INGESTED_BYTES
 from spikefleet.infra.rpc.access import Caller
 from spikefleet.infra.rpc.errors import RpcProblem

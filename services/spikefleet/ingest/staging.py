@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from spikefleet.core.files import sync
 from spikefleet.infra.rpc.blocking import require_caller
 from spikefleet.infra.stores.sql.uploads import UploadedPart
 from spikefleet.ingest.arrivals import Stamp
@@ -54,7 +55,7 @@ class Staging:
                     os.truncate(target, size_bytes or 0)
             raise
         if None in begun_bytes:
-            _sync_folder(self._root / upload_id)
+            sync(self._root / upload_id)
         return stamps
 
     def room_bytes(self) -> int:
@@ -179,11 +180,3 @@ def _size(path: Path) -> int | None:
 
 def _stamp(status: os.stat_result) -> Stamp:
     return (status.st_size, status.st_mtime_ns, status.st_ino)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

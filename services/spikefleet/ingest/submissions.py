@@ -15,6 +15,7 @@ from spikefleet.client.rooms import BatchAnswer, BatchTask, DescribeAnswer
 from spikefleet.core.config import resolve
 from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.config.presets import preset
+from spikefleet.core.files import digest_document
 from spikefleet.core.recording.description import (
     ALL_TAKES,
     KeptDescription,
@@ -24,7 +25,6 @@ from spikefleet.core.recording.description import (
 from spikefleet.core.submissions import (
     Recording,
     Submission,
-    digest_document,
     digest_manifest,
     join_recordings,
     safe_part,

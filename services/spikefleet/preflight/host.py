@@ -31,6 +31,7 @@ def read_host(places: PreflightPlaces) -> HostFacts:
         scratch_writable=_writable(scratch),
         results_writable=_writable(results),
         spikeinterface_version=_installed("spikeinterface"),
+        scratch=places.scratch_folder,
     )
 
 

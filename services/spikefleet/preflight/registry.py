@@ -29,6 +29,7 @@ class HostFacts:
     scratch_writable: bool | None = None
     results_writable: bool | None = None
     spikeinterface_version: str = ""
+    scratch: str = ""
 
 
 @dataclass(frozen=True)

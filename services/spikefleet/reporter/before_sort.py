@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spikefleet.reporter.wording import format_duration
+from spikefleet.core.text import format_duration
 
 _CHOSEN = {"activity": "where the recording is active", "middle": "in its middle"}
 

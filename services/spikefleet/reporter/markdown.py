@@ -11,16 +11,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spikefleet.core.text import format_duration, format_size
 from spikefleet.core.visible_text import visible
 from spikefleet.reporter.before_sort import tell_canary
 from spikefleet.reporter.times import tell_times
 from spikefleet.reporter.wording import (
     describe_event,
-    format_duration,
     format_fact,
     format_name,
     format_number,
-    format_size,
     format_value,
     pick_peaks,
     text_lines,

@@ -13,17 +13,15 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, TemplateError
 
+from spikefleet.core.text import MISSING, format_duration, format_size
 from spikefleet.reporter.before_sort import tell_canary
 from spikefleet.reporter.figures import Drawing
 from spikefleet.reporter.times import tell_times
 from spikefleet.reporter.wording import (
-    MISSING,
     describe_event,
-    format_duration,
     format_fact,
     format_name,
     format_number,
-    format_size,
     format_value,
     last_text_lines,
     pick_peaks,

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.attempts import write_json
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InputCorruptError
+from spikefleet.core.files import write_json
 from spikefleet.reporter.figures import Drawing, draw_all
 from spikefleet.reporter.markdown import format_markdown
 from spikefleet.reporter.page import format_page

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from spikefleet.core.failures.reading.logs import both_ends
+from spikefleet.core.text import MISSING, format_size
 
-MISSING = "–"
 _LINE_LONGEST = 300
 _FEW_LINES = 3
 _LINES_SHOWN = 10
@@ -36,33 +36,6 @@ def format_number(value: Any) -> str:
     if 0.999 < abs(value) < 1:  # nearly all is not all
         return f"{value:.6g}"
     return f"{value:.3g}" if abs(value) >= 1e-4 else f"{value:.1e}"
-
-
-def format_duration(seconds: Any) -> str:
-    """0.42 s, 12.3 s, 4 min 5 s, 2 h 10 min; – when unknown."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        return MISSING
-    if not math.isfinite(seconds) or seconds < 0:
-        return MISSING
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-
-
-def format_size(size_bytes: Any) -> str:
-    """Bytes in decimal units; – when unknown."""
-    if isinstance(size_bytes, bool) or not isinstance(size_bytes, (int, float)):
-        return MISSING
-    value, units = float(size_bytes), ("B", "kB", "MB", "GB", "TB")
-    for unit in units:
-        if abs(value) < 1000 or unit == units[-1]:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return MISSING
 
 
 def format_value(value: Any) -> str:

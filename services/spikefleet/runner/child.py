@@ -20,10 +20,11 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json, write_json
+from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.failures.codes import BY_CODE, FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.failures.reading.exception_chain import to_document
+from spikefleet.core.files import read_json, write_json
 from spikefleet.infra.system.confinement import Confinement, confine
 from spikefleet.runner.reach import child_policy
 

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json
+from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.failures.classify import LOG_MARKS, Evidence, classify, read_log
 from spikefleet.core.failures.codes import Disposition, FailureCode
 from spikefleet.core.failures.errors import AttemptInterrupted, Failure
+from spikefleet.core.files import read_json
 from spikefleet.runner.recording_names import without_names
 from spikefleet.runner.supervise import ChildEnd
 

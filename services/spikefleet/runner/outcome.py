@@ -11,9 +11,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from spikefleet.core.attempts import AttemptOutcome, RunFolder, write_json
+from spikefleet.core.attempts import AttemptOutcome, RunFolder
 from spikefleet.core.failures.codes import BY_CODE, FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.files import write_json
 
 _log = logging.getLogger(__name__)
 

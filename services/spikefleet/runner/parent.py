@@ -20,10 +20,11 @@ from types import TracebackType
 from typing import Any
 
 from spikefleet.core import telemetry
-from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, read_json, write_json
+from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder
 from spikefleet.core.config.sorting import execution_of
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
+from spikefleet.core.files import read_json, write_json
 from spikefleet.core.guards.loop import GuardLoop
 from spikefleet.core.policy.changes import apply_changes
 from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
-from spikefleet.core.submissions import digest_document
+from spikefleet.core.files import digest_document
 from spikefleet.infra.system.confinement import SandboxPolicy
 from spikefleet.signal.preparing.prepared_place import PreparedCopies, PreparedPlace
 

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 from spikefleet.core import telemetry
-from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, write_json
+from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder
+from spikefleet.core.files import write_json
 from spikefleet.core.guards.loop import GuardLoop
 from spikefleet.core.runs import LeaseAnswer
 from spikefleet.infra.metrics import Metrics

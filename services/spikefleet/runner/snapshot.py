@@ -14,9 +14,10 @@ from typing import Any
 
 import psutil
 
-from spikefleet.core.attempts import RunFolder, write_json
+from spikefleet.core.attempts import RunFolder
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.files import write_json
 from spikefleet.core.guards.loop import GuardLoop
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ it was digested is not read again. After the sort every file must still be the o
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from spikefleet.core.failures.errors import (
     InputMissingError,
     StorageUnavailableError,
 )
-from spikefleet.core.submissions import file_stamp
+from spikefleet.core.files import file_stamp, sha256_of
 from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactDamagedError,
     ArtifactMissingError,
@@ -126,8 +125,7 @@ def _check_size(entry: InputFile, target: Path) -> None:
 def _check_digest(entry: InputFile, target: Path, *, when: str = "") -> None:
     if not entry.sha256:
         return
-    with target.open("rb") as handle:
-        found = hashlib.file_digest(handle, "sha256").hexdigest()
+    found = sha256_of(target)
     if found != entry.sha256:
         raise InputCorruptError(
             f"{entry.path} is not the file that was submitted: its SHA-256 differs{when}. "

@@ -21,8 +21,9 @@ import numpy as np
 from spikeinterface.core import globals as spikeinterface_places
 from threadpoolctl import threadpool_limits
 
-from spikefleet.core.attempts import AttemptSpec, RunFolder, write_json
+from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.config.sorting import SortingConfig
+from spikefleet.core.files import write_json
 from spikefleet.infra.system.confinement import Confinement
 from spikefleet.runner.load import load_recording, workers
 from spikefleet.signal.filtering.numba_kernels import keep_kernels

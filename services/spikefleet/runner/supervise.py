@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.attempts import RunFolder, write_json
+from spikefleet.core.attempts import RunFolder
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.evidence_rows import SorterTimeoutEvidence
+from spikefleet.core.files import write_json
 from spikefleet.core.guards.loop import GuardLoop
 from spikefleet.core.sorters.progress import ProgressParser
 from spikefleet.infra.launchers import processes

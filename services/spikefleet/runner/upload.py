@@ -13,8 +13,9 @@ import shutil
 import time
 from pathlib import Path
 
-from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder, write_json
+from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder
 from spikefleet.core.failures.errors import StorageUnavailableError
+from spikefleet.core.files import write_json
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore, publish_folder
 
 _log = logging.getLogger(__name__)

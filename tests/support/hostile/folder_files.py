@@ -21,7 +21,7 @@ from tests.support.hostile.traps import (
     save_pickled,
 )
 
-from spikefleet.core.submissions import digest_document
+from spikefleet.core.files import digest_document
 
 
 def _si(change: Callable[[Path, Trap], Any]) -> Writer:

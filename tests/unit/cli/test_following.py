@@ -38,7 +38,7 @@ def test_a_running_sort_tells_step_spikes_memory_and_time_left() -> None:
         "eta_s": 95.0,
     }
     assert what_it_says(make_run(progress=progress)) == (
-        "sort, template learning, 50%, 1 min 35 s left, 12,345 spikes, 2.0 GB"
+        "sort, template learning, 50%, 1 min 35 s left, 12,345 spikes, 2 GB"
     )
 
 

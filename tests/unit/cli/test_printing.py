@@ -10,9 +10,7 @@ from spikefleet.cli.printing import (
     Output,
     age_text,
     attempts_table,
-    bytes_text,
     decisions_table,
-    duration_text,
     evidence_lines,
     failure_lines,
     findings_lines,
@@ -34,22 +32,6 @@ def _seen(renderable: object) -> str:
     with screen.capture() as capture:
         screen.print(renderable)
     return capture.get()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, "–"), (3.21, "3.2 s"), (42.0, "42 s"), (95.0, "1 min 35 s"), (7500.0, "2 h 5 min")],
-)
-def test_durations_are_written_as_people_say_them(seconds: float | None, text: str) -> None:
-    assert duration_text(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("size_bytes", "text"),
-    [(None, "–"), (12, "12 B"), (1500, "1.5 kB"), (2.5e9, "2.5 GB"), (3e12, "3.0 TB")],
-)
-def test_sizes_are_written_in_decimal_units(size_bytes: float | None, text: str) -> None:
-    assert bytes_text(size_bytes) == text
 
 
 def test_an_unsortable_run_shows_its_status_not_a_failure() -> None:
@@ -202,5 +184,5 @@ def test_what_was_used_is_told_beside_what_was_projected() -> None:
         "duration_s": {"projected": 95.0, "used": 42.0, "ratio": 2.26},
     }
     (line,) = projection_line(make_run(result={"projection": projection}))
-    assert str(line) == "Used of projected: memory 1.5 GB of 2.0 GB, duration 42 s of 1 min 35 s"
+    assert str(line) == "Used of projected: memory 1.5 GB of 2 GB, duration 42 s of 1 min 35 s"
     assert projection_line(make_run(result={})) == []

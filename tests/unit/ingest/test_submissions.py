@@ -7,6 +7,7 @@ import pytest
 from spikefleet.client.rooms import BatchAnswer, BatchTask, DescribeAnswer
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.files import file_stamp
 from spikefleet.core.recording.description import (
     KeptDescription,
     RecordingDescription,
@@ -18,7 +19,6 @@ from spikefleet.core.submissions import (
     RecordingName,
     Submission,
     digest_manifest,
-    file_stamp,
 )
 from spikefleet.infra.rpc.errors import RpcProblem, ServiceError, ServiceUnreachable
 from spikefleet.infra.stores.sql.database import Database

@@ -9,9 +9,9 @@ from tests.support.formats.openephys import write_continuous
 from tests.support.formats.raw_binary import write_raw_binary
 from tests.support.recordings import make_recording
 
-from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.codes import Disposition, FailureCode
 from spikefleet.core.policy.budgets import Policy
-from spikefleet.core.policy.decide import Action, DecisionContext, decide
+from spikefleet.core.policy.decide import DecisionContext, decide
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
@@ -133,7 +133,7 @@ def test_a_run_waits_for_a_file_that_another_program_still_writes(places, tmp_pa
         refused = examine(places, recording).failure
     context = DecisionContext(stage="preflight", params={}, config={}, ladder=())
     decided = decide(refused, [], Policy(), context)
-    assert (decided.action, decided.rule_id) == (Action.RETRY_SAME, "still_written.retry_same")
+    assert (decided.action, decided.rule_id) == (Disposition.RETRY_SAME, "still_written.retry_same")
     assert decided.delay_s >= Policy().writing_pause_s
     assert examine(places, recording).failure is None
 

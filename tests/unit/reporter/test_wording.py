@@ -4,11 +4,9 @@ import pytest
 
 from spikefleet.reporter.wording import (
     describe_event,
-    format_duration,
     format_fact,
     format_name,
     format_number,
-    format_size,
     format_value,
     last_text_lines,
     text_lines,
@@ -31,19 +29,6 @@ from spikefleet.reporter.wording import (
 )
 def test_numbers_have_three_significant_digits(value, text):
     assert format_number(value) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.5, "0.5 s"), (59.96, "60 s"), (60, "1 min"), (125, "2 min 5 s"), (7800, "2 h 10 min")],
-)
-def test_durations_use_the_unit_that_fits(seconds, text):
-    assert format_duration(seconds) == text
-
-
-@pytest.mark.parametrize(("size", "text"), [(10, "10 B"), (3_200_000, "3.2 MB"), (None, "–")])
-def test_sizes_use_the_unit_that_fits(size, text):
-    assert format_size(size) == text
 
 
 def test_names_show_their_unit():

@@ -16,8 +16,9 @@ import pytest
 from spikeinterface.core import load, load_sorting_analyzer
 from tests.support.recordings import make_recording
 
-from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, read_json, write_json
+from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
 from spikefleet.core.config.sorting import SortingConfig
+from spikefleet.core.files import read_json, write_json
 from spikefleet.runner.load import paying_workers
 from spikefleet.signal.simulation import load_truth
 from spikefleet.signal.units.accuracy import compare_to_truth

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from tests.corpus.cases import recorded
 
-from spikefleet.core.attempts import AttemptSpec, RunFolder, write_json
+from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.reading.exception_chain import package_path
+from spikefleet.core.files import write_json
 from spikefleet.runner.child import describe
 from spikefleet.runner.evidence import KernelKills, judge, read_result
 from spikefleet.runner.supervise import ChildEnd

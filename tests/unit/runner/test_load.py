@@ -12,16 +12,10 @@ import numpy as np
 import pytest
 from tests.support.recordings import make_recording
 
-from spikefleet.core.attempts import (
-    AttemptSpec,
-    InputFile,
-    InputPart,
-    RunFolder,
-    read_json,
-    write_json,
-)
+from spikefleet.core.attempts import AttemptSpec, InputFile, InputPart, RunFolder
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
+from spikefleet.core.files import read_json, write_json
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 from spikefleet.ingest.staging import digest_file
 from spikefleet.runner.load import load_recording

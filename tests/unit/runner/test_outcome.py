@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from spikefleet.core.attempts import AttemptOutcome, RunFolder, read_json
+from spikefleet.core.attempts import AttemptOutcome, RunFolder
 from spikefleet.core.failures.codes import FAILURES, FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.files import read_json
 from spikefleet.runner.outcome import (
     MESSAGE_BYTES,
     exit_code_of,

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from tests.support.attempts import make_spec
 
-from spikefleet.core.attempts import InputFile, RunFolder, write_json
+from spikefleet.core.attempts import InputFile, RunFolder
+from spikefleet.core.files import write_json
 from spikefleet.infra.system.confinement import missing_layers
 from spikefleet.runner.reach import child_environment, child_policy, prepared_place
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from tests.support.attempts import make_spec
 
-from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder, write_json
+from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
 from spikefleet.core.failures.codes import Disposition, FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.files import write_json
 from spikefleet.runner.evidence import judge
 from spikefleet.runner.recording_names import recording_names
 from spikefleet.runner.supervise import ChildEnd

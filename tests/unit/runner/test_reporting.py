@@ -4,9 +4,10 @@ from pathlib import Path
 
 from tests.support.attempts import make_spec
 
-from spikefleet.core.attempts import RunFolder, read_json
+from spikefleet.core.attempts import RunFolder
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.files import read_json
 from spikefleet.core.guards.base import Reading
 from spikefleet.core.guards.loop import GuardLoop
 from spikefleet.infra.metrics import Metrics

@@ -14,7 +14,7 @@ from spikefleet.core.failures.errors import (
     InputMissingError,
     StorageUnavailableError,
 )
-from spikefleet.core.submissions import file_stamp
+from spikefleet.core.files import file_stamp
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.runner.stage_in import require_unchanged, stage_in
 

@@ -5,26 +5,20 @@ Runs with the same ``sort_inputs`` have the same spikes before curation: one sor
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from spikefleet.core.config.effects import LATER_SORT_FIELDS, SORT_FIELDS
 from spikefleet.core.config.sorting import SortingConfig
+from spikefleet.core.files import digest_document
 
 # Raised when the same configuration would be written down in another way.
 _SORT_DIGEST = 2
 
 
-def _digest(document: Any) -> str:
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def config_digest(config: SortingConfig) -> str:
     """SHA-256 (hex) of the complete configuration."""
-    return _digest(config.to_document())
+    return digest_document(config.to_document())
 
 
 def sort_inputs(config: SortingConfig) -> dict[str, Any]:
@@ -41,7 +35,7 @@ def sort_inputs(config: SortingConfig) -> dict[str, Any]:
 
 def sort_digest(config: SortingConfig, *context: str) -> str:
     """SHA-256 (hex) of ``sort_inputs`` and of ``context`` (recording digest, stream)."""
-    return _digest([_SORT_DIGEST, sort_inputs(config), list(context)])
+    return digest_document([_SORT_DIGEST, sort_inputs(config), list(context)])
 
 
 def diff(config: SortingConfig) -> Mapping[str, tuple[Any, Any]]:

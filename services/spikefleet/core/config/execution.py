@@ -5,7 +5,8 @@ Only ``random_seed`` can change a spike; everything else decides whether and how
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,6 +19,7 @@ from spikefleet.core.config.group import (
     PositiveCount,
     conflict,
 )
+from spikefleet.core.text import GIB
 
 
 class ExecutionConfig(ConfigGroup):
@@ -186,3 +188,10 @@ class ExecutionConfig(ConfigGroup):
                 f"sorter_inactivity_max_s ({self.sorter_inactivity_max_s:g})",
             )
         return self
+
+
+def limit_bytes(execution: Mapping[str, Any], name: str) -> float:
+    """Return a limit of an execution document that is given in GiB; its default where unset."""
+    value = execution.get(name)
+    default = ExecutionConfig.model_fields[name].default
+    return float(default if value is None else value) * GIB

@@ -17,7 +17,7 @@ class FailureCategory(StrEnum):
 
 
 class Disposition(StrEnum):
-    """Default answer to a failure, before budgets and history are consulted."""
+    """An answer to a failure: a row's default one, and what the policy decides at last."""
 
     SKIP = "skip"
     RETRY_SAME = "retry_same"

@@ -6,7 +6,7 @@ The service and the pod each keep their own ``Checks`` over their own facts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from spikefleet.core.failures.errors import Failure
@@ -14,6 +14,7 @@ from spikefleet.core.findings.catalogue import row_of
 from spikefleet.core.findings.finding import Finding, as_failing, worst_first
 
 FactsT = TypeVar("FactsT")
+SeenT = TypeVar("SeenT")
 Found = Finding | tuple[Finding, ...] | None
 Look = Callable[[FactsT], Found]
 
@@ -40,6 +41,13 @@ class Checks(Generic[FactsT]):
 
         return register
 
+    def adopt(
+        self, looks: Mapping[str, Callable[[SeenT], Found]], see: Callable[[FactsT], SeenT]
+    ) -> None:
+        """Register checks of other facts, which ``see`` makes from ours. Raises as ``check``."""
+        for code, look in looks.items():
+            self.check(code)(_seen_through(see, look))
+
     @property
     def codes(self) -> tuple[str, ...]:
         """Codes of all registered checks, in order."""
@@ -55,6 +63,10 @@ class Checks(Generic[FactsT]):
         if strict:
             found = [as_failing(finding) for finding in found]
         return worst_first(found)
+
+
+def _seen_through(see: Callable[[FactsT], SeenT], look: Callable[[SeenT], Found]) -> Look[FactsT]:
+    return lambda facts: look(see(facts))
 
 
 def decide(findings: Iterable[Finding], *, stage: str = "preflight") -> Failure | None:

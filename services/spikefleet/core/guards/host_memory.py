@@ -15,6 +15,7 @@ from spikefleet.core.failures.evidence_rows import HostMemoryEvidence, HostOutOf
 from spikefleet.core.guards.base import Reading
 from spikefleet.core.guards.samples import Latch, SampleWindow
 from spikefleet.core.guards.sources import MemorySample, MemorySource
+from spikefleet.core.text import format_gib
 
 STALLED_RATIO = 0.2
 _CALM_RATIO = 0.7
@@ -77,8 +78,8 @@ class HostMemoryWatchdog:
         warning = ""
         if self._full.add(sample.held_ratio):
             warning = (
-                f"memory is {sample.held_ratio:.0%} full ({_gib(sample.held_bytes)} of "
-                f"{_gib(sample.limit_bytes)})"
+                f"memory is {sample.held_ratio:.0%} full ({format_gib(sample.held_bytes)} of "
+                f"{format_gib(sample.limit_bytes)})"
             )
         is_critical = self._critical.add(self._is_critical(sample, ahead))
         killed, is_ours = self._kernel_kills(sample)
@@ -137,8 +138,8 @@ class HostMemoryWatchdog:
         return Failure(
             FailureCode.HOST_MEMORY_WATCHDOG,
             f"Memory reached {self._ratio(sample):.0%} of "
-            f"{_gib(sample.limit_bytes)}; the sorter was stopped before the kernel would have "
-            "killed it.",
+            f"{format_gib(sample.limit_bytes)}; the sorter was stopped before the kernel would "
+            "have killed it.",
             rule_id="guard.host_memory",
             evidence=HostMemoryEvidence(**self._readings(sample)),
         )
@@ -171,7 +172,3 @@ def _values(sample: MemorySample) -> dict[str, float]:
         "oom_kills": sample.oom_kills,
     }
     return {name: float(value) for name, value in known.items() if value is not None}
-
-
-def _gib(size_bytes: float) -> str:
-    return f"{size_bytes / 2**30:.1f} GiB"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from spikefleet.core.failures.codes import Disposition, FailureCode
@@ -35,7 +34,6 @@ from spikefleet.core.policy.changes import (
 )
 
 __all__ = [
-    "Action",
     "Decision",
     "DecisionContext",
     "PastAttempt",
@@ -44,18 +42,6 @@ __all__ = [
     "decide",
     "is_mended_by_release",
 ]
-
-
-class Action(StrEnum):
-    """What the controller does next."""
-
-    RETRY_SAME = "retry_same"
-    RETRY_SCALED = "retry_scaled"
-    RETRY_ELSEWHERE = "retry_elsewhere"
-    SKIP = "skip"
-    HOLD = "hold"
-    REQUEUE = "requeue"
-    FAIL = "fail"
 
 
 @dataclass(frozen=True)
@@ -67,7 +53,7 @@ class Decision:
     can differ from those of the run's own configuration.
     """
 
-    action: Action
+    action: Disposition
     rule_id: str
     reason: str
     delay_s: float = 0.0
@@ -80,7 +66,7 @@ class Decision:
 class _Step:
     """A retry that is possible; ``obstacle`` says why it may not be taken."""
 
-    action: Action
+    action: Disposition
     changes: Mapping[str, Any] = field(default_factory=dict)
     how: str = "unchanged"
     obstacle: str = ""
@@ -91,21 +77,23 @@ _NOTHING_LEFT = "there is no further step to take"
 
 
 def _same(_code: FailureCode, _retry: int, _policy: Policy, context: DecisionContext) -> _Step:
-    return _Step(Action.RETRY_SAME, merged(context))
+    return _Step(Disposition.RETRY_SAME, merged(context))
 
 
 def _elsewhere(_code: FailureCode, _retry: int, _policy: Policy, context: DecisionContext) -> _Step:
-    return _Step(Action.RETRY_ELSEWHERE, elsewhere(context), "on another node where there is one")
+    return _Step(
+        Disposition.RETRY_ELSEWHERE, elsewhere(context), "on another node where there is one"
+    )
 
 
 def _requeue(_code: FailureCode, _retry: int, _policy: Policy, context: DecisionContext) -> _Step:
-    return _Step(Action.REQUEUE, merged(context), "once the lease has ended")
+    return _Step(Disposition.REQUEUE, merged(context), "once the lease has ended")
 
 
 def _scaled(changes: Mapping[str, Any] | None, how: str) -> _Step:
     if changes is None:
-        return _Step(Action.FAIL, obstacle=_NOTHING_LEFT)
-    return _Step(Action.RETRY_SCALED, changes, how)
+        return _Step(Disposition.FAIL, obstacle=_NOTHING_LEFT)
+    return _Step(Disposition.RETRY_SCALED, changes, how)
 
 
 def _gpu_memory(_code: FailureCode, _retry: int, policy: Policy, context: DecisionContext) -> _Step:
@@ -126,25 +114,25 @@ def _gpu_fault(code: FailureCode, retry: int, policy: Policy, context: DecisionC
         return _elsewhere(code, retry, policy, context)
     smaller = smaller_batches(context, policy) if policy.oom_retry_max else None
     if smaller is None:
-        return _Step(Action.FAIL, obstacle=_NOTHING_LEFT)
+        return _Step(Disposition.FAIL, obstacle=_NOTHING_LEFT)
     nodes = elsewhere(context).get("exclude_nodes")
     changes = {**smaller, "exclude_nodes": nodes} if nodes else smaller
-    return _Step(Action.RETRY_ELSEWHERE, changes, "elsewhere, with smaller batches")
+    return _Step(Disposition.RETRY_ELSEWHERE, changes, "elsewhere, with smaller batches")
 
 
 def _ladder(code: FailureCode, retry: int, policy: Policy, context: DecisionContext) -> _Step:
     steps = ladder_changes(context, code)
     if retry >= len(steps):
-        return _Step(Action.FAIL, obstacle=_NOTHING_LEFT)
+        return _Step(Disposition.FAIL, obstacle=_NOTHING_LEFT)
     step, changes = steps[retry]
     told = ", ".join(f"{name}={value}" for name, value in changes.items())
     if not step.result_neutral and not policy.allow_result_affecting:
         return _Step(
-            Action.FAIL,
+            Disposition.FAIL,
             obstacle=f"the next step ({told}) can change spikes and was not allowed; submit again "
             "with execution.allow_result_affecting=true to allow it, or with that step itself",
         )
-    return _Step(Action.RETRY_SCALED, merged(context, sorter_params=changes), f"with {told}")
+    return _Step(Disposition.RETRY_SCALED, merged(context, sorter_params=changes), f"with {told}")
 
 
 _ANSWERS: Mapping[str, _Answer] = {
@@ -168,24 +156,18 @@ _ANSWERS: Mapping[str, _Answer] = {
 
 # What a spent budget means: most causes end the run as failed; a bad input or a sort that stalls
 # twice is given up, and what the facility must mend is held for a person.
-_WHEN_SPENT: Mapping[str, Action] = {
-    "input": Action.SKIP,
-    "still_written": Action.SKIP,
-    "timeout": Action.SKIP,
-    "storage": Action.HOLD,
-    "lease": Action.HOLD,
-}
-
-_AT_ONCE: Mapping[Disposition, Action] = {
-    Disposition.SKIP: Action.SKIP,
-    Disposition.HOLD: Action.HOLD,
-    Disposition.FAIL: Action.FAIL,
+_WHEN_SPENT: Mapping[str, Disposition] = {
+    "input": Disposition.SKIP,
+    "still_written": Disposition.SKIP,
+    "timeout": Disposition.SKIP,
+    "storage": Disposition.HOLD,
+    "lease": Disposition.HOLD,
 }
 
 
 def is_mended_by_release(code: FailureCode) -> bool:
     """Say whether a person who releases a lane has mended this cause, so that it starts anew."""
-    return _WHEN_SPENT.get(BUDGET_OF.get(code, "")) is Action.HOLD
+    return _WHEN_SPENT.get(BUDGET_OF.get(code, "")) is Disposition.HOLD
 
 
 def decide(
@@ -202,12 +184,12 @@ def decide(
     reason_said = str(failure.evidence.get("reason") or "")
     code, budget = failure.code, budget_of(failure.code, reason_said)
     if not budget:
-        action = _AT_ONCE[failure.row.disposition]
+        action = failure.row.disposition
         return _final(action, f"{failure.category}.{action}", failure, history, policy)
     if budget == "input" and failure.evidence.get("digest_verified") is True:
-        return _final(Action.SKIP, "input.verified", failure, history, policy)
+        return _final(Disposition.SKIP, "input.verified", failure, history, policy)
     retry, limit = used(history, budget), policy.limit(budget)
-    spent = _WHEN_SPENT.get(budget, Action.FAIL)
+    spent = _WHEN_SPENT.get(budget, Disposition.FAIL)
     if retry >= limit:
         reason = f"{retry} of {limit} retries for this cause are used up"
         return _final(spent, f"{budget}.spent", failure, history, policy, reason)
@@ -226,7 +208,7 @@ def decide(
 
 
 def _final(
-    action: Action,
+    action: Disposition,
     rule_id: str,
     failure: Failure,
     history: Sequence[PastAttempt],

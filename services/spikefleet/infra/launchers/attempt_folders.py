@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.attempts import RunFolder, read_json, write_json
+from spikefleet.core.attempts import RunFolder
+from spikefleet.core.files import read_json, write_json
 from spikefleet.infra.launchers.processes import ProcessIdentity
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

@@ -18,8 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 
-from spikefleet.core.attempts import AttemptSpec, read_json, write_json
+from spikefleet.core.attempts import AttemptSpec
 from spikefleet.core.failures.classify import read_log_tail
+from spikefleet.core.files import read_json, write_json
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.launchers.attempt_folders import (
     AttemptFolder,

@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec
-from spikefleet.core.submissions import digest_document
+from spikefleet.core.files import digest_document
 from spikefleet.infra.stores.bytes.artifacts import POINTER, ArtifactStore
 
 _log = logging.getLogger(__name__)

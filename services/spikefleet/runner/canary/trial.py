@@ -17,11 +17,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json, write_json
+from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.config.execution import ExecutionConfig
 from spikefleet.core.config.sorting import execution_of
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.files import read_json, write_json
 from spikefleet.core.policy.budgets import Policy
 from spikefleet.core.policy.changes import DecisionContext, smaller_batches
 from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from spikefleet.core.config.execution import ExecutionConfig
+from spikefleet.core.config.execution import limit_bytes
 from spikefleet.core.failures.errors import (
     DockerEnvironmentError,
     EnvironmentSortFailure,
@@ -18,50 +18,35 @@ from spikefleet.core.failures.errors import (
 )
 from spikefleet.core.findings.checks import Checks
 from spikefleet.core.findings.finding import Finding, fail, warn
+from spikefleet.core.findings.machine import MACHINE_CHECKS, MachineFacts, find_low
 from spikefleet.core.guards.gpu_reader import GpuUnreadable
+from spikefleet.core.text import format_gib
 from spikefleet.infra.gpus import GpuIdentity
 from spikefleet.runner.node_checks.facts import NodeFacts
 
 NODE_CHECKS: Checks[NodeFacts] = Checks()
 check = NODE_CHECKS.check
 
-_GIB = 1 << 30
 _OPEN_FILES = 4096
 _PROCESSES = 256
 
 
-@check("intermediate_readonly")
-def check_scratch_writable(facts: NodeFacts) -> Finding | None:
-    """Nothing can be written where the attempt works."""
-    if facts.scratch_writable is not False:
-        return None
-    message = f"The scratch folder {facts.scratch} cannot be written."
-    return fail("intermediate_readonly", EnvironmentSortFailure(message, path=facts.scratch))
-
-
-@check("low_disk_inter")
-def check_scratch_space(facts: NodeFacts) -> Finding | None:
-    """Little space where the sorter keeps its files."""
-    limit = _limit_bytes(facts, "preflight_min_free_inter_gb")
-    if facts.free_scratch_bytes is None or facts.free_scratch_bytes >= limit:
-        return None
-    return warn(
-        "low_disk_inter",
-        f"Only {_gib(facts.free_scratch_bytes)} are free for intermediate files; "
-        f"{_gib(limit)} are wanted.",
+def machine_facts(facts: NodeFacts) -> MachineFacts:
+    """What this machine has, for the checks that every machine has to pass."""
+    return MachineFacts(
+        sorter=facts.wanted.backend.name,
+        scratch=facts.scratch,
+        scratch_writable=facts.scratch_writable,
+        free_scratch_bytes=facts.free_scratch_bytes,
+        least_scratch_bytes=limit_bytes(facts.wanted.execution, "preflight_min_free_inter_gb"),
+        needed_scratch_bytes=facts.wanted.scratch_bytes,
+        available_memory_bytes=facts.available_memory_bytes,
+        least_memory_bytes=limit_bytes(facts.wanted.execution, "preflight_min_available_ram_gb"),
+        needed_memory_bytes=facts.wanted.memory_bytes,
     )
 
 
-@check("disk_projection")
-def check_scratch_projection(facts: NodeFacts) -> Finding | None:
-    """The sort is projected to fill the disk."""
-    return _disk_projection(facts, "disk_projection", of_rt_sort=False)
-
-
-@check("rt_sort_disk_projection")
-def check_rt_sort_projection(facts: NodeFacts) -> Finding | None:
-    """The same for RT-Sort."""
-    return _disk_projection(facts, "rt_sort_disk_projection", of_rt_sort=True)
+NODE_CHECKS.adopt(MACHINE_CHECKS, machine_facts)
 
 
 @check("low_ephemeral")
@@ -72,38 +57,8 @@ def check_ephemeral(facts: NodeFacts) -> Finding | None:
         return None
     return warn(
         "low_ephemeral",
-        f"The sort is projected to write {_gib(need)}, but this attempt's scratch is limited to "
-        f"{_gib(limit)}.",
-    )
-
-
-@check("ram_unknown")
-def check_memory_known(facts: NodeFacts) -> Finding | None:
-    """Memory cannot be read, so the guard on it is blind too."""
-    if facts.available_memory_bytes is not None:
-        return None
-    return warn("ram_unknown", "The available memory cannot be read on this machine.")
-
-
-@check("low_ram")
-def check_memory(facts: NodeFacts) -> Finding | None:
-    """Little memory is available right now."""
-    limit = _limit_bytes(facts, "preflight_min_available_ram_gb")
-    free = facts.available_memory_bytes
-    if free is None or free >= limit:
-        return None
-    return warn("low_ram", f"Only {_gib(free)} of memory available; {_gib(limit)} are wanted.")
-
-
-@check("ram_projection")
-def check_memory_projection(facts: NodeFacts) -> Finding | None:
-    """The sort is projected to need more memory than there is."""
-    free, need = facts.available_memory_bytes, facts.wanted.memory_bytes
-    if free is None or need <= free:
-        return None
-    return warn(
-        "ram_projection",
-        f"The sort is projected to need {_gib(need)} of memory; {_gib(free)} are available.",
+        f"The sort is projected to write {format_gib(need)}, but this attempt's scratch is "
+        f"limited to {format_gib(limit)}.",
     )
 
 
@@ -232,12 +187,11 @@ def check_gpu_memory(facts: NodeFacts) -> Finding | None:
     gpu = facts.gpu
     if not isinstance(gpu, GpuIdentity) or gpu.free_bytes is None:
         return None
-    limit = max(_limit_bytes(facts, "preflight_min_free_vram_gb"), facts.wanted.gpu_memory_bytes)
-    if gpu.free_bytes >= limit:
-        return None
-    return warn(
-        "low_vram", f"Only {_gib(gpu.free_bytes)} of GPU memory are free; {_gib(limit)} are wanted."
+    limit = max(
+        limit_bytes(facts.wanted.execution, "preflight_min_free_vram_gb"),
+        facts.wanted.gpu_memory_bytes,
     )
+    return find_low(gpu.free_bytes, limit, "low_vram", "of GPU memory are free")
 
 
 @check("gpu_ecc")
@@ -294,17 +248,6 @@ def check_probe(facts: NodeFacts) -> Finding | None:
     return fail("cuda_probe_failed", error)
 
 
-def _disk_projection(facts: NodeFacts, code: str, *, of_rt_sort: bool) -> Finding | None:
-    free, need = facts.free_scratch_bytes, facts.wanted.scratch_bytes
-    if (facts.wanted.backend.name == "rt_sort") is not of_rt_sort:
-        return None
-    if free is None or need <= free:
-        return None
-    return warn(
-        code, f"The sort is projected to need {_gib(need)} of scratch; {_gib(free)} are free."
-    )
-
-
 def _untested(facts: NodeFacts, name: str, code: str) -> Finding | None:
     found, (low, high) = (
         facts.software.versions.get(name),
@@ -327,14 +270,3 @@ def _version(text: str) -> tuple[int, ...]:
 def _digest(image: str) -> str:
     """The digest of an image reference, with or without its name."""
     return image.rpartition("@")[2].strip().lower()
-
-
-def _limit_bytes(facts: NodeFacts, name: str) -> float:
-    """A limit of the execution group."""
-    value = facts.wanted.execution.get(name)
-    default_gib = ExecutionConfig.model_fields[name].default
-    return float(default_gib if value is None else value) * _GIB
-
-
-def _gib(count: float) -> str:
-    return f"{count / _GIB:.1f} GiB"

@@ -15,9 +15,10 @@ from typing import Any
 
 from spikefleet.core.failures.errors import InputMissingError, SpikeSortingClassifiedError
 from spikefleet.core.file_names import check_name, check_names
+from spikefleet.core.files import digest_document
 from spikefleet.core.recording.description import RecordingDescription, StreamDescription
 from spikefleet.core.recording.reader_errors import corrupt
-from spikefleet.core.submissions import ManifestFile, digest_document
+from spikefleet.core.submissions import ManifestFile
 from spikefleet.signal.archive.digests import SHA256
 from spikefleet.signal.formats.header_fields import (
     MOST_CHANNELS,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from spikefleet.core.files import sync
 from spikefleet.signal.archive.digests import SHA256, Digest, digest_of
 from spikefleet.signal.archive.manifest import StoredObject
 
@@ -109,12 +110,3 @@ def read_blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             yield block
-
-
-def sync(path: Path) -> None:
-    """See a file's bytes or a folder's entries through to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from spikefleet.core.files import sync
 from spikefleet.core.recording.reader_errors import corrupt, reading
 from spikefleet.core.submissions import ManifestFile
 from spikefleet.signal.archive.chunks import ArrayReader
@@ -26,7 +27,7 @@ from spikefleet.signal.archive.manifest import (
     ContainerPlace,
     load_manifest,
 )
-from spikefleet.signal.archive.objects import appearing_whole, read_blocks, sync
+from spikefleet.signal.archive.objects import appearing_whole, read_blocks
 
 Progress = Callable[[float], None]
 

@@ -22,6 +22,7 @@ from spikeinterface.core.core_tools import check_json
 from spikeinterface.core.zarrextractors import add_properties_and_annotations
 
 from spikefleet.core.failures.errors import InputCorruptError, InvalidConfigurationError
+from spikefleet.core.files import sync
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.submissions import ManifestFile
 from spikefleet.signal.archive.chunks import ArrayWriter, ChunkGrid, plan_grid
@@ -46,7 +47,6 @@ from spikefleet.signal.archive.objects import (
     copy_object,
     copy_rest,
     seal_object,
-    sync,
     write_object,
 )
 from spikefleet.signal.archive.sources import (

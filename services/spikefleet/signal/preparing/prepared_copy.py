@@ -23,8 +23,8 @@ from probeinterface import write_probeinterface
 from spikeinterface.core import BaseRecording, BinaryFolderRecording, BinaryRecordingExtractor
 from spikeinterface.core.core_tools import save_annotations_to_folder, save_properties_to_folder
 
-from spikefleet.core.attempts import read_json, write_json
 from spikefleet.core.failures.errors import DiskExhaustionError
+from spikefleet.core.files import read_json, write_json
 from spikefleet.core.recording.reader_errors import reading_traces
 from spikefleet.core.recording.windows import Frames
 from spikefleet.signal.filtering.band_pass import BandPass, Implementation

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.corpus.cases import evidence, recorded, told
 
-from spikefleet.core.attempts import read_json
 from spikefleet.core.failures.classify import Evidence, classify, read_log_tail
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.files import read_json
 
 QUICK = settings(
     max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True

@@ -20,14 +20,14 @@ from spikefleet.core.config import resolve
 from spikefleet.core.config.compat import told
 from spikefleet.core.config.units import CurationConfig
 from spikefleet.core.failures.classify import LOG_MARKS, Evidence, classify, read_log
-from spikefleet.core.failures.codes import FailureCategory, FailureCode
+from spikefleet.core.failures.codes import Disposition, FailureCategory, FailureCode
 from spikefleet.core.failures.errors import (
     Failure,
     HostMemoryWatchdogError,
     NoGoodChannelsError,
     SpikeSortingClassifiedError,
 )
-from spikefleet.core.policy.decide import Action, DecisionContext, Policy, decide
+from spikefleet.core.policy.decide import DecisionContext, Policy, decide
 from spikefleet.core.sorters.parameters import check_params
 from spikefleet.signal.formats.hdf5 import require_filters
 from spikefleet.signal.open import open_recording
@@ -179,7 +179,7 @@ def test_a_step_that_may_change_spikes_is_not_taken_without_leave_and_says_how_t
     assert "execution.allow_result_affecting=true" in dead_end.next_step
     config = resolve("kilosort4", {}).to_document()
     decision = decide(dead_end, [], Policy(), DecisionContext(config=config, ladder=()))
-    assert decision.action is Action.FAIL
+    assert decision.action is Disposition.FAIL
 
 
 def test_a_setting_that_nothing_reads_is_told_where_it_is_given() -> None:

@@ -4,10 +4,9 @@ from hypothesis import strategies as st
 
 from spikefleet.core.config import preset
 from spikefleet.core.config.digests import config_digest, sort_digest
-from spikefleet.core.failures.codes import FAILURES, FailureCategory, FailureCode
+from spikefleet.core.failures.codes import FAILURES, Disposition, FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.policy.decide import (
-    Action,
     DecisionContext,
     PastAttempt,
     Policy,
@@ -23,8 +22,9 @@ LADDER = (
     LadderStep("parameter_sensitive", {"batch_size": 15000}, result_neutral=False),
     LadderStep("parameter_sensitive", {"Th_single_ch": 5}, result_neutral=False),
 )
-ENDS = {Action.SKIP, Action.FAIL}
-PARKED = {Action.HOLD, Action.REQUEUE}
+D = Disposition
+ENDS = {D.SKIP, D.FAIL}
+PARKED = {D.HOLD, D.REQUEUE}
 
 
 def failure(code, **evidence):
@@ -73,7 +73,7 @@ def test_every_row_of_the_table_gets_a_decision_with_a_rule_and_a_reason(row):
 def test_biology_is_skipped_and_the_environment_never_spends_a_retry(row):
     decision = answer(row.code)
     if row.category is FailureCategory.BIOLOGICAL:
-        assert decision.action is Action.SKIP
+        assert decision.action is D.SKIP
     if row.category is FailureCategory.ENVIRONMENT:
         untouched = answer(F.INSUFFICIENT_ACTIVITY).budgets_left
         spent = {k for k, v in decision.budgets_left.items() if v != untouched[k]}
@@ -83,22 +83,22 @@ def test_biology_is_skipped_and_the_environment_never_spends_a_retry(row):
 @pytest.mark.parametrize(
     ("code", "action"),
     [
-        (F.HDF5_PLUGIN_MISSING, Action.HOLD),
-        (F.MODEL_LOADING, Action.HOLD),
-        (F.INVALID_CONFIGURATION, Action.FAIL),
-        (F.CONCURRENT_SORT, Action.REQUEUE),
-        (F.STORAGE_UNAVAILABLE, Action.RETRY_SAME),
-        (F.INPUT_MISSING, Action.SKIP),
-        (F.INPUT_CORRUPT, Action.RETRY_SAME),
-        (F.GPU_OUT_OF_MEMORY, Action.RETRY_SCALED),
-        (F.HOST_OUT_OF_MEMORY, Action.RETRY_SCALED),
-        (F.GPU_THERMAL_WATCHDOG, Action.RETRY_ELSEWHERE),
-        (F.SORTER_TIMEOUT, Action.RETRY_ELSEWHERE),
-        (F.IO_STALL, Action.RETRY_ELSEWHERE),
-        (F.SORTER_CRASH, Action.RETRY_SAME),
-        (F.UNCLASSIFIED, Action.RETRY_SAME),
-        (F.DISRUPTED, Action.RETRY_SAME),
-        (F.DISK_EXHAUSTION, Action.RETRY_SCALED),
+        (F.HDF5_PLUGIN_MISSING, D.HOLD),
+        (F.MODEL_LOADING, D.HOLD),
+        (F.INVALID_CONFIGURATION, D.FAIL),
+        (F.CONCURRENT_SORT, D.REQUEUE),
+        (F.STORAGE_UNAVAILABLE, D.RETRY_SAME),
+        (F.INPUT_MISSING, D.SKIP),
+        (F.INPUT_CORRUPT, D.RETRY_SAME),
+        (F.GPU_OUT_OF_MEMORY, D.RETRY_SCALED),
+        (F.HOST_OUT_OF_MEMORY, D.RETRY_SCALED),
+        (F.GPU_THERMAL_WATCHDOG, D.RETRY_ELSEWHERE),
+        (F.SORTER_TIMEOUT, D.RETRY_ELSEWHERE),
+        (F.IO_STALL, D.RETRY_ELSEWHERE),
+        (F.SORTER_CRASH, D.RETRY_SAME),
+        (F.UNCLASSIFIED, D.RETRY_SAME),
+        (F.DISRUPTED, D.RETRY_SAME),
+        (F.DISK_EXHAUSTION, D.RETRY_SCALED),
     ],
 )
 def test_the_first_answer_to_a_cause(code, action):
@@ -108,19 +108,19 @@ def test_the_first_answer_to_a_cause(code, action):
 @pytest.mark.parametrize(
     ("code", "retries", "end"),
     [
-        (F.SORTER_CRASH, 1, Action.FAIL),
-        (F.SORTER_TIMEOUT, 1, Action.SKIP),
-        (F.INPUT_CORRUPT, 1, Action.SKIP),
-        (F.INCOMPLETE, 1, Action.FAIL),
-        (F.NEVER_STARTED, 3, Action.FAIL),
-        (F.LOST, 5, Action.FAIL),
-        (F.STORAGE_UNAVAILABLE, 5, Action.HOLD),
-        (F.CONCURRENT_SORT, 20, Action.HOLD),
+        (F.SORTER_CRASH, 1, D.FAIL),
+        (F.SORTER_TIMEOUT, 1, D.SKIP),
+        (F.INPUT_CORRUPT, 1, D.SKIP),
+        (F.INCOMPLETE, 1, D.FAIL),
+        (F.NEVER_STARTED, 3, D.FAIL),
+        (F.LOST, 5, D.FAIL),
+        (F.STORAGE_UNAVAILABLE, 5, D.HOLD),
+        (F.CONCURRENT_SORT, 20, D.HOLD),
     ],
 )
 def test_a_cause_is_retried_as_often_as_its_budget_allows(code, retries, end):
     for done in range(retries):
-        assert answer(code, history=[code] * done).action not in ENDS | {Action.HOLD}
+        assert answer(code, history=[code] * done).action not in ENDS | {D.HOLD}
     last = answer(code, history=[code] * retries)
     assert last.action is end
     assert last.rule_id.endswith(".spent")
@@ -128,27 +128,27 @@ def test_a_cause_is_retried_as_often_as_its_budget_allows(code, retries, end):
 
 
 def test_crash_and_unknown_failure_share_one_budget():
-    assert answer(F.UNCLASSIFIED, history=[F.SORTER_CRASH]).action is Action.FAIL
+    assert answer(F.UNCLASSIFIED, history=[F.SORTER_CRASH]).action is D.FAIL
 
 
 def test_corrupt_input_that_was_verified_is_not_fetched_again():
     decision = answer(F.INPUT_CORRUPT, evidence={"digest_verified": True})
-    assert (decision.action, decision.rule_id) == (Action.SKIP, "input.verified")
+    assert (decision.action, decision.rule_id) == (D.SKIP, "input.verified")
 
 
 def test_a_file_that_is_still_written_is_waited_for_and_then_given_up():
     still = failure(FailureCode.INPUT_CORRUPT, reason="still_written", digest_verified=True)
     context = DecisionContext(stage="sort", params={}, config=CONFIG, ladder=())
     history, waited_s = [], 0.0
-    while (found := decide(still, history, Policy(), context)).action is Action.RETRY_SAME:
+    while (found := decide(still, history, Policy(), context)).action is D.RETRY_SAME:
         assert found.rule_id == "still_written.retry_same"
         waited_s += found.delay_s
         history.append(PastAttempt("sort", still.code, reason="still_written"))
-    assert found.action is Action.SKIP
+    assert found.action is D.SKIP
     assert found.rule_id == "still_written.spent"
     assert waited_s > 2400
     damaged = failure(FailureCode.INPUT_CORRUPT, reason="truncated")
-    assert decide(damaged, history, Policy(), context).action is Action.RETRY_SAME
+    assert decide(damaged, history, Policy(), context).action is D.RETRY_SAME
 
 
 def test_disruptions_between_out_of_memory_failures_neither_reset_nor_spend_anything():
@@ -164,7 +164,7 @@ def test_disruptions_between_out_of_memory_failures_neither_reset_nor_spend_anyt
 def test_the_submitter_can_forbid_retries_with_smaller_batches():
     config = preset("kilosort4").override(oom_retry_max=0).to_document()
     decision = answer(F.GPU_OUT_OF_MEMORY, policy=Policy.from_config(config))
-    assert decision.action is Action.FAIL
+    assert decision.action is D.FAIL
 
 
 def test_factor_and_starting_batch_come_from_the_configuration():
@@ -181,11 +181,11 @@ def test_factor_and_starting_batch_come_from_the_configuration():
 def test_a_batch_is_not_made_smaller_than_the_sorter_can_use():
     config = preset("kilosort4").override(**{"sorter_params.batch_size": 1500}).to_document()
     decision = answer(F.GPU_OUT_OF_MEMORY, config=config)
-    assert (decision.action, decision.rule_id) == (Action.FAIL, "gpu_memory.no_step")
+    assert (decision.action, decision.rule_id) == (D.FAIL, "gpu_memory.no_step")
 
 
 def test_a_sorter_without_batches_cannot_be_scaled_for_the_gpu():
-    assert answer(F.GPU_OUT_OF_MEMORY, config=preset("lupin").to_document()).action is Action.FAIL
+    assert answer(F.GPU_OUT_OF_MEMORY, config=preset("lupin").to_document()).action is D.FAIL
 
 
 def test_memory_grows_by_half_up_to_the_cap_and_then_workers_are_halved():
@@ -194,19 +194,23 @@ def test_memory_grows_by_half_up_to_the_cap_and_then_workers_are_halved():
     assert decisions[0].changes == {"memory_limit_bytes": 11_000}
     assert decisions[1].changes == {"memory_limit_bytes": 11_000, "n_jobs": 4}
     assert not decisions[1].result_affecting
-    assert decisions[2].action is Action.FAIL
+    assert decisions[2].action is D.FAIL
 
 
 def test_a_step_that_can_change_spikes_is_refused_without_leave_and_named():
     decision = answer(F.PARAMETER_SENSITIVE, ladder=LADDER)
-    assert decision.action is Action.FAIL
+    assert decision.action is D.FAIL
     assert "batch_size=15000" in decision.reason
 
 
 def test_a_step_that_can_change_spikes_is_stamped_when_allowed():
     policy = Policy(allow_result_affecting=True)
     decisions = play([F.PARAMETER_SENSITIVE] * 3, policy)
-    assert [d.action for d in decisions] == [Action.RETRY_SCALED, Action.RETRY_SCALED, Action.FAIL]
+    assert [d.action for d in decisions] == [
+        D.RETRY_SCALED,
+        D.RETRY_SCALED,
+        D.FAIL,
+    ]
     assert decisions[1].changes["sorter_params"] == {"batch_size": 15000, "Th_single_ch": 5}
     assert decisions[0].result_affecting
 
@@ -224,7 +228,7 @@ def test_a_step_never_makes_a_users_smaller_batch_larger():
         history=[F.PARAMETER_SENSITIVE],
         params=first.changes,
     )
-    assert over.action is Action.FAIL
+    assert over.action is D.FAIL
 
 
 def test_a_step_keeps_the_batch_that_memory_allowed():
@@ -286,7 +290,7 @@ def test_budgets_are_never_negative_and_never_grow(causes, policy):
 @settings(max_examples=200, deadline=None)
 @given(codes, policies)
 def test_unless_a_person_must_act_an_end_always_comes(causes, policy):
-    retrying = [code for code in causes if answer(code).action is not Action.HOLD]
+    retrying = [code for code in causes if answer(code).action is not D.HOLD]
     decisions = play(retrying * 3, policy)
     ended = decisions[-1].action in ENDS or decisions[-1].action in PARKED
     assert ended or len(retrying) == 0
@@ -314,7 +318,7 @@ def test_the_submitter_allows_steps_that_can_change_spikes():
     allowed = preset("kilosort4").override(allow_result_affecting=True).to_document()
     policy = Policy.from_config(allowed)
     decision = answer(F.PARAMETER_SENSITIVE, policy=policy, config=allowed, ladder=LADDER)
-    assert decision.action is Action.RETRY_SCALED
+    assert decision.action is D.RETRY_SCALED
     assert decision.result_affecting
     refused = answer(F.PARAMETER_SENSITIVE, policy=Policy.from_config(CONFIG), ladder=LADDER)
     assert "execution.allow_result_affecting=true" in refused.reason

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from tests.support.attempts import make_spec
 
-from spikefleet.core.attempts import AttemptSpec, RunFolder, write_json
+from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.failures.codes import FAILURES, FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.files import write_json
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 from spikefleet.runner.canary.memory import CanaryMemory
 from spikefleet.runner.canary.trial import CanaryReport, CanaryState, run_canary, trial_spec

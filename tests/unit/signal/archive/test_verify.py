@@ -12,7 +12,7 @@ import pytest
 from tests.support.archives import archive_folder
 
 from spikefleet.core.failures.errors import InputMissingError
-from spikefleet.core.submissions import digest_document
+from spikefleet.core.files import digest_document
 from spikefleet.signal.archive.manifest import NAME
 from spikefleet.signal.archive.verify import verify_archive
 from spikefleet.signal.simulation import SimulationRequest, simulate

@@ -6,9 +6,9 @@ from spikeinterface import preprocessing
 from spikeinterface.core import NumpyRecording, load
 from tests.support.recordings import make_recording
 
-from spikefleet.core.attempts import read_json
 from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.failures.errors import InputCorruptError, InvalidConfigurationError
+from spikefleet.core.files import read_json
 from spikefleet.signal.open import open_recording
 from spikefleet.signal.preparing.concatenate import concatenate
 from spikefleet.signal.preparing.prepare import (

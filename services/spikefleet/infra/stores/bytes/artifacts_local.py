@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from spikefleet.core.failures.errors import StorageUnavailableError
+from spikefleet.core.files import sha256_of, sync
 from spikefleet.infra.stores.bytes.artifacts import (
     POINTER,
     ArtifactDamagedError,
@@ -84,7 +85,7 @@ class LocalArtifacts:
                     raise
         with self._failures("write of adopted files"):
             for folder in folders:
-                _sync_folder(folder)
+                sync(folder)
         return True
 
     def repair(self, wanted: StoredFile, path: Path) -> None:
@@ -100,7 +101,7 @@ class LocalArtifacts:
             with self._failures(f"repair of {wanted.key}"):
                 self._make_parents(target)
                 temporary.replace(target)
-                _sync_folder(target.parent)
+                sync(target.parent)
 
     def get_bytes(self, key: str) -> bytes:
         """Read a whole key. Raises ArtifactMissingError."""
@@ -152,7 +153,7 @@ class LocalArtifacts:
         with self._incoming_file([data]) as (temporary, _stored), self._failures(f"swap of {key}"):
             self._make_parents(target)
             temporary.replace(target)
-            _sync_folder(target.parent)
+            sync(target.parent)
 
     def delete_prefix(self, prefix: str) -> None:
         """Remove an unfinished prefix. Raises ValueError when a manifest lies in or below it."""
@@ -165,7 +166,7 @@ class LocalArtifacts:
         with self._failures(f"removal of {prefix}"):
             # The rename hides it at once; a crash while deleting leaves only hidden files.
             folder.rename(trash)
-            _sync_folder(folder.parent)
+            sync(folder.parent)
             shutil.rmtree(trash, ignore_errors=True)
 
     def local_path(self, key: str) -> Path:
@@ -201,12 +202,12 @@ class LocalArtifacts:
                 except FileExistsError:
                     self._require_same(target, stored)
                     return stored
-                _sync_folder(target.parent)
+                sync(target.parent)
         return stored
 
     def _require_same(self, target: Path, stored: StoredFile) -> None:
         same = target.is_file() and target.stat().st_size == stored.size_bytes
-        if not same or _digest_file(target) != stored.sha256:
+        if not same or sha256_of(target) != stored.sha256:
             raise ArtifactExistsError(
                 f"{stored.key} is stored already, with other bytes; artifacts never change"
             )
@@ -224,7 +225,7 @@ class LocalArtifacts:
                 f"{target.relative_to(self.root)} lies below a key that is a file"
             ) from error
         for made in missing:
-            _sync_folder(made.parent)
+            sync(made.parent)
 
     @contextmanager
     def _incoming_file(self, chunks: Iterable[bytes]) -> Iterator[tuple[Path, StoredFile]]:
@@ -287,16 +288,3 @@ class LocalArtifacts:
 def _chunks(descriptor: int) -> Iterator[bytes]:
     while chunk := os.read(descriptor, _CHUNK_BYTES):
         yield chunk
-
-
-def _digest_file(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

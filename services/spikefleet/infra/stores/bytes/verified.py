@@ -10,7 +10,7 @@ import hashlib
 import threading
 from collections.abc import Mapping
 
-from spikefleet.core.submissions import file_stamp
+from spikefleet.core.files import file_stamp
 from spikefleet.infra.stores.bytes.artifacts import (
     MANIFEST,
     ArtifactDamagedError,

@@ -16,8 +16,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from spikefleet.core.files import digest_document
 from spikefleet.core.runs import TERMINAL, RunState, run_id_for
-from spikefleet.core.submissions import digest_document
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.run_values import NewRun
 from spikefleet.infra.stores.sql.tables import ATTEMPT, BATCH, BATCH_RUN, RUN, in_portions
