@@ -22,7 +22,7 @@ from spikefleet.deploy.confined_rooms import ConfinedRooms, open_zygote
 from spikefleet.deploy.settings import Settings, confined_environment
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.preflight.describe import describe_recording
-from spikefleet.preflight.task import PreflightPlaces
+from spikefleet.preflight.places import PreflightPlaces
 from spikefleet.signal.simulation.request import SimulationRequest
 from spikefleet.signal.simulation.writing import simulate
 

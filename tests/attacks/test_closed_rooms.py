@@ -11,8 +11,8 @@ from spikefleet.api.v1 import (
     reporter_pb2,
     runner_pb2,
 )
-from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.access import ATTEMPT_KEY, ROOM_KEY
+from spikefleet.infra.rpc.convert.structs import to_struct
 
 _IN_PLACE = {
     "recording_id": "rec-1",
@@ -50,7 +50,7 @@ INNER = {
             run_id="run-0123456789abcdef",
             sort_prefix="recordings/rec-evil/files",
             output_prefix="runs/run-0123456789abcdef/attempts/report-7",
-            record=convert.to_struct({}),
+            record=to_struct({}),
         ),
     ),
 }

@@ -7,7 +7,7 @@ from google.protobuf.struct_pb2 import Struct
 from sqlalchemy import create_engine, text
 
 from spikefleet.api.v1 import controller_pb2, ingest_pb2
-from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.convert.structs import to_struct
 
 
 def _deep(levels: int) -> Struct:
@@ -21,11 +21,11 @@ def _deep(levels: int) -> Struct:
 
 OVERRIDES = {
     "nested without end": _deep(20),
-    "a huge text": convert.to_struct({"notes": "x" * 100_000}),
-    "a huge name": convert.to_struct({"x" * 100_000: 1}),
-    "a huge list": convert.to_struct({"sorter_params": {"a": list(range(5000))}}),
-    "many keys": convert.to_struct({f"k{n}": n for n in range(5000)}),
-    "many bytes": convert.to_struct({f"k{n}": "x" * 4000 for n in range(100)}),
+    "a huge text": to_struct({"notes": "x" * 100_000}),
+    "a huge name": to_struct({"x" * 100_000: 1}),
+    "a huge list": to_struct({"sorter_params": {"a": list(range(5000))}}),
+    "many keys": to_struct({f"k{n}": n for n in range(5000)}),
+    "many bytes": to_struct({f"k{n}": "x" * 4000 for n in range(100)}),
 }
 
 
@@ -101,13 +101,13 @@ def test_what_names_a_place_on_the_server_is_the_operators(
     submit = ingest_pb2.SubmitRequest(
         recording_ids=[attacked.victim.run.recording_id],
         preset="mountainsort5",
-        overrides=convert.to_struct({field: value}),
+        overrides=to_struct({field: value}),
     )
     refusal = operator.refused(operator.ingest.Submit, submit)
     assert refusal.reason == "INVALID_CONFIGURATION"
     assert "is the operator's" in refusal.message
     retry = controller_pb2.RetryRunRequest(
-        run_id=attacked.victim.run_id, overrides=convert.to_struct({field: value})
+        run_id=attacked.victim.run_id, overrides=to_struct({field: value})
     )
     assert operator.refused(operator.controller.RetryRun, retry).reason == "INVALID_CONFIGURATION"
     assert operator.controller.ListHolds(controller_pb2.ListHoldsRequest()).holds == []

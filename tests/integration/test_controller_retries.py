@@ -7,10 +7,11 @@ import pytest
 from tests.support.controlled import Controlled, answering, check_history, willing
 
 from spikefleet.controller.stage_threads import StageResult
-from spikefleet.controller.wishes import FinishedRunError, RetryWish, UnreachedStageError
+from spikefleet.controller.wishes import FinishedRunError, UnreachedStageError
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.rooms.wishes import RetryWish
 from spikefleet.core.runs import Attempt, Run, RunState
 
 Make = Callable[..., Controlled]

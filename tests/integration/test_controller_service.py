@@ -13,7 +13,7 @@ from tests.support.controlled import Controlled, answering
 from tests.support.serving import ROOM, serving
 
 from spikefleet.api.v1 import controller_pb2, controller_pb2_grpc
-from spikefleet.client.rooms import BatchTask, ControllerRoom
+from spikefleet.client.rooms import ControllerRoom
 from spikefleet.client.run_reports import RunReports
 from spikefleet.client.sorting import SortingClient
 from spikefleet.controller.reconcile import ReconcileLoop
@@ -23,6 +23,7 @@ from spikefleet.core.attempts import Stage
 from spikefleet.core.config import resolve
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.rooms.wishes import BatchWish
 from spikefleet.core.runs import Heard, LeaseAnswer, LeaseRefusal, RunState
 from spikefleet.infra.rpc.channels import dial
 from spikefleet.infra.rpc.errors import ServiceError, service_error
@@ -43,7 +44,7 @@ class Service:
         runs = tuple((self.controlled.recording(name), "") for name in names)
         config = resolve("kilosort4", {}).to_document()
         room = ControllerRoom(self.address, ROOM)
-        answer = room.create_batch(BatchTask(runs=runs, config=config))
+        answer = room.create_batch(BatchWish(runs, config))
         room.close()
         return [run.run_id for run in answer.runs]
 

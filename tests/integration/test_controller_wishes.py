@@ -9,10 +9,10 @@ from tests.support.attempts import wait_for
 from tests.support.controlled import Controlled, answering, check_history, willing
 
 from spikefleet.controller.stage_threads import StageResult
-from spikefleet.controller.wishes import RetryWish
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.rooms.wishes import RetryWish
 from spikefleet.core.runs import Attempt, IllegalMoveError, Run, RunState
 
 Make = Callable[..., Controlled]

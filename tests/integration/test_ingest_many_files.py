@@ -7,7 +7,7 @@ from tests.support.intake import NAME, client, facility, refusal, server, stub
 
 from spikefleet.api.v1 import ingest_pb2
 from spikefleet.client.sorting import SortingClient
-from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.convert.recordings import to_name
 
 __all__ = ["client", "facility", "server", "stub"]  # fixtures
 
@@ -32,7 +32,7 @@ def test_ninety_thousand_files_are_one_upload(server, stub) -> None:
         {"path": f"night/{number:06d}/" + "x" * 60, "size_bytes": 1, "sha256": "0" * 64}
         for number in range(90_000)
     ]
-    request = ingest_pb2.CreateUploadRequest(name=convert.to_name(NAME), files=files)
+    request = ingest_pb2.CreateUploadRequest(name=to_name(NAME), files=files)
     upload = stub.CreateUpload(request, timeout=120).upload
     assert len(upload.files) == 90_000
 
@@ -40,7 +40,7 @@ def test_ninety_thousand_files_are_one_upload(server, stub) -> None:
 @pytest.mark.parametrize("count", [100_001])
 def test_more_than_the_stated_bound_is_refused_with_it(server, stub, count) -> None:
     files = [{"path": f"{number}", "size_bytes": 1} for number in range(count)]
-    request = ingest_pb2.CreateUploadRequest(name=convert.to_name(NAME), files=files)
+    request = ingest_pb2.CreateUploadRequest(name=to_name(NAME), files=files)
     error = refusal(server, stub.CreateUpload, request, timeout=120)
     assert error.field == "files"
     assert "100000" in str(error)

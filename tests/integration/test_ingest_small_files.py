@@ -11,7 +11,7 @@ from tests.support.serving import Serving
 
 from spikefleet.api.v1 import ingest_pb2
 from spikefleet.client.sorting import SortingClient
-from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.convert.recordings import to_name
 from spikefleet.infra.rpc.server import ServerOptions
 from spikefleet.infra.stores.sql.uploads import UploadStore
 
@@ -119,7 +119,7 @@ def test_a_client_killed_behind_a_group_sends_the_others_only(facility, server, 
 
 def _open(stub, sizes_bytes: dict[str, int]) -> str:
     files = [{"path": path, "size_bytes": size} for path, size in sizes_bytes.items()]
-    request = ingest_pb2.CreateUploadRequest(name=convert.to_name(NAME), files=files)
+    request = ingest_pb2.CreateUploadRequest(name=to_name(NAME), files=files)
     upload = stub.CreateUpload(request).upload
     assert upload.most_small_parts == 256
     return upload.upload_id

@@ -14,7 +14,7 @@ from spikefleet.client.sorting import SortingClient
 from spikefleet.controller.sort_spec import input_files
 from spikefleet.core.files import file_stamp
 from spikefleet.core.submissions import join_recordings
-from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.convert.recordings import to_name
 from spikefleet.infra.rpc.errors import ServiceError
 
 __all__ = ["client", "facility", "server", "source", "stub"]  # fixtures
@@ -51,7 +51,7 @@ def test_bytes_in_place_carry_how_they_looked_until_they_are_sorted(
 
 def test_a_path_the_service_sees_differently_is_uploaded(server, client, source, stub) -> None:
     request = ingest_pb2.RegisterRecordingRequest(
-        name=convert.to_name(NAME),
+        name=to_name(NAME),
         path=str(source),
         must_exist=True,
         expected_files=[{"path": "traces.bin", "size_bytes": 1}],

@@ -18,7 +18,7 @@ from spikefleet.client.sorting import SortingClient
 from spikefleet.client.uploads import SourceChangedError
 from spikefleet.core.submissions import ManifestFile
 from spikefleet.core.telemetry import INGESTED_BYTES
-from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.convert.recordings import to_name
 from spikefleet.infra.rpc.errors import ServiceError
 from spikefleet.infra.rpc.server import ServerOptions
 from spikefleet.infra.stores.bytes.artifacts import verify_prefix
@@ -244,7 +244,7 @@ def test_what_a_crash_left_of_an_ended_upload_is_cleared(facility, tmp_path) -> 
 
 def _open(stub, size_bytes: int, sha256: str = "") -> ingest_pb2.Upload:
     request = ingest_pb2.CreateUploadRequest(
-        name=convert.to_name(NAME),
+        name=to_name(NAME),
         files=[{"path": "a.bin", "size_bytes": size_bytes, "sha256": sha256}],
         entry="a.bin",
     )
@@ -332,7 +332,7 @@ def test_completing_and_aborting_twice_is_a_no_op(server, stub) -> None:
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../b", "", "a//b", "./a"])
 def test_a_file_name_that_leaves_the_recording_is_refused(server, stub, path) -> None:
-    request = ingest_pb2.CreateUploadRequest(name=convert.to_name(NAME), files=[{"path": path}])
+    request = ingest_pb2.CreateUploadRequest(name=to_name(NAME), files=[{"path": path}])
     assert refusal(server, stub.CreateUpload, request).reason == "INVALID_ARGUMENT"
 
 
@@ -348,7 +348,7 @@ def test_a_source_that_changes_while_it_is_sent_is_not_accepted(facility, client
 
 def test_more_than_the_disk_holds_is_refused_before_a_byte_is_sent(server, stub) -> None:
     request = ingest_pb2.CreateUploadRequest(
-        name=convert.to_name(NAME), files=[{"path": "huge.raw", "size_bytes": 1 << 60}]
+        name=to_name(NAME), files=[{"path": "huge.raw", "size_bytes": 1 << 60}]
     )
     refused = refusal(server, stub.CreateUpload, request)
     assert refused.reason == "DISK_FULL"

@@ -7,18 +7,18 @@ import subprocess
 import pytest
 from tests.support.confined import curate_sort, write_from
 from tests.support.sorted_runs import (
-    CURATION_PREFIX,
-    RUN_ID,
-    SORT_PREFIX,
+    CURATION,
+    REPORT,
+    SORT,
     make_run_record,
     make_unsortable_record,
     publish_sort,
     write_sort,
 )
 
-from spikefleet.curation.task import CurationTask
+from spikefleet.core.rooms.curation import CurationTask
+from spikefleet.core.rooms.reporting import ReportTask
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
-from spikefleet.reporter.task import RenderTask
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
@@ -72,10 +72,10 @@ def reports(tmp_path_factory):
     store = LocalArtifacts(root / "artifacts")
     publish_sort(store, root / "sort")
     config = {"curation": {"snr_min": 8.0}}
-    curate_sort(store, CurationTask(RUN_ID, SORT_PREFIX, CURATION_PREFIX, config))
-    good = RenderTask(RUN_ID, SORT_PREFIX, CURATION_PREFIX, "", make_run_record())
+    curate_sort(store, CurationTask(SORT, CURATION, config))
+    good = ReportTask(make_run_record(), REPORT, SORT, CURATION)
     write_from(store, good, root / "good")
-    write_from(store, RenderTask(RUN_ID, "", "", "", make_unsortable_record()), root / "bad")
+    write_from(store, ReportTask(make_unsortable_record(), REPORT), root / "bad")
     return root
 
 

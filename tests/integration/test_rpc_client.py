@@ -27,9 +27,12 @@ from spikefleet.client.views import Transfer
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.rooms.preflight import ExamineTask
 from spikefleet.core.runs import Heard, LeaseAnswer, LeaseRefusal, Run, RunEvent, RunState
 from spikefleet.core.submissions import Recording, RecordingName
-from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.convert.runs import to_event, to_lease, to_run
+from spikefleet.infra.rpc.convert.structs import from_struct, to_struct
+from spikefleet.infra.rpc.convert.values import to_failure
 from spikefleet.infra.rpc.errors import RpcProblem, ServiceError, ServiceUnreachable
 from spikefleet.infra.rpc.server import Registration
 
@@ -57,7 +60,7 @@ class History(controller_pb2_grpc.ControllerServiceServicer):
             state = RunState.SUCCEEDED if is_last else RunState.RUNNING
             event = RunEvent(seq, "run-1", "attempt.started", {}, NOW)
             yield controller_pb2.WatchRunResponse(
-                run=convert.to_run(replace(RUN, state=state)), events=[convert.to_event(event)]
+                run=to_run(replace(RUN, state=state)), events=[to_event(event)]
             )
             self.told.set()
         if len(self.asked) == 1:
@@ -69,7 +72,7 @@ class History(controller_pb2_grpc.ControllerServiceServicer):
             raise RpcProblem("RUN_NOT_FOUND", "No run 'unknown'.", resource="unknown")
         state = RunState.SUCCEEDED if self.finished else RunState.RUNNING
         return controller_pb2.GetRunResponse(
-            run=convert.to_run(replace(RUN, run_id=request.run_id, state=state))
+            run=to_run(replace(RUN, run_id=request.run_id, state=state))
         )
 
 
@@ -225,8 +228,8 @@ class Checking(preflight_pb2_grpc.PreflightServiceServicer):
                 )
             ],
             estimate=preflight_pb2.ResourceEstimate(memory_bytes=5, duration_s=2.5),
-            failure=convert.to_failure(Failure(FailureCode.NO_GOOD_CHANNELS, "Flat.")),
-            measurements=convert.to_struct({"config": convert.from_struct(request.config)}),
+            failure=to_failure(Failure(FailureCode.NO_GOOD_CHANNELS, "Flat.")),
+            measurements=to_struct({"config": from_struct(request.config)}),
         )
 
 
@@ -239,7 +242,7 @@ def test_preflights_answer_comes_back_in_domain_words() -> None:
 
     with serving(make) as server:
         room = PreflightRoom(server.address, ROOM)
-        answer = room.check(recording, "", {"sorter": {"n": 3}})
+        answer = room.examine(ExamineTask(recording, "", {"sorter": {"n": 3}}))
         room.close()
     assert (answer.findings[0].level, answer.findings[0].category) == ("fail", "biological")
     assert answer.failure is not None
@@ -259,15 +262,15 @@ class Listening(runner_pb2_grpc.RunReportServiceServicer):
 
     async def ReportProgress(self, request, context):  # noqa: N802
         self.fractions.append(request.progress.fraction)
-        refused = convert.to_lease(LeaseAnswer(LeaseRefusal.SUPERSEDED, "host/7/x", 3, 1.5))
+        refused = to_lease(LeaseAnswer(LeaseRefusal.SUPERSEDED, "host/7/x", 3, 1.5))
         return runner_pb2.ReportProgressResponse(stop_requested=True, lease=refused)
 
     async def TakeLease(self, request, context):  # noqa: N802
         answer = LeaseAnswer(None, request.holder, 1, 60.0)
-        return runner_pb2.TakeLeaseResponse(lease=convert.to_lease(answer))
+        return runner_pb2.TakeLeaseResponse(lease=to_lease(answer))
 
     async def ReportOutcome(self, request, context):  # noqa: N802
-        self.outcomes.append(convert.from_struct(request.outcome))
+        self.outcomes.append(from_struct(request.outcome))
         return runner_pb2.ReportOutcomeResponse()
 
 

@@ -17,11 +17,7 @@ from spikefleet.controller.wishes import Wishes
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.runs import Attempt, RunState
-from spikefleet.infra.stores.bytes.artifacts import (
-    ArtifactMissingError,
-    attempt_prefix,
-    verify_prefix,
-)
+from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError, verify_prefix
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.infra.stores.bytes.verified import VerifiedBytes
 from spikefleet.infra.stores.sql.database import Database
@@ -75,7 +71,7 @@ class Desk:
         self.runs.finish_attempt(run, attempt, replace(ending, holder_may_live=True))
 
     def prefix(self, attempt: Attempt) -> str:
-        return attempt_prefix(self.run_id, Stage.SORT, attempt.number)
+        return attempt.place.prefix
 
     def left_s(self) -> float:
         lease = self.runs.lease_of(self.run_id)

@@ -5,7 +5,8 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from spikefleet.curation.task import CurationAnswer, CurationTask
+from spikefleet.core.rooms.curation import CurationAnswer, CurationTask
+from spikefleet.core.rooms.reporting import ReportAnswer, ReportTask
 from spikefleet.deploy.confined_rooms import ConfinedRooms, open_zygote
 from spikefleet.deploy.settings import Settings, confined_environment
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
@@ -13,7 +14,6 @@ from spikefleet.infra.stores.bytes.verified import VerifiedBytes
 from spikefleet.infra.system.openings import Zygote
 from spikefleet.reporter.render import write_report
 from spikefleet.reporter.reports import gathered
-from spikefleet.reporter.task import RenderAnswer, RenderTask
 
 _KERNELS = Path(os.environ.get("NUMBA_CACHE_DIR", Path.home() / ".cache" / "numba"))
 
@@ -39,12 +39,12 @@ def curate_sort(store: LocalArtifacts, task: CurationTask) -> CurationAnswer:
     return asyncio.run(make_rooms(store.root.parent, store).curation.curate(task))
 
 
-def render_report(store: LocalArtifacts, task: RenderTask) -> RenderAnswer:
+def render_report(store: LocalArtifacts, task: ReportTask) -> ReportAnswer:
     """Make and publish a report as the service does."""
     return asyncio.run(make_rooms(store.root.parent, store).reports.render(task))
 
 
-def write_from(store: LocalArtifacts, task: RenderTask, folder: Path) -> None:
+def write_from(store: LocalArtifacts, task: ReportTask, folder: Path) -> None:
     """Write a report's files from what lies in the store, in this process."""
     with gathered(VerifiedBytes(store), task) as sources:
         write_report(sources, task, folder)

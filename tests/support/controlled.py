@@ -20,16 +20,17 @@ from spikefleet.controller.outcome_counts import OutcomeCounts
 from spikefleet.controller.reconcile import ReconcileParts, Reconciler
 from spikefleet.controller.sort_spec import SortLimits, SortSpecs
 from spikefleet.controller.stage_threads import Call, StageResult, StageThreads
-from spikefleet.controller.wishes import BatchWish, Wishes
+from spikefleet.controller.wishes import Wishes
 from spikefleet.core.attempts import Stage
 from spikefleet.core.config import resolve
 from spikefleet.core.policy.decide import Policy
+from spikefleet.core.rooms.wishes import BatchWish
 from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName, digest_manifest
 from spikefleet.infra.launchers.base import Phase, Slots
 from spikefleet.infra.launchers.process import ProcessLauncher
 from spikefleet.infra.metrics import Metrics
-from spikefleet.infra.stores.bytes.artifacts import attempt_prefix, pointer_key
+from spikefleet.infra.stores.bytes.artifacts import pointer_key
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.recordings import RecordingStore
@@ -56,7 +57,7 @@ class SkippingClock:
 
 def willing(run: Run, attempt: Attempt) -> StageResult:
     """Every room does its part."""
-    prefix = attempt_prefix(run.run_id, attempt.stage, attempt.number)
+    prefix = attempt.place.prefix
     match attempt.stage:
         case Stage.PREFLIGHT:
             return StageResult({"preflight": {"stream": {"duration_s": 60.0}}})

@@ -6,14 +6,15 @@ from pathlib import Path
 from tests.support.serving import ROOM
 
 from spikefleet.api.v1 import controller_pb2_grpc, preflight_pb2, preflight_pb2_grpc
-from spikefleet.client.rooms import ControllerRoom, PreflightRoom, to_stream_info
+from spikefleet.client.rooms import ControllerRoom, PreflightRoom
 from spikefleet.controller.servicer import ControllerServicer
 from spikefleet.controller.wishes import Wishes
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.recording.description import StreamDescription
 from spikefleet.infra.metrics import Metrics
-from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.convert.recordings import to_stream
+from spikefleet.infra.rpc.convert.values import to_failure
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.infra.stores.sql.database import Database
@@ -32,13 +33,13 @@ class Describing(preflight_pb2_grpc.PreflightServiceServicer):
     async def DescribeRecording(self, request, context):  # noqa: N802 - the wire's name
         if "corrupt" in request.recording.entry:
             failure = Failure(FailureCode.INPUT_CORRUPT, "Truncated.")
-            return preflight_pb2.DescribeRecordingResponse(failure=convert.to_failure(failure))
+            return preflight_pb2.DescribeRecordingResponse(failure=to_failure(failure))
         if "crash" in request.recording.entry:
             raise RuntimeError("the reader crashed")
         streams = [StreamDescription(f"well{i:03d}", 16, 20000.0, 5.0, "uint16") for i in (0, 1)]
         return preflight_pb2.DescribeRecordingResponse(
             format="maxwell",
-            streams=[to_stream_info(stream) for stream in streams],
+            streams=[to_stream(stream) for stream in streams],
             other_streams=["well000/rec0001"],
         )
 

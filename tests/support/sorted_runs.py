@@ -7,15 +7,18 @@ from typing import Any
 
 import spikeinterface.core as si
 
+from spikefleet.core.attempts import Stage
 from spikefleet.core.config.units import WaveformConfig
+from spikefleet.core.runs import AttemptPlace
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore, publish_folder
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.signal.units.analyzer import build_analyzer
 
 RUN_ID = "run-0123456789abcdef"
-SORT_PREFIX = f"runs/{RUN_ID}/attempts/sort-1"
-CURATION_PREFIX = f"runs/{RUN_ID}/attempts/curate-1"
-REPORT_PREFIX = f"runs/{RUN_ID}/attempts/report-1"
+SORT, CURATION, REPORT = (
+    AttemptPlace(RUN_ID, stage, 1) for stage in (Stage.SORT, Stage.CURATE, Stage.REPORT)
+)
+SORT_PREFIX, CURATION_PREFIX, REPORT_PREFIX = SORT.prefix, CURATION.prefix, REPORT.prefix
 
 
 def write_sort(folder: Path) -> None:

@@ -19,7 +19,9 @@ from spikefleet.client.retry_waits import RetryWaits
 from spikefleet.client.views import FetchedFile, OnTransfer, Transfer
 from spikefleet.core.file_names import UnsafeNameError, check_names
 from spikefleet.core.files import sha256_of
+from spikefleet.core.rooms.reporting import Artifact
 from spikefleet.core.runs import Run
+from spikefleet.infra.rpc.convert.reporting import from_artifact
 from spikefleet.infra.rpc.errors import ServiceUnreachable, answering
 
 _BLOCK_BYTES = 1 << 20
@@ -56,7 +58,7 @@ class Downloader:
         """
         with answering(self._address):
             request = reporter_pb2.ListArtifactsRequest(run_id=run.run_id)
-            listed = self._stub.ListArtifacts(request).artifacts
+            listed = map(from_artifact, self._stub.ListArtifacts(request).artifacts)
         below = f"{within.rstrip('/')}/" if within else ""
         artifacts = [artifact for artifact in listed if artifact.key.startswith(below)]
         _require_safe([artifact.path for artifact in artifacts])
@@ -90,7 +92,7 @@ class Downloader:
     def _fetch_one(
         self,
         run_id: str,
-        artifact: reporter_pb2.Artifact,
+        artifact: Artifact,
         folder: Path,
         tell: Callable[[int], None],
         *,
@@ -116,7 +118,7 @@ class Downloader:
     def _copy(
         self,
         run_id: str,
-        artifact: reporter_pb2.Artifact,
+        artifact: Artifact,
         partial: Path,
         tell: Callable[[int], None],
     ) -> None:

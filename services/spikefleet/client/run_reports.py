@@ -13,8 +13,9 @@ import grpc
 from spikefleet.api.v1 import runner_pb2, runner_pb2_grpc
 from spikefleet.client.rooms import Room
 from spikefleet.core.runs import Heard, LeaseAnswer
-from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.access import ATTEMPT_KEY
+from spikefleet.infra.rpc.convert.runs import from_lease, to_progress
+from spikefleet.infra.rpc.convert.structs import to_struct
 
 
 class RunReports(Room):
@@ -44,28 +45,28 @@ class RunReports(Room):
             answer = stub.TakeLease(request, timeout=self._lease_deadline_s)
         except grpc.RpcError:
             return LeaseAnswer(is_known=False)
-        return convert.from_lease(answer.lease)
+        return from_lease(answer.lease)
 
     def progress(self, attempt_id: str, progress: Mapping[str, Any], holder: str) -> Heard:
         """Tell how far the attempt is; learn whether it shall stop and where its lease stands.
 
-        ``progress`` has the keys that ``infra.rpc.convert.to_progress`` names.
+        ``progress`` has the keys that ``infra.rpc.convert.runs.to_progress`` names.
         """
         request = runner_pb2.ReportProgressRequest(
-            attempt_id=attempt_id, progress=convert.to_progress(progress), holder=holder
+            attempt_id=attempt_id, progress=to_progress(progress), holder=holder
         )
         stub = runner_pb2_grpc.RunReportServiceStub(self._channel)
         try:
             answer = stub.ReportProgress(request, timeout=self._deadline_s)
         except grpc.RpcError:
             return Heard(stop_requested=False)
-        lease = convert.from_lease(answer.lease) if answer.HasField("lease") else None
+        lease = from_lease(answer.lease) if answer.HasField("lease") else None
         return Heard(bool(answer.stop_requested), lease)
 
     def outcome(self, attempt_id: str, run_id: str, outcome: Mapping[str, Any]) -> None:
         """Tell that the attempt has ended, so that the controller looks at once."""
         request = runner_pb2.ReportOutcomeRequest(
-            attempt_id=attempt_id, run_id=run_id, outcome=convert.to_struct(outcome)
+            attempt_id=attempt_id, run_id=run_id, outcome=to_struct(outcome)
         )
         stub = runner_pb2_grpc.RunReportServiceStub(self._channel)
         try:

@@ -17,8 +17,8 @@ from spikefleet.client.views import OnTransfer
 from spikefleet.core.failures.errors import InputMissingError
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.submissions import Recording, RecordingName
-from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.channels import is_loopback
+from spikefleet.infra.rpc.convert.recordings import from_recording, to_files, to_name
 from spikefleet.infra.rpc.errors import ServiceError, answering
 
 _REGISTER_DEADLINE_S = 3600.0
@@ -83,14 +83,14 @@ class RecordingSender:
         self, name: RecordingName, path: Path, *, seen: Source | None = None
     ) -> Recording:
         request = ingest_pb2.RegisterRecordingRequest(
-            name=convert.to_name(name),
+            name=to_name(name),
             path=str(path),
             must_exist=seen is not None,
-            expected_files=convert.to_files(seen.manifest() if seen else ()),
+            expected_files=to_files(seen.manifest() if seen else ()),
         )
         with answering(self._address):
             answer = self._ingest.RegisterRecording(request, timeout=_REGISTER_DEADLINE_S)
-        return convert.from_recording(answer.recording)
+        return from_recording(answer.recording)
 
 
 def _nothing_at(paths: Sequence[str], more: str) -> InputMissingError:

@@ -18,7 +18,6 @@ from typing import Any, Self
 from spikefleet.api.v1 import (
     controller_pb2,
     controller_pb2_grpc,
-    ingest_pb2,
     ingest_pb2_grpc,
     reporter_pb2,
     reporter_pb2_grpc,
@@ -30,7 +29,6 @@ from spikefleet.client.sending import RecordingSender
 from spikefleet.client.views import (
     BatchView,
     FetchedFile,
-    HoldView,
     OnLost,
     OnTransfer,
     ReportView,
@@ -39,10 +37,24 @@ from spikefleet.client.views import (
     RunView,
 )
 from spikefleet.core.attempts import Stage
-from spikefleet.core.runs import RunEvent, RunState
-from spikefleet.core.submissions import Recording, RecordingName
-from spikefleet.infra.rpc import convert
+from spikefleet.core.rooms.wishes import RetryWish
+from spikefleet.core.runs import Hold, RunEvent, RunState
+from spikefleet.core.submissions import Recording, RecordingName, Submission
 from spikefleet.infra.rpc.channels import dial
+from spikefleet.infra.rpc.convert.runs import (
+    from_attempts,
+    from_event,
+    from_run,
+    to_state,
+)
+from spikefleet.infra.rpc.convert.structs import from_struct
+from spikefleet.infra.rpc.convert.wishes import (
+    from_batch,
+    from_hold,
+    from_made,
+    to_retry,
+    to_submit,
+)
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answering
 
 _SUBMIT_DEADLINE_S = 900.0
@@ -178,34 +190,32 @@ class SortingClient:
 
         The same work asked for twice is one run.
         """
-        request = ingest_pb2.SubmitRequest(
-            recording_ids=recording_ids,
+        submission = Submission(
+            recording_ids=tuple(recording_ids),
             preset=preset,
-            overrides=convert.to_struct(overrides),
-            streams=streams,
+            overrides=overrides or {},
+            streams=tuple(streams),
             idempotency_key=uuid.uuid4().hex,
             submitter=_person(),
             label=label,
             concatenate=concatenate,
         )
         with answering(self.address):
-            answer = self._ingest.Submit(request, timeout=_SUBMIT_DEADLINE_S)
-        return BatchView.of(
-            answer.batch, tuple(answer.existing_run_ids), tuple(answer.restarted_run_ids)
-        )
+            answer = self._ingest.Submit(to_submit(submission), timeout=_SUBMIT_DEADLINE_S)
+        return BatchView.of(from_made(answer))
 
     def get(self, run_id: str) -> RunView:
         """Return a run with its attempts."""
         with answering(self.address):
             answer = self._controller.GetRun(controller_pb2.GetRunRequest(run_id=run_id))
-        return RunView.of(answer.run)
+        return RunView(from_run(answer.run), from_attempts(answer.run))
 
     def get_batch(self, batch_id: str) -> BatchView:
         """Return a batch with its runs."""
         with answering(self.address):
             request = controller_pb2.GetBatchRequest(batch_id=batch_id)
             answer = self._controller.GetBatch(request)
-        return BatchView.of(answer.batch)
+        return BatchView.of(from_batch(answer.batch))
 
     def list(
         self,
@@ -219,19 +229,19 @@ class SortingClient:
         request = controller_pb2.ListRunsRequest(
             page_size=page_size,
             page_token=page_token,
-            states=[convert.to_state(RunState(state)) for state in states],
+            states=[to_state(RunState(state)) for state in states],
             batch_id=batch_id,
         )
         with answering(self.address):
             answer = self._controller.ListRuns(request)
-        return RunPage(tuple(RunView.of(run) for run in answer.runs), answer.next_page_token)
+        return RunPage(tuple(RunView(from_run(run)) for run in answer.runs), answer.next_page_token)
 
     def events(self, run_id: str, after_seq: int = 0) -> tuple[RunEvent, ...]:
         """Return a run's history in order."""
         request = controller_pb2.ListRunEventsRequest(run_id=run_id, after_seq=after_seq)
         with answering(self.address):
             answer = self._controller.ListRunEvents(request)
-        return tuple(convert.from_event(event) for event in answer.events)
+        return tuple(from_event(event) for event in answer.events)
 
     def watch(
         self, run_id: str, *, after_seq: int = 0, on_lost: OnLost | None = None
@@ -249,9 +259,9 @@ class SortingClient:
                 with answering(self.address):
                     for answer in self._controller.WatchRun(request):
                         patience.restore()
-                        events = tuple(convert.from_event(event) for event in answer.events)
+                        events = tuple(from_event(event) for event in answer.events)
                         after_seq = max((after_seq, *(event.seq for event in events)))
-                        update = RunUpdate(RunView.of(answer.run), events)
+                        update = RunUpdate(RunView(from_run(answer.run)), events)
                         yield update
                         if update.run.is_settled:
                             return
@@ -297,7 +307,7 @@ class SortingClient:
         """Stop a run; one that has ended stays as it is."""
         request = controller_pb2.CancelRunRequest(run_id=run_id, reason=reason)
         with answering(self.address):
-            return RunView.of(self._controller.CancelRun(request).run)
+            return RunView(from_run(self._controller.CancelRun(request).run))
 
     def retry(
         self,
@@ -313,14 +323,10 @@ class SortingClient:
         result is sorted again only with ``force``, and keeps that result until a new one is
         complete; ServiceError RUN_HAS_RESULT otherwise.
         """
-        request = controller_pb2.RetryRunRequest(
-            run_id=run_id,
-            stage=convert.to_stage(None if stage is None else Stage(stage)),
-            overrides=convert.to_struct(overrides),
-            force=force,
-        )
+        start = None if stage is None else Stage(stage)
+        request = to_retry(RetryWish(run_id, start, overrides, force=force))
         with answering(self.address):
-            return RunView.of(self._controller.RetryRun(request).run)
+            return RunView(from_run(self._controller.RetryRun(request).run))
 
     def fetch(
         self,
@@ -353,13 +359,13 @@ class SortingClient:
             if error.reason == "REPORT_NOT_FOUND":
                 self.get(run_id)  # a mistyped id is told as one, not as a report to wait for
             raise
-        return ReportView(convert.from_struct(answer.report), answer.html_key)
+        return ReportView(from_struct(answer.report), answer.html_key)
 
-    def holds(self) -> tuple[HoldView, ...]:
+    def holds(self) -> tuple[Hold, ...]:
         """Return the lanes on hold."""
         with answering(self.address):
             answer = self._controller.ListHolds(controller_pb2.ListHoldsRequest())
-        return tuple(HoldView.of(hold) for hold in answer.holds)
+        return tuple(from_hold(hold) for hold in answer.holds)
 
     def release(self, lane: str) -> int:
         """Open a lane again; return how many runs went on."""

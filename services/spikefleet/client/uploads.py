@@ -20,8 +20,10 @@ from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc
 from spikefleet.client.retry_waits import RetryWaits
 from spikefleet.client.views import OnTransfer, Transfer
 from spikefleet.core.files import digest_document
+from spikefleet.core.rooms.uploads import UploadedPart, UploadProgress
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
-from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.convert.recordings import from_recording, to_files, to_name
+from spikefleet.infra.rpc.convert.uploads import from_acknowledged, from_upload
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answering
 
 MESSAGE_BYTES = 1 << 18
@@ -77,15 +79,15 @@ class Uploader:
         """
         key, manifest = source.key(), source.manifest()
         request = ingest_pb2.CreateUploadRequest(
-            name=convert.to_name(source.name),
-            files=convert.to_files(manifest),
+            name=to_name(source.name),
+            files=to_files(manifest),
             entry=source.entry,
             idempotency_key=key,
         )
         with answering(self._address):
-            upload = self._stub.CreateUpload(request).upload
-        if upload.HasField("recording"):
-            return convert.from_recording(upload.recording)
+            upload = from_upload(self._stub.CreateUpload(request).upload)
+        if upload.recording is not None:
+            return upload.recording
         meter = _Meter(manifest, progress)
         stored = _stored(upload.parts)
         try:
@@ -101,7 +103,7 @@ class Uploader:
 
     def _send_files(
         self,
-        upload: ingest_pb2.Upload,
+        upload: UploadProgress,
         source: Source,
         files: Sequence[ManifestFile],
         known: tuple[_Meter, Mapping[str, _Parts]],
@@ -132,7 +134,7 @@ class Uploader:
 
     def _send_file(
         self,
-        upload: ingest_pb2.Upload,
+        upload: UploadProgress,
         path: Path,
         file: ManifestFile,
         known: tuple[_Meter, Mapping[str, _Parts]],
@@ -163,7 +165,7 @@ class Uploader:
             try:
                 with answering(self._address):
                     answers = self._stub.UploadParts(parcel.messages(), timeout=_PART_DEADLINE_S)
-                    stored = [part for answer in answers for part in _acknowledged(answer)]
+                    stored = [part for answer in answers for part in from_acknowledged(answer)]
                 if parcel.is_among(_stored(stored)):
                     self._patience.restore()
                     return
@@ -182,7 +184,7 @@ class Uploader:
         try:
             with answering(self._address):
                 request = ingest_pb2.GetUploadRequest(upload_id=parcel.upload_id)
-                upload = self._stub.GetUpload(request).upload
+                upload = from_upload(self._stub.GetUpload(request).upload)
         except ServiceUnreachable:
             return False
         return parcel.is_among(_stored(upload.parts))
@@ -195,20 +197,18 @@ class Uploader:
         if refusal.reason == "UPLOAD_CLOSED":
             with answering(self._address):
                 request = ingest_pb2.GetUploadRequest(upload_id=upload_id)
-                upload = self._stub.GetUpload(request).upload
-            if upload.HasField("recording"):
-                return convert.from_recording(upload.recording)
+                recording = from_upload(self._stub.GetUpload(request).upload).recording
+            if recording is not None:
+                return recording
         raise refusal
 
     def _complete(self, upload_id: str, files: Sequence[ManifestFile]) -> Recording:
-        request = ingest_pb2.CompleteUploadRequest(
-            upload_id=upload_id, files=convert.to_files(files)
-        )
+        request = ingest_pb2.CompleteUploadRequest(upload_id=upload_id, files=to_files(files))
         while True:
             try:
                 with answering(self._address):
                     answer = self._stub.CompleteUpload(request, timeout=_COMPLETE_DEADLINE_S)
-                return convert.from_recording(answer.recording)
+                return from_recording(answer.recording)
             except ServiceUnreachable as error:
                 self._patience.wait(error)
 
@@ -280,12 +280,8 @@ class _Parcel:
         return all(part.is_among(stored) for part in self.parts)
 
 
-def _acknowledged(answer: ingest_pb2.UploadPartsResponse) -> Sequence[ingest_pb2.UploadedPart]:
-    return answer.small_parts or [answer.part]
-
-
 def _read_parts(
-    upload: ingest_pb2.Upload, path: Path, file: ManifestFile, whole: hashlib._Hash
+    upload: UploadProgress, path: Path, file: ManifestFile, whole: hashlib._Hash
 ) -> Iterator[_Part]:
     """Yield a file's parts in order; ``whole`` sees every byte, once."""
     with path.open("rb", buffering=0) as handle:
@@ -315,9 +311,9 @@ class _Meter:
             self._progress(Transfer("upload", path, self._done_bytes, self._total_bytes))
 
 
-def _stored(parts: Sequence[ingest_pb2.UploadedPart]) -> dict[str, _Parts]:
+def _stored(parts: Sequence[UploadedPart]) -> dict[str, _Parts]:
     """Return size and digest (from the file's start) of stored parts by path and offset."""
     found: dict[str, _Parts] = {}
     for part in parts:
-        found.setdefault(part.path, {})[part.offset_bytes] = (part.size_bytes, part.file_sha256)
+        found.setdefault(part.path, {})[part.offset_bytes] = (part.size_bytes, part.sha256)
     return found

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from spikefleet.api.v1 import controller_pb2, run_pb2
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.next_step import next_step_for
+from spikefleet.core.rooms.wishes import BatchAnswer
 from spikefleet.core.runs import TERMINAL, Attempt, Run, RunEvent, RunState
-from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.errors import ServiceUnreachable
 
 
@@ -39,12 +37,6 @@ class RunView:
 
     run: Run
     attempts: tuple[Attempt, ...] = ()
-
-    @classmethod
-    def of(cls, message: run_pb2.Run) -> RunView:
-        """Read a message. Raises ValueError on words newer than this client."""
-        attempts = tuple(convert.from_attempt(attempt) for attempt in message.attempts)
-        return cls(convert.from_run(message), attempts)
 
     @property
     def run_id(self) -> str:
@@ -171,15 +163,15 @@ class BatchView:
     restarted_run_ids: tuple[str, ...] = ()
 
     @classmethod
-    def of(
-        cls,
-        message: run_pb2.Batch,
-        existing: tuple[str, ...] = (),
-        restarted: tuple[str, ...] = (),
-    ) -> BatchView:
-        """Read a message; ``restarted`` are those of the existing runs that start again."""
-        runs = tuple(RunView.of(run) for run in message.runs)
-        return cls(message.batch_id, runs, message.summary, existing, restarted)
+    def of(cls, answer: BatchAnswer) -> BatchView:
+        """View the controller's answer."""
+        return cls(
+            answer.batch_id,
+            tuple(RunView(run) for run in answer.runs),
+            answer.summary,
+            answer.existing_run_ids,
+            answer.restarted_run_ids,
+        )
 
     @property
     def run_ids(self) -> tuple[str, ...]:
@@ -211,38 +203,6 @@ class RunUpdate:
 
     run: RunView
     events: tuple[RunEvent, ...] = ()
-
-
-@dataclass(frozen=True)
-class HoldView:
-    """A lane on hold; ``run_id`` is the run whose failure put it there."""
-
-    lane: str
-    reason: str
-    held_run_count: int
-    created_at: datetime
-    run_id: str = ""
-
-    @classmethod
-    def of(cls, message: controller_pb2.Hold) -> HoldView:
-        """Read a message."""
-        return cls(
-            message.lane,
-            message.reason,
-            message.held_run_count,
-            convert.from_timestamp(message.create_time),
-            message.run_id,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-ready dictionary."""
-        return {
-            "lane": self.lane,
-            "reason": self.reason,
-            "held_run_count": self.held_run_count,
-            "created_at": self.created_at.isoformat(),
-            "run_id": self.run_id,
-        }
 
 
 @dataclass(frozen=True)

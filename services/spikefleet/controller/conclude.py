@@ -36,12 +36,7 @@ from spikefleet.core.policy.decide import (
 from spikefleet.core.policy.lanes import lane_of_hold
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.core.sorters.catalogue import BACKENDS
-from spikefleet.infra.stores.bytes.artifacts import (
-    ArtifactMissingError,
-    ArtifactStore,
-    attempt_prefix,
-    pointer_key,
-)
+from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError, ArtifactStore, pointer_key
 from spikefleet.infra.stores.sql.run_values import AttemptEnd, RunChanges
 from spikefleet.infra.stores.sql.runs import RunStore
 from spikefleet.infra.stores.sql.sort_marks import FRESH_SORT
@@ -91,7 +86,7 @@ class Conclusions:
             failure = refine(verdict.failure, known)
             self.attempt_failed(run, attempt, failure, document, compared, may_live=may_live)
             return
-        prefix = attempt_prefix(run.run_id, Stage.SORT, attempt.number)
+        prefix = attempt.place.prefix
         result: dict[str, Any] = {"sort_prefix": prefix, **compared}
         if outcome is not None:
             result |= {

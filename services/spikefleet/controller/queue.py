@@ -12,10 +12,9 @@ from typing import Protocol
 
 from spikefleet.controller.sort_reuse import FoundSort, SortReuse
 from spikefleet.controller.sort_spec import SortSpecs
-from spikefleet.core.runs import Run, RunState
+from spikefleet.core.runs import Hold, Run, RunState
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.infra.launchers.base import Launcher
-from spikefleet.infra.stores.sql.run_values import HoldRecord
 from spikefleet.infra.stores.sql.runs import RunStore
 
 Step = Callable[[Run], bool]
@@ -66,7 +65,7 @@ class SortQueue:
                 moved |= guarded(run_id, partial(self._put_aside, hold))
         return moved
 
-    def _put_aside(self, hold: HoldRecord, run: Run) -> bool:
+    def _put_aside(self, hold: Hold, run: Run) -> bool:
         if not _is_queued(run):
             return False
         body = {"lane": hold.lane, "reason": hold.reason, "since_run": hold.run_id}

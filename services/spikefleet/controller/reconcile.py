@@ -28,7 +28,7 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.launchers.base import Launcher, NoSlotError, Observation, Phase
-from spikefleet.infra.stores.bytes.artifacts import ArtifactStore, attempt_prefix, verify_prefix
+from spikefleet.infra.stores.bytes.artifacts import ArtifactStore, verify_prefix
 from spikefleet.infra.stores.sql.recordings import RecordingNotFoundError
 from spikefleet.infra.stores.sql.run_access import RunAccess
 from spikefleet.infra.stores.sql.run_values import StaleRunError
@@ -169,7 +169,7 @@ class Reconciler:
         return True
 
     def _judge(self, run: Run, attempt: Attempt, observation: Observation) -> None:
-        prefix = attempt_prefix(run.run_id, Stage.SORT, attempt.number)
+        prefix = attempt.place.prefix
         artifacts = self._parts.artifacts
         verdict = judge(
             with_stored_outcome(observation, artifacts, prefix),

@@ -6,19 +6,20 @@ failures, never as exceptions, so that the policy decides about them like about 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
-from spikefleet.client.rooms import CurationRoom, PreflightRoom, ReporterRoom, ReportTask
+from spikefleet.client.rooms import CurationRoom, PreflightRoom, ReporterRoom
 from spikefleet.controller.record import run_record
 from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.next_step import BROKEN_ROOM
+from spikefleet.core.rooms.curation import CurationTask
+from spikefleet.core.rooms.preflight import ExamineTask
+from spikefleet.core.rooms.reporting import ReportTask
 from spikefleet.core.runs import Attempt, AttemptPlace, Run
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
-from spikefleet.infra.stores.bytes.artifacts import read_place
 from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.infra.stores.sql.runs import RunStore
 
@@ -53,18 +54,19 @@ class RoomCalls:
 
     def _check(self, run: Run, attempt: Attempt) -> StageResult:
         recording = self.recordings.get(run.recording_id)
-        answer = self.preflight.check(recording, run.stream, run.config)
-        preflight: dict[str, Any] = {
-            "findings": [finding.to_json() for finding in answer.findings],
-            "measurements": dict(answer.measurements),
-            "estimate": asdict(answer.estimate) if answer.estimate else None,
-            "stream": asdict(answer.stream) if answer.stream else None,
-        }
+        answer = self.preflight.examine(ExamineTask(recording, run.stream, run.config))
+        preflight = answer.to_json()
+        del preflight["failure"]  # the attempt's own
         return StageResult({"preflight": preflight}, failure=answer.failure)
 
     def _curate(self, run: Run, attempt: Attempt) -> StageResult:
-        sort = read_place(str(run.result.get("sort_prefix", "")))
-        answer = self.curation.curate(sort, _place(run, attempt), run.config)
+        sort = AttemptPlace.read(str(run.result.get("sort_prefix", "")))
+        if sort is None:
+            text = "the run names no sort"
+            return StageResult(
+                failure=_failure(FailureCode.UNCLASSIFIED, attempt, BROKEN_ROOM, text)
+            )
+        answer = self.curation.curate(CurationTask(sort, attempt.place, run.config))
         result = {
             "curation_prefix": answer.prefix,
             "n_units_sorted": answer.unit_count_sorted,
@@ -84,19 +86,15 @@ class RoomCalls:
         )
         task = ReportTask(
             record=record,
-            attempt=_place(run, attempt),
-            sort=read_place(str(run.result.get("sort_prefix", ""))),
-            curation=read_place(str(run.result.get("curation_prefix", ""))),
+            attempt=attempt.place,
+            sort=AttemptPlace.read(str(run.result.get("sort_prefix", ""))),
+            curation=AttemptPlace.read(str(run.result.get("curation_prefix", ""))),
         )
         answer = self.reporter.render(task)
         if answer.failure is not None:
             return StageResult(failure=answer.failure)
         result = {"report_prefix": answer.prefix, "report_html": answer.html_key}
         return StageResult(result, pointer=answer.prefix)
-
-
-def _place(run: Run, attempt: Attempt) -> AttemptPlace:
-    return AttemptPlace(run.run_id, attempt.stage, attempt.number)
 
 
 def _failure(code: FailureCode, attempt: Attempt, rule_id: str, message: str) -> Failure:

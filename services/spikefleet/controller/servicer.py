@@ -13,17 +13,24 @@ from typing import Any
 from spikefleet.api.v1 import (
     controller_pb2,
     controller_pb2_grpc,
-    run_pb2,
     runner_pb2,
     runner_pb2_grpc,
 )
-from spikefleet.controller.wishes import BatchWish, RetryWish, Wishes, summarise
+from spikefleet.controller.wishes import Wishes, summarise
 from spikefleet.core.attempts import AttemptState
+from spikefleet.core.rooms.wishes import BatchAnswer
 from spikefleet.core.runs import Run, RunEvent, RunState
-from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.access import current_caller, require_own
 from spikefleet.infra.rpc.blocking import READS, REPORTS
 from spikefleet.infra.rpc.bounds import LARGEST_PAGE
+from spikefleet.infra.rpc.convert.runs import from_progress, from_state, to_event, to_lease, to_run
+from spikefleet.infra.rpc.convert.wishes import (
+    from_batch_wish,
+    from_retry,
+    to_batch,
+    to_hold,
+    to_made,
+)
 from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.sql.run_access import RunAccess
@@ -58,20 +65,8 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     def _create_batch(
         self, request: controller_pb2.CreateBatchRequest
     ) -> controller_pb2.CreateBatchResponse:
-        wish = BatchWish(
-            streams=[(entry.recording_id, entry.stream) for entry in request.runs],
-            config=convert.from_struct(request.config),
-            idempotency_key=request.idempotency_key,
-            submitter=request.submitter,
-            label=request.label,
-            owner=request.owner,
-        )
-        record = self._wishes.create_batch(wish)
-        return controller_pb2.CreateBatchResponse(
-            batch=self._batch(record),
-            existing_run_ids=record.existing_run_ids,
-            restarted_run_ids=record.restarted_run_ids,
-        )
+        record = self._wishes.create_batch(from_batch_wish(request))
+        return to_made(self._batch(record), controller_pb2.CreateBatchResponse)
 
     async def GetBatch(  # noqa: N802
         self, request: controller_pb2.GetBatchRequest, context: Any
@@ -79,7 +74,8 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         """Return a batch with its runs."""
         require(batch_id=request.batch_id)
         record = await READS.run(self._runs.get_batch, request.batch_id)
-        return controller_pb2.GetBatchResponse(batch=await READS.run(self._batch, record))
+        batch = await READS.run(self._batch, record)
+        return controller_pb2.GetBatchResponse(batch=to_batch(batch))
 
     async def GetRun(  # noqa: N802
         self, request: controller_pb2.GetRunRequest, context: Any
@@ -87,11 +83,12 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         """Return a run with its attempts."""
         require(run_id=request.run_id)
 
-        def read() -> run_pb2.Run:
+        def read() -> controller_pb2.GetRunResponse:
             run = self._runs.get_run(request.run_id)
-            return convert.to_run(run, self._runs.attempts_of(run.run_id))
+            attempts = self._runs.attempts_of(run.run_id)
+            return controller_pb2.GetRunResponse(run=to_run(run, attempts))
 
-        return controller_pb2.GetRunResponse(run=await READS.run(read))
+        return await READS.run(read)
 
     async def ListRuns(  # noqa: N802
         self, request: controller_pb2.ListRunsRequest, context: Any
@@ -103,13 +100,13 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
 
         def read() -> controller_pb2.ListRunsResponse:
             runs, token = self._runs.list_runs(
-                states=tuple(convert.from_state(state) for state in request.states),
+                states=tuple(from_state(state) for state in request.states),
                 batch_id=request.batch_id,
                 limit=size,
                 before=request.page_token,
             )
             return controller_pb2.ListRunsResponse(
-                runs=[convert.to_run(run) for run in runs], next_page_token=token
+                runs=[to_run(run) for run in runs], next_page_token=token
             )
 
         return await READS.run(read)
@@ -137,9 +134,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         """Return a run's history."""
         require(run_id=request.run_id)
         _, events = await READS.run(self._look, request.run_id, request.after_seq)
-        return controller_pb2.ListRunEventsResponse(
-            events=[convert.to_event(event) for event in events]
-        )
+        return controller_pb2.ListRunEventsResponse(events=[to_event(event) for event in events])
 
     async def CancelRun(  # noqa: N802
         self, request: controller_pb2.CancelRunRequest, context: Any
@@ -149,7 +144,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         await self._require_own(request.run_id)
         run = await READS.run(self._wishes.cancel, request.run_id, request.reason)
         self._wake()
-        return controller_pb2.CancelRunResponse(run=convert.to_run(run))
+        return controller_pb2.CancelRunResponse(run=to_run(run))
 
     async def RetryRun(  # noqa: N802
         self, request: controller_pb2.RetryRunRequest, context: Any
@@ -157,34 +152,17 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         """Start a run again."""
         require(run_id=request.run_id)
         await self._require_own(request.run_id)
-        wish = RetryWish(
-            request.run_id,
-            convert.from_stage(request.stage),
-            convert.from_struct(request.overrides),
-            current_caller().owner,
-            request.force,
-        )
+        wish = from_retry(request, current_caller().owner)
         run = await READS.run(self._wishes.retry, wish)
         self._wake()
-        return controller_pb2.RetryRunResponse(run=convert.to_run(run))
+        return controller_pb2.RetryRunResponse(run=to_run(run))
 
     async def ListHolds(  # noqa: N802
         self, request: controller_pb2.ListHoldsRequest, context: Any
     ) -> controller_pb2.ListHoldsResponse:
         """Return the lanes on hold."""
         holds = await READS.run(self._runs.holds)
-        return controller_pb2.ListHoldsResponse(
-            holds=[
-                controller_pb2.Hold(
-                    lane=hold.lane,
-                    reason=hold.reason,
-                    held_run_count=hold.held_run_count,
-                    create_time=convert.to_timestamp(hold.created_at),
-                    run_id=hold.run_id,
-                )
-                for hold in holds
-            ]
-        )
+        return controller_pb2.ListHoldsResponse(holds=[to_hold(hold) for hold in holds])
 
     async def ReleaseHold(  # noqa: N802
         self, request: controller_pb2.ReleaseHoldRequest, context: Any
@@ -207,18 +185,20 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         run = self._runs.get_run(run_id)
         return run, self._runs.events(run_id, after_seq)
 
-    def _batch(self, record: BatchRecord) -> run_pb2.Batch:
+    def _batch(self, record: BatchRecord) -> BatchAnswer:
         runs = self._runs.summaries_of(record)
-        return run_pb2.Batch(
-            batch_id=record.batch_id,
-            runs=[convert.to_run(run) for run in runs],
-            summary=summarise(runs),
+        return BatchAnswer(
+            record.batch_id,
+            tuple(runs),
+            summarise(runs),
+            record.existing_run_ids,
+            record.restarted_run_ids,
         )
 
 
 def _update(run: Run, events: list[RunEvent]) -> controller_pb2.WatchRunResponse:
     return controller_pb2.WatchRunResponse(
-        run=convert.to_run(run), events=[convert.to_event(event) for event in events]
+        run=to_run(run), events=[to_event(event) for event in events]
     )
 
 
@@ -240,7 +220,7 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
         require(attempt_id=request.attempt_id, holder=request.holder)
         await self._require_secret(request.attempt_id)
         answer = await REPORTS.run(self._runs.take_lease, request.attempt_id, request.holder)
-        return runner_pb2.TakeLeaseResponse(lease=convert.to_lease(answer))
+        return runner_pb2.TakeLeaseResponse(lease=to_lease(answer))
 
     async def ReportProgress(  # noqa: N802
         self, request: runner_pb2.ReportProgressRequest, context: Any
@@ -251,12 +231,12 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
         heard = await REPORTS.run(
             self._runs.hear,
             request.attempt_id,
-            convert.from_progress(request.progress),
+            from_progress(request.progress),
             request.holder,
         )
         return runner_pb2.ReportProgressResponse(
             stop_requested=heard.stop_requested,
-            lease=convert.to_lease(heard.lease) if heard.lease else None,
+            lease=to_lease(heard.lease) if heard.lease else None,
         )
 
     async def ReportOutcome(  # noqa: N802

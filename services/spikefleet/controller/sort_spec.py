@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from spikefleet.core.attempts import AttemptSpec, InputFile, InputPart, Stage
+from spikefleet.core.attempts import AttemptSpec, InputFile, InputPart
 from spikefleet.core.policy.decide import apply_changes
 from spikefleet.core.runs import Attempt, Run
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.submissions import Recording, part_names
-from spikefleet.infra.stores.bytes.artifacts import attempt_prefix
 from spikefleet.infra.stores.sql.recordings import RecordingStore
 
 
@@ -61,7 +60,7 @@ class SortSpecs:
             inputs=input_files(recording),
             config=self._config(run, attempt),
             artifacts_url=self.artifacts_url,
-            artifacts_prefix=attempt_prefix(run.run_id, Stage.SORT, attempt.number),
+            artifacts_prefix=attempt.place.prefix,
             report_address=self.report_address,
             memory_limit_bytes=int(memory),
             scratch_limit_bytes=self.limits.scratch_limit_bytes,

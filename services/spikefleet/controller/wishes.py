@@ -6,7 +6,7 @@ The reconcile loop finds what was written here and acts on it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from spikefleet.controller.conclude import ATTEMPTS_BEFORE, RELEASED_AFTER
@@ -15,6 +15,7 @@ from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.config import SortingConfig, config_digest, diff, sort_digest
 from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.rooms.wishes import BatchWish, RetryWish
 from spikefleet.core.runs import (
     CHANGED_SETTINGS,
     Attempt,
@@ -58,32 +59,6 @@ class UnreachedStageError(IllegalMoveError):
     """The run has nothing yet that the wanted stage could work on."""
 
     refusal: ClassVar[str] = "STAGE_NOT_REACHED"
-
-
-@dataclass(frozen=True)
-class BatchWish:
-    """Runs to make: ``streams`` are (recording id, stream) in order, ``config`` is resolved.
-
-    ``owner`` is whose runs they become; an idempotency key counts among its owner's only.
-    """
-
-    streams: Sequence[tuple[str, str]]
-    config: Mapping[str, Any]
-    idempotency_key: str = ""
-    submitter: str = ""
-    label: str = ""
-    owner: str = ""
-
-
-@dataclass(frozen=True)
-class RetryWish:
-    """A run to start again; ``force`` sorts once more although its result is complete."""
-
-    run_id: str
-    stage: Stage | None = None
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    owner: str = ""
-    force: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -49,6 +50,9 @@ RUN_MOVES: Mapping[RunState, frozenset[RunState]] = {
     RunState.FAILED: frozenset({RunState.QUEUED}),
     RunState.CANCELLED: frozenset({RunState.QUEUED}),
 }
+
+
+_PREFIX = re.compile(r"runs/(?P<run>[^/]+)/attempts/(?P<stage>[a-z]+)-(?P<number>[1-9][0-9]{0,8})")
 
 
 class IllegalMoveError(ValueError):
@@ -110,6 +114,28 @@ class Run:
 
 
 @dataclass(frozen=True)
+class AttemptPlace:
+    """An attempt by what its artifacts are stored under."""
+
+    run_id: str
+    stage: Stage
+    number: int
+
+    @property
+    def prefix(self) -> str:
+        """Key prefix of everything that this attempt writes; ``read`` reads it back."""
+        return f"runs/{self.run_id}/attempts/{self.stage}-{self.number}"
+
+    @classmethod
+    def read(cls, prefix: str) -> AttemptPlace | None:
+        """The attempt whose prefix this is; None for any other text."""
+        found = _PREFIX.fullmatch(prefix)
+        if found is None or found["stage"] not in set(Stage):
+            return None
+        return cls(found["run"], Stage(found["stage"]), int(found["number"]))
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One execution of one stage. ``params`` are the parameters changed for this attempt."""
 
@@ -125,14 +151,10 @@ class Attempt:
     failure: Failure | None = None
     outcome: Mapping[str, Any] = field(default_factory=dict)
 
-
-@dataclass(frozen=True)
-class AttemptPlace:
-    """An attempt by what its artifacts are stored under."""
-
-    run_id: str
-    stage: Stage
-    number: int
+    @property
+    def place(self) -> AttemptPlace:
+        """What its artifacts are stored under."""
+        return AttemptPlace(self.run_id, self.stage, self.number)
 
 
 @dataclass(frozen=True)
@@ -146,6 +168,27 @@ class RunEvent:
     created_at: datetime
     from_state: str = ""
     to_state: str = ""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A lane on hold, how many runs wait in it, and the run whose failure put it there."""
+
+    lane: str
+    reason: str
+    held_run_count: int
+    created_at: datetime
+    run_id: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary."""
+        return {
+            "lane": self.lane,
+            "reason": self.reason,
+            "held_run_count": self.held_run_count,
+            "created_at": self.created_at.isoformat(),
+            "run_id": self.run_id,
+        }
 
 
 class LeaseRefusal(StrEnum):

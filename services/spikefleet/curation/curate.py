@@ -14,7 +14,7 @@ from typing import Any
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.files import write_json
-from spikefleet.curation.task import CurationAnswer
+from spikefleet.core.rooms.curation import CurationAnswer
 from spikefleet.infra.stores.bytes.sort_timeline import TIMELINE_FILE
 from spikefleet.signal.units.curate import CurationHistory, curate_units
 from spikefleet.signal.units.export import format_units_csv, write_curated_npz, write_files

@@ -19,7 +19,7 @@ from spikefleet.core.failures.errors import (
     IncompleteOutcome,
     SpikeSortingClassifiedError,
 )
-from spikefleet.curation.task import CurationAnswer, CurationTask
+from spikefleet.core.rooms.curation import CurationAnswer, CurationTask
 from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactDamagedError,
     ArtifactMissingError,
@@ -44,7 +44,7 @@ class SortCuration:
     limits: Limits
 
     async def curate(self, task: CurationTask) -> CurationAnswer:
-        """Curate one sort and publish the result under ``task.output_prefix``."""
+        """Curate one sort and publish the result under ``task.attempt.prefix``."""
         try:
             with ExitStack() as stack:
                 enter = stack.enter_context
@@ -52,9 +52,9 @@ class SortCuration:
                 answer = await self._ask(folder, given)
                 if answer.failure is None:
                     await asyncio.to_thread(
-                        publish_folder, self.verified.store, task.output_prefix, folder
+                        publish_folder, self.verified.store, task.attempt.prefix, folder
                     )
-                    answer = replace(answer, prefix=task.output_prefix)
+                    answer = replace(answer, prefix=task.attempt.prefix)
                 return answer
         except OpeningError as error:
             failed: SpikeSortingClassifiedError = own_failure(error)
@@ -66,7 +66,7 @@ class SortCuration:
     @contextmanager
     def _prepared(self, task: CurationTask) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Check the sort and give an empty folder for the result with what the process is asked."""
-        prefix, store = task.sort_prefix, self.verified.store
+        prefix, store = task.sort.prefix, self.verified.store
         _require_sort(self.verified, prefix)
         timeline = read_timeline(store, prefix)
         with (

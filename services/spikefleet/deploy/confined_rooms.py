@@ -18,7 +18,7 @@ from spikefleet.infra.system.confinement import missing_layers
 from spikefleet.infra.system.openings import Limits, OpeningPool, Zygote
 from spikefleet.preflight.openings import CONFINED as PREFLIGHT
 from spikefleet.preflight.openings import Openings
-from spikefleet.preflight.task import PreflightPlaces
+from spikefleet.preflight.places import PreflightPlaces
 from spikefleet.reporter.reports import CONFINED as REPORTER
 from spikefleet.reporter.reports import Reports
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc, recording_pb2, run_pb2
-from spikefleet.client.rooms import BatchAnswer
-from spikefleet.core.submissions import Recording, RecordingName, Submission
-from spikefleet.infra.rpc import convert
+from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc, recording_pb2
+from spikefleet.core.rooms.uploads import UploadProgress
+from spikefleet.core.submissions import Recording, RecordingName
 from spikefleet.infra.rpc.access import current_caller, not_yours, require_own
 from spikefleet.infra.rpc.blocking import DIGESTS, PARTS, READS, SUBMISSIONS
+from spikefleet.infra.rpc.convert.recordings import from_files, from_name, to_recording
+from spikefleet.infra.rpc.convert.uploads import to_part, to_upload
+from spikefleet.infra.rpc.convert.wishes import from_submit, to_made
 from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
 from spikefleet.infra.stores.sql.recordings import RecordingStore
-from spikefleet.infra.stores.sql.uploads import Upload, UploadedPart, UploadStore
+from spikefleet.infra.stores.sql.uploads import Upload, UploadStore
 from spikefleet.ingest.arrivals import Manifest
 from spikefleet.ingest.intake import InPlaceIntake
 from spikefleet.ingest.part_messages import (
@@ -110,7 +113,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         caller = current_caller()
         wanted = UploadRequest(
             _name(request.name),
-            convert.from_files(request.files),
+            from_files(request.files),
             request.entry,
             request.idempotency_key,
             caller.owner,
@@ -153,7 +156,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             async with self._budget.holding(manifest.owner, length):
                 part = await gather(first, messages, length)
                 (stored,) = await PARTS.run(self._uploads.store_parts, first.upload_id, [part])
-        return ingest_pb2.UploadPartsResponse(part=_part_message(stored))
+        return ingest_pb2.UploadPartsResponse(part=to_part(stored))
 
     async def _take_small(
         self, message: PartsMessage, manifest: Manifest
@@ -164,7 +167,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         with self._uploads.arrivals.receiving(message.upload_id):
             async with self._budget.holding(manifest.owner, size_bytes):
                 stored = await PARTS.run(self._uploads.store_parts, message.upload_id, parts)
-        return ingest_pb2.UploadPartsResponse(small_parts=[_part_message(part) for part in stored])
+        return ingest_pb2.UploadPartsResponse(small_parts=[to_part(part) for part in stored])
 
     async def CompleteUpload(  # noqa: N802
         self, request: ingest_pb2.CompleteUploadRequest, context: Any
@@ -172,7 +175,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         """Verify, publish, accept."""
         require(upload_id=request.upload_id)
         await self._own_upload(request.upload_id)
-        told = convert.from_files(request.files)
+        told = from_files(request.files)
         recording = await DIGESTS.run(self._uploads.complete, request.upload_id, told)
         return ingest_pb2.CompleteUploadResponse(recording=await self._message(recording))
 
@@ -194,7 +197,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             _name(request.name),
             request.path,
             must_exist=request.must_exist,
-            expected=convert.from_files(request.expected_files),
+            expected=from_files(request.expected_files),
             caller=current_caller(),
         )
         return ingest_pb2.RegisterRecordingResponse(recording=await self._message(recording))
@@ -216,23 +219,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         return await SUBMISSIONS.run(self._submit, request, current_caller().owner)
 
     def _submit(self, request: ingest_pb2.SubmitRequest, owner: str) -> ingest_pb2.SubmitResponse:
-        submission = Submission(
-            recording_ids=tuple(request.recording_ids),
-            preset=request.preset or "kilosort4",
-            overrides=convert.from_struct(request.overrides),
-            streams=tuple(request.streams),
-            idempotency_key=request.idempotency_key,
-            submitter=request.submitter,
-            label=request.label,
-            concatenate=request.concatenate,
-            owner=owner,
-        )
-        answer = self._submissions.submit(submission)
-        return ingest_pb2.SubmitResponse(
-            batch=_batch_message(answer),
-            existing_run_ids=answer.existing_run_ids,
-            restarted_run_ids=answer.restarted_run_ids,
-        )
+        submission = from_submit(request, owner)
+        return to_made(self._submissions.submit(submission), ingest_pb2.SubmitResponse)
 
     async def _own_upload(self, upload_id: str) -> Upload:
         """Return an upload of the caller's. Raises UploadNotFoundError, RpcProblem NOT_YOURS."""
@@ -252,44 +240,28 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                 raise not_yours(f"Recording {recording_id}")
 
     async def _upload(self, upload: Upload) -> ingest_pb2.Upload:
-        parts = await READS.run(self._uploads.parts, upload.upload_id)
         recording = await READS.run(self._uploads.recording, upload)
-        return ingest_pb2.Upload(
-            upload_id=upload.upload_id,
-            part_size_bytes=upload.part_size_bytes,
-            parts=[_part_message(part) for part in parts],
-            files=convert.to_files(upload.files),
-            most_small_parts=MOST_SMALL_PARTS,
-            recording=await self._message(recording) if recording else None,
+        known = UploadProgress(
+            upload.upload_id,
+            upload.part_size_bytes,
+            tuple(await READS.run(self._uploads.parts, upload.upload_id)),
+            upload.files,
+            MOST_SMALL_PARTS,
+            recording,
         )
+        return to_upload(known, await self._accepted_at(recording))
 
     async def _message(self, recording: Recording) -> recording_pb2.Recording:
-        accepted_at = await READS.run(self._recordings.accepted_at, recording.recording_id)
-        message = convert.to_recording(recording)
-        message.create_time.FromDatetime(accepted_at)
-        return message
+        return to_recording(recording, await self._accepted_at(recording))
+
+    async def _accepted_at(self, recording: Recording | None) -> datetime | None:
+        if recording is None:
+            return None
+        return await READS.run(self._recordings.accepted_at, recording.recording_id)
 
 
 def _name(message: recording_pb2.RecordingName) -> RecordingName:
     try:
-        return convert.from_name(message)
+        return from_name(message)
     except ValueError as error:
         raise RpcProblem("INVALID_ARGUMENT", str(error), field="name") from error
-
-
-def _part_message(part: UploadedPart) -> ingest_pb2.UploadedPart:
-    return ingest_pb2.UploadedPart(
-        path=part.path,
-        offset_bytes=part.offset_bytes,
-        size_bytes=part.size_bytes,
-        sha256="" if part.from_start else part.sha256,
-        file_sha256=part.sha256 if part.from_start else "",
-    )
-
-
-def _batch_message(answer: BatchAnswer) -> run_pb2.Batch:
-    return run_pb2.Batch(
-        batch_id=answer.batch_id,
-        runs=[convert.to_run(run) for run in answer.runs],
-        summary=answer.summary,
-    )

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from spikefleet.core.files import sync
+from spikefleet.core.rooms.uploads import UploadedPart
 from spikefleet.infra.rpc.blocking import require_caller
-from spikefleet.infra.stores.sql.uploads import UploadedPart
 from spikefleet.ingest.arrivals import Stamp
 
 _BLOCK_BYTES = 1 << 20

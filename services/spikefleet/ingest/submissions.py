@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from spikefleet.client.rooms import BatchAnswer, BatchTask, DescribeAnswer
 from spikefleet.core.config import resolve
 from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.config.presets import preset
@@ -19,9 +18,10 @@ from spikefleet.core.files import digest_document
 from spikefleet.core.recording.description import (
     ALL_TAKES,
     KeptDescription,
-    RecordingDescription,
     joined_streams,
 )
+from spikefleet.core.rooms.preflight import Description, Member
+from spikefleet.core.rooms.wishes import BatchAnswer, BatchWish
 from spikefleet.core.submissions import (
     Recording,
     Submission,
@@ -42,7 +42,7 @@ _BROKEN_LOOK = frozenset({"INTERNAL", "WORKER_DIED"})
 class DescribesRecordings(Protocol):
     """The preflight room, as far as ingest needs it."""
 
-    def describe(self, recording: Recording, *, list_members: bool = False) -> DescribeAnswer:
+    def describe(self, recording: Recording, *, list_members: bool = False) -> Description:
         """List a recording's streams, or the recordings it holds. Raises ServiceError."""
         ...
 
@@ -50,7 +50,7 @@ class DescribesRecordings(Protocol):
 class CreatesBatches(Protocol):
     """The controller room, as far as ingest needs it."""
 
-    def create_batch(self, task: BatchTask) -> BatchAnswer:
+    def create_batch(self, wish: BatchWish) -> BatchAnswer:
         """Make runs. Raises ServiceError."""
         ...
 
@@ -100,8 +100,8 @@ class SubmissionIntake:
                     field="recording_ids",
                 )
         return self._controller.create_batch(
-            BatchTask(
-                runs=tuple(dict.fromkeys(runs)),
+            BatchWish(
+                streams=tuple(dict.fromkeys(runs)),
                 config=config.to_document(),
                 idempotency_key=submission.idempotency_key,
                 submitter=submission.submitter,
@@ -132,7 +132,7 @@ class SubmissionIntake:
         if failure is not None and failure.evidence.get("reason") == _DIFFER:
             raise RpcProblem("RECORDINGS_DIFFER", failure.message, field="recording_ids")
         members = answer.members if answer is not None else ()
-        found = [_member(recording, entry, paths) for entry, paths in members]
+        found = [_member(recording, member) for member in members]
         return tuple(self._recordings.add(part, owner) for part in found) or (recording,)
 
     def _streams(
@@ -147,16 +147,16 @@ class SubmissionIntake:
         if recording.missing:
             return (ONLY_STREAM,)
         answer = _known_before(recording, kept) or self._described(recording)
-        if answer is None or answer.failure is not None or not answer.streams:
+        told = answer.description if answer is not None and answer.failure is None else None
+        if told is None or not told.streams:
             return (ONLY_STREAM,)
         if recording.parts:
-            chosen = [stream for stream in answer.streams if not wanted or stream.stream in wanted]
+            chosen = [stream for stream in told.streams if not wanted or stream.stream in wanted]
             if chosen and all(stream.problem for stream in chosen):
                 raise RpcProblem("RECORDINGS_DIFFER", chosen[0].problem, field="recording_ids")
-        known = tuple(stream.stream for stream in answer.streams)
-        there = {*known, *answer.other_streams}
+        known = tuple(stream.stream for stream in told.streams)
+        there = {*known, *told.other_streams}
         if joined:
-            told = RecordingDescription(answer.format, answer.streams, answer.other_streams)
             known = known if recording.parts else joined_streams([told])
             there |= set(known)
             wanted = tuple(
@@ -165,7 +165,7 @@ class SubmissionIntake:
             )
         for stream in wanted:
             if stream not in there:
-                listed = ", ".join(dict.fromkeys((*known, *answer.other_streams)))
+                listed = ", ".join(dict.fromkeys((*known, *told.other_streams)))
                 raise RpcProblem(
                     "UNKNOWN_STREAM",
                     f"{recording.name} has no stream {stream!r}; it has {listed}.",
@@ -174,9 +174,7 @@ class SubmissionIntake:
                 )
         return wanted or known
 
-    def _described(
-        self, recording: Recording, *, list_members: bool = False
-    ) -> DescribeAnswer | None:
+    def _described(self, recording: Recording, *, list_members: bool = False) -> Description | None:
         """Look at the recording, twice if need be; None when the look itself breaks both times.
 
         Raises ServiceError when the room is away or too slow: guessing would drop streams.
@@ -191,31 +189,30 @@ class SubmissionIntake:
                     raise
         return None
 
-    def _keep(self, recording: Recording, answer: DescribeAnswer) -> None:
+    def _keep(self, recording: Recording, answer: Description) -> None:
         """Remember an answer without trouble; anything else is looked at again."""
-        if answer.failure is None and answer.streams and not answer.members:
-            told = RecordingDescription(answer.format, answer.streams, answer.other_streams)
+        told = answer.description
+        if answer.failure is None and told is not None and told.streams and not answer.members:
             kept = KeptDescription(reader_version(), told)
             self._recordings.keep_description(recording.recording_id, kept)
 
 
-def _known_before(recording: Recording, kept: KeptDescription | None) -> DescribeAnswer | None:
+def _known_before(recording: Recording, kept: KeptDescription | None) -> Description | None:
     """Return what the same readers said of a recording whose bytes are untouched since."""
     if kept is None or kept.reader != reader_version() or not recording.is_untouched:
         return None
-    told = kept.description
-    return DescribeAnswer(told.format, told.streams, other_streams=told.other_streams)
+    return Description(kept.description)
 
 
-def _member(folder: Recording, entry: str, paths: Sequence[str]) -> Recording:
+def _member(folder: Recording, member: Member) -> Recording:
     """Return one recording of several in a folder as a recording of its own; its bytes stay.
 
-    ``entry`` and ``paths`` count from the folder's own entry. What lies beside that came along for
-    what is in it, as the settings of a Record Node for its experiments, and goes with each.
+    The member's entry and paths count from the folder's own entry. What lies beside that came along
+    for what is in it, as the settings of a Record Node for its experiments, and goes with each.
     """
     inside = f"{folder.entry}/" if folder.entry else ""
-    entry = inside + entry
-    wanted = {inside + path for path in paths}
+    entry = inside + member.entry
+    wanted = {inside + path for path in member.paths}
     wanted |= {file.path for file in folder.files if not file.path.startswith(inside)}
     files = tuple(file for file in folder.files if file.path in wanted)
     stamps = tuple(

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spikefleet.core.rooms.uploads import UploadedPart
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.core.telemetry import INGESTED_BYTES
 from spikefleet.infra.rpc.errors import RpcProblem
@@ -23,7 +24,6 @@ from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.infra.stores.sql.uploads import (
     NewUpload,
     Upload,
-    UploadedPart,
     UploadNotFoundError,
     UploadState,
     UploadStore,

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spikefleet.core.rooms.preflight import ExamineTask
 from spikefleet.core.submissions import Recording
 from spikefleet.preflight.describe import describe_recording
 from spikefleet.preflight.examine import examine_stream
-from spikefleet.preflight.task import ExamineTask, PreflightPlaces
+from spikefleet.preflight.places import PreflightPlaces
 
 
 def describe(arguments: Mapping[str, Any]) -> dict[str, Any]:

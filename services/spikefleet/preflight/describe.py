@@ -9,9 +9,10 @@ from pathlib import Path
 
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.recording.file_sets import recording_files
+from spikefleet.core.rooms.preflight import Description, Member
 from spikefleet.core.submissions import Recording
+from spikefleet.preflight.places import PreflightPlaces
 from spikefleet.preflight.recording_paths import located_parts
-from spikefleet.preflight.task import Description, Member, PreflightPlaces
 from spikefleet.signal.open import list_streams
 from spikefleet.signal.preparing.concatenate import describe_concatenated, members_of
 

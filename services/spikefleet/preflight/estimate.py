@@ -12,31 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spikefleet.core.attempts import Stage
+from spikefleet.core.rooms.preflight import ResourceEstimate, StageEstimate
 
 _MB = 1_000_000
 _MEGASAMPLES = 1e6
-
-
-@dataclass(frozen=True)
-class StageEstimate:
-    """Expected peaks of one stage of a run, and its length."""
-
-    stage: str
-    memory_bytes: int
-    scratch_bytes: int
-    gpu_memory_bytes: int
-    duration_s: float
-
-
-@dataclass(frozen=True)
-class ResourceEstimate:
-    """Expected peaks of the sort, and its length; ``stages`` has every stage of the run."""
-
-    memory_bytes: int
-    scratch_bytes: int
-    gpu_memory_bytes: int
-    duration_s: float
-    stages: tuple[StageEstimate, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,14 @@ from spikefleet.core.findings.finding import FindingLevel
 from spikefleet.core.recording.description import StreamDescription
 from spikefleet.core.recording.verdict import signal_failure
 from spikefleet.core.recording.windows import keep_frames
+from spikefleet.core.rooms.preflight import Examination, ExamineTask, ResourceEstimate
 from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
 from spikefleet.preflight import checks_host, checks_recording, checks_signal, checks_truth
-from spikefleet.preflight.estimate import ResourceEstimate, estimate_resources
+from spikefleet.preflight.estimate import estimate_resources
 from spikefleet.preflight.host import read_host
+from spikefleet.preflight.places import PreflightPlaces
 from spikefleet.preflight.recording_paths import located_parts
 from spikefleet.preflight.registry import Facts, run_preflight
-from spikefleet.preflight.task import Examination, ExamineTask, PreflightPlaces
 from spikefleet.signal.measuring.bad_channels import choose_left_out, leave_out
 from spikefleet.signal.measuring.geometry import describe_geometry
 from spikefleet.signal.measuring.measure_window import measure_kept

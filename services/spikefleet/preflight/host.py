@@ -13,8 +13,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from spikefleet.infra.system.memory_reader import MemoryReader
+from spikefleet.preflight.places import PreflightPlaces
 from spikefleet.preflight.registry import HostFacts
-from spikefleet.preflight.task import PreflightPlaces
 
 
 def read_host(places: PreflightPlaces) -> HostFacts:

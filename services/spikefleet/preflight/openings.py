@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.findings.finding import fail
+from spikefleet.core.rooms.preflight import Description, Examination, ExamineTask
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
 from spikefleet.infra.system.confinement import SandboxPolicy
 from spikefleet.infra.system.opening_failures import blame_recording
 from spikefleet.infra.system.openings import Limits, OpeningCrashedError, OpeningError, OpeningPool
+from spikefleet.preflight.places import PreflightPlaces
 from spikefleet.preflight.recording_paths import bring, readable_paths
-from spikefleet.preflight.task import Description, Examination, ExamineTask, PreflightPlaces
 
 T = TypeVar("T")
 

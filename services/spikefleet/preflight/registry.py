@@ -14,8 +14,8 @@ from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.findings.checks import Checks
 from spikefleet.core.findings.finding import Finding
 from spikefleet.core.recording.measurements import SignalMeasurements
+from spikefleet.core.rooms.preflight import ResourceEstimate
 from spikefleet.core.sorters.catalogue import BackendInfo
-from spikefleet.preflight.estimate import ResourceEstimate
 from spikefleet.signal.measuring.geometry import Geometry
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FAILURES
+from spikefleet.core.rooms.reporting import ReportTask
 from spikefleet.reporter.before_sort import join_findings, tell_blind_guards
-from spikefleet.reporter.task import RenderTask
 from spikefleet.reporter.times import describe_times
 from spikefleet.reporter.verdict import make_verdict
 from spikefleet.signal.preparing.timeline import Timeline
@@ -69,7 +69,7 @@ class Material:
 
 
 def build_record(
-    task: RenderTask, material: Material, defaults: Mapping[str, Any]
+    task: ReportTask, material: Material, defaults: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the record. ``defaults`` is the resolved configuration nothing was changed in."""
     source = task.record
@@ -117,7 +117,7 @@ def build_record(
 
 
 def _known_fields(
-    task: RenderTask,
+    task: ReportTask,
     run: Mapping[str, Any],
     attempts: Sequence[Mapping[str, Any]],
     units: Sequence[Mapping[str, Any]],
@@ -141,7 +141,7 @@ def _known_fields(
         "error_class": failure.get("class_name"),
         "error_message": message[:500] or None,
         "retries_used": max(0, sorts - 1),
-        "log_path": f"{task.sort_prefix}/logs" if task.sort_prefix else None,
+        "log_path": f"{task.sort.prefix}/logs" if task.sort else None,
         "peak_host_ram_pct": _percent(peaks.get("host_memory.used_ratio")),
         "peak_gpu_used_pct": _percent(peaks.get("gpu_memory.used_ratio")),
         "min_disk_free_gb": free_bytes / 1e9 if isinstance(free_bytes, (int, float)) else None,

@@ -15,29 +15,24 @@ from typing import Any
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.core.files import write_json
+from spikefleet.core.rooms.reporting import ReportTask
 from spikefleet.reporter.figures import Drawing, draw_all
 from spikefleet.reporter.markdown import format_markdown
 from spikefleet.reporter.page import format_page
 from spikefleet.reporter.pictures.waveforms import template_of
 from spikefleet.reporter.record import Material, build_record
-from spikefleet.reporter.task import (
-    HTML_FILE,
-    JSON_FILE,
-    MARKDOWN_FILE,
-    RenderTask,
-    ReportSources,
-)
+from spikefleet.reporter.sources import HTML_FILE, JSON_FILE, MARKDOWN_FILE, ReportSources
 from spikefleet.signal.units.unit_data import FloatArray, UnitData, read_units
 
 
 def render(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Where a confined process enters: ``task``, ``sources`` and the folder ``output``."""
-    task, sources = RenderTask(**arguments["task"]), ReportSources(**arguments["sources"])
+    task, sources = ReportTask.from_json(arguments["task"]), ReportSources(**arguments["sources"])
     write_report(sources, task, Path(arguments["output"]))
     return {}
 
 
-def write_report(sources: ReportSources, task: RenderTask, folder: Path) -> None:
+def write_report(sources: ReportSources, task: ReportTask, folder: Path) -> None:
     """Write the report's three files into ``folder``."""
     data, notes = _read_units(sources)
     material = Material(

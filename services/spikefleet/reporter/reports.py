@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
+from spikefleet.core.rooms.reporting import ReportAnswer, ReportTask
+from spikefleet.core.runs import AttemptPlace
 from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactDamagedError,
     ArtifactMissingError,
@@ -27,7 +29,7 @@ from spikefleet.infra.stores.bytes.verified import VerifiedBytes
 from spikefleet.infra.system.confinement import SandboxPolicy
 from spikefleet.infra.system.opening_failures import own_failure
 from spikefleet.infra.system.openings import Limits, OpeningError, OpeningPool
-from spikefleet.reporter.task import HTML_FILE, RenderAnswer, RenderTask, ReportSources
+from spikefleet.reporter.sources import HTML_FILE, ReportSources
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +44,13 @@ class Reports:
     verified: VerifiedBytes
     limits: Limits
 
-    async def render(self, task: RenderTask) -> RenderAnswer:
-        """Write recording_report.json, report.md and report.html under ``task.output_prefix``."""
+    async def render(self, task: ReportTask) -> ReportAnswer:
+        """Write recording_report.json, report.md and report.html of the attempt."""
+        prefix = task.attempt.prefix
         with ExitStack() as stack:
             enter = stack.enter_context
             folder, sources = await asyncio.to_thread(lambda: enter(self._prepared(task)))
-            given = {"task": asdict(task), "sources": asdict(sources), "output": str(folder)}
+            given = {"task": task.to_json(), "sources": asdict(sources), "output": str(folder)}
             readable = (sources.analyzer,) if sources.analyzer else ()
             policy = SandboxPolicy(readable=readable, writable=(str(folder),))
             try:
@@ -59,18 +62,16 @@ class Reports:
                 )
                 failed = own_failure(error)
                 failure = Failure.from_error(failed, stage="report", rule_id="reporter")
-                return RenderAnswer(failure=failure)
+                return ReportAnswer(failure=failure)
             try:
-                await asyncio.to_thread(
-                    publish_folder, self.verified.store, task.output_prefix, folder
-                )
+                await asyncio.to_thread(publish_folder, self.verified.store, prefix, folder)
             except SpikeSortingClassifiedError as error:
                 failure = Failure.from_error(error, stage="report", rule_id="reporter")
-                return RenderAnswer(failure=failure)
-        return RenderAnswer(task.output_prefix, f"{task.output_prefix}/{HTML_FILE}")
+                return ReportAnswer(failure=failure)
+        return ReportAnswer(prefix, f"{prefix}/{HTML_FILE}")
 
     @contextmanager
-    def _prepared(self, task: RenderTask) -> Iterator[tuple[Path, ReportSources]]:
+    def _prepared(self, task: ReportTask) -> Iterator[tuple[Path, ReportSources]]:
         """Give an empty folder for the report, and its sources."""
         with (
             gathered(self.verified, task) as sources,
@@ -80,31 +81,32 @@ class Reports:
 
 
 @contextmanager
-def gathered(verified: VerifiedBytes, task: RenderTask) -> Iterator[ReportSources]:
+def gathered(verified: VerifiedBytes, task: ReportTask) -> Iterator[ReportSources]:
     """Give what the stages of a run left; what is not there or damaged is left out, and told."""
     store, left = verified.store, ReportSources()
     with ExitStack() as stack:
         try:
             left = replace(
                 left,
-                curation=_read_json(verified, task.curation_prefix, "curation.json"),
-                sort=_read_json(verified, task.sort_prefix, "result.json"),
+                curation=_read_json(verified, task.curation, "curation.json"),
+                sort=_read_json(verified, task.sort, "result.json"),
             )
-            if task.sort_prefix:
-                verified.verify(task.sort_prefix)
-                timeline = read_timeline(store, task.sort_prefix)
-                analyzer = stack.enter_context(checked_out(store, f"{task.sort_prefix}/analyzer"))
+            if task.sort:
+                prefix = task.sort.prefix
+                verified.verify(prefix)
+                timeline = read_timeline(store, prefix)
+                analyzer = stack.enter_context(checked_out(store, f"{prefix}/analyzer"))
                 left = replace(left, analyzer=str(analyzer), timeline=timeline)
         except (ArtifactMissingError, ArtifactDamagedError) as error:
             left = replace(left, missing=str(error))
         yield left
 
 
-def _read_json(verified: VerifiedBytes, prefix: str, name: str) -> Mapping[str, Any]:
-    if not prefix:
+def _read_json(verified: VerifiedBytes, place: AttemptPlace | None, name: str) -> Mapping[str, Any]:
+    if place is None:
         return {}
     try:
-        document = json.loads(verified.read(prefix, name))
+        document = json.loads(verified.read(place.prefix, name))
     except ArtifactMissingError:
         return {}
     except (ValueError, RecursionError) as error:

@@ -11,22 +11,17 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
-from spikefleet.core.attempts import STAGES, Stage
-from spikefleet.infra.rpc import convert
+from spikefleet.core.attempts import STAGES
+from spikefleet.core.rooms.reporting import Artifact
 from spikefleet.infra.rpc.access import current_caller, not_yours
-from spikefleet.infra.rpc.attempt_refs import from_attempt_ref, own_attempt
 from spikefleet.infra.rpc.blocking import FILES, READS
+from spikefleet.infra.rpc.convert.reporting import from_render, to_artifact, to_report_answer
+from spikefleet.infra.rpc.convert.structs import to_struct
 from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.server import Registration
-from spikefleet.infra.stores.bytes.artifacts import (
-    ArtifactMissingError,
-    StoredFile,
-    place_prefix,
-    pointer_key,
-    verify_prefix,
-)
+from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError, pointer_key, verify_prefix
 from spikefleet.reporter.reports import Reports
-from spikefleet.reporter.task import HTML_FILE, JSON_FILE, RenderTask
+from spikefleet.reporter.sources import HTML_FILE, JSON_FILE
 
 _CHUNK_BYTES = 1 << 20
 MayRead = Callable[[str, str], bool]  # (run id, owner)
@@ -47,22 +42,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         self, request: reporter_pb2.RenderRequest, context: Any
     ) -> reporter_pb2.RenderResponse:
         """Write a run's report. A failure is an answer, not an error of the call."""
-        attempt = own_attempt(request, Stage.REPORT)
-        sort = from_attempt_ref(request, "sort", Stage.SORT)
-        curation = from_attempt_ref(request, "curation", Stage.CURATE)
-        task = RenderTask(
-            run_id=request.run_id,
-            sort_prefix=place_prefix(sort) if sort else "",
-            curation_prefix=place_prefix(curation) if curation else "",
-            output_prefix=place_prefix(attempt),
-            record=convert.from_struct(request.record),
-        )
-        answer = await self._reports.render(task)
-        return reporter_pb2.RenderResponse(
-            prefix=answer.prefix,
-            html_key=answer.html_key,
-            failure=convert.to_failure(answer.failure),
-        )
+        return to_report_answer(await self._reports.render(from_render(request)))
 
     async def GetReport(  # noqa: N802
         self, request: reporter_pb2.GetReportRequest, context: Any
@@ -71,7 +51,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         require(run_id=request.run_id)
         await self._require_reader(request.run_id)
         record, html_key = await FILES.run(self._read_report, request.run_id)
-        return reporter_pb2.GetReportResponse(report=convert.to_struct(record), html_key=html_key)
+        return reporter_pb2.GetReportResponse(report=to_struct(record), html_key=html_key)
 
     async def ListArtifacts(  # noqa: N802
         self, request: reporter_pb2.ListArtifactsRequest, context: Any
@@ -81,12 +61,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         await self._require_reader(request.run_id)
         listed = await FILES.run(self._list_artifacts, request.run_id)
         return reporter_pb2.ListArtifactsResponse(
-            artifacts=[
-                reporter_pb2.Artifact(
-                    key=file.key, path=path, size_bytes=file.size_bytes, sha256=file.sha256
-                )
-                for path, file in listed
-            ]
+            artifacts=[to_artifact(artifact) for artifact in listed]
         )
 
     async def ReadArtifact(  # noqa: N802
@@ -132,10 +107,15 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         record: dict[str, Any] = json.loads(self._verified.read(prefix, JSON_FILE))
         return record, f"{prefix}/{HTML_FILE}"
 
-    def _list_artifacts(self, run_id: str) -> list[tuple[str, StoredFile]]:
-        """Return (path below the run, file); a reused sort may lie under another run's key."""
+    def _list_artifacts(self, run_id: str) -> list[Artifact]:
+        """Return the files of a run; a reused sort may lie under another run's key."""
         return [
-            (f"{stage}/{file.key.removeprefix(f'{prefix}/')}", file)
+            Artifact(
+                file.key,
+                f"{stage}/{file.key.removeprefix(f'{prefix}/')}",
+                file.size_bytes,
+                file.sha256,
+            )
             for stage, prefix in sorted(self._pointer(run_id).items())
             for file in verify_prefix(self._store, prefix)
         ]

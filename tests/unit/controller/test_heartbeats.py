@@ -9,7 +9,7 @@ from tests.support.runs import make_run
 from spikefleet.controller.heartbeats import newer_progress
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.runs import Attempt
-from spikefleet.infra.rpc.convert import to_progress
+from spikefleet.infra.rpc.convert.runs import to_progress
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 ATTEMPT = Attempt("attempt-1", "run-1", Stage.SORT, 1, "s", AttemptState.RUNNING, {}, NOW)

@@ -8,11 +8,12 @@ import pytest
 from tests.support.controlled import Controlled
 from tests.support.runs import make_run
 
-from spikefleet.controller.wishes import BatchWish, RetryWish, summarise
+from spikefleet.controller.wishes import summarise
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.config import resolve
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure, InvalidConfigurationError
+from spikefleet.core.rooms.wishes import BatchWish, RetryWish
 from spikefleet.core.runs import IllegalMoveError, Run, RunState
 from spikefleet.infra.stores.sql.recordings import RecordingNotFoundError
 from spikefleet.infra.stores.sql.runs import AttemptEnd, RunChanges

@@ -9,22 +9,25 @@ import pytest
 from spikeinterface.core import generate_ground_truth_recording
 from tests.support.confined import curate_sort
 from tests.support.sorted_runs import (
+    CURATION,
     CURATION_PREFIX,
-    RUN_ID,
+    SORT,
     SORT_PREFIX,
     flip_byte,
     publish_sort,
     write_sort,
 )
 
+from spikefleet.core.attempts import Stage
 from spikefleet.core.config.units import WaveformConfig
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.curation.task import CurationTask
+from spikefleet.core.rooms.curation import CurationTask
+from spikefleet.core.runs import AttemptPlace
 from spikefleet.infra.stores.bytes.artifacts import verify_prefix
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.signal.units.analyzer import build_analyzer
 
-TASK = CurationTask(RUN_ID, SORT_PREFIX, CURATION_PREFIX, {"curation": {"snr_min": None}})
+TASK = CurationTask(SORT, CURATION, {"curation": {"snr_min": None}})
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +79,7 @@ def test_curating_again_writes_nothing_new(store):
 
 
 def test_incomplete_sort_is_refused_by_name(store):
-    answer = curate_sort(store, replace(TASK, sort_prefix="runs/none/attempts/sort-1"))
+    answer = curate_sort(store, replace(TASK, sort=AttemptPlace("none", Stage.SORT, 1)))
     assert answer.failure is not None
     assert answer.failure.code is FailureCode.INCOMPLETE
 
@@ -117,7 +120,7 @@ def test_a_late_curation_of_a_sort_with_one_flipped_byte_names_the_file_and_what
     assert curate_sort(store, TASK).failure is None
     key = next(f.key for f in verify_prefix(store, SORT_PREFIX) if f.size_bytes > 1000)
     flip_byte(store, key)
-    later = replace(TASK, output_prefix=CURATION_PREFIX.replace("curate-1", "curate-2"))
+    later = replace(TASK, attempt=replace(CURATION, number=2))
     failure = curate_sort(store, later).failure
     assert failure is not None
     assert failure.code is FailureCode.INCOMPLETE

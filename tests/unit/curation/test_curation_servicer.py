@@ -4,21 +4,23 @@ import pytest
 from tests.support.confined import make_rooms
 from tests.support.rooms import serving
 from tests.support.sorted_runs import (
+    CURATION,
     CURATION_PREFIX,
     RUN_ID,
-    SORT_PREFIX,
+    SORT,
     publish_sort,
     write_sort,
 )
 
 from spikefleet.api.v1 import curation_pb2, curation_pb2_grpc, failure_pb2
+from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import AttemptPlace
 from spikefleet.curation.servicer import registration
 from spikefleet.curation.sorts import CONFINED
-from spikefleet.infra.rpc import convert
-from spikefleet.infra.rpc.attempt_refs import to_attempt_ref
-from spikefleet.infra.stores.bytes.artifacts import read_place
+from spikefleet.infra.rpc.convert.attempt_refs import to_attempt_ref
+from spikefleet.infra.rpc.convert.structs import to_struct
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.infra.system.confinement import SandboxPolicy
 from spikefleet.infra.system.opening_failures import own_failure
@@ -39,9 +41,9 @@ async def test_sort_is_curated_with_the_thresholds_of_the_request(stub, tmp_path
     publish_sort(LocalArtifacts(tmp_path / "artifacts"), folder)
     request = curation_pb2.CurateRequest(
         run_id=RUN_ID,
-        sort=to_attempt_ref(read_place(SORT_PREFIX)),
-        attempt=to_attempt_ref(read_place(CURATION_PREFIX)),
-        config=convert.to_struct({"curation": {"snr_min": 1e6}}),
+        sort=to_attempt_ref(SORT),
+        attempt=to_attempt_ref(CURATION),
+        config=to_struct({"curation": {"snr_min": 1e6}}),
     )
     answer = await stub.Curate(request)
     assert not answer.HasField("failure")
@@ -53,8 +55,8 @@ async def test_missing_sort_is_an_answer_with_its_failure(stub):
     answer = await stub.Curate(
         curation_pb2.CurateRequest(
             run_id=RUN_ID,
-            sort=to_attempt_ref(read_place("runs/none/attempts/sort-1")),
-            attempt=to_attempt_ref(read_place(CURATION_PREFIX)),
+            sort=to_attempt_ref(AttemptPlace("none", Stage.SORT, 1)),
+            attempt=to_attempt_ref(CURATION),
         )
     )
     assert answer.failure.code == failure_pb2.FAILURE_CODE_INCOMPLETE

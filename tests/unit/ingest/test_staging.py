@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spikefleet.infra.stores.sql.uploads import UploadedPart
+from spikefleet.core.rooms.uploads import UploadedPart
 from spikefleet.ingest.staging import Staging, digest_file
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from spikefleet.client.rooms import BatchAnswer, BatchTask, DescribeAnswer
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.files import file_stamp
@@ -13,6 +12,8 @@ from spikefleet.core.recording.description import (
     RecordingDescription,
     StreamDescription,
 )
+from spikefleet.core.rooms.preflight import Description, Member
+from spikefleet.core.rooms.wishes import BatchAnswer, BatchWish
 from spikefleet.core.submissions import (
     ManifestFile,
     Recording,
@@ -26,9 +27,9 @@ from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.ingest.submissions import SubmissionIntake
 from spikefleet.signal.formats.reader_version import reader_version
 
-PLATE = DescribeAnswer(
-    "maxwell", tuple(StreamDescription(f"well{i:03d}", 4, 2e4, 1.0, "uint16") for i in range(2))
-)
+WELLS = tuple(StreamDescription(f"well{i:03d}", 4, 2e4, 1.0, "uint16") for i in range(2))
+PLATE = Description(RecordingDescription("maxwell", WELLS))
+ONE_WELL = Description(RecordingDescription("maxwell", WELLS[:1]))
 RECORDING = Recording("rec-1", RecordingName("a", "b", "c"), (), "d" * 64, "/x", in_place=True)
 
 
@@ -36,17 +37,17 @@ RECORDING = Recording("rec-1", RecordingName("a", "b", "c"), (), "d" * 64, "/x",
 class Room:
     """A preflight room that answers from a list, and a controller that keeps what it is asked."""
 
-    answers: list[DescribeAnswer | ServiceError]
-    tasks: list[BatchTask] = field(default_factory=list)
+    answers: list[Description | ServiceError]
+    tasks: list[BatchWish] = field(default_factory=list)
 
-    def describe(self, recording: Recording, *, list_members: bool = False) -> DescribeAnswer:
+    def describe(self, recording: Recording, *, list_members: bool = False) -> Description:
         answer = self.answers.pop(0)
         if isinstance(answer, ServiceError):
             raise answer
         return answer
 
-    def create_batch(self, task: BatchTask) -> BatchAnswer:
-        self.tasks.append(task)
+    def create_batch(self, wish: BatchWish) -> BatchAnswer:
+        self.tasks.append(wish)
         return BatchAnswer("batch-1", (), "")
 
 
@@ -71,12 +72,12 @@ DIED = ServiceError("WORKER_DIED", "the worker died")
 
 def test_a_look_that_broke_once_is_repeated_and_no_stream_is_dropped(recordings) -> None:
     room = _submit(recordings, DIED, PLATE)
-    assert [stream for _, stream in room.tasks[0].runs] == ["well000", "well001"]
+    assert [stream for _, stream in room.tasks[0].streams] == ["well000", "well001"]
 
 
 def test_a_look_that_keeps_breaking_leaves_the_verdict_to_the_run(recordings) -> None:
     room = _submit(recordings, DIED, DIED)
-    assert room.tasks[0].runs == (("rec-1", ""),)
+    assert room.tasks[0].streams == (("rec-1", ""),)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_a_room_that_is_away_or_slow_starts_nothing(recordings, error) -> None:
 
 def test_a_recording_named_twice_is_sorted_once(recordings) -> None:
     room = _submit(recordings, PLATE, PLATE, ids=("rec-1", "rec-1"))
-    assert len(room.tasks[0].runs) == 2
+    assert len(room.tasks[0].streams) == 2
 
 
 def test_the_configuration_that_travels_is_complete(recordings) -> None:
@@ -117,22 +118,22 @@ def _joined(recordings, *answers, ids=("rec-p", "rec-q"), streams=()) -> Room:
 
 def test_recordings_to_concatenate_become_one_run_per_stream(recordings) -> None:
     room = _joined(recordings, PLATE)
-    ((first, _), (second, _)) = room.tasks[0].runs
+    ((first, _), (second, _)) = room.tasks[0].streams
     assert first == second
     assert [part.recording_id for part in recordings.get(first).parts] == ["rec-p", "rec-q"]
-    assert [stream for _, stream in room.tasks[0].runs] == ["well000", "well001"]
-    assert _joined(recordings, PLATE).tasks[0].runs == room.tasks[0].runs
+    assert [stream for _, stream in room.tasks[0].streams] == ["well000", "well001"]
+    assert _joined(recordings, PLATE).tasks[0].streams == room.tasks[0].streams
     turned = _joined(recordings, PLATE, ids=("rec-q", "rec-p"))
-    assert turned.tasks[0].runs[0][0] != first
+    assert turned.tasks[0].streams[0][0] != first
 
 
 BAD = StreamDescription("well001", 0, 0.0, 0.0, "", problem="q differs from p: 6 channels, not 4.")
 
 
 def test_one_well_that_cannot_be_joined_hides_no_other(recordings) -> None:
-    one_bad = DescribeAnswer("maxwell", (PLATE.streams[0], BAD))
+    one_bad = Description(RecordingDescription("maxwell", (WELLS[0], BAD)))
     room = _joined(recordings, one_bad)
-    assert [stream for _, stream in room.tasks[0].runs] == ["well000", "well001"]
+    assert [stream for _, stream in room.tasks[0].streams] == ["well000", "well001"]
     with pytest.raises(RpcProblem, match="q differs from p") as caught:
         _joined(recordings, one_bad, streams=("well001",))
     assert caught.value.reason == "RECORDINGS_DIFFER"
@@ -140,14 +141,14 @@ def test_one_well_that_cannot_be_joined_hides_no_other(recordings) -> None:
 
 def test_the_takes_of_one_file_become_one_run_when_it_is_joined(recordings) -> None:
     takes = tuple(StreamDescription(f"ns6/take{n}", 4, 3e4, 1.0, "int16") for n in range(2))
-    parted = DescribeAnswer("blackrock", takes)
-    assert _joined(recordings, parted, ids=("rec-p",)).tasks[0].runs == (("rec-p", "ns6/takes"),)
+    parted = Description(RecordingDescription("blackrock", takes))
+    assert _joined(recordings, parted, ids=("rec-p",)).tasks[0].streams == (("rec-p", "ns6/takes"),)
     named = _joined(recordings, parted, ids=("rec-p",), streams=("ns6",))
-    assert named.tasks[0].runs == (("rec-p", "ns6/takes"),)
+    assert named.tasks[0].streams == (("rec-p", "ns6/takes"),)
     one = _joined(recordings, parted, ids=("rec-p",), streams=("ns6/take1",))
-    assert one.tasks[0].runs == (("rec-p", "ns6/take1"),)
+    assert one.tasks[0].streams == (("rec-p", "ns6/take1"),)
     apart = _submit(recordings, parted, ids=("rec-p",))
-    assert [stream for _, stream in apart.tasks[0].runs] == ["ns6/take0", "ns6/take1"]
+    assert [stream for _, stream in apart.tasks[0].streams] == ["ns6/take0", "ns6/take1"]
 
 
 def test_one_recording_twice_is_refused(recordings) -> None:
@@ -159,9 +160,9 @@ def test_a_folder_of_several_stands_for_them_in_order(recordings) -> None:
     files = tuple(ManifestFile(f"{name}/data.bin", 1, name) for name in ("r9", "r10"))
     folder = replace(_part("night"), files=files, digest=digest_manifest(files), stamps=("9", "10"))
     recordings.add(folder)
-    members = tuple((name, (f"{name}/data.bin",)) for name in ("r9", "r10"))
-    room = _joined(recordings, DescribeAnswer("", (), members=members), PLATE, ids=("rec-night",))
-    joined = recordings.get(room.tasks[0].runs[0][0])
+    members = tuple(Member(name, (f"{name}/data.bin",)) for name in ("r9", "r10"))
+    room = _joined(recordings, Description(members=members), PLATE, ids=("rec-night",))
+    joined = recordings.get(room.tasks[0].streams[0][0])
     assert [part.name.name for part in joined.parts] == ["r9", "r10"]
     assert [part.entry for part in joined.parts] == ["r9", "r10"]
     assert [part.location for part in joined.parts] == ["/x", "/x"]
@@ -179,9 +180,9 @@ def test_a_folder_inside_a_recording_stands_for_those_in_it_with_what_lies_above
     files = tuple(ManifestFile(path, 1, path) for path in paths)
     whole = replace(_part("night"), files=files, digest=digest_manifest(files), entry="experiment1")
     recordings.add(whole)
-    members = tuple((name, (f"{name}/data.dat",)) for name in ("r1", "r2"))
-    room = _joined(recordings, DescribeAnswer("", (), members=members), PLATE, ids=("rec-night",))
-    joined = recordings.get(room.tasks[0].runs[0][0])
+    members = tuple(Member(name, (f"{name}/data.dat",)) for name in ("r1", "r2"))
+    room = _joined(recordings, Description(members=members), PLATE, ids=("rec-night",))
+    joined = recordings.get(room.tasks[0].streams[0][0])
     assert [part.entry for part in joined.parts] == ["experiment1/r1", "experiment1/r2"]
     assert [[file.path for file in part.files] for part in joined.parts] == [
         ["experiment1/r1/data.dat", "settings.xml"],
@@ -190,14 +191,14 @@ def test_a_folder_inside_a_recording_stands_for_those_in_it_with_what_lies_above
 
 
 def test_one_recording_alone_is_sorted_as_itself(recordings) -> None:
-    assert _joined(recordings, PLATE, ids=("rec-p",)).tasks[0].runs[0][0] == "rec-p"
+    assert _joined(recordings, PLATE, ids=("rec-p",)).tasks[0].streams[0][0] == "rec-p"
 
 
 def test_the_stream_of_the_configuration_is_the_one_that_is_sorted(recordings) -> None:
     room = Room([PLATE])
     wanted = Submission(("rec-1",), overrides={"stream_id": "well001"})
     SubmissionIntake(recordings, room, room).submit(wanted)
-    assert room.tasks[0].runs == (("rec-1", "well001"),)
+    assert room.tasks[0].streams == (("rec-1", "well001"),)
 
 
 @pytest.fixture
@@ -222,7 +223,7 @@ def night(tmp_path, recordings) -> Recording:
 def test_a_recording_that_is_known_and_untouched_is_not_opened_again(recordings, night) -> None:
     first = _submit(recordings, PLATE, ids=(night.recording_id,))
     again = _submit(recordings, ids=(night.recording_id,))  # a look would find no answer
-    assert again.tasks[0].runs == first.tasks[0].runs
+    assert again.tasks[0].streams == first.tasks[0].streams
     room = Room([])
     intake = SubmissionIntake(recordings, room, room)
     with pytest.raises(RpcProblem, match="no stream 'w9'"):
@@ -238,29 +239,27 @@ def test_the_reader_that_described_a_recording_stays_with_it(recordings, night) 
 def test_a_recording_that_was_touched_is_opened_again(recordings, night, tmp_path) -> None:
     _submit(recordings, PLATE, ids=(night.recording_id,))
     (tmp_path / "night.raw.h5").write_bytes(b"other")
-    one = replace(PLATE, streams=PLATE.streams[:1])
-    room = _submit(recordings, one, ids=(night.recording_id,))
-    assert room.tasks[0].runs == ((night.recording_id, "well000"),)
+    room = _submit(recordings, ONE_WELL, ids=(night.recording_id,))
+    assert room.tasks[0].streams == ((night.recording_id, "well000"),)
 
 
 def test_what_other_readers_said_is_not_relied_on(recordings, night) -> None:
-    told = RecordingDescription("maxwell", PLATE.streams)
+    told = RecordingDescription("maxwell", WELLS)
     recordings.keep_description(night.recording_id, KeptDescription("neo 0.1", told))
-    one = replace(PLATE, streams=PLATE.streams[:1])
-    room = _submit(recordings, one, ids=(night.recording_id,))
-    assert room.tasks[0].runs == ((night.recording_id, "well000"),)
+    room = _submit(recordings, ONE_WELL, ids=(night.recording_id,))
+    assert room.tasks[0].streams == ((night.recording_id, "well000"),)
 
 
 def test_a_failed_look_is_not_kept(recordings, night) -> None:
-    failed = DescribeAnswer("", (), failure=Failure(FailureCode.INPUT_CORRUPT, "torn"))
+    failed = Description(failure=Failure(FailureCode.INPUT_CORRUPT, "torn"))
     _submit(recordings, failed, ids=(night.recording_id,))
     room = _submit(recordings, PLATE, ids=(night.recording_id,))
-    assert [stream for _, stream in room.tasks[0].runs] == ["well000", "well001"]
+    assert [stream for _, stream in room.tasks[0].streams] == ["well000", "well001"]
 
 
 def test_a_batch_of_more_runs_than_anybody_means_is_refused_before_it_is_made(recordings) -> None:
     wells = tuple(StreamDescription(f"w{i}", 4, 2e4, 1.0, "uint16") for i in range(10_001))
-    room = Room([DescribeAnswer("maxwell", wells)])
+    room = Room([Description(RecordingDescription("maxwell", wells))])
     with pytest.raises(RpcProblem) as caught:
         SubmissionIntake(recordings, room, room).submit(Submission(("rec-1",)))
     assert (caught.value.reason, room.tasks) == ("TOO_LARGE", [])

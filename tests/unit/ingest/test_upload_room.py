@@ -7,16 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from spikefleet.core.rooms.uploads import UploadedPart
 from spikefleet.core.submissions import ManifestFile, RecordingName
 from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.stores.sql.database import Database
-from spikefleet.infra.stores.sql.uploads import (
-    NewUpload,
-    Upload,
-    UploadedPart,
-    UploadState,
-    UploadStore,
-)
+from spikefleet.infra.stores.sql.uploads import NewUpload, Upload, UploadState, UploadStore
 from spikefleet.ingest.staging import Staging
 from spikefleet.ingest.upload_room import UploadRoom
 

@@ -7,8 +7,8 @@ from tests.unit.preflight.test_checks import BACKEND, GIB, HEALTHY, codes
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.findings.checks import decide
+from spikefleet.core.rooms.preflight import ResourceEstimate
 from spikefleet.preflight.checks_host import release
-from spikefleet.preflight.estimate import ResourceEstimate
 from spikefleet.preflight.registry import run_preflight
 
 

@@ -9,11 +9,12 @@ from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.core.findings.checks import decide
 from spikefleet.core.findings.finding import fail, note, warn
 from spikefleet.core.recording.file_sets import recording_files
+from spikefleet.core.rooms.preflight import ExamineTask
 from spikefleet.core.sorters.catalogue import BackendInfo
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.preflight.examine import examine_stream
+from spikefleet.preflight.places import PreflightPlaces
 from spikefleet.preflight.registry import Facts, run_preflight
-from spikefleet.preflight.task import ExamineTask, PreflightPlaces
 
 BACKEND = BackendInfo("toy", "Toy", "", "", uses_gpu=False)
 

@@ -8,10 +8,11 @@ from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.recording.file_sets import recording_files
+from spikefleet.core.rooms.preflight import ExamineTask, Member
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName, join_recordings
 from spikefleet.preflight.describe import describe_recording
 from spikefleet.preflight.examine import examine_stream
-from spikefleet.preflight.task import ExamineTask, Member, PreflightPlaces
+from spikefleet.preflight.places import PreflightPlaces
 
 
 @pytest.fixture

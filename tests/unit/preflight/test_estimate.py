@@ -3,8 +3,9 @@
 import pytest
 
 from spikefleet.core.attempts import STAGES
+from spikefleet.core.rooms.preflight import ResourceEstimate
 from spikefleet.core.sorters.catalogue import BACKENDS
-from spikefleet.preflight.estimate import ResourceEstimate, estimate_resources
+from spikefleet.preflight.estimate import estimate_resources
 
 MB = 1_000_000
 

@@ -13,13 +13,14 @@ from spikefleet.core.failures.codes import Disposition, FailureCode
 from spikefleet.core.policy.budgets import Policy
 from spikefleet.core.policy.decide import DecisionContext, decide
 from spikefleet.core.recording.file_sets import recording_files
+from spikefleet.core.rooms.preflight import ExamineTask
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.preflight.describe import describe_recording
 from spikefleet.preflight.estimate import estimate_resources
 from spikefleet.preflight.examine import examine_stream
+from spikefleet.preflight.places import PreflightPlaces
 from spikefleet.preflight.recording_paths import bring
-from spikefleet.preflight.task import ExamineTask, PreflightPlaces
 from spikefleet.signal.open import open_recording
 
 NAME = RecordingName("lab", "day", "slice")

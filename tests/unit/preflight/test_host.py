@@ -1,7 +1,7 @@
 """What the service reads of its own machine."""
 
 from spikefleet.preflight.host import read_host
-from spikefleet.preflight.task import PreflightPlaces
+from spikefleet.preflight.places import PreflightPlaces
 
 
 def test_free_space_is_that_of_the_nearest_folder_that_exists(tmp_path):

@@ -9,7 +9,8 @@ from tests.support.rooms import serving
 
 from spikefleet.api.v1 import failure_pb2, preflight_pb2, preflight_pb2_grpc
 from spikefleet.core.submissions import Recording, RecordingName
-from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.convert.recordings import to_recording
+from spikefleet.infra.rpc.convert.structs import from_struct, to_struct
 from spikefleet.preflight.servicer import registration
 
 
@@ -17,7 +18,7 @@ def make_message(path: Path):
     recording = Recording(
         "rec-1", RecordingName("lab", "day", "slice"), (), "d", str(path), in_place=True
     )
-    return convert.to_recording(recording)
+    return to_recording(recording)
 
 
 @pytest.fixture
@@ -32,13 +33,13 @@ async def test_check_answers_with_stream_estimate_and_measurements(stub, tmp_pat
     answer = await stub.Check(
         preflight_pb2.CheckRequest(
             recording=make_message(path),
-            config=convert.to_struct({"sorter": {"sorter_name": "kilosort4"}}),
+            config=to_struct({"sorter": {"sorter_name": "kilosort4"}}),
         )
     )
     assert not answer.HasField("failure")
     assert answer.stream.channel_count == 8
     assert answer.estimate.memory_bytes > 0
-    assert convert.from_struct(answer.measurements)["n_channels"] == 8
+    assert from_struct(answer.measurements)["n_channels"] == 8
     assert "duration_short" in [f.code for f in answer.findings]
 
     listed = await stub.DescribeRecording(

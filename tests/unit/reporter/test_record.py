@@ -4,15 +4,16 @@ import json
 
 import pytest
 from tests.support.sorted_runs import (
+    REPORT,
     RUN_ID,
-    SORT_PREFIX,
+    SORT,
     make_attempt,
     make_run_record,
     make_unsortable_record,
 )
 
+from spikefleet.core.rooms.reporting import ReportTask
 from spikefleet.reporter.record import Material, build_record, diff_config
-from spikefleet.reporter.task import RenderTask
 
 DEFAULTS = {"sorter": {"sorter_name": "kilosort4"}, "curation": {"snr_min": 5.0}}
 CURATION = {
@@ -32,7 +33,7 @@ CURATION = {
 
 
 def build(record, curation=None):
-    task = RenderTask(RUN_ID, SORT_PREFIX, "", "", record)
+    task = ReportTask(record, REPORT, SORT)
     return build_record(task, Material(curation=curation or {}), DEFAULTS)
 
 

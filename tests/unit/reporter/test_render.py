@@ -5,20 +5,23 @@ import json
 import pytest
 from tests.support.confined import curate_sort, render_report, write_from
 from tests.support.sorted_runs import (
-    CURATION_PREFIX,
+    CURATION,
+    REPORT,
     REPORT_PREFIX,
     RUN_ID,
-    SORT_PREFIX,
+    SORT,
     make_run_record,
     make_unsortable_record,
     publish_sort,
     write_sort,
 )
 
-from spikefleet.curation.task import CurationTask
+from spikefleet.core.attempts import Stage
+from spikefleet.core.rooms.curation import CurationTask
+from spikefleet.core.rooms.reporting import ReportTask
+from spikefleet.core.runs import AttemptPlace
 from spikefleet.infra.stores.bytes.artifacts import verify_prefix
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
-from spikefleet.reporter.task import RenderTask
 
 EVERYTHING = {"curation": {"curate_first": False, "curate_second": False}}
 
@@ -29,19 +32,17 @@ def store(tmp_path_factory):
     write_sort(folder)
     store = LocalArtifacts(tmp_path_factory.mktemp("artifacts"))
     publish_sort(store, folder)
-    curate_sort(store, CurationTask(RUN_ID, SORT_PREFIX, CURATION_PREFIX, EVERYTHING))
+    curate_sort(store, CurationTask(SORT, CURATION, EVERYTHING))
     return store
 
 
-def make_task(record, **changes):
-    values = {
-        "run_id": RUN_ID,
-        "sort_prefix": SORT_PREFIX,
-        "curation_prefix": CURATION_PREFIX,
-        "output_prefix": REPORT_PREFIX,
-        "record": record,
-    }
-    return RenderTask(**(values | changes))
+def make_task(record):
+    return ReportTask(record, REPORT, SORT, CURATION)
+
+
+def make_bare_task(record):
+    """The report of a run that left nothing."""
+    return ReportTask(record, REPORT)
 
 
 def test_report_is_published_complete(store):
@@ -64,7 +65,7 @@ def test_same_input_gives_the_same_bytes(store, tmp_path):
 
 
 def test_unsortable_run_gets_a_page_with_evidence_and_next_step(store, tmp_path):
-    task = make_task(make_unsortable_record(), sort_prefix="", curation_prefix="")
+    task = make_bare_task(make_unsortable_record())
     write_from(store, task, tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "The signal is silent: 3 threshold crossings in 10 s." in page
@@ -77,7 +78,7 @@ def test_a_page_advises_what_the_check_advised_and_once(store, tmp_path):
     message = "Every sample is digital zero. Check that the amplifier was on and this well or "
     failure = record["run"]["failure"]
     failure |= {"message": f"{message}probe connected.", "next_step": ""}
-    write_from(store, make_task(record, sort_prefix="", curation_prefix=""), tmp_path)
+    write_from(store, make_bare_task(record), tmp_path)
     verdict = json.loads((tmp_path / "recording_report.json").read_text())["verdict"]
     assert verdict["sentence"] == "Every sample is digital zero."
     assert verdict["next_step"].startswith("Check that the amplifier was on")
@@ -95,20 +96,20 @@ def test_a_page_names_what_was_opened_of_each_recording(store, tmp_path):
 def test_text_from_people_is_escaped(store, tmp_path):
     record = make_unsortable_record()
     record["run"]["submitter"] = "<script>alert(1)</script>"
-    write_from(store, make_task(record, sort_prefix="", curation_prefix=""), tmp_path)
+    write_from(store, make_bare_task(record), tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "<script>alert" not in page
     assert "Check the culture &lt;and&gt; the reference." in page
 
 
 def test_missing_sort_is_a_note_not_an_error(store, tmp_path):
-    write_from(store, make_task({}, sort_prefix="runs/none/attempts/sort-1"), tmp_path)
+    write_from(store, ReportTask({}, REPORT, AttemptPlace("none", Stage.SORT, 1)), tmp_path)
     record = json.loads((tmp_path / "recording_report.json").read_text())
     assert record["notes"][0].startswith("No figures")
 
 
 def test_empty_record_makes_a_page(store, tmp_path):
-    write_from(store, make_task({}, sort_prefix="", curation_prefix=""), tmp_path)
+    write_from(store, make_bare_task({}), tmp_path)
     assert RUN_ID in (tmp_path / "report.html").read_text()
 
 
@@ -164,7 +165,7 @@ def test_the_end_of_a_log_and_of_a_traceback_is_on_the_page_and_the_whole_behind
     log = [f"log line {number} {'x' * 40}" for number in range(50)]
     trace = ["Traceback (most recent call last):", *(f"  frame {n}" for n in range(40)), "KeyError"]
     record["run"]["failure"]["evidence"] = {"log_tail": log, "trace_tail": trace, "n": 1}
-    write_from(store, make_task(record, sort_prefix="", curation_prefix=""), tmp_path)
+    write_from(store, make_bare_task(record), tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert page.count("log line 49") == 2
     assert page.count("log line 3 ") == 1

@@ -7,7 +7,7 @@ import pytest
 from tests.support.confined import make_rooms
 from tests.support.rooms import serving
 from tests.support.sorted_runs import (
-    REPORT_PREFIX,
+    REPORT,
     RUN_ID,
     SORT_PREFIX,
     flip_byte,
@@ -15,9 +15,9 @@ from tests.support.sorted_runs import (
 )
 
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
-from spikefleet.infra.rpc import convert
-from spikefleet.infra.rpc.attempt_refs import to_attempt_ref
-from spikefleet.infra.stores.bytes.artifacts import pointer_key, publish_folder, read_place
+from spikefleet.infra.rpc.convert.attempt_refs import to_attempt_ref
+from spikefleet.infra.rpc.convert.structs import from_struct, to_struct
+from spikefleet.infra.stores.bytes.artifacts import pointer_key, publish_folder
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.reporter.servicer import registration
 
@@ -37,8 +37,8 @@ async def stub(store, tmp_path):
 def make_request(**changes):
     values = {
         "run_id": RUN_ID,
-        "attempt": to_attempt_ref(read_place(REPORT_PREFIX)),
-        "record": convert.to_struct(make_unsortable_record()),
+        "attempt": to_attempt_ref(REPORT),
+        "record": to_struct(make_unsortable_record()),
     }
     return reporter_pb2.RenderRequest(**(values | changes))
 
@@ -55,7 +55,7 @@ async def test_report_is_rendered_listed_and_read(stub, store):
 
     report = await stub.GetReport(reporter_pb2.GetReportRequest(run_id=RUN_ID))
     assert report.html_key == answer.html_key
-    assert convert.from_struct(report.report)["verdict"]["label"] == "Unsortable"
+    assert from_struct(report.report)["verdict"]["label"] == "Unsortable"
 
     listed = await stub.ListArtifacts(reporter_pb2.ListArtifactsRequest(run_id=RUN_ID))
     assert [a.path for a in listed.artifacts] == [
@@ -79,7 +79,7 @@ async def test_large_files_come_in_chunks_of_at_most_one_mebibyte(stub, store, t
 
 
 async def test_record_of_another_shape_is_an_answer_with_a_failure(stub):
-    record = convert.to_struct({"events": ["not an event"]})
+    record = to_struct({"events": ["not an event"]})
     answer = await stub.Render(make_request(record=record))
     assert answer.failure.stage == "report"
     assert answer.html_key == ""

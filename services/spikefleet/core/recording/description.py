@@ -47,6 +47,15 @@ class RecordingDescription:
     streams: tuple[StreamDescription, ...]
     other_streams: tuple[str, ...] = ()
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> RecordingDescription:
+        """Read what ``asdict`` made."""
+        return cls(
+            str(document["format"]),
+            tuple(StreamDescription(**stream) for stream in document["streams"]),
+            tuple(map(str, document["other_streams"])),
+        )
+
 
 @dataclass(frozen=True)
 class KeptDescription:
@@ -62,10 +71,7 @@ class KeptDescription:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> KeptDescription:
         """Read what ``to_json`` wrote."""
-        told = document["description"]
-        streams = tuple(StreamDescription(**stream) for stream in told["streams"])
-        described = RecordingDescription(told["format"], streams, tuple(told["other_streams"]))
-        return cls(document["reader"], described)
+        return cls(document["reader"], RecordingDescription.from_json(document["description"]))
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import pytest
 from google.protobuf.struct_pb2 import Struct
 
 from spikefleet.api.v1 import controller_pb2, ingest_pb2
-from spikefleet.infra.rpc import convert
 from spikefleet.infra.rpc.bounds import DOCUMENT_DEPTH, MOST_TEXT_BYTES, require_bounded
+from spikefleet.infra.rpc.convert.structs import to_struct
 from spikefleet.infra.rpc.errors import RpcProblem
 
 
@@ -23,7 +23,7 @@ def test_what_people_submit_passes() -> None:
     require_bounded(
         ingest_pb2.SubmitRequest(
             recording_ids=["rec-1"] * 10_000,
-            overrides=convert.to_struct(overrides),
+            overrides=to_struct(overrides),
             label="x" * MOST_TEXT_BYTES,
         )
     )

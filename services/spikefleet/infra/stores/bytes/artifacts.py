@@ -7,20 +7,13 @@ written last. Keys are written once; only ``current.json`` pointers may be swapp
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Protocol, runtime_checkable
 
-from spikefleet.core.attempts import Stage
-from spikefleet.core.runs import AttemptPlace
-
 MANIFEST = "manifest.json"
 POINTER = "current.json"
-_ATTEMPT_PREFIX = re.compile(
-    r"runs/(?P<run>[^/]+)/attempts/(?P<stage>[a-z]+)-(?P<number>[1-9][0-9]{0,8})"
-)
 
 
 class ArtifactExistsError(FileExistsError):
@@ -227,24 +220,6 @@ def holds_manifest(prefix: str, keys: list[str]) -> bool:
 def recording_prefix(recording_id: str) -> str:
     """Key prefix of an uploaded recording."""
     return f"recordings/{recording_id}"
-
-
-def attempt_prefix(run_id: str, stage: str, number: int) -> str:
-    """Key prefix of everything one attempt writes."""
-    return f"runs/{run_id}/attempts/{stage}-{number}"
-
-
-def place_prefix(place: AttemptPlace) -> str:
-    """Key prefix of everything that this attempt writes."""
-    return attempt_prefix(place.run_id, place.stage, place.number)
-
-
-def read_place(prefix: str) -> AttemptPlace | None:
-    """The attempt whose prefix this is; None for any other text."""
-    found = _ATTEMPT_PREFIX.fullmatch(prefix)
-    if found is None or found["stage"] not in set(Stage):
-        return None
-    return AttemptPlace(found["run"], Stage(found["stage"]), int(found["number"]))
 
 
 def pointer_key(run_id: str) -> str:

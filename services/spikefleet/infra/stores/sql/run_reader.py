@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
 
 from spikefleet.core.failures.codes import RunStatus
-from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
+from spikefleet.core.runs import Attempt, Hold, Run, RunEvent, RunState
 from spikefleet.infra.stores.sql.bell import ChangeBell
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.run_queue import RunQueue
@@ -28,7 +28,6 @@ from spikefleet.infra.stores.sql.run_values import (
     BadCursorError,
     BatchNotFoundError,
     BatchRecord,
-    HoldRecord,
 )
 from spikefleet.infra.stores.sql.tables import (
     ATTEMPT,
@@ -151,7 +150,7 @@ class RunReader(RunQueue):
         with self._database.read() as connection:
             return int(connection.execute(select(func.max(EVENT.c.seq))).scalar() or 0)
 
-    def holds(self) -> list[HoldRecord]:
+    def holds(self) -> list[Hold]:
         """Return every lane on hold, the oldest hold first."""
         waiting = (
             select(func.count())
@@ -162,7 +161,7 @@ class RunReader(RunQueue):
         query = select(HOLD, waiting.label("waiting")).order_by(HOLD.c.created_at, HOLD.c.lane)
         with self._database.read() as connection:
             return [
-                HoldRecord(row.lane, row.reason, row.run_id, row.waiting, row.created_at)
+                Hold(row.lane, row.reason, row.waiting, row.created_at, row.run_id)
                 for row in connection.execute(query)
             ]
 

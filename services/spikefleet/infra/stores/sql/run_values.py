@@ -140,14 +140,3 @@ class AttemptEnd:
     outcome: Mapping[str, Any] = field(default_factory=dict)
     changes: RunChanges = field(default_factory=RunChanges)
     holder_may_live: bool = False
-
-
-@dataclass(frozen=True)
-class HoldRecord:
-    """A lane on hold, the run that caused it, and how many runs wait in it."""
-
-    lane: str
-    reason: str
-    run_id: str
-    held_run_count: int
-    created_at: datetime

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select
 
+from spikefleet.core.rooms.uploads import UploadedPart
 from spikefleet.core.submissions import ManifestFile, RecordingName
 from spikefleet.infra.stores.sql.database import Clock, Database, utc_now
 from spikefleet.infra.stores.sql.tables import UPLOAD, UPLOAD_PART, clean_document
@@ -46,20 +47,6 @@ class UploadConflictError(ValueError):
     """The idempotency key belongs to another upload, or it was completed as another recording."""
 
     refusal: ClassVar[str] = "UPLOAD_CONFLICT"
-
-
-@dataclass(frozen=True)
-class UploadedPart:
-    """One stored part of a file; ``sha256`` is hex, of the part.
-
-    With ``from_start`` it is of the file from its first byte to the end of this part.
-    """
-
-    path: str
-    offset_bytes: int
-    size_bytes: int
-    sha256: str
-    from_start: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from tests.support.postgres import postgres_server, postgres_url
 
+from spikefleet.core.rooms.uploads import UploadedPart
 from spikefleet.core.submissions import ManifestFile, RecordingName
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.uploads import (
     NewUpload,
     UploadClosedError,
     UploadConflictError,
-    UploadedPart,
     UploadNotFoundError,
     UploadState,
     UploadStore,

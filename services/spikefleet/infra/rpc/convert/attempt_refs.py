@@ -11,7 +11,7 @@ from typing import Any
 from spikefleet.api.v1 import run_pb2
 from spikefleet.core.attempts import Stage
 from spikefleet.core.runs import AttemptPlace
-from spikefleet.infra.rpc import convert
+from spikefleet.infra.rpc.convert.runs import from_stage, to_stage
 from spikefleet.infra.rpc.errors import RpcProblem
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -21,7 +21,7 @@ def to_attempt_ref(place: AttemptPlace | None) -> run_pb2.AttemptRef | None:
     """Return the message that names an attempt; None for none."""
     if place is None:
         return None
-    stage = convert.to_stage(place.stage)
+    stage = to_stage(place.stage)
     return run_pb2.AttemptRef(run_id=place.run_id, stage=stage, number=place.number)
 
 
@@ -33,7 +33,7 @@ def from_attempt_ref(message: Any, field: str, stage: Stage) -> AttemptPlace | N
     if not message.HasField(field):
         return None
     found: run_pb2.AttemptRef = getattr(message, field)
-    is_stage = convert.from_stage(found.stage) is stage
+    is_stage = from_stage(found.stage) is stage
     if not (_RUN_ID.fullmatch(found.run_id) and is_stage and found.number > 0):
         raise RpcProblem("INVALID_ARGUMENT", f"{field} names no {stage} attempt.", field=field)
     return AttemptPlace(found.run_id, stage, found.number)

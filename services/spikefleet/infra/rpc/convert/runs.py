@@ -1,164 +1,23 @@
-"""Domain <-> messages, both ways. The only place that knows both; it decides nothing.
-
-``to_x`` makes a message, ``from_x`` reads one; an unset time or failure is None.
-"""
+"""Runs with their attempts, progress, leases and history."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from spikefleet.api.v1 import failure_pb2, preflight_pb2, recording_pb2, run_pb2, runner_pb2
+from spikefleet.api.v1 import run_pb2, runner_pb2
 from spikefleet.core.attempts import AttemptState, Stage
-from spikefleet.core.failures.codes import BY_CODE, FailureCategory, FailureCode, RunStatus
-from spikefleet.core.failures.errors import Failure
-from spikefleet.core.findings.finding import Finding, FindingLevel
+from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.runs import Attempt, LeaseAnswer, LeaseRefusal, Run, RunEvent, RunState
-from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
-from spikefleet.infra.rpc.structs import from_struct as from_struct
-from spikefleet.infra.rpc.structs import to_struct as to_struct
-
-_CODE_BY_NUMBER = {row.number: row.code for row in BY_CODE.values()}
-
-
-def to_timestamp(moment: datetime | None) -> Timestamp | None:
-    """Return a Timestamp; a time without a zone is taken as UTC."""
-    if moment is None:
-        return None
-    message = Timestamp()
-    message.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    return message
-
-
-def from_timestamp(message: Timestamp) -> datetime:
-    """Return the time in UTC, to the microsecond."""
-    return message.ToDatetime(tzinfo=UTC)
-
-
-def enum_word(enum: Any, value: int) -> str:
-    """Return an enum value's own word, lower case ("warn"); "" when unspecified or unknown.
-
-    ``enum`` is a generated enum; its values share a prefix, which is dropped.
-    """
-    names = {number: name for name, number in enum.items()}
-    unspecified = names[0]
-    name = names.get(value, unspecified)
-    prefix = unspecified.removesuffix("UNSPECIFIED")
-    return "" if name == unspecified else str(name.removeprefix(prefix)).lower()
-
-
-def to_failure(failure: Failure | None) -> failure_pb2.Failure | None:
-    """Return the message of a failure, with what its table row says."""
-    if failure is None:
-        return None
-    row = failure.row
-    return failure_pb2.Failure(
-        code=failure_pb2.FailureCode.ValueType(row.number),
-        category=failure_pb2.FailureCategory.Value(f"FAILURE_CATEGORY_{row.category.name}"),
-        message=failure.message,
-        next_step=failure.next_step,
-        stage=failure.stage,
-        rule_id=failure.rule_id,
-        evidence=to_struct(failure.evidence),
-        class_name=row.class_name,
-        suggest=to_struct(failure.suggest),
-    )
-
-
-def from_failure(message: failure_pb2.Failure) -> Failure:
-    """Read a failure; a code newer than this client becomes ``unclassified``."""
-    return Failure(
-        code=_CODE_BY_NUMBER.get(message.code, FailureCode.UNCLASSIFIED),
-        message=message.message,
-        stage=message.stage,
-        rule_id=message.rule_id,
-        evidence=from_struct(message.evidence),
-        suggest=from_struct(message.suggest),
-    )
-
-
-def to_finding(finding: Finding) -> preflight_pb2.Finding:
-    """Return the message of a finding."""
-    return preflight_pb2.Finding(
-        level=preflight_pb2.FindingLevel.Value(f"FINDING_LEVEL_{finding.level.name}"),
-        code=finding.code,
-        message=finding.message,
-        remediation=finding.remediation,
-        category=failure_pb2.FailureCategory.Value(f"FAILURE_CATEGORY_{finding.category.name}"),
-        evidence=to_struct(finding.evidence),
-    )
-
-
-def from_finding(message: preflight_pb2.Finding) -> Finding:
-    """Read a finding. Raises ValueError on a level or category this version does not know."""
-    return Finding(
-        message.code,
-        FindingLevel(enum_word(preflight_pb2.FindingLevel, message.level)),
-        message.message,
-        message.remediation,
-        FailureCategory(enum_word(failure_pb2.FailureCategory, message.category)),
-        from_struct(message.evidence),
-    )
-
-
-def to_name(name: RecordingName) -> recording_pb2.RecordingName:
-    """Return the message of a recording's address."""
-    return recording_pb2.RecordingName(project=name.project, session=name.session, name=name.name)
-
-
-def from_name(message: recording_pb2.RecordingName) -> RecordingName:
-    """Read an address. Raises ValueError when a part of it is not valid."""
-    return RecordingName(message.project, message.session, message.name)
-
-
-def to_files(files: Iterable[ManifestFile]) -> list[recording_pb2.RecordingFile]:
-    """Return the messages of a manifest's files."""
-    return [
-        recording_pb2.RecordingFile(path=f.path, size_bytes=f.size_bytes, sha256=f.sha256)
-        for f in files
-    ]
-
-
-def from_files(messages: Iterable[recording_pb2.RecordingFile]) -> tuple[ManifestFile, ...]:
-    """Read a manifest's files."""
-    return tuple(ManifestFile(m.path, m.size_bytes, m.sha256) for m in messages)
-
-
-def to_recording(recording: Recording) -> recording_pb2.Recording:
-    """Return the message of an accepted recording."""
-    return recording_pb2.Recording(
-        recording_id=recording.recording_id,
-        name=to_name(recording.name),
-        files=to_files(recording.files),
-        digest=recording.digest,
-        location=recording.location,
-        in_place=recording.in_place,
-        entry=recording.entry,
-        missing=recording.missing,
-        parts=[to_recording(part) for part in recording.parts],
-        format=recording.format,
-        reader=recording.reader,
-    )
-
-
-def from_recording(message: recording_pb2.Recording) -> Recording:
-    """Read an accepted recording."""
-    return Recording(
-        recording_id=message.recording_id,
-        name=from_name(message.name),
-        files=from_files(message.files),
-        digest=message.digest,
-        location=message.location,
-        in_place=message.in_place,
-        entry=message.entry,
-        missing=message.missing,
-        parts=tuple(from_recording(part) for part in message.parts),
-        format=message.format,
-        reader=message.reader,
-    )
+from spikefleet.infra.rpc.convert.structs import from_struct, to_struct
+from spikefleet.infra.rpc.convert.values import (
+    enum_word,
+    from_timestamp,
+    read_failure,
+    to_failure,
+    to_timestamp,
+)
 
 
 def to_stage(stage: Stage | None) -> run_pb2.Stage.ValueType:
@@ -268,7 +127,7 @@ def from_attempt(message: run_pb2.Attempt) -> Attempt:
         params=from_struct(message.params),
         created_at=from_timestamp(message.create_time),
         ended_at=from_timestamp(message.end_time) if message.HasField("end_time") else None,
-        failure=from_failure(message.failure) if message.HasField("failure") else None,
+        failure=read_failure(message),
         outcome=from_struct(message.outcome),
     )
 
@@ -323,7 +182,7 @@ def from_run(message: run_pb2.Run) -> Run:
         recording_name=message.recording_name,
         submitter=message.submitter,
         status=RunStatus(message.status) if message.status else None,
-        failure=from_failure(message.failure) if message.HasField("failure") else None,
+        failure=read_failure(message),
         result=from_struct(message.result),
         progress=from_progress(message.progress) if message.HasField("progress") else {},
         not_before=from_timestamp(message.not_before_time) if waits else None,
@@ -331,6 +190,11 @@ def from_run(message: run_pb2.Run) -> Run:
         version=message.version,
         lane=message.lane,
     )
+
+
+def from_attempts(message: run_pb2.Run) -> tuple[Attempt, ...]:
+    """Read a run's attempts; () where they were not sent."""
+    return tuple(from_attempt(attempt) for attempt in message.attempts)
 
 
 def to_event(event: RunEvent) -> run_pb2.RunEvent:

@@ -1,4 +1,4 @@
-"""What the curation room is asked and answers, as data that crosses into a confined process."""
+"""What the curation room is asked and answers; also what crosses into its confined process."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import AttemptPlace
 
 
 @dataclass(frozen=True)
 class CurationTask:
-    """What to curate: artifact prefixes and the resolved configuration."""
+    """A sort to curate under a resolved configuration; ``attempt`` is the one at work."""
 
-    run_id: str
-    sort_prefix: str
-    output_prefix: str
+    sort: AttemptPlace
+    attempt: AttemptPlace
     config: Mapping[str, Any]
 
 

@@ -1,0 +1,81 @@
+"""What the reporter is asked and answers; also what crosses into its confined process.
+
+``ReportTask.record`` is filled by the controller; every key is optional and unknown keys are kept
+out of the report:
+
+* ``run``: run_id, batch_id, recording_id, recording_name, stream, backend, state, stage, status,
+  submitter, config_digest, sort_digest, created_at and updated_at (ISO 8601), failure
+  (``Failure.to_json()``), result
+* ``attempts``: list of attempt_id, stage, number, state, params, created_at, ended_at, failure,
+  outcome (``AttemptOutcome.to_json()``: timings_s, peaks, versions, wall_s)
+* ``events``: list of seq, kind, body, created_at, from_state, to_state
+* ``config``: the resolved configuration, nested groups
+* ``config_diff``: dotted name to value where it differs from the defaults; computed when absent
+* ``preflight``: findings, estimate, measurements, stream
+* ``recording``: ``Recording.to_json()``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import AttemptPlace
+
+
+@dataclass(frozen=True)
+class ReportTask:
+    """A report to make: the run's record, and which attempts made what it reports.
+
+    ``attempt`` is the one at work; ``sort`` and ``curation`` are None where the stage left nothing.
+    """
+
+    record: Mapping[str, Any]
+    attempt: AttemptPlace
+    sort: AttemptPlace | None = None
+    curation: AttemptPlace | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary; ``from_json`` reads it back."""
+        sort, curation = self.sort, self.curation
+        return {
+            "record": dict(self.record),
+            "attempt": self.attempt.prefix,
+            "sort": sort.prefix if sort else "",
+            "curation": curation.prefix if curation else "",
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> ReportTask:
+        """Read what ``to_json`` wrote."""
+        attempt = AttemptPlace.read(document["attempt"])
+        if attempt is None:
+            raise ValueError(f"{document['attempt']!r} is no attempt")
+        sort, curation = AttemptPlace.read(document["sort"]), document["curation"]
+        return cls(document["record"], attempt, sort, AttemptPlace.read(curation))
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run that is reported."""
+        return self.attempt.run_id
+
+
+@dataclass(frozen=True)
+class ReportAnswer:
+    """The prefix and page written, or why not. A failure here never fails a run."""
+
+    prefix: str = ""
+    html_key: str = ""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One stored file of a run: ``key`` in the store, ``path`` below the run for a local copy."""
+
+    key: str
+    path: str
+    size_bytes: int
+    sha256: str

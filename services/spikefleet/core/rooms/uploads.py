@@ -1,0 +1,36 @@
+"""What ingest and a rig know of an upload. The bytes themselves are messages, on both sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spikefleet.core.submissions import ManifestFile, Recording
+
+
+@dataclass(frozen=True)
+class UploadedPart:
+    """One stored part of a file; ``sha256`` is hex, of the part.
+
+    With ``from_start`` it is of the file from its first byte to the end of this part.
+    """
+
+    path: str
+    offset_bytes: int
+    size_bytes: int
+    sha256: str
+    from_start: bool = False
+
+
+@dataclass(frozen=True)
+class UploadProgress:
+    """How far an upload is. ``recording`` is what it became, None while it is not complete.
+
+    Up to ``most_small_parts`` parts may travel in one message; 0 of a service that knows no such.
+    """
+
+    upload_id: str
+    part_size_bytes: int
+    parts: tuple[UploadedPart, ...]
+    files: tuple[ManifestFile, ...]
+    most_small_parts: int = 0
+    recording: Recording | None = None

@@ -1,0 +1,150 @@
+"""What the controller is asked to do with runs, and its answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+from spikefleet.api.v1 import controller_pb2, ingest_pb2, run_pb2
+from spikefleet.core.rooms.wishes import BatchAnswer, BatchWish, RetryWish
+from spikefleet.core.runs import Hold
+from spikefleet.core.submissions import Submission
+from spikefleet.infra.rpc.convert.runs import from_run, from_stage, to_run, to_stage
+from spikefleet.infra.rpc.convert.structs import from_struct, to_struct
+from spikefleet.infra.rpc.convert.values import from_timestamp, to_timestamp
+
+MadeT = TypeVar("MadeT", controller_pb2.CreateBatchResponse, ingest_pb2.SubmitResponse)
+
+
+def to_submit(submission: Submission) -> ingest_pb2.SubmitRequest:
+    """Return the request to sort recordings; whose they become, the connection says."""
+    return ingest_pb2.SubmitRequest(
+        recording_ids=submission.recording_ids,
+        preset=submission.preset,
+        overrides=to_struct(submission.overrides),
+        streams=submission.streams,
+        idempotency_key=submission.idempotency_key,
+        submitter=submission.submitter,
+        label=submission.label,
+        concatenate=submission.concatenate,
+    )
+
+
+def from_submit(request: ingest_pb2.SubmitRequest, owner: str) -> Submission:
+    """Read ``owner``'s request to sort recordings."""
+    return Submission(
+        recording_ids=tuple(request.recording_ids),
+        preset=request.preset or Submission.preset,
+        overrides=from_struct(request.overrides),
+        streams=tuple(request.streams),
+        idempotency_key=request.idempotency_key,
+        submitter=request.submitter,
+        label=request.label,
+        concatenate=request.concatenate,
+        owner=owner,
+    )
+
+
+def to_batch_wish(wish: BatchWish) -> controller_pb2.CreateBatchRequest:
+    """Return the request to make runs."""
+    return controller_pb2.CreateBatchRequest(
+        runs=[
+            controller_pb2.RunRequest(recording_id=recording_id, stream=stream)
+            for recording_id, stream in wish.streams
+        ],
+        config=to_struct(wish.config),
+        idempotency_key=wish.idempotency_key,
+        submitter=wish.submitter,
+        label=wish.label,
+        owner=wish.owner,
+    )
+
+
+def from_batch_wish(request: controller_pb2.CreateBatchRequest) -> BatchWish:
+    """Read the request to make runs."""
+    return BatchWish(
+        streams=tuple((entry.recording_id, entry.stream) for entry in request.runs),
+        config=from_struct(request.config),
+        idempotency_key=request.idempotency_key,
+        submitter=request.submitter,
+        label=request.label,
+        owner=request.owner,
+    )
+
+
+def to_batch(answer: BatchAnswer) -> run_pb2.Batch:
+    """Return the message of a batch with its runs."""
+    return run_pb2.Batch(
+        batch_id=answer.batch_id,
+        runs=[to_run(run) for run in answer.runs],
+        summary=answer.summary,
+    )
+
+
+def from_batch(message: run_pb2.Batch) -> BatchAnswer:
+    """Read a batch with its runs. Raises ValueError on words newer than this version."""
+    runs = tuple(from_run(run) for run in message.runs)
+    return BatchAnswer(message.batch_id, runs, message.summary)
+
+
+def to_made(answer: BatchAnswer, response: type[MadeT]) -> MadeT:
+    """Return ``response``, which says what was made and what was there before."""
+    return response(
+        batch=to_batch(answer),
+        existing_run_ids=answer.existing_run_ids,
+        restarted_run_ids=answer.restarted_run_ids,
+    )
+
+
+def from_made(
+    message: controller_pb2.CreateBatchResponse | ingest_pb2.SubmitResponse,
+) -> BatchAnswer:
+    """Read what was made and what was there before."""
+    return replace(
+        from_batch(message.batch),
+        existing_run_ids=tuple(message.existing_run_ids),
+        restarted_run_ids=tuple(message.restarted_run_ids),
+    )
+
+
+def to_retry(wish: RetryWish) -> controller_pb2.RetryRunRequest:
+    """Return the request to start a run again; whose wish it is, the connection says."""
+    return controller_pb2.RetryRunRequest(
+        run_id=wish.run_id,
+        stage=to_stage(wish.stage),
+        overrides=to_struct(wish.overrides),
+        force=wish.force,
+    )
+
+
+def from_retry(request: controller_pb2.RetryRunRequest, owner: str) -> RetryWish:
+    """Read ``owner``'s request to start a run again."""
+    return RetryWish(
+        request.run_id,
+        from_stage(request.stage),
+        from_struct(request.overrides),
+        owner,
+        request.force,
+    )
+
+
+def to_hold(hold: Hold) -> controller_pb2.Hold:
+    """Return the message of a lane on hold."""
+    return controller_pb2.Hold(
+        lane=hold.lane,
+        reason=hold.reason,
+        held_run_count=hold.held_run_count,
+        create_time=to_timestamp(hold.created_at),
+        run_id=hold.run_id,
+    )
+
+
+def from_hold(message: controller_pb2.Hold) -> Hold:
+    """Read a lane on hold."""
+    return Hold(
+        message.lane,
+        message.reason,
+        message.held_run_count,
+        from_timestamp(message.create_time),
+        message.run_id,
+    )
