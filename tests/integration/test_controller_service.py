@@ -125,7 +125,7 @@ def test_a_sorted_run_is_redone_when_asked_and_refused_while_it_goes(service: Se
     wait_for(lambda: "curate-2 succeeded" in service.controlled.attempts(run_id))
     service.await_state(run_id, RunState.SUCCEEDED)
     service.controlled.plan = "wait"
-    service.client.retry(run_id, Stage.SORT)
+    service.client.retry(run_id, Stage.SORT, force=True)
     with pytest.raises(ServiceError, match=r"has not ended: .*sort.*\. Cancel it first"):
         service.client.retry(run_id)
     service.client.cancel(run_id)
