@@ -158,7 +158,7 @@ def test_a_batch_is_summed_up(service: Service) -> None:
     for run_id in run_ids:
         service.await_state(run_id, RunState.SUCCEEDED)
     batch_id = service.client.get(run_ids[0]).run.batch_id
-    assert service.client.get_batch(batch_id).summary == "2 sorted"
+    assert service.client.get_batch(batch_id).summary == "2 succeeded"
 
 
 def test_the_loop_rests_when_nothing_moves_wakes_when_told_and_survives_an_error(
