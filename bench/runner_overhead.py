@@ -24,7 +24,7 @@ from spikefleet.core.files import read_json, write_json
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.signal.open import open_recording
 from spikefleet.signal.simulation import SimulationRequest, simulate
-from spikefleet.signal.sorters.kilosort4 import probe_dictionary
+from spikefleet.signal.sorters.adapters.kilosort4 import probe_dictionary
 
 N_CHANNELS, DURATION_S = 16, 30.0
 

@@ -8,14 +8,14 @@ import click
 
 from spikefleet.cli.options import needs_extra
 from spikefleet.cli.printing import console
-from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.sorters.catalogue import BACKENDS, DEFAULT_SORTER
 
 
 @click.command()
 @click.option(
     "--sorter",
     type=click.Choice(sorted(BACKENDS)),
-    default="kilosort4",
+    default=DEFAULT_SORTER,
     show_default=True,
     help="Sorter to use.",
 )

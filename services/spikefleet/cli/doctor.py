@@ -22,7 +22,7 @@ from rich.text import Text
 from spikefleet.cli.options import ExitCode, output_option, settings_from
 from spikefleet.cli.printing import Output, table
 from spikefleet.core.findings.finding import Finding
-from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.sorters.catalogue import BACKENDS, backend_of
 from spikefleet.core.text import format_size
 from spikefleet.deploy.machine import look_at_machine
 from spikefleet.deploy.settings import Settings, hdf5_plugin_path, image_digest
@@ -111,7 +111,6 @@ def _machine(settings: Settings) -> Iterator[Diagnosis]:
         NodeFacts,
         Wanted,
         gather_facts,
-        known_backend,
         read_software,
     )
 
@@ -120,7 +119,7 @@ def _machine(settings: Settings) -> Iterator[Diagnosis]:
         yield _sorter(seen, NODE_CHECKS.run(seen))
     given = Given(hdf5_plugin_path=hdf5_plugin_path())
     # An HDF5 recording: a plugin folder that is not there matters to some.
-    wanted = Wanted(known_backend(""), entry="recording.h5")
+    wanted = Wanted(backend_of(""), entry="recording.h5")
     gpus = look_at_machine().gpu_ids
     for uuid in gpus:
         seen = gather_facts(

@@ -17,7 +17,7 @@ from spikefleet.cli.printing import Output, counted, next_command, runs_table
 from spikefleet.client.names import recording_name
 from spikefleet.client.views import BatchView
 from spikefleet.core.runs import RunState
-from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.sorters.catalogue import BACKENDS, DEFAULT_SORTER
 from spikefleet.core.submissions import RecordingName
 
 
@@ -44,7 +44,7 @@ class Hand:
             raise click.UsageError(
                 f"the sorter {self.sorter!r} is not available; choose one of {', '.join(BACKENDS)}"
             )
-        return self.preset or self.sorter or "kilosort4"
+        return self.preset or self.sorter or DEFAULT_SORTER
 
     def names(self) -> list[RecordingName]:
         """An address for every path; what was not given comes from the path."""
@@ -63,7 +63,7 @@ class Hand:
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--sorter", default="", help="Sorter to use.  [default: kilosort4]")
+@click.option("--sorter", default="", help=f"Sorter to use.  [default: {DEFAULT_SORTER}]")
 @click.option("--preset", default="", help="Named configuration to start from.")
 @set_option
 @click.option("--stream", "streams", multiple=True, help="Only this well or probe; repeatable.")

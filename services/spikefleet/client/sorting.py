@@ -39,6 +39,7 @@ from spikefleet.client.views import (
 from spikefleet.core.attempts import Stage
 from spikefleet.core.rooms.wishes import RetryWish
 from spikefleet.core.runs import Hold, RunEvent, RunState
+from spikefleet.core.sorters.catalogue import DEFAULT_SORTER
 from spikefleet.core.submissions import Recording, RecordingName, Submission
 from spikefleet.infra.rpc.channels import dial
 from spikefleet.infra.rpc.convert.runs import (
@@ -97,7 +98,7 @@ class SortingClient:
     def submit(
         self,
         paths: Paths,
-        preset: str = "kilosort4",
+        preset: str = DEFAULT_SORTER,
         *,
         name: str = "",
         streams: Sequence[str] = (),
@@ -118,7 +119,7 @@ class SortingClient:
     def submit_concatenated(
         self,
         paths: Paths,
-        preset: str = "kilosort4",
+        preset: str = DEFAULT_SORTER,
         *,
         name: str = "",
         streams: Sequence[str] = (),
@@ -179,7 +180,7 @@ class SortingClient:
     def sort(
         self,
         recording_ids: Sequence[str],
-        preset: str = "kilosort4",
+        preset: str = DEFAULT_SORTER,
         *,
         streams: Sequence[str] = (),
         overrides: dict[str, Any] | None = None,

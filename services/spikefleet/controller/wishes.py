@@ -14,6 +14,7 @@ from spikefleet.controller.finished_result import LAST_RETRY, entries_of, put_as
 from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.config import SortingConfig, config_digest, diff, sort_digest
 from spikefleet.core.config.operators import require_client_settings
+from spikefleet.core.config.sorter_params import check_params
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.rooms.wishes import BatchWish, RetryWish
 from spikefleet.core.runs import (
@@ -25,7 +26,6 @@ from spikefleet.core.runs import (
     run_identity,
 )
 from spikefleet.core.sorters.catalogue import BACKENDS
-from spikefleet.core.sorters.parameters import check_params
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.infra.stores.sql.run_values import (

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from spikefleet.core.files import digest_document, file_stamp
+from spikefleet.core.sorters.catalogue import DEFAULT_SORTER
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -184,7 +185,7 @@ class Submission:
     """
 
     recording_ids: tuple[str, ...]
-    preset: str = "kilosort4"
+    preset: str = DEFAULT_SORTER
     overrides: Mapping[str, Any] = field(default_factory=dict)
     streams: tuple[str, ...] = ()
     idempotency_key: str = ""

@@ -24,6 +24,7 @@ from spikefleet.core.failures.errors import (
 )
 from spikefleet.core.findings.next_step import next_step_for
 from spikefleet.core.runs import RunState
+from spikefleet.core.sorters.catalogue import DEFAULT_SORTER
 from spikefleet.deploy.notebook_inputs import RefusedInput, list_inputs
 from spikefleet.deploy.run_progress import RunBar, make_bars
 from spikefleet.deploy.screen import Screen
@@ -80,7 +81,7 @@ class RecordingResult:
 
 def sort_recording(
     recording_files: Any,
-    sorter: str = "kilosort4",
+    sorter: str = DEFAULT_SORTER,
     *,
     results_folder: str | Path = "sorted",
     stream_id: str | None = None,
@@ -139,7 +140,7 @@ def sort_recording(
 
 def sort_multistream(
     recording_file: Any,
-    sorter: str = "kilosort4",
+    sorter: str = DEFAULT_SORTER,
     *,
     stream_ids: Sequence[str] = (),
     results_folder: str | Path = "sorted",

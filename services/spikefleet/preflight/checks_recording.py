@@ -14,7 +14,7 @@ from spikefleet.core.failures.errors import (
     SpikeSortingClassifiedError,
 )
 from spikefleet.core.findings.finding import Finding, fail, warn
-from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.sorters.catalogue import BACKENDS, RT_SORT
 from spikefleet.preflight.registry import Facts, check
 
 RATE_WINDOW_HZ = (10_000.0, 50_000.0)
@@ -22,7 +22,6 @@ RATE_WINDOW_HZ = (10_000.0, 50_000.0)
 _RT_SORT_RATES_HZ: Mapping[str, float] = {"mea": 20_000.0, "neuropixels": 30_000.0}
 _RT_SORT_TOLERANCE = 0.005
 # A sorter's batch in samples: its parameter and its default. A recording must fill one.
-_BATCHES: Mapping[str, tuple[str, int]] = {"kilosort4": ("batch_size", 60_000)}
 _KNOWN_SUFFIXES = frozenset(
     (
         *(".h5", ".hdf5", ".nwb", ".brw", ".bxr", ".zarr"),
@@ -116,7 +115,7 @@ def check_rate(facts: Facts) -> Finding | None:
 
 
 def _rate_window(facts: Facts) -> tuple[float, float]:
-    if facts.backend.name != "rt_sort":
+    if facts.backend.name != RT_SORT:
         return RATE_WINDOW_HZ
     probe = str((facts.config.get("rt_sort") or {}).get("probe") or "mea")
     wanted_hz = _RT_SORT_RATES_HZ.get(probe)
@@ -176,12 +175,11 @@ def check_duration(facts: Facts) -> Finding | None:
 
 def _batch(facts: Facts) -> tuple[float, str]:
     """Return (length of one batch in s, the parameter that was set for it or "")."""
-    if facts.backend.name not in _BATCHES or not facts.sampling_rate_hz:
+    knob = facts.backend.batch
+    if knob is None or not facts.sampling_rate_hz:
         return 0.0, ""
-    name, default = _BATCHES[facts.backend.name]
-    given = facts.sorter_params.get(name)
-    samples = given if isinstance(given, (int, float)) and given > 0 else default
-    return samples / facts.sampling_rate_hz, f"sorter.sorter_params.{name}" if given else ""
+    field = f"sorter.sorter_params.{knob.name}" if facts.sorter_params.get(knob.name) else ""
+    return knob.samples(facts.sorter_params) / facts.sampling_rate_hz, field
 
 
 def _too_short(

@@ -28,8 +28,6 @@ ARTIFACT_LIMIT = 0.05
 # A quiet start is told when so many moments were due in it, and this share of them came at most.
 _QUIET_DUE = 10.0
 _QUIET_SHARE = 0.1
-_KILOSORT4_BATCH = 60_000
-_KILOSORT4_LEARNS_FROM = 25
 
 
 def _verdict_check(code: str) -> Callable[[Facts], Finding | None]:
@@ -138,23 +136,24 @@ def check_quiet_start(facts: Facts) -> Finding | None:
     return warn(
         "quiet_start",
         f"The first spikes come after about {quiet_s:.3g} s.",
-        _kilosort4_remedy(facts, quiet_s),
+        _sampling_remedy(facts, quiet_s),
     )
 
 
-def _kilosort4_remedy(facts: Facts, quiet_s: float) -> str:
-    """Kilosort 4 learns from every 25th batch only; "" unless all of these are quiet."""
-    kept_s, rate_hz = facts.kept_s or 0.0, facts.sampling_rate_hz or 0.0
-    if facts.backend.name != "kilosort4" or not kept_s or not rate_hz:
+def _sampling_remedy(facts: Facts, quiet_s: float) -> str:
+    """Of a sorter that learns from a part of its batches; "" unless all of these are quiet."""
+    kept_s, rate_hz, knob = facts.kept_s or 0.0, facts.sampling_rate_hz or 0.0, facts.backend.batch
+    if knob is None or not knob.learns_from_every or not kept_s or not rate_hz:
         return ""
-    batch_s = float(facts.sorter_params.get("batch_size") or _KILOSORT4_BATCH) / rate_hz
-    learned_s = np.arange(0.0, kept_s, _KILOSORT4_LEARNS_FROM * batch_s)
+    batch_s = knob.samples(facts.sorter_params) / rate_hz
+    learned_s = np.arange(0.0, kept_s, knob.learns_from_every * batch_s)
     if (learned_s + batch_s > quiet_s).any():
         return ""
-    wanted = int((quiet_s + kept_s) / 2 / _KILOSORT4_LEARNS_FROM * rate_hz)
+    wanted = int((quiet_s + kept_s) / 2 / knob.learns_from_every * rate_hz)
     return (
-        "Kilosort 4 learns from every 25th batch, and all of these are quiet: start the window at "
-        f"the activity or set sorter_params.batch_size to {wanted} or less."
+        f"{facts.backend.title} learns from every {knob.learns_from_every}th batch, and all of "
+        "these are quiet: start the window at the activity or set "
+        f"sorter_params.{knob.name} to {wanted} or less."
     )
 
 

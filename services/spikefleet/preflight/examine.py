@@ -21,7 +21,8 @@ from spikefleet.core.recording.description import StreamDescription
 from spikefleet.core.recording.verdict import signal_failure
 from spikefleet.core.recording.windows import keep_frames
 from spikefleet.core.rooms.preflight import Examination, ExamineTask, ResourceEstimate
-from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
+from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.sorters.row import BackendInfo
 from spikefleet.preflight import checks_host, checks_recording, checks_signal, checks_truth
 from spikefleet.preflight.estimate import estimate_resources
 from spikefleet.preflight.host import read_host

@@ -15,7 +15,7 @@ from spikefleet.core.findings.checks import Checks
 from spikefleet.core.findings.finding import Finding
 from spikefleet.core.recording.measurements import SignalMeasurements
 from spikefleet.core.rooms.preflight import ResourceEstimate
-from spikefleet.core.sorters.catalogue import BackendInfo
+from spikefleet.core.sorters.row import BackendInfo
 from spikefleet.signal.measuring.geometry import Geometry
 
 

@@ -27,7 +27,7 @@ from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.files import read_json, write_json
 from spikefleet.core.guards.loop import GuardLoop
 from spikefleet.core.policy.changes import apply_changes
-from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
+from spikefleet.core.sorters.catalogue import backend_of
 from spikefleet.core.sorters.progress import ProgressParser
 from spikefleet.infra.gpus import make_gpu_reader
 from spikefleet.infra.launchers import processes
@@ -297,7 +297,7 @@ class _Attempt:
     def _supervise(
         self, spec: AttemptSpec, folder: RunFolder, reporter: Reporter, memory: MemoryReader
     ) -> ChildEnd:
-        info = BACKENDS.get(spec.backend) or BackendInfo(spec.backend, "", "", "", uses_gpu=False)
+        info = backend_of(spec.backend)
         audit = AuditTrail(self.folder.watchdog_events)
         watched = Watched(
             folder=folder,

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from spikefleet.cli.doctor import examine
 from spikefleet.cli.main import cli
-from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.sorters.catalogue import BACKENDS, backend_of
 from spikefleet.deploy.settings import Settings
 from spikefleet.runner.node_checks.checks import NODE_CHECKS
-from spikefleet.runner.node_checks.facts import Given, Wanted, gather_facts, known_backend
+from spikefleet.runner.node_checks.facts import Given, Wanted, gather_facts
 
 
 def test_a_fit_machine_ends_0_and_names_every_sorter(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_doctor_says_what_an_attempt_would_find_here(
     resource.setrlimit(resource.RLIMIT_NOFILE, (1000, soft[1]))
     try:
         found = {check.name: check for check in examine(Settings(data_dir=tmp_path))}
-        facts = gather_facts(Wanted(known_backend("lupin")), tmp_path, Given())
+        facts = gather_facts(Wanted(backend_of("lupin")), tmp_path, Given())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, soft)
     (told,) = [f for f in NODE_CHECKS.run(facts) if f.code == "low_rlimit_nofile"]

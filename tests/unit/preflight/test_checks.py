@@ -15,7 +15,8 @@ from spikefleet.core.failures.errors import (
 from spikefleet.core.findings.checks import decide
 from spikefleet.core.findings.finding import FindingLevel
 from spikefleet.core.recording.measurements import SignalMeasurements
-from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
+from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.sorters.row import BackendInfo
 from spikefleet.preflight import examine
 from spikefleet.preflight.registry import (
     CHECKS,

@@ -10,7 +10,7 @@ from spikefleet.core.findings.checks import decide
 from spikefleet.core.findings.finding import fail, note, warn
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.rooms.preflight import ExamineTask
-from spikefleet.core.sorters.catalogue import BackendInfo
+from spikefleet.core.sorters.row import BackendInfo
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.preflight.examine import examine_stream
 from spikefleet.preflight.places import PreflightPlaces

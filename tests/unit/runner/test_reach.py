@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from spikefleet.core.attempts import AttemptSpec, RunFolder, read_json
+from spikefleet.core.attempts import AttemptSpec, RunFolder
+from spikefleet.core.files import read_json
 from spikefleet.runner.child import confine_child
 from tests.support.attacker import attack
 folder = RunFolder(Path(sys.argv[1]))

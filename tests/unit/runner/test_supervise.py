@@ -12,7 +12,8 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from tests.support.attempts import is_running, make_spec, wait_for
-from spikefleet.core.attempts import RunFolder, read_json
+from spikefleet.core.attempts import RunFolder
+from spikefleet.core.files import read_json
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.sorters.progress import ProgressParser
 from spikefleet.core.failures.codes import FailureCode

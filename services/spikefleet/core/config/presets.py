@@ -1,4 +1,4 @@
-"""Named starting points: the six every lab knows, and one for each of our CPU sorters.
+"""Named starting points: the six every lab knows, and one for each other sorter that is here.
 
 A preset is immutable; ``resolve`` lays a submission's overrides over it.
 """
@@ -12,6 +12,7 @@ from typing import Any
 from spikefleet.core.config.names import nearest
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.sorters.catalogue import BACKENDS
 
 _NEUROPIXELS_PARAMS: Mapping[str, float] = {
     "stringent_thresh": 0.175,
@@ -38,22 +39,20 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
-CPU_PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "LUPIN": {"sorter": "lupin"},
-    "SPYKINGCIRCUS2": {"sorter": "spykingcircus2"},
-    "TRIDESCLOUS2": {"sorter": "tridesclous2"},
-    "MOUNTAINSORT5": {"sorter": "mountainsort5"},
+# One for each other sorter that is here, with its own defaults.
+OWN_PRESETS: Mapping[str, Mapping[str, Any]] = {
+    name.upper(): {"sorter": name} for name in BACKENDS if name.upper() not in PRESETS
 }
 
 
 def preset_names() -> tuple[str, ...]:
     """Return every preset's name in lower case, the six first."""
-    return tuple(name.lower() for name in (*PRESETS, *CPU_PRESETS))
+    return tuple(name.lower() for name in (*PRESETS, *OWN_PRESETS))
 
 
 @cache
 def _build(name: str) -> SortingConfig:
-    changes = PRESETS.get(name) or CPU_PRESETS[name]
+    changes = PRESETS.get(name) or OWN_PRESETS[name]
     return SortingConfig().override(**changes)
 
 
@@ -63,7 +62,7 @@ def preset(name: str) -> SortingConfig:
     Raises InvalidConfigurationError naming the nearest preset.
     """
     key = name.strip().upper().replace("-", "_").replace(" ", "_")
-    if key in PRESETS or key in CPU_PRESETS:
+    if key in PRESETS or key in OWN_PRESETS:
         return _build(key).model_copy(deep=True)
     near = nearest(key, preset_names())
     hint = f"did you mean {near!r}?" if near else f"choose one of {', '.join(preset_names())}."

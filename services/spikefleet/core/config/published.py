@@ -17,7 +17,7 @@ from spikefleet.core.config.compat import ACCEPTED
 from spikefleet.core.config.effects import MARK, SORT_FIELDS, described
 from spikefleet.core.config.names import RENAMED
 from spikefleet.core.config.operators import told_of
-from spikefleet.core.config.presets import CPU_PRESETS, PRESETS
+from spikefleet.core.config.presets import OWN_PRESETS, PRESETS
 from spikefleet.core.config.schema import json_schema
 from spikefleet.core.config.sorting import SortingConfig
 
@@ -56,7 +56,7 @@ def _default(info: FieldInfo) -> str:
 def render_configuration() -> str:
     """Return docs/configuration.md."""
     lines = [_HEAD, "## Presets", "", "| preset | sets |", "| --- | --- |"]
-    for name, changes in {**PRESETS, **CPU_PRESETS}.items():
+    for name, changes in {**PRESETS, **OWN_PRESETS}.items():
         sets = ", ".join(f"`{key}={json.dumps(value)}`" for key, value in changes.items())
         lines.append(f"| `{name.lower()}` | {_cell(sets)} |")
     flat = {dotted: name for name, dotted in RENAMED.items()}

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from spikefleet.core.config.group import ConfigGroup, Params, Positive, PositiveCount
+from spikefleet.core.sorters.catalogue import DEFAULT_SORTER
 
 
 def _sorter_name(value: object) -> object:
@@ -25,7 +26,7 @@ class SorterConfig(ConfigGroup):
     """The backend and its parameters."""
 
     sorter_name: SorterName = Field(
-        default="kilosort4",
+        default=DEFAULT_SORTER,
         description="Backend that sorts; case does not matter, '-' and '_' are equal.",
     )
     sorter_path: str | None = Field(

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from spikefleet.core.failures.errors import EnvironmentSortFailure
 from spikefleet.core.findings.finding import Finding, fail, warn
+from spikefleet.core.sorters.catalogue import RT_SORT
 from spikefleet.core.text import format_gib
-
-RT_SORT = "rt_sort"
 
 
 @dataclass(frozen=True)

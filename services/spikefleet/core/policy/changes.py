@@ -13,7 +13,8 @@ from typing import Any
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.policy.budgets import Policy
-from spikefleet.core.sorters.catalogue import LadderStep
+from spikefleet.core.sorters.catalogue import backend_of
+from spikefleet.core.sorters.row import BatchKnob, LadderStep
 
 
 @dataclass(frozen=True)
@@ -39,21 +40,6 @@ class DecisionContext:
         return {**own, **(self.params.get("sorter_params") or {})}
 
 
-@dataclass(frozen=True)
-class BatchKnob:
-    """The parameter that sets how much of a recording a sorter holds at once (samples)."""
-
-    name: str
-    default: int
-    smallest: int
-
-
-BATCH_KNOBS: Mapping[str, BatchKnob] = {
-    "kilosort4": BatchKnob("batch_size", 60000, 1024),
-    "kilosort2": BatchKnob("NT", 65600, 1024),
-}
-
-
 def merged(context: DecisionContext, **new: Any) -> dict[str, Any]:
     """Return the failed attempt's changes with new ones on top; sorter parameters merge."""
     changes = copy.deepcopy(dict(context.params))
@@ -73,16 +59,20 @@ def smaller_batches(context: DecisionContext, policy: Policy) -> dict[str, Any] 
     for step in context.ladder:
         if step.cause == FailureCode.GPU_OUT_OF_MEMORY and step.result_neutral:
             steps.update(step.changes)
-    knob = BATCH_KNOBS.get(str(context.config.get("sorter", {}).get("sorter_name", "")))
+    knob = _knob(context)
     current = context.sorter_params
     if knob is not None:
-        batch = int(int(current.get(knob.name) or knob.default) * policy.oom_retry_factor)
+        batch = int(knob.samples(current) * policy.oom_retry_factor)
         if batch < knob.smallest:
             return None
         steps[knob.name] = batch
     if all(current.get(name) == value for name, value in steps.items()):
         return None
     return merged(context, sorter_params=steps)
+
+
+def _knob(context: DecisionContext) -> BatchKnob | None:
+    return backend_of(str(context.config.get("sorter", {}).get("sorter_name", ""))).batch
 
 
 def ladder_changes(
@@ -93,20 +83,19 @@ def ladder_changes(
     A step never makes batches larger than they are. Steps that would leave the run's own
     configuration as it is are left out, so that no retry repeats the failed attempt.
     """
-    sorter = context.config.get("sorter", {})
-    own = sorter.get("sorter_params") or {}
-    knob = BATCH_KNOBS.get(str(sorter.get("sorter_name", "")))
+    own = context.config.get("sorter", {}).get("sorter_params") or {}
+    knob = _knob(context)
     steps = []
     for step in context.ladder:
         changes = dict(step.changes)
         if step.cause != cause:
             continue
         if knob is not None and knob.name in changes:
-            used = int(own.get(knob.name) or knob.default)
+            used = knob.samples(own)
             if used <= changes[knob.name]:
                 del changes[knob.name]
             else:
-                now = int(context.sorter_params.get(knob.name) or knob.default)
+                now = knob.samples(context.sorter_params)
                 changes[knob.name] = min(changes[knob.name], now)
         if any(own.get(name) != value for name, value in changes.items()):
             steps.append((step, changes))

@@ -1,8 +1,8 @@
 """What a sorter's own parameters may be, known without importing the sorter.
 
 One table a sorter, ``parameters/<name>.json``, taken from the sorter itself (``parameter_tables``)
-and held equal to the installed version by a test. It refuses at submission what would cost an hour
-before it fails: an unknown name, another type, a value out of range.
+and held equal to the installed version by a test. Whether a value is refused is the configuration's
+matter.
 """
 
 from __future__ import annotations
@@ -11,14 +11,10 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from spikefleet.core.failures.errors import InvalidConfigurationError
-
-_FIELD = "sorter.sorter_params"
 _TABLES = "parameters"
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "bool": (bool,),
@@ -88,21 +84,6 @@ class ParameterEntry:
         return math.isfinite(number) and low and (self.maximum is None or number <= self.maximum)
 
 
-def check_params(sorter: str, title: str, given: Mapping[str, Any]) -> None:
-    """Refuse parameters that the sorter could not run with.
-
-    Raises InvalidConfigurationError naming the parameter, what it must be, and for an unknown name
-    the nearest one. A sorter without a table is left to itself.
-    """
-    table = read_table(sorter)
-    if table is None:
-        return
-    for name, value in given.items():
-        if name not in table:
-            raise _unknown(title, name, value, table)
-        _check(title, name, value, table[name])
-
-
 @cache
 def read_table(sorter: str) -> Mapping[str, ParameterEntry] | None:
     """Return the parameters of a sorter by name; None where no table is kept."""
@@ -111,30 +92,3 @@ def read_table(sorter: str) -> Mapping[str, ParameterEntry] | None:
         return None
     rows = json.loads(path.read_text(encoding="utf-8"))
     return {name: ParameterEntry.from_json(row) for name, row in rows.items()}
-
-
-def _check(title: str, name: str, value: Any, row: ParameterEntry) -> None:
-    if not row.accepts(value):
-        given = repr(value)[:200]
-        raise InvalidConfigurationError(
-            f"{title}: {_FIELD}.{name} must be {row.wanted}, not {given}.",
-            field=f"{_FIELD}.{name}",
-            value=given,
-        )
-    if isinstance(value, Mapping):  # the defaults of nested tables do not list every name
-        for key, entry in value.items():
-            if key in row.fields:
-                _check(title, f"{name}.{key}", entry, row.fields[key])
-
-
-def _unknown(
-    title: str, name: str, value: Any, table: Mapping[str, ParameterEntry]
-) -> InvalidConfigurationError:
-    near = get_close_matches(name, list(table), n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(table))}."
-    return InvalidConfigurationError(
-        f"{title} has no parameter called {name!r}; {hint}",
-        field=f"{_FIELD}.{name}",
-        value=repr(value)[:200],
-        nearest=near[0] if near else None,
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from spikefleet.core.sorters.catalogue import BackendInfo, ProgressRule
+from spikefleet.core.sorters.row import BackendInfo, ProgressRule
 
 _BAR = re.compile(r"^(?P<label>.*?)\s*\d+%\|.*\|\s*(?P<done>\d+)/(?P<total>\d+)\s*\[")
 _CHILD = re.compile(r"^\[spikefleet\] (?:step=(?P<step>\w+)|fraction=(?P<fraction>[\d.]+))$")

@@ -25,7 +25,7 @@ from spikefleet.core.failures.errors import Failure
 from spikefleet.core.files import read_json, write_json
 from spikefleet.core.policy.budgets import Policy
 from spikefleet.core.policy.changes import DecisionContext, smaller_batches
-from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
+from spikefleet.core.sorters.catalogue import backend_of
 from spikefleet.runner.canary.memory import CanaryMemory
 from spikefleet.runner.canary.window import (
     CanaryWindow,
@@ -136,7 +136,7 @@ def plan_window(spec: AttemptSpec, settings: ExecutionConfig) -> CanaryWindow | 
     kept_s = sum(end - start for start, end in spans)
     if kept_s < settings.canary_min_recording_s:
         return f"{kept_s:.0f} s are sorted, less than canary_min_recording_s"
-    info = BACKENDS.get(spec.backend) or BackendInfo(spec.backend, "", "", "", uses_gpu=False)
+    info = backend_of(spec.backend)
     params = (spec.config.get("sorter") or {}).get("sorter_params") or {}
     length_s = wanted_length_s(info, params, settings.canary_first_n_s, rate_hz)
     if length_s >= kept_s:
@@ -206,8 +206,7 @@ def step_down(spec: AttemptSpec, failure: Failure) -> dict[str, Any]:
     policy = Policy.from_config(spec.config)
     if failure.code not in _GPU_TOO_SMALL or policy.oom_retry_max <= 0:
         return {}
-    info = BACKENDS.get(spec.backend)
-    context = DecisionContext(config=spec.config, ladder=info.ladder if info else ())
+    context = DecisionContext(config=spec.config, ladder=backend_of(spec.backend).ladder)
     return smaller_batches(context, policy) or {}
 
 

@@ -13,11 +13,8 @@ from typing import Any
 
 from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.recording.windows import keep_frames
-from spikefleet.core.sorters.catalogue import BackendInfo
+from spikefleet.core.sorters.row import BackendInfo
 
-# Kilosort 4 learns its templates from every 25th batch: the second comes after 26 of them.
-_LEARNS_FROM_EVERY: Mapping[str, int] = {"kilosort4": 25}
-_BATCH_SAMPLES = 60_000
 _LEAD_S = 0.5
 _LEAST_S = 1.0
 
@@ -84,9 +81,9 @@ def wanted_length_s(
     info: BackendInfo, params: Mapping[str, Any], first_n_s: float, sampling_rate_hz: float
 ) -> float:
     """Return how long the trial must be: as asked, and two template batches at least, in s."""
-    every = _LEARNS_FROM_EVERY.get(info.name, 0)
-    batch = float(params.get("batch_size") or _BATCH_SAMPLES)
-    two_batches_s = (every + 1) * batch / sampling_rate_hz if every else 0.0
+    two_batches_s, knob = 0.0, info.batch
+    if knob is not None and knob.learns_from_every:  # the second one follows that many
+        two_batches_s = (knob.learns_from_every + 1) * knob.samples(params) / sampling_rate_hz
     return max(first_n_s, two_batches_s, info.min_duration_s, _LEAST_S)
 
 

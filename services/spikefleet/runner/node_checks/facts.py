@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from spikefleet.core.guards.gpu_reader import GpuUnreadable
-from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
+from spikefleet.core.sorters.row import BackendInfo
 from spikefleet.infra.gpus import GpuIdentity, identify_gpu
 from spikefleet.infra.system.memory_reader import MemoryReader
 from spikefleet.runner.node_checks.gpu_probe import ProbeAnswer, probe_cuda
@@ -164,11 +164,6 @@ def read_software(backend: BackendInfo) -> SoftwareFacts:
         tested=ranges,
         torch_cuda=_torch_cuda(),
     )
-
-
-def known_backend(name: str) -> BackendInfo:
-    """The catalogue's row; one without demands for a sorter it does not have."""
-    return BACKENDS.get(name) or BackendInfo(name, name, "", "", uses_gpu=False)
 
 
 def _worth_probing(gpu: GpuIdentity | GpuUnreadable | None) -> bool:

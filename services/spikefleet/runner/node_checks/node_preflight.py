@@ -14,17 +14,12 @@ from spikefleet.core.attempts import AttemptSpec
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.checks import decide
 from spikefleet.core.findings.finding import Finding
+from spikefleet.core.sorters.catalogue import backend_of
 from spikefleet.infra.gpus import GpuIdentity
 from spikefleet.infra.system.memory_reader import MemoryReader
 from spikefleet.runner.canary.memory import Machine
 from spikefleet.runner.node_checks.checks import NODE_CHECKS
-from spikefleet.runner.node_checks.facts import (
-    Given,
-    NodeFacts,
-    Wanted,
-    gather_facts,
-    known_backend,
-)
+from spikefleet.runner.node_checks.facts import Given, NodeFacts, Wanted, gather_facts
 
 STEP = "node_preflight"
 
@@ -65,7 +60,7 @@ def wanted_by(spec: AttemptSpec) -> Wanted:
     """What an attempt asks of its machine, by its spec and preflight's projection."""
     projection = spec.preflight.get("estimate") or {}
     return Wanted(
-        backend=known_backend(spec.backend),
+        backend=backend_of(spec.backend),
         execution=spec.config.get("execution") or {},
         gpu=spec.gpu,
         entry=spec.parts[0].path if spec.parts else spec.recording,

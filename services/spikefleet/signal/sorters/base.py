@@ -75,6 +75,6 @@ def load_backend(name: str) -> SorterBackend:
             field="sorter.sorter_name",
             value=name,
         )
-    module = import_module(f"spikefleet.signal.sorters.{name}")
+    module = import_module(f"spikefleet.signal.sorters.adapters.{name}")
     backend: SorterBackend = module.BACKEND
     return backend

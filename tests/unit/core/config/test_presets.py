@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spikefleet.core.config import CPU_PRESETS, PRESETS, preset, preset_names, resolve
+from spikefleet.core.config import OWN_PRESETS, PRESETS, preset, preset_names, resolve
 from spikefleet.core.config.compat import ACCEPTED
 from spikefleet.core.failures.errors import InvalidConfigurationError
 
@@ -51,11 +51,11 @@ def test_the_committed_copy_of_the_presets_is_the_original():
 
 def test_there_are_six_presets_and_one_for_each_cpu_sorter():
     assert set(PRESETS) == set(expected_presets())
-    assert set(CPU_PRESETS) == {"LUPIN", "SPYKINGCIRCUS2", "TRIDESCLOUS2", "MOUNTAINSORT5"}
+    assert set(OWN_PRESETS) == {"LUPIN", "SPYKINGCIRCUS2", "TRIDESCLOUS2", "MOUNTAINSORT5"}
     assert len(preset_names()) == 10
 
 
-@pytest.mark.parametrize("name", [name.lower() for name in CPU_PRESETS])
+@pytest.mark.parametrize("name", [name.lower() for name in OWN_PRESETS])
 def test_a_cpu_preset_differs_from_kilosort4_only_in_the_sorter(name):
     expected = preset("kilosort4").to_document()
     expected["sorter"]["sorter_name"] = name

@@ -18,6 +18,7 @@ from tests.corpus.ends import ENDS, GPU
 
 from spikefleet.core.config import resolve
 from spikefleet.core.config.compat import told
+from spikefleet.core.config.sorter_params import check_params
 from spikefleet.core.config.units import CurationConfig
 from spikefleet.core.failures.classify import LOG_MARKS, Evidence, classify, read_log
 from spikefleet.core.failures.codes import Disposition, FailureCategory, FailureCode
@@ -28,7 +29,6 @@ from spikefleet.core.failures.errors import (
     SpikeSortingClassifiedError,
 )
 from spikefleet.core.policy.decide import DecisionContext, Policy, decide
-from spikefleet.core.sorters.parameters import check_params
 from spikefleet.signal.formats.hdf5 import require_filters
 from spikefleet.signal.open import open_recording
 from spikefleet.signal.units.curate import curate_units

@@ -13,7 +13,7 @@ from spikefleet.core.policy.decide import (
     apply_changes,
     decide,
 )
-from spikefleet.core.sorters.catalogue import LadderStep
+from spikefleet.core.sorters.row import LadderStep
 
 F = FailureCode
 CONFIG = preset("kilosort4").to_document()

@@ -2,9 +2,10 @@
 
 import pytest
 
+from spikefleet.core.config.sorter_params import check_params
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.sorters.catalogue import BACKENDS
-from spikefleet.core.sorters.parameters import check_params, read_table
+from spikefleet.core.sorters.parameters import read_table
 
 KILOSORT = ("kilosort4", "Kilosort 4")
 

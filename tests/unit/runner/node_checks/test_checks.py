@@ -10,7 +10,8 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.findings.catalogue import FINDINGS, FindingPlace
 from spikefleet.core.findings.finding import FindingLevel
 from spikefleet.core.guards.gpu_reader import GpuUnreadable
-from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
+from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.sorters.row import BackendInfo
 from spikefleet.infra.gpus import GpuIdentity
 from spikefleet.runner.node_checks.checks import NODE_CHECKS
 from spikefleet.runner.node_checks.facts import NodeFacts, SoftwareFacts, Wanted

@@ -8,7 +8,8 @@ import pytest
 from tests.support.fake_nvml import GIB, OTHER_UUID, UUID, Device, FakeNvml
 
 from spikefleet.core.guards.gpu_reader import GpuUnreadable
-from spikefleet.core.sorters.catalogue import BACKENDS, BackendInfo
+from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.sorters.row import BackendInfo
 from spikefleet.infra.gpus import GpuIdentity
 from spikefleet.runner.node_checks.facts import (
     Given,

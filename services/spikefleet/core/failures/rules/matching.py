@@ -12,6 +12,7 @@ from spikefleet.core.failures.evidence import JsonValue
 from spikefleet.core.failures.reading.exception_chain import Thrown
 from spikefleet.core.failures.reading.logs import lines_with, start_of_last_lines
 from spikefleet.core.failures.rules.base import Evidence, Rule, Source, extract
+from spikefleet.core.sorters.catalogue import backend_of
 
 _LINE_KEPT = 400
 _BLAMES = frozenset({FailureCategory.ENVIRONMENT, FailureCategory.RESOURCE})
@@ -25,15 +26,6 @@ _GOT_OVER = re.compile(
     r"\brecovered\b|\binstead\b"
 )
 
-_SORTING_COMPONENTS = (
-    "spikeinterface/sorters/internal/",
-    "spikeinterface/sortingcomponents/",
-)
-_PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "kilosort4": ("kilosort/",),
-    "mountainsort5": ("mountainsort5/", "isosplit6/", *_SORTING_COMPONENTS),
-}
-
 
 @dataclass(frozen=True)
 class Match:
@@ -46,7 +38,7 @@ class Match:
 
 def sorter_frame(thrown: Thrown, backend: str) -> str:
     """Return the innermost frame inside the sorter, or ""."""
-    return thrown.innermost(_PACKAGES.get(backend, _SORTING_COMPONENTS))
+    return thrown.innermost(backend_of(backend).packages)
 
 
 def is_hard(rule: Rule) -> bool:

@@ -22,7 +22,8 @@ from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.evidence import JsonValue
 from spikefleet.core.failures.rules.base import OUR_MISTAKE, Evidence
 from spikefleet.core.failures.rules.measured.kilosort2 import weigh
-from spikefleet.core.failures.rules.measured.settings import (
+from spikefleet.core.failures.rules.measured.kilosort4 import (
+    batch_samples,
     harder_setting,
     number,
     why_still_nothing,
@@ -35,7 +36,6 @@ _FEWEST_NOISE_SPANS = 4.0
 _CLEAR_ACTIVITY_CROSSINGS = 100
 _CLEAR_ACTIVITY_OVER_NOISE = 10
 _RAIL_LIMIT = 0.5
-_KILOSORT4_BATCH = 60000
 _SAMPLES_IN_LOG = re.compile(r"N samples: (\d{1,15})")
 
 
@@ -253,8 +253,7 @@ def _why_not_finite(failure: Failure, evidence: Evidence) -> Failure:
         )
         samples = int(told[1]) if told else None
     params = measured.get("sorter_params")
-    given = params.get("batch_size") if isinstance(params, Mapping) else None
-    batch = count(given) or _KILOSORT4_BATCH
+    batch = batch_samples(params)
     known: dict[str, JsonValue] = {"n_samples": samples, "batch_size": batch}
     if measured.get("digest_verified") is True:
         known["digest_verified"] = True
@@ -275,7 +274,7 @@ def _why_not_finite(failure: Failure, evidence: Evidence) -> Failure:
         )
     if samples == 0:
         return _told(failure, "empty", "The recording or the chosen window is empty.", known)
-    if samples is not None and samples < batch and given:
+    if samples is not None and samples < batch and batch != batch_samples({}):
         return _changed(
             failure,
             FailureCode.INVALID_CONFIGURATION,

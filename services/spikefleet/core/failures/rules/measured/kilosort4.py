@@ -2,7 +2,7 @@
 
 Kilosort 4 learns its templates from every 25th batch, and only from spikes that stand alone. A
 recording can be rich and yet be quiet in those batches, or hold spikes so large that their own
-after-wave counts as a neighbour. Knows Kilosort's defaults; needs no Kilosort.
+after-wave counts as a neighbour. Its defaults stand in its row and its table of parameters.
 """
 
 from __future__ import annotations
@@ -12,20 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.sorters.parameters import read_table
+from spikefleet.core.sorters.rows.kilosort4 import BATCH, ROW
 
-_KILOSORT4 = "kilosort4"
-_BATCH_STRIDE = 25
-_BATCH_SAMPLES = 60_000
 _RATE_HZ = 30_000.0
 _ACTIVE_MOMENTS_HZ = 1.0
-# Above these (for the artifact threshold: below infinity) fewer spikes are seen than by default.
-_DEFAULTS: Mapping[str, float] = {
-    "artifact_threshold": math.inf,
-    "Th_single_ch": 6.0,
-    "Th_universal": 9.0,
-    "Th_learned": 8.0,
-    "n_templates": 6.0,
-}
+# Above their defaults (for the artifact threshold: below infinity) fewer spikes are seen.
+_THRESHOLDS = ("artifact_threshold", "Th_single_ch", "Th_universal", "Th_learned", "n_templates")
 _ANY_VALUE = ("detect_threshold", "projection_threshold")
 
 
@@ -40,21 +33,27 @@ def number(value: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
+def batch_samples(params: Any) -> int:
+    """Return the length of a batch with the parameters that were given, if any were."""
+    return BATCH.samples(params if isinstance(params, Mapping) else {})
+
+
 def harder_setting(failure: Failure, params: Any) -> list[str]:
     """Return the given parameters that let the sorter see less than it would by default."""
     if not isinstance(params, Mapping):
         return []
     given = []
-    for name, default in _DEFAULTS.items():
-        value = number(params.get(name))
-        if value is not None and (value > default or math.isinf(default)):
+    table = read_table(ROW.name) or {}
+    for name in _THRESHOLDS:
+        value, default = number(params.get(name)), table[name].default
+        if value is not None and (default is None or value > default):
             given.append(name)
     return given + [name for name in _ANY_VALUE if number(params.get(name)) is not None]
 
 
 def why_still_nothing(failure: Failure, measured: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return the rule's name, the parameter to change and the sentence's end, when active."""
-    if failure.evidence.get("sorter", _KILOSORT4) != _KILOSORT4:
+    if failure.evidence.get("sorter", ROW.name) != ROW.name:
         return "active", "detect_threshold", "but the sorter built no templates from it."
     if _sampled_batches_are_active(measured):
         return (
@@ -64,21 +63,20 @@ def why_still_nothing(failure: Failure, measured: Mapping[str, Any]) -> tuple[st
             "after-waves or dense firing look like neighbours to it.",
         )
     message = "but not in the moments the sorter learns its templates from."
-    return "quiet_window", "batch_size", message
+    return "quiet_window", BATCH.name, message
 
 
 def _sampled_batches_are_active(measured: Mapping[str, Any]) -> bool:
     """Whether preflight saw activity inside the batches that Kilosort samples."""
     params = measured.get("sorter_params")
-    batch = number(params.get("batch_size")) if isinstance(params, Mapping) else None
     rate_hz = number(measured.get("sampling_rate_hz")) or _RATE_HZ
-    batch_s = (batch or _BATCH_SAMPLES) / rate_hz
+    batch_s = batch_samples(params) / rate_hz
     moments = seconds = 0.0
     for point in _points(measured.get("activity_over_time")):
         at_s, n_moments, length_s = (number(point.get(k)) for k in ("at_s", "n_moments", "seconds"))
         if at_s is None or n_moments is None or not length_s:
             continue
-        if at_s % (_BATCH_STRIDE * batch_s) < batch_s:
+        if at_s % (BATCH.learns_from_every * batch_s) < batch_s:
             moments, seconds = moments + n_moments, seconds + length_s
     return seconds > 0 and moments / seconds >= _ACTIVE_MOMENTS_HZ
 

@@ -7,8 +7,8 @@ from spikefleet.core.failures.classify import classify
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, ParameterSensitiveError
 from spikefleet.core.failures.rules.base import Evidence
+from spikefleet.core.failures.rules.measured.kilosort4 import number
 from spikefleet.core.failures.rules.measured.refine import refine
-from spikefleet.core.failures.rules.measured.settings import number
 
 F = FailureCode
 ONE_MESSAGE = "while a minimum of 1 is required by TruncatedSVD."

@@ -11,14 +11,14 @@ from probeinterface import generate_multi_columns_probe
 from spikeinterface.core import BaseRecording, NumpyRecording
 
 from spikefleet.core.failures.errors import EnvironmentSortFailure, ParameterSensitiveError
-from spikefleet.signal.sorters.base import SortRequest
-from spikefleet.signal.sorters.kilosort4 import (
+from spikefleet.signal.sorters.adapters.kilosort4 import (
     BACKEND,
     binary_file,
     pick_device,
     probe_dictionary,
     read_results,
 )
+from spikefleet.signal.sorters.base import SortRequest
 
 RATE_HZ = 30_000.0
 

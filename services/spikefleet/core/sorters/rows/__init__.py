@@ -1,0 +1,1 @@
+"""One file per sorter: everything the service must know of it without importing it."""

@@ -1,0 +1,1 @@
+"""One file per sorter: what turns a prepared recording into spike trains."""
