@@ -73,7 +73,9 @@ def _controller() -> Iterator[Controlled]:
 
 def _page(controlled: Controlled) -> Callable[[], bytes]:
     """What answers ListRuns for 50 runs, up to the bytes on the wire."""
-    door = ControllerServicer(controlled.runs, controlled.access, controlled.wishes, lambda: None)
+    door = ControllerServicer(
+        controlled.runs, controlled.access, controlled.wishes, lambda: None, controlled.logs
+    )
     request = controller_pb2.ListRunsRequest(page_size=50)
     loop = asyncio.new_event_loop()
 

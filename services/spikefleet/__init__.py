@@ -1,7 +1,8 @@
 """spikefleet: a spike-sorting service for a whole neuroscience facility.
 
 ``sort_recording`` and ``sort_multistream`` sort from a notebook; ``SortingClient`` talks to a
-service. They are loaded when first used, so that importing the package costs nothing.
+service; ``load_results`` reads what either left in a folder. They are loaded when first used, so
+that importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -12,12 +13,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spikefleet.client.sorting import SortingClient
     from spikefleet.deploy.notebook import RecordingResult, sort_multistream, sort_recording
+    from spikefleet.signal.units.fetched_results import FetchedResults, load_results
 
-__all__ = ["RecordingResult", "SortingClient", "sort_multistream", "sort_recording"]
+__all__ = [
+    "FetchedResults",
+    "RecordingResult",
+    "SortingClient",
+    "load_results",
+    "sort_multistream",
+    "sort_recording",
+]
 
 _HOMES = {
     "SortingClient": "spikefleet.client.sorting",
+    "FetchedResults": "spikefleet.signal.units.fetched_results",
     "RecordingResult": "spikefleet.deploy.notebook",
+    "load_results": "spikefleet.signal.units.fetched_results",
     "sort_multistream": "spikefleet.deploy.notebook",
     "sort_recording": "spikefleet.deploy.notebook",
 }
@@ -28,3 +39,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, also those that are not loaded yet."""
+    return sorted(__all__)

@@ -7,6 +7,7 @@ import pytest
 from tests.e2e.conftest import SORTER
 from tests.support.recordings import make_recording
 
+from spikefleet.core.failures.errors import InputMissingError
 from spikefleet.core.runs import RunState
 from spikefleet.infra.rpc.errors import ServiceError
 
@@ -74,12 +75,26 @@ def test_kilosort4_sorts_a_quiet_start_as_the_finding_advises(shared_service, tm
     assert (run.state, run.failure) == (RunState.SUCCEEDED, None)
 
 
-def test_a_missing_recording_is_a_run_that_says_so(shared_service, tmp_path):
-    run, report = end(shared_service, tmp_path / "not-there.raw.h5")
+def test_a_recording_that_went_missing_is_a_run_that_says_so(shared_service, tmp_path):
+    with shared_service.client() as client:
+        missing = client.add_recording(tmp_path / "not-there.raw.h5")
+        batch = client.sort([missing.recording_id], SORTER)
+        (run,) = client.wait(batch.run_ids, timeout_s=120)
+        report = client.report(run.run_id).report
     assert run.failure is not None
-    assert (str(run.failure.code), run.status) == ("input_missing", "input_error")
+    assert (str(run.failure.code), run.outcome) == ("input_missing", "input_error")
     assert "not-there.raw.h5" in run.failure.message
     assert report["status"] == "input_error"
+
+
+def test_a_path_at_which_nothing_is_starts_nothing(shared_service, tmp_path):
+    with shared_service.client() as client:
+        before = client.list().runs[:1]
+        with pytest.raises(InputMissingError, match="nothing was submitted"):
+            client.submit(tmp_path / "not-there.raw.h5", SORTER)
+        with pytest.raises(InputMissingError, match="nothing was submitted"):
+            client.submit(tmp_path / "not-there.raw.h5", SORTER, in_place=True)
+        assert [run.run_id for run in client.list().runs[:1]] == [run.run_id for run in before]
 
 
 @pytest.mark.slow
@@ -98,7 +113,7 @@ def test_a_plate_with_one_silent_well_ends_five_sorted_one_unsortable(shared_ser
         assert [run.run.stream for run in batch.runs] == [f"well{n:03d}" for n in range(6)]
         runs = client.wait(batch.run_ids, timeout_s=280)
         summary = client.get_batch(batch.batch_id).summary
-    assert summary == "5 sorted, 1 unsortable"
+    assert summary == "5 success, 1 unsortable"
     assert [run.status for run in runs] == ["success"] * 4 + ["unsortable", "success"]
 
 

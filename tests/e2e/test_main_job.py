@@ -1,13 +1,16 @@
 """A recording goes in over gRPC; curated units and a report come out."""
 
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from urllib.request import urlopen
 
+import numpy as np
 from tests.e2e.conftest import SORTER
 from tests.support.recordings import make_recording
 from tests.support.service import Service
 
+import spikefleet
 from spikefleet.client.views import RunView
 from spikefleet.core.runs import RunState
 
@@ -29,6 +32,35 @@ def test_an_uploaded_recording_ends_in_units_and_a_report(shared_service, tmp_pa
         names = {file.path.name for file in files}
         assert {"report.html", "recording_report.json", "units.csv", "curated.npz"} <= names
         assert client.report(run.run_id).report["status"] == "success"
+
+
+def test_a_fetched_folder_is_read_as_values(shared_service, recording, tmp_path):
+    run = sort(shared_service, recording)
+    with shared_service.client() as client:
+        client.fetch(run.run_id, tmp_path / "results")
+    results = spikefleet.load_results(tmp_path / "results")
+    assert (results.run_id, results.status) == (run.run_id, "success")
+    assert len(results.curated) == run.result["n_units_curated"] > 0
+    with np.load(tmp_path / "results" / "curate" / "curated.npz") as exported:
+        for row in exported["units"]:
+            train = exported["spike_trains"][row["spikes_start"] : row["spikes_stop"]]
+            unit = results.curated[str(row["unit_id"])]
+            assert np.array_equal(unit.spike_frames, train)
+            assert np.array_equal(unit.spike_times_s, train / exported["fs"])
+            assert len(train) == unit.metrics["spike_count"]
+    assert results.provenance["recording"]["digest"]
+    assert results.provenance["versions"]["spikefleet"]
+
+
+def test_another_threshold_needs_the_stored_sort_alone(shared_service, recording):
+    first = sort(shared_service, recording)
+    shutil.rmtree(recording) if recording.is_dir() else recording.unlink()
+    with shared_service.client() as client:
+        asked = client.retry(first.run_id, "curate", snr_min=99.0)
+        (second,) = client.wait([asked.run_id], timeout_s=120)
+    assert second.state is RunState.SUCCEEDED, second.failure
+    assert second.result["n_units_curated"] == 0
+    assert [str(a.stage) for a in second.attempts] == ["curate", "report"]
 
 
 def test_the_same_submission_twice_is_one_run(shared_service, recording):

@@ -59,7 +59,9 @@ def service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]
     loop = ReconcileLoop(controlled.reconciler, interval_s=0.05)
 
     def doors(_address: str):  # type: ignore[no-untyped-def]
-        return registrations(controlled.runs, controlled.access, controlled.wishes, loop.wake)
+        return registrations(
+            controlled.runs, controlled.access, controlled.wishes, loop.wake, controlled.logs
+        )
 
     with serving(doors) as served, SortingClient(served.address) as client:
         loop.start()
@@ -125,11 +127,32 @@ def test_a_sorted_run_is_redone_when_asked_and_refused_while_it_goes(service: Se
     wait_for(lambda: "curate-2 succeeded" in service.controlled.attempts(run_id))
     service.await_state(run_id, RunState.SUCCEEDED)
     service.controlled.plan = "wait"
+    with pytest.raises(ServiceError, match="has a complete result") as caught:
+        service.client.retry(run_id, Stage.SORT)
+    assert caught.value.reason == "RUN_HAS_RESULT"
     service.client.retry(run_id, Stage.SORT, force=True)
     with pytest.raises(ServiceError, match=r"has not ended: .*sort.*\. Cancel it first"):
         service.client.retry(run_id)
     service.client.cancel(run_id)
-    service.await_state(run_id, RunState.SUCCEEDED)  # with the result that it had
+    service.await_state(run_id, RunState.SUCCEEDED)
+    assert service.client.get(run_id).result["last_retry"]["ended"] == "cancelled"
+
+
+def test_a_log_is_read_while_its_sort_runs(service: Service) -> None:
+    service.controlled.plan = "wait"
+    (run_id,) = service.submit("a")
+    wait_for(lambda: service.controlled.launcher.observe())
+    (name,) = service.controlled.launcher.observe()
+    (service.controlled.folder / "attempts" / name / "child.log").write_bytes(b"learning\n")
+    part = service.client.log(run_id)
+    assert (part.attempt, part.data, part.next_offset, part.has_ended) == (
+        1,
+        b"learning\n",
+        9,
+        False,
+    )
+    assert service.client.log(run_id, offset=part.next_offset).data == b""
+    service.client.cancel(run_id)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +181,7 @@ def test_a_batch_is_summed_up(service: Service) -> None:
     for run_id in run_ids:
         service.await_state(run_id, RunState.SUCCEEDED)
     batch_id = service.client.get(run_ids[0]).run.batch_id
-    assert service.client.get_batch(batch_id).summary == "2 succeeded"
+    assert service.client.get_batch(batch_id).summary == "2 success"
 
 
 def test_the_loop_rests_when_nothing_moves_wakes_when_told_and_survives_an_error(

@@ -12,6 +12,7 @@ from tests.contracts.run_store_leases import SetClock
 from tests.support.attempts import RunningAttempt, make_spec, start_attempt, wait_for
 from tests.support.serving import serving
 
+from spikefleet.controller.attempt_logs import AttemptLogs
 from spikefleet.controller.servicer import registrations
 from spikefleet.controller.wishes import Wishes
 from spikefleet.core.attempts import AttemptState, Stage
@@ -100,7 +101,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     runs = RunStore(database, terms=LeaseTerms(LEASE_S, clock))
     wishes = Wishes(runs, RecordingStore(database))
     access = RunAccess(database)
-    with serving(lambda _: registrations(runs, access, wishes, lambda: None)) as served:
+    logs = AttemptLogs(runs, LocalArtifacts(tmp_path / "artifacts"), lambda *_: None)
+    with serving(lambda _: registrations(runs, access, wishes, lambda: None, logs)) as served:
         made = Desk(tmp_path, runs, access, clock, served.address)
         yield made
         for attempt in made.started:

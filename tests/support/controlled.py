@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import spikefleet
+from spikefleet.controller.attempt_logs import AttemptLogs
 from spikefleet.controller.conclude import Conclusions
 from spikefleet.controller.outcome_counts import OutcomeCounts
 from spikefleet.controller.reconcile import ReconcileParts, Reconciler
@@ -111,6 +112,7 @@ class Controlled:
             command=lambda root: [sys.executable, "-P", str(TOY_SORT), self.plan, str(root)],
         )
         self.calls = StageThreads(self.call, wake=lambda: None)
+        self.logs = AttemptLogs(self.runs, self.artifacts, self.launcher.read_log)
         limits = SortLimits(memory_limit_bytes=self.memory_limit_bytes)
         conclusions = Conclusions(
             self.runs,

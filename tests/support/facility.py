@@ -7,6 +7,7 @@ from tests.support.serving import ROOM
 
 from spikefleet.api.v1 import controller_pb2_grpc, preflight_pb2, preflight_pb2_grpc
 from spikefleet.client.rooms import ControllerRoom, PreflightRoom
+from spikefleet.controller.attempt_logs import AttemptLogs
 from spikefleet.controller.servicer import ControllerServicer
 from spikefleet.controller.wishes import Wishes
 from spikefleet.core.failures.codes import FailureCode
@@ -60,6 +61,7 @@ class Facility:
         self.access = RunAccess(self.database)
         self.artifacts = LocalArtifacts(self.folder / "artifacts")
         self.metrics = Metrics()
+        self.logs = AttemptLogs(self.runs, self.artifacts, lambda *_: None)
 
     def rooms(self, address: str) -> list[Registration]:
         parts = IngestParts(
@@ -82,7 +84,7 @@ class Facility:
             ),
             Registration(
                 "spikefleet.api.v1.ControllerService",
-                ControllerServicer(self.runs, self.access, wishes, lambda: None),
+                ControllerServicer(self.runs, self.access, wishes, lambda: None, self.logs),
                 controller_pb2_grpc.add_ControllerServiceServicer_to_server,
             ),
         ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Any
 
@@ -40,6 +41,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "spikefleet.cli.runs:watch",
         "Follow runs until they end.",
     ),
+    "logs": (
+        "spikefleet.cli.logs:logs",
+        "Print what the sorter of a run has written; of your own runs only.",
+    ),
     "cancel": (
         "spikefleet.cli.runs:cancel",
         "Stop runs.",
@@ -63,6 +68,18 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "report": (
         "spikefleet.cli.results:report",
         "Copy runs' reports to a folder, as fetch does, and say where the pages are.",
+    ),
+    "sorters": (
+        "spikefleet.cli.catalogues:sorters",
+        "List the sorters; with a NAME list that sorter's own parameters.",
+    ),
+    "presets": (
+        "spikefleet.cli.catalogues:presets",
+        "List the presets; with a NAME list the settings it begins with.",
+    ),
+    "settings": (
+        "spikefleet.cli.catalogues:settings",
+        "List the settings of a sort whose name or meaning holds NAME; without one, all.",
     ),
     "inspect": (
         "spikefleet.cli.inspect:inspect",
@@ -92,6 +109,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "spikefleet.cli.archive:restore",
         "Write the files ARCHIVE was made of to the new folder OUT, byte for byte.",
     ),
+    "completion": (
+        "spikefleet.cli.completion:completion",
+        "Print the script that completes commands and options in SHELL.",
+    ),
 }
 _FIRST = """Three commands to begin with:
 
@@ -120,6 +141,9 @@ class CommandTable(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of a verb and return its command."""
         if cmd_name not in COMMANDS:
+            near = get_close_matches(cmd_name, COMMANDS, n=1)
+            if near and not ctx.resilient_parsing:
+                ctx.fail(f"there is no command {cmd_name!r}; did you mean {near[0]!r}?")
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)

@@ -43,7 +43,8 @@ def address_option(command: _Command) -> _Command:
     return click.option(
         "--address",
         metavar="HOST:PORT",
-        help="Where the service answers.  [default: SPIKEFLEET_ADDRESS, or 127.0.0.1:7311]",
+        help="Where the service answers.  [default: SPIKEFLEET_ADDRESS, the configuration "
+        "file's address, or 127.0.0.1:7311]",
     )(command)
 
 

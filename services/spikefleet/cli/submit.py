@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from spikefleet.client.views import BatchView
 from spikefleet.core.runs import RunState
 from spikefleet.core.sorters.catalogue import BACKENDS, DEFAULT_SORTER
 from spikefleet.core.submissions import RecordingName
+from spikefleet.deploy.settings import submit_defaults
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,21 @@ class Hand:
             raise click.UsageError(str(error)) from error
 
 
+def with_defaults(hand: Hand) -> Hand:
+    """Fill in what the user's configuration file says and no option does."""
+    try:
+        known = submit_defaults()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    is_chosen = bool(hand.sorter or hand.preset)
+    return replace(
+        hand,
+        sorter=hand.sorter if is_chosen else known.sorter,
+        preset=hand.preset if is_chosen else known.preset,
+        project=hand.project or known.project,
+    )
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--sorter", default="", help=f"Sorter to use.  [default: {DEFAULT_SORTER}]")
@@ -94,7 +110,7 @@ def submit(
     With --concatenate they become one run per stream, and its results come back per recording.
     The same recording and configuration submitted twice is one run.
     """
-    hand, out = Hand(**given), Output(output)
+    hand, out = with_defaults(Hand(**given)), Output(output)
     names, preset = hand.names(), hand.chosen_preset()
     overrides = parse_overrides(hand.overrides)
     with connected(address) as client:

@@ -29,6 +29,7 @@ from spikefleet.client.sending import RecordingSender
 from spikefleet.client.views import (
     BatchView,
     FetchedFile,
+    LogView,
     OnLost,
     OnTransfer,
     ReportView,
@@ -361,6 +362,16 @@ class SortingClient:
                 self.get(run_id)  # a mistyped id is told as one, not as a report to wait for
             raise
         return ReportView(from_struct(answer.report), answer.html_key)
+
+    def log(self, run_id: str, *, attempt: int = 0, offset: int = 0) -> LogView:
+        """Return at most 1 MiB of a sort attempt's log from ``offset`` (negative: from the end).
+
+        ``attempt`` 0 is the last one. Raises ServiceError LOG_NOT_FOUND before the first.
+        """
+        request = controller_pb2.ReadLogRequest(run_id=run_id, attempt=attempt, offset_bytes=offset)
+        with answering(self.address):
+            part = self._controller.ReadLog(request)
+        return LogView(part.attempt, part.data, part.offset_bytes, part.size_bytes, part.has_ended)
 
     def holds(self) -> tuple[Hold, ...]:
         """Return the lanes on hold."""

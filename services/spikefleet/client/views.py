@@ -206,6 +206,25 @@ class RunUpdate:
 
 
 @dataclass(frozen=True)
+class LogView:
+    """A part of a sort attempt's log: bytes from ``offset``, and how long the log is by now.
+
+    ``has_ended`` False: the attempt may still write.
+    """
+
+    attempt: int
+    data: bytes
+    offset: int
+    size_bytes: int
+    has_ended: bool
+
+    @property
+    def next_offset(self) -> int:
+        """Where the next part begins."""
+        return self.offset + len(self.data)
+
+
+@dataclass(frozen=True)
 class ReportView:
     """A run's report: the record, and the key of its page in the artifact store."""
 

@@ -16,6 +16,7 @@ from spikefleet.api.v1 import (
     runner_pb2,
     runner_pb2_grpc,
 )
+from spikefleet.controller.attempt_logs import AttemptLogs
 from spikefleet.controller.wishes import Wishes, summarise
 from spikefleet.core.attempts import AttemptState
 from spikefleet.core.rooms.wishes import BatchAnswer
@@ -47,8 +48,14 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     """Answers ControllerService. ``wake`` makes the reconcile loop look at once."""
 
     def __init__(
-        self, runs: RunStore, access: RunAccess, wishes: Wishes, wake: Callable[[], None]
+        self,
+        runs: RunStore,
+        access: RunAccess,
+        wishes: Wishes,
+        wake: Callable[[], None],
+        logs: AttemptLogs,
     ) -> None:
+        self._logs = logs
         self._runs = runs
         self._access = access
         self._wishes = wishes
@@ -135,6 +142,23 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         require(run_id=request.run_id)
         _, events = await READS.run(self._look, request.run_id, request.after_seq)
         return controller_pb2.ListRunEventsResponse(events=[to_event(event) for event in events])
+
+    async def ReadLog(  # noqa: N802
+        self, request: controller_pb2.ReadLogRequest, context: Any
+    ) -> controller_pb2.ReadLogResponse:
+        """Return a part of a sort attempt's log."""
+        require(run_id=request.run_id)
+        await self._require_own(request.run_id)
+        attempt, part = await READS.run(
+            self._logs.read, request.run_id, request.attempt, request.offset_bytes
+        )
+        return controller_pb2.ReadLogResponse(
+            data=part.data,
+            offset_bytes=part.offset,
+            size_bytes=part.size_bytes,
+            attempt=attempt.number,
+            has_ended=attempt.state not in _LIVE,
+        )
 
     async def CancelRun(  # noqa: N802
         self, request: controller_pb2.CancelRunRequest, context: Any
@@ -256,7 +280,11 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
 
 
 def registrations(
-    runs: RunStore, access: RunAccess, wishes: Wishes, wake: Callable[[], None]
+    runs: RunStore,
+    access: RunAccess,
+    wishes: Wishes,
+    wake: Callable[[], None],
+    logs: AttemptLogs,
 ) -> list[Registration]:
     """Return both doors as services to serve."""
     services = controller_pb2.DESCRIPTOR.services_by_name
@@ -264,7 +292,7 @@ def registrations(
     return [
         Registration(
             services["ControllerService"].full_name,
-            ControllerServicer(runs, access, wishes, wake),
+            ControllerServicer(runs, access, wishes, wake, logs),
             controller_pb2_grpc.add_ControllerServiceServicer_to_server,
         ),
         Registration(

@@ -191,6 +191,20 @@ class Hold:
         }
 
 
+@dataclass(frozen=True)
+class LogPart:
+    """Bytes of an attempt's log from ``offset``, and how long the log is by now."""
+
+    data: bytes
+    offset: int
+    size_bytes: int
+
+    @staticmethod
+    def start_of(offset: int, size_bytes: int) -> int:
+        """Where a reading begins; a negative offset counts from the end."""
+        return max(0, size_bytes + offset) if offset < 0 else min(offset, size_bytes)
+
+
 class LeaseRefusal(StrEnum):
     """Why an attempt may not write its run."""
 

@@ -19,6 +19,7 @@ from importlib.metadata import version
 
 from spikefleet.client.rooms import ControllerRoom, CurationRoom, PreflightRoom, ReporterRoom
 from spikefleet.controller import servicer as controller_door
+from spikefleet.controller.attempt_logs import AttemptLogs
 from spikefleet.controller.conclude import Conclusions
 from spikefleet.controller.outcome_counts import OutcomeCounts, store_gauges
 from spikefleet.controller.reconcile import ReconcileLoop, ReconcileParts, Reconciler
@@ -224,13 +225,14 @@ class EmbeddedService:
         if self.settings.upload_idle_s:
             self._chores.append(Chore(drop_abandoned_uploads, every_s=_CHORES_EVERY_S))
         wishes = Wishes(stores.runs, stores.recordings)
+        logs = AttemptLogs(stores.runs, stores.artifacts, self._launcher.read_log)
         return [
             room,
             preflight_door.registration(self._rooms.openings),
             curation_door.registration(self._rooms.curation),
             reporter_door.registration(self._rooms.reports, stores.access.may_read),
             *controller_door.registrations(
-                stores.runs, stores.access, wishes, lambda: self.loop.wake()
+                stores.runs, stores.access, wishes, lambda: self.loop.wake(), logs
             ),
         ]
 

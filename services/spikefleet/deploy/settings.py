@@ -1,14 +1,17 @@
 """Every setting of a deployment, and the only place that reads the environment.
 
 A setting comes from, in order: an argument, an environment variable ``SPIKEFLEET_<NAME>``, the
-default below. Unknown ``SPIKEFLEET_`` variables are an error: a typo must not pass in silence.
+user's configuration file, the default below. Unknown ``SPIKEFLEET_`` variables and unknown names in
+the file are an error: a typo must not pass in silence.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -165,13 +168,60 @@ class Settings(BaseModel):
         return self.database_url or f"sqlite:///{self.data_dir / 'spikefleet.db'}"
 
 
-def load_settings(environ: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
-    """Build the settings from arguments over the environment. ``None`` arguments are not given.
+@dataclass(frozen=True)
+class SubmitDefaults:
+    """What ``submit`` takes where no option says otherwise; "" is not said."""
 
-    Raises pydantic.ValidationError for a bad value, ValueError for an unknown variable.
+    sorter: str = ""
+    preset: str = ""
+    project: str = ""
+
+
+def config_file(environ: Mapping[str, str] | None = None) -> Path | None:
+    """Where the user's configuration file lies, whether or not it is there; None: nowhere."""
+    environment = os.environ if environ is None else environ
+    folder = environment.get("XDG_CONFIG_HOME", "")
+    if not folder and not environment.get("HOME"):
+        return None
+    base = Path(folder) if folder else Path(environment["HOME"]) / ".config"
+    return base / "spikefleet" / "config.toml"
+
+
+def submit_defaults(environ: Mapping[str, str] | None = None) -> SubmitDefaults:
+    """Return the defaults of ``submit`` in the user's file. Raises ValueError naming the file."""
+    return _read_file(environ)[1]
+
+
+def _read_file(environ: Mapping[str, str] | None) -> tuple[dict[str, Any], SubmitDefaults]:
+    """Return the settings in the user's file, and its table ``[submit]``."""
+    path = config_file(environ)
+    if path is None or not path.is_file():
+        return {}, SubmitDefaults()
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    submit = found.pop("submit", {})
+    _require_known(path, "", found, Settings.model_fields)
+    _require_known(path, "submit.", submit, SubmitDefaults.__dataclass_fields__)
+    return found, SubmitDefaults(**{name: str(value) for name, value in submit.items()})
+
+
+def _require_known(path: Path, prefix: str, given: Any, known: Mapping[str, Any]) -> None:
+    if not isinstance(given, dict):
+        raise ValueError(f"{path}: submit is a table, [submit]")  # noqa: TRY004 - a file's value
+    for name in given:
+        if name not in known:
+            raise ValueError(f"{path}: {prefix}{name} is unknown; known: {', '.join(known)}")
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
+    """Build the settings: arguments over environment over file. ``None`` arguments are not given.
+
+    Raises pydantic.ValidationError for a bad value, ValueError for an unknown name.
     """
     environment = os.environ if environ is None else environ
-    values: dict[str, Any] = {}
+    values, _ = _read_file(environ)
     for name, value in environment.items():
         if not name.startswith(PREFIX):
             continue

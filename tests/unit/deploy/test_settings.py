@@ -9,10 +9,13 @@ from pydantic import ValidationError
 from spikefleet.deploy.settings import (
     DEFAULT_ADDRESS,
     Settings,
+    SubmitDefaults,
     base_environment,
+    config_file,
     image_digest,
     load_settings,
     read_attempt_secret,
+    submit_defaults,
     visible_gpus,
 )
 
@@ -133,3 +136,45 @@ def test_roots_of_recordings_are_folders_there_are_and_come_resolved(tmp_path: P
     with pytest.raises(ValidationError, match="there is no folder at"):
         load_settings({}, recording_root=(tmp_path / "absent",))
     assert load_settings({}).recording_root == ()
+
+
+def with_file(tmp_path: Path, text: str) -> dict[str, str]:
+    """An environment whose user has this configuration file."""
+    path = tmp_path / "spikefleet" / "config.toml"
+    path.parent.mkdir()
+    path.write_text(text)
+    return {"XDG_CONFIG_HOME": str(tmp_path)}
+
+
+def test_the_users_file_stands_between_environment_and_default(tmp_path: Path):
+    environment = with_file(tmp_path, 'address = "rig:1"\ncpu_slots = 2\nlog_format = "json"')
+    environment["SPIKEFLEET_CPU_SLOTS"] = "3"
+    settings = load_settings(environment, log_format="text")
+    assert (settings.address, settings.cpu_slots, settings.log_format) == ("rig:1", 3, "text")
+    assert settings.metrics_port == load_settings({}).metrics_port
+
+
+def test_the_file_lies_in_the_users_configuration_folder():
+    assert config_file({"HOME": "/home/a"}) == Path("/home/a/.config/spikefleet/config.toml")
+    assert config_file({"HOME": "/h", "XDG_CONFIG_HOME": "/x"}) == Path("/x/spikefleet/config.toml")
+    assert config_file({}) is None
+
+
+def test_the_file_may_say_what_submit_takes(tmp_path: Path):
+    environment = with_file(tmp_path, '[submit]\nsorter = "lupin"\nproject = "organoids"')
+    assert submit_defaults(environment) == SubmitDefaults("lupin", "", "organoids")
+    assert submit_defaults({}) == SubmitDefaults()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("adress = 'rig:1'", "adress is unknown; known: address"),
+        ("[submit]\nsroter = 'lupin'", r"submit\.sroter is unknown; known: sorter"),
+        ("submit = 3", "submit is a table"),
+        ("address = ", "cannot be read"),
+    ],
+)
+def test_a_mistake_in_the_file_is_an_error_that_names_it(tmp_path: Path, text: str, told: str):
+    with pytest.raises(ValueError, match=rf"config\.toml.*{told}"):
+        load_settings(with_file(tmp_path, text))

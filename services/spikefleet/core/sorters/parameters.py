@@ -32,6 +32,7 @@ _WORDS = {
     "string": "a text",
     "list": "a list",
     "object": "a table of parameters",
+    "any": "any value",
 }
 
 

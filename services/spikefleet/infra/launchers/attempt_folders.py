@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +19,7 @@ from typing import Any
 
 from spikefleet.core.attempts import RunFolder
 from spikefleet.core.files import read_json, write_json
+from spikefleet.core.runs import LogPart
 from spikefleet.infra.launchers.processes import ProcessIdentity
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -120,6 +123,24 @@ class AttemptFolder:
         except OSError:
             return ""
         return data[:_MESSAGE_BYTES].decode("utf-8", errors="replace")
+
+    def read_log(self, offset: int, most_bytes: int) -> LogPart | None:
+        """Return a part of the child's log; None when there is none, or something else is there.
+
+        The sorter may write what it likes in this folder: links are not followed.
+        """
+        try:
+            handle = os.open(self.run.child_log, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return None
+        try:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            start = LogPart.start_of(offset, status.st_size)
+            return LogPart(os.pread(handle, most_bytes, start), start, status.st_size)
+        finally:
+            os.close(handle)
 
     def remove(self) -> None:
         """Remove everything; a removal cut short is finished by ``sweep``."""

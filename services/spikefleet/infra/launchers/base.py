@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from spikefleet.core.attempts import AttemptSpec
+from spikefleet.core.runs import LogPart
 
 
 class Phase(StrEnum):
@@ -81,6 +82,13 @@ class Launcher(Protocol):
 
     def forget(self, name: str) -> None:
         """Drop an ended attempt's leftovers. A live attempt is left alone. Unknown: no-op."""
+        ...
+
+    def read_log(self, name: str, offset: int, most_bytes: int) -> LogPart | None:
+        """Return a part of what an attempt's sorter has written; None when nothing is there.
+
+        A negative ``offset`` counts from the end.
+        """
         ...
 
     def free_slots(self) -> Slots:

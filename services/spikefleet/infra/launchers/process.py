@@ -21,6 +21,7 @@ from threading import RLock
 from spikefleet.core.attempts import AttemptSpec
 from spikefleet.core.failures.classify import read_log_tail
 from spikefleet.core.files import read_json, write_json
+from spikefleet.core.runs import LogPart
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.launchers.attempt_folders import (
     AttemptFolder,
@@ -136,6 +137,10 @@ class ProcessLauncher:
             self._own.pop(name, None)
             self._clean.discard(name)
             folder.remove()
+
+    def read_log(self, name: str, offset: int, most_bytes: int) -> LogPart | None:
+        """Return a part of what the attempt's sorter has written, while its folder is there."""
+        return folder_of(self._root, name).read_log(offset, most_bytes)
 
     def free_slots(self) -> Slots:
         """Slots no live attempt holds."""

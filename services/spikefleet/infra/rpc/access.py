@@ -53,6 +53,7 @@ CALLS: Mapping[str, Access] = MappingProxyType(
         "ControllerService/ListRuns": _PEOPLE,
         "ControllerService/WatchRun": _PEOPLE,
         "ControllerService/ListRunEvents": _PEOPLE,
+        "ControllerService/ReadLog": _PEOPLE,
         "ControllerService/CancelRun": _PEOPLE,
         "ControllerService/RetryRun": _PEOPLE,
         "ControllerService/ListHolds": _PEOPLE,

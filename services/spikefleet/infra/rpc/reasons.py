@@ -100,6 +100,11 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             "List the run's artifacts to see which exist.",
             resource="artifact",
         ),
+        "LOG_NOT_FOUND": Reason(
+            Code.NOT_FOUND,
+            "Look at the run's attempts: spikefleet status RUN.",
+            resource="log",
+        ),
         "SOURCE_CHANGED": Reason(
             Code.FAILED_PRECONDITION, "Wait until the recording is complete, then submit it again."
         ),

@@ -1,0 +1,186 @@
+"""What can be asked for: ``spikefleet sorters``, ``presets`` and ``settings``.
+
+Read from the catalogues of this installation; no service is asked and no sorter is imported.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import click
+
+from spikefleet.cli.options import output_option
+from spikefleet.cli.printing import Output, next_command, table
+from spikefleet.core.config import SortingConfig
+from spikefleet.core.config.effects import SORT_FIELDS, described, is_pending
+from spikefleet.core.config.names import nearest
+from spikefleet.core.config.operators import OPERATOR_FIELDS
+from spikefleet.core.config.presets import OWN_PRESETS, PRESETS, preset
+from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.core.sorters.parameters import read_table
+
+# The first that every machine can run.
+_EXAMPLE = next(info.name for info in BACKENDS.values() if not info.uses_gpu)
+
+
+@click.command()
+@click.argument("name", required=False, default="")
+@output_option
+def sorters(name: str, output: str) -> None:
+    """List the sorters; with a NAME list that sorter's own parameters.
+
+    \b
+    spikefleet sorters lupin
+    spikefleet submit RECORDING --sorter lupin --set sorter_params.detect_threshold=4
+    """
+    if name:
+        _parameters(name.lower().replace("-", "_"), Output(output))
+        return
+    rows = [
+        {
+            "name": info.name,
+            "title": info.title,
+            "uses_gpu": info.uses_gpu,
+            "min_channels": info.min_channels,
+            "suited_from": info.suited_from,
+            "min_duration_s": info.min_duration_s,
+            "installed_here": _installed(info.distribution),
+            "install": f"pip install 'spikefleet[{info.extra}]'",
+        }
+        for info in BACKENDS.values()
+    ]
+    made = table("sorter", "called", "runs on", ">channels", ">from", "on this machine")
+    for row in rows:
+        made.add_row(
+            str(row["name"]),
+            str(row["title"]),
+            "GPU or CPU" if row["uses_gpu"] else "CPU",
+            f"{row['min_channels']} or more",
+            f"{row['min_duration_s']:g} s",
+            str(row["installed_here"] or row["install"]),
+        )
+    submit = next_command(f"spikefleet submit RECORDING --sorter {_EXAMPLE}")
+    parameters = next_command(f"spikefleet sorters {_EXAMPLE}", "for its own parameters")
+    Output(output).emit({"sorters": rows}, made, parameters, submit)
+
+
+def _installed(distribution: str) -> str:
+    try:
+        return f"{distribution} {version(distribution)}"
+    except PackageNotFoundError:
+        return ""
+
+
+def _parameters(sorter: str, out: Output) -> None:
+    entries = read_table(sorter)
+    if sorter not in BACKENDS or entries is None:
+        near = nearest(sorter, BACKENDS)
+        hint = f"did you mean {near!r}?" if near else f"choose one of {', '.join(BACKENDS)}"
+        raise click.UsageError(f"there is no sorter called {sorter!r}; {hint}")
+    rows = [
+        {"name": f"sorter_params.{name}", "default": entry.default, "must_be": entry.wanted}
+        for name, entry in entries.items()
+    ]
+    made = table("parameter", "default", "must be")
+    for row in rows:
+        made.add_row(str(row["name"]), json.dumps(row["default"]), str(row["must_be"]))
+    name, default = rows[0]["name"], json.dumps(rows[0]["default"])
+    example = f"spikefleet submit RECORDING --sorter {sorter} --set {name}={default}"
+    out.emit({"sorter": sorter, "parameters": rows}, made, next_command(example))
+
+
+@click.command()
+@click.argument("name", required=False, default="")
+@output_option
+def presets(name: str, output: str) -> None:
+    """List the presets; with a NAME list the settings it begins with.
+
+    \b
+    spikefleet presets lupin
+    spikefleet submit RECORDING --preset lupin
+    """
+    if name:
+        document = preset(name).to_document()
+        made = table("setting", "value")
+        for group, fields in document.items():
+            for field, value in fields.items():
+                if not is_pending(group, field):
+                    made.add_row(f"{group}.{field}", json.dumps(value))
+        submit = next_command(f"spikefleet submit RECORDING --preset {name}")
+        Output(output).emit({"preset": name, "settings": document}, made, submit)
+        return
+    rows: list[dict[str, Any]] = [
+        {
+            "name": key.lower(),
+            "sets": dict(changes),
+            "can_run": changes["sorter"] in BACKENDS and not changes.get("use_docker"),
+        }
+        for key, changes in {**PRESETS, **OWN_PRESETS}.items()
+    ]
+    made = table("preset", "sets", "")
+    for row in rows:
+        sets = ", ".join(f"{key}={_short(value)}" for key, value in row["sets"].items())
+        made.add_row(row["name"], sets, "" if row["can_run"] else "refused today")
+    Output(output).emit(
+        {"presets": rows}, made, next_command(f"spikefleet submit RECORDING --preset {_EXAMPLE}")
+    )
+
+
+def _short(value: Any) -> str:
+    return f"{{{len(value)} entries}}" if isinstance(value, dict) else json.dumps(value)
+
+
+@click.command()
+@click.argument("name", required=False, default="")
+@click.option("--all", "everything", is_flag=True, help="Also those that have no effect yet.")
+@output_option
+def settings(name: str, everything: bool, output: str) -> None:
+    """List the settings of a sort whose name or meaning holds NAME; without one, all.
+
+    \b
+    spikefleet settings snr
+    spikefleet submit RECORDING --set snr_min=6 --set freq_min=400
+    """
+    rows = [row for row in _rows() if everything or row["in_effect"]]
+    word = name.lower()
+    found = [row for row in rows if word in f"{row['name']} {row['meaning']}".lower()]
+    found.sort(key=lambda row: word not in row["name"])  # those called so come first
+    if not found:
+        near = nearest(name, [row["name"].partition(".")[2] for row in rows])
+        raise click.UsageError(
+            f"no setting holds {name!r}; "
+            + (f"did you mean {near!r}?" if near else "list all with: spikefleet settings")
+        )
+    made = table("setting", "default", "sorts again", "meaning")
+    for row in found:
+        again = "yes" if row["sorts_again"] else ""
+        made.add_row(row["name"], json.dumps(row["default"]), again, row["meaning"])
+    field = found[0]["name"].partition(".")[2]
+    example = f"spikefleet submit RECORDING --set {field}={json.dumps(found[0]['default'])}"
+    Output(output).emit({"settings": found}, made, next_command(example))
+
+
+def _rows() -> list[dict[str, Any]]:
+    """Every field of the configuration as the published page has it."""
+    rows = []
+    for group, info in SortingConfig.model_fields.items():
+        kind: Any = info.annotation
+        for field, entry in kind.model_fields.items():
+            dotted = f"{group}.{field}"
+            meaning = described(group, field, entry.description or "")
+            rows.append(
+                {
+                    "name": dotted,
+                    "default": _default(entry.default),
+                    "meaning": meaning,
+                    "sorts_again": dotted in SORT_FIELDS,
+                    "in_effect": not is_pending(group, field) and dotted not in OPERATOR_FIELDS,
+                }
+            )
+    return rows
+
+
+def _default(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
