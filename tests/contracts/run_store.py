@@ -87,6 +87,13 @@ def fail(state: AttemptState, to: RunState, changes: RunChanges | None = None) -
     )
 
 
+def fail_run(store: RunStore, run: Run, to: RunState) -> Run:
+    """End a sort with a failure that becomes the run's."""
+    run, attempt = store.intend_attempt(run, Stage.SORT)
+    changes = RunChanges(failed_attempt=attempt.attempt_id)
+    return store.finish_attempt(run, attempt, fail(AttemptState.FAILED, to, changes))
+
+
 class DatabaseFixtures:
     """``database`` and ``store`` on the subclass's ``url``."""
 
@@ -278,9 +285,7 @@ class RunStoreContract(DatabaseFixtures):
 
     def test_reopening_an_ended_run_clears_its_end(self, store: RunStore) -> None:
         run = store.request_cancel(seed(store).run_id, "wrong animal")
-        changes = RunChanges(
-            status=RunStatus.CANCELLED, failure=OUT_OF_MEMORY, result={"sort_prefix": "p", "n": 1}
-        )
+        changes = RunChanges(status=RunStatus.CANCELLED, result={"sort_prefix": "p", "n": 1})
         ended = store.move_run(run, RunState.CANCELLED, kind="run.cancelled", changes=changes)
         assert (ended.status, ended.cancel_requested) == (RunStatus.CANCELLED, True)
         again = store.move_run(
@@ -293,9 +298,7 @@ class RunStoreContract(DatabaseFixtures):
         assert again.result == {"n": 1}
 
     def test_failures_keep_their_evidence(self, store: RunStore) -> None:
-        run = store.move_run(
-            seed(store), RunState.FAILED, kind="x", changes=RunChanges(failure=OUT_OF_MEMORY)
-        )
+        run = fail_run(store, seed(store), RunState.FAILED)
         assert run.failure is not None
         assert run.failure.code is FailureCode.HOST_OUT_OF_MEMORY
         assert run.failure.message == "memory ran out\ufffd after ?"

@@ -2,13 +2,19 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
-from tests.contracts.run_store import OUT_OF_MEMORY, DatabaseFixtures, fail, seed
+from sqlalchemy import select, text
+from tests.contracts.run_store import OUT_OF_MEMORY, DatabaseFixtures, fail, fail_run, seed
 
 from spikefleet.core.attempts import AttemptState, Stage
+from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import IllegalMoveError, RunState, attempt_name
+from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.migrations import MIGRATIONS
 from spikefleet.infra.stores.sql.runs import AttemptEnd, RunChanges, RunStore, StaleRunError
+from spikefleet.infra.stores.sql.tables import RUN
 
 
 class AttemptContract(DatabaseFixtures):
@@ -157,11 +163,60 @@ class AttemptContract(DatabaseFixtures):
         assert found.state is AttemptState.FAILED
         assert store.find_attempt("s-of-nobody-sort-1") is None
 
+    def test_a_runs_failure_is_its_attempts_and_is_stored_once(self, store: RunStore) -> None:
+        run = fail_run(store, seed(store), RunState.WAITING)
+        (failed,) = store.attempts_of(run.run_id)
+        assert run.failure == failed.failure is not None
+        assert store.list_runs()[0][0].failure == run.failure
+        told = [event.body for event in store.events(run.run_id)]
+        assert [body.get("failure") for body in told] == [None] * len(told)
+        assert "host_out_of_memory" in [body.get("code") for body in told]
+        run = store.move_run(run, RunState.QUEUED, kind="run.due")
+        assert run.failure == failed.failure
+        run = store.move_run(run, RunState.QUEUED, kind="x", changes=RunChanges(clear_failure=True))
+        assert run.failure is None
+        assert store.attempts_of(run.run_id) == [failed]
+
+    def test_a_reopened_run_keeps_its_failure_only_when_asked(self, store: RunStore) -> None:
+        ended = fail_run(store, seed(store), RunState.FAILED)
+        kept = store.move_run(
+            ended, RunState.QUEUED, kind="x", changes=RunChanges(keep_failure=True)
+        )
+        assert kept.failure == ended.failure is not None
+        ended = fail_run(store, seed(store, "b"), RunState.FAILED)
+        assert store.move_run(ended, RunState.QUEUED, kind="x").failure is None
+
+    def test_what_an_outcome_says_of_a_failure_is_not_stored_beside_it(
+        self, store: RunStore
+    ) -> None:
+        run, attempt = store.intend_attempt(seed(store), Stage.SORT)
+        outcome = {"failure": OUT_OF_MEMORY.to_json(), "wall_s": 1.5}
+        end = fail(AttemptState.FAILED, RunState.QUEUED)
+        run = store.finish_attempt(run, attempt, replace(end, outcome=outcome))
+        assert store.attempts_of(run.run_id)[0].outcome == {"wall_s": 1.5}
+
+    def test_a_failure_of_an_earlier_version_is_found_at_its_attempt_or_stays_as_it_was(
+        self, store: RunStore, database: Database
+    ) -> None:
+        one, two = (fail_run(store, seed(store, name), RunState.FAILED) for name in ("a", "b"))
+        other = {"code": "lost", "message": "Gone."}
+        with database.write() as connection:
+            for run, copy in ((one, one.failure.to_json()), (two, other)):
+                here = RUN.c.run_id == run.run_id
+                connection.execute(
+                    RUN.update().where(here).values(failure=copy, failed_attempt=None)
+                )
+            step = next(step for step in MIGRATIONS if step.version == 9)
+            for statement in step.statements_for(database.dialect)[1:]:
+                connection.execute(text(statement))
+            stored = connection.execute(select(RUN.c.run_id, RUN.c.failure)).all()
+        assert {row.run_id: row.failure for row in stored} == {one.run_id: None, two.run_id: other}
+        assert store.get_run(one.run_id).failure == one.failure
+        assert store.get_run(two.run_id).failure == Failure.from_json(other)
+
     def test_a_held_run_always_has_a_hold_to_release(self, store: RunStore) -> None:
         run = seed(store)
-        store.move_run(
-            run, RunState.HELD, kind="decision.hold", changes=RunChanges(failure=OUT_OF_MEMORY)
-        )
+        fail_run(store, run, RunState.HELD)
         [hold] = store.holds()
         assert (hold.lane, hold.run_id, hold.held_run_count) == ("kilosort4", run.run_id, 1)
         assert hold.reason.startswith("memory ran out")

@@ -125,7 +125,7 @@ def test_every_decision_explains_itself(make: Make) -> None:
     bodies = [event.body for event in controlled.decisions(run.run_id)]
     assert [body["rule_id"] for body in bodies] == ["internal.retry_same", "internal.spent"]
     for body in bodies:
-        assert body["failure"]["code"] == "sorter_crash"
+        assert body["code"] == "sorter_crash"
         assert body["budgets_left"]["internal"] == 0
         assert {"params", "changes", "reason", "attempt", "stage"} <= set(body)
 
@@ -179,7 +179,7 @@ def test_a_killed_attempt_is_lost_and_tried_again_unchanged(make: Make) -> None:
     controlled = make("die,die,succeed")
     run = controlled.finish(controlled.submit())
     assert run.state is RunState.SUCCEEDED
-    codes = [event.body["failure"]["code"] for event in controlled.decisions(run.run_id)]
+    codes = [event.body["code"] for event in controlled.decisions(run.run_id)]
     assert codes == ["lost", "lost"]
 
 
@@ -195,7 +195,7 @@ def test_exit_zero_without_a_result_is_tried_once_more_and_then_fails(make: Make
     controlled = make("hollow")
     run = controlled.finish(controlled.submit())
     assert run.state is RunState.FAILED
-    codes = [event.body["failure"]["code"] for event in controlled.decisions(run.run_id)]
+    codes = [event.body["code"] for event in controlled.decisions(run.run_id)]
     assert codes == ["incomplete", "incomplete"]
 
 

@@ -257,7 +257,7 @@ class Listening(runner_pb2_grpc.RunReportServiceServicer):
     """A controller that asks every attempt to stop."""
 
     def __init__(self) -> None:
-        self.outcomes: list[dict[str, object]] = []
+        self.ended: list[str] = []
         self.fractions: list[float] = []
 
     async def ReportProgress(self, request, context):  # noqa: N802
@@ -270,7 +270,7 @@ class Listening(runner_pb2_grpc.RunReportServiceServicer):
         return runner_pb2.TakeLeaseResponse(lease=to_lease(answer))
 
     async def ReportOutcome(self, request, context):  # noqa: N802
-        self.outcomes.append(from_struct(request.outcome))
+        self.ended.append(request.attempt_id)
         return runner_pb2.ReportOutcomeResponse()
 
 
@@ -287,10 +287,10 @@ def test_reports_of_an_attempt_arrive_and_never_raise_when_nobody_listens() -> N
         assert heard == Heard(True, LeaseAnswer(LeaseRefusal.SUPERSEDED, "host/7/x", 3, 1.5))
         granted = reports.take_lease("a-1", "host/8/y")
         assert granted == LeaseAnswer(None, "host/8/y", 1, 60.0)
-        reports.outcome("a-1", "run-1", {"exit_code": 0})
+        reports.end("a-1")
     assert reports.progress("a-1", {"step": "sort"}, "host/8/y") == Heard(False)
     assert reports.take_lease("a-1", "host/8/y") == LeaseAnswer(is_known=False)
-    reports.outcome("a-1", "run-1", {"exit_code": 0})
+    reports.end("a-1")
     reports.close()
     assert listening.fractions == [0.5]
-    assert listening.outcomes == [{"exit_code": 0}]
+    assert listening.ended == ["a-1"]

@@ -15,7 +15,6 @@ from spikefleet.client.rooms import Room
 from spikefleet.core.runs import Heard, LeaseAnswer
 from spikefleet.infra.rpc.access import ATTEMPT_KEY
 from spikefleet.infra.rpc.convert.runs import from_lease, to_progress
-from spikefleet.infra.rpc.convert.structs import to_struct
 
 
 class RunReports(Room):
@@ -63,11 +62,9 @@ class RunReports(Room):
         lease = from_lease(answer.lease) if answer.HasField("lease") else None
         return Heard(bool(answer.stop_requested), lease)
 
-    def outcome(self, attempt_id: str, run_id: str, outcome: Mapping[str, Any]) -> None:
+    def end(self, attempt_id: str) -> None:
         """Tell that the attempt has ended, so that the controller looks at once."""
-        request = runner_pb2.ReportOutcomeRequest(
-            attempt_id=attempt_id, run_id=run_id, outcome=to_struct(outcome)
-        )
+        request = runner_pb2.ReportOutcomeRequest(attempt_id=attempt_id)
         stub = runner_pb2_grpc.RunReportServiceStub(self._channel)
         try:
             stub.ReportOutcome(request, timeout=self._deadline_s)

@@ -20,10 +20,8 @@ from spikefleet.controller.outcome_counts import OutcomeCounts
 from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import STAGES, AttemptState, Stage
 from spikefleet.core.estimates import compare_projection
-from spikefleet.core.failures.classify import Evidence
 from spikefleet.core.failures.codes import Disposition, RunStatus
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.failures.rules.measured.refine import refine
 from spikefleet.core.policy.changes import affects_result
 from spikefleet.core.policy.decide import (
     Decision,
@@ -81,10 +79,9 @@ class Conclusions:
         self.counts.sort_checked(run, document)
         compared = self._compare(run, verdict)
         if verdict.failure is not None:
-            measured = run.result.get("preflight", {}).get("measurements", {})
-            known = Evidence(backend=run.backend, preflight=measured)
-            failure = refine(verdict.failure, known)
-            self.attempt_failed(run, attempt, failure, document, compared, may_live=may_live)
+            self.attempt_failed(
+                run, attempt, verdict.failure, document, compared, may_live=may_live
+            )
             return
         prefix = attempt.place.prefix
         result: dict[str, Any] = {"sort_prefix": prefix, **compared}
@@ -154,7 +151,7 @@ class Conclusions:
                 "rule_id": decision.rule_id,
                 "reason": decision.reason,
                 "params": dict(attempt.params),
-                "failure": failure.to_json(),
+                "code": str(failure.code),
                 "changes": dict(decision.changes),
                 "result_affecting": decision.result_affecting,
                 "budgets_left": dict(decision.budgets_left),
@@ -166,7 +163,7 @@ class Conclusions:
             outcome=outcome or {},
             changes=given_back(run, "failed", failure.message)
             if falls_back
-            else self._changes(run, failure, decision, dict(result or {})),
+            else self._changes(run, attempt, failure, decision, dict(result or {})),
             holder_may_live=may_live,
         )
         self.runs.finish_attempt(run, attempt, end)
@@ -219,13 +216,18 @@ class Conclusions:
         return decide(failure, history, self.policy(run), context)
 
     def _changes(
-        self, run: Run, failure: Failure, decision: Decision, result: dict[str, Any]
+        self,
+        run: Run,
+        attempt: Attempt,
+        failure: Failure,
+        decision: Decision,
+        result: dict[str, Any],
     ) -> RunChanges:
         if decision.action in _AGAIN:
             result["params"] = dict(decision.changes)
             result["result_affecting"] = decision.result_affecting
             return RunChanges(
-                failure=failure,
+                failed_attempt=attempt.attempt_id,
                 clear_status=True,
                 result=result,
                 not_before=self.clock() + timedelta(seconds=decision.delay_s),
@@ -233,7 +235,7 @@ class Conclusions:
         if decision.action is Disposition.HOLD:
             reason = f"{failure.message} {failure.next_step}"
             return RunChanges(
-                failure=failure,
+                failed_attempt=attempt.attempt_id,
                 status=RunStatus.ENVIRONMENT,
                 result=result,
                 lane=lane_of_hold(run.backend, failure, run.config),
@@ -241,7 +243,7 @@ class Conclusions:
             )
         state = RunState.SKIPPED if decision.action is Disposition.SKIP else RunState.FAILED
         result["ending"] = {"state": str(state), "status": str(failure.row.status)}
-        return RunChanges(stage=Stage.REPORT, failure=failure, result=result)
+        return RunChanges(stage=Stage.REPORT, failed_attempt=attempt.attempt_id, result=result)
 
     def _succeeded(self, run: Run, attempt: Attempt, result: StageResult) -> None:
         """Move to the next stage; the pointer is swapped first, which a crash may repeat."""

@@ -12,6 +12,8 @@ from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.submissions import Recording, part_names
 from spikefleet.infra.stores.sql.recordings import RecordingStore
 
+_LISTS_KEPT = frozenset({"activity_over_time", "range_uv"})
+
 
 @dataclass(frozen=True)
 class SortLimits:
@@ -91,13 +93,17 @@ def _duration_s(run: Run) -> float:
 
 
 def _known_before(run: Run) -> dict[str, Any]:
-    """What preflight knows that the machine which sorts can use; per-channel lists stay here."""
+    """What preflight knows that the machine which sorts can use; channels are counted there."""
     known = run.result.get("preflight", {})
-    over_time = known.get("measurements", {}).get("activity_over_time") or []
+    measured = {
+        name: len(value) if name.endswith("_channels") and isinstance(value, list) else value
+        for name, value in (known.get("measurements") or {}).items()
+        if name.endswith("_channels") or name in _LISTS_KEPT or not isinstance(value, list)
+    }
     return {
         "stream": known.get("stream") or {},
         "estimate": known.get("estimate") or {},
-        "measurements": {"activity_over_time": list(over_time)},
+        "measurements": measured,
     }
 
 

@@ -149,10 +149,10 @@ class Wishes:
             },
             changes=RunChanges(
                 stage=start,
-                failure=run.failure if only_report else None,
                 result=result,
                 drop_result=(LAST_RETRY, *entries_of(redone)),
-                clear_failure=True,
+                clear_failure=not only_report,
+                keep_failure=only_report,
                 clear_status=True,
                 cancel_requested=False,
                 lane=run.backend,

@@ -97,7 +97,7 @@ class AttemptSpec:
     versions of its packages; "" recognises the files anew.
     ``scratch_limit_bytes`` is the size limit of the scratch volume that its file system does not
     show (0 = none). ``preflight`` is what the service's preflight knows of the stream: ``stream``,
-    ``estimate`` and the activity over time of its ``measurements``.
+    ``estimate`` and ``measurements``, of lists of channels their length.
     """
 
     run_id: str

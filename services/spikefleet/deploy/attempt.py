@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from spikefleet.client.run_reports import RunReports
-from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder
+from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.files import read_json
 from spikefleet.core.runs import LeaseAnswer
 from spikefleet.deploy.settings import (
@@ -61,13 +61,13 @@ class ControllerSink:
             self._wake.notify()
             return self._stop_requested
 
-    def report_outcome(self, spec: AttemptSpec, outcome: AttemptOutcome) -> None:
+    def report_end(self, spec: AttemptSpec) -> None:
         """Tell the end, after the report under way; gives up after a few seconds."""
         with self._wake:
             self._pending, self._closed = None, True
             self._wake.notify()
         self._thread.join(timeout=_LAST_CALL_S)
-        self._reports.outcome(spec.attempt_id, spec.run_id, outcome.to_json())
+        self._reports.end(spec.attempt_id)
 
     def take_lease(self, spec: AttemptSpec) -> LeaseAnswer:
         """Ask the controller; it answers at once, refuses the connection, or is given up on."""

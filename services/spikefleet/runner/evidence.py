@@ -143,12 +143,14 @@ def _last_step(log_tail: str) -> str:
 
 
 def _known_of_the_recording(spec: AttemptSpec) -> dict[str, Any]:
-    """What we know without opening it. Bytes with a digest were checked against it before."""
-    known: dict[str, Any] = {
+    """What preflight measured and we know. Bytes with a digest were checked against it before."""
+    known: dict[str, Any] = {"duration_s": spec.duration_s} if spec.duration_s > 0 else {}
+    return {
+        **known,
+        **(spec.preflight.get("measurements") or {}),
         "sorter_params": spec.config.get("sorter", {}).get("sorter_params") or {},
         "digest_verified": all(entry.sha256 and not entry.in_place for entry in spec.inputs),
     }
-    return known | ({"duration_s": spec.duration_s} if spec.duration_s > 0 else {})
 
 
 def _check_result(spec: AttemptSpec, folder: RunFolder) -> Failure | None:

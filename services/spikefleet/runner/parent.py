@@ -378,7 +378,7 @@ class _LastWord(AbstractContextManager["_LastWord"]):
             extra={"attempt_id": outcome.attempt_id, "exit_code": outcome.exit_code},
         )
         if spec is not None:
-            attempt.sink.report_outcome(spec, outcome)
+            attempt.sink.report_end(spec)
         return error is None or isinstance(error, Exception)
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 from spikefleet.core import telemetry
-from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder
+from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.files import write_json
 from spikefleet.core.guards.loop import GuardLoop
 from spikefleet.core.runs import LeaseAnswer
@@ -41,7 +41,7 @@ class ProgressSink(Protocol):
         """Pass progress on. True when the attempt was asked to stop."""
         ...
 
-    def report_outcome(self, spec: AttemptSpec, outcome: AttemptOutcome) -> None:
+    def report_end(self, spec: AttemptSpec) -> None:
         """Tell that the attempt has ended."""
         ...
 
@@ -57,7 +57,7 @@ class SilentSink:
         """There is no controller, so no request to stop."""
         return False
 
-    def report_outcome(self, spec: AttemptSpec, outcome: AttemptOutcome) -> None:
+    def report_end(self, spec: AttemptSpec) -> None:
         """There is no controller to tell."""
 
     def take_lease(self, spec: AttemptSpec) -> LeaseAnswer:

@@ -274,4 +274,4 @@ def test_the_event_of_a_sort_says_how_its_trial_went(room: Room, failed: bool) -
     assert event.body["canary"] == {"state": state}
     if failed:
         assert room.run.state is RunState.HELD
-        assert event.body["failure"]["stage"] == "canary"
+        assert event.body["code"] == "model_loading"

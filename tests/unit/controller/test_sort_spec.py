@@ -105,6 +105,8 @@ def test_what_preflight_knows_travels_with_the_attempt_without_its_lists_per_cha
         "estimate": {"scratch_bytes": 7},
         "measurements": {
             "noise_uv": [5.0] * 384,
+            "flat_channels": ["3", "7"],
+            "n_crossings": 900,
             "activity_over_time": [{"at_s": 3.0, "n_moments": 4, "seconds": 1.0}],
         },
         "findings": [],
@@ -114,7 +116,11 @@ def test_what_preflight_knows_travels_with_the_attempt_without_its_lists_per_cha
     assert spec.preflight == {
         "stream": known["stream"],
         "estimate": {"scratch_bytes": 7},
-        "measurements": {"activity_over_time": known["measurements"]["activity_over_time"]},
+        "measurements": {
+            "flat_channels": 2,
+            "n_crossings": 900,
+            "activity_over_time": known["measurements"]["activity_over_time"],
+        },
     }
     assert AttemptSpec.from_json(spec.to_json()) == spec
 

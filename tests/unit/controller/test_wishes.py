@@ -42,11 +42,14 @@ def failed_at(controlled: Controlled, stage: Stage, **result: object) -> Run:
     """A run whose last failure was in ``stage`` and that has its report."""
     run = controlled.runs.get_run(controlled.submit())
     ending = {"state": "failed", "status": "failed"}
+    started, attempt = controlled.runs.intend_attempt(run, stage)
     changes = RunChanges(
-        stage=Stage.REPORT, failure=BROKEN, result={"ending": ending, "preflight": {}, **result}
+        stage=Stage.REPORT,
+        failed_attempt=attempt.attempt_id,
+        result={"ending": ending, "preflight": {}, **result},
     )
     end = AttemptEnd(AttemptState.FAILED, RunState.QUEUED, "decision.fail", failure=BROKEN)
-    run = ended(controlled, run, stage, replace(end, changes=changes))
+    run = controlled.runs.finish_attempt(started, attempt, replace(end, changes=changes))
     done = AttemptEnd(AttemptState.SUCCEEDED, RunState.FAILED, "run.ended")
     return ended(controlled, run, Stage.REPORT, done)
 

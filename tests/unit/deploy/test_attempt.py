@@ -59,5 +59,5 @@ def test_a_controller_that_is_away_costs_no_time(tmp_path: Path, n_reports: int)
     for _ in range(n_reports):
         assert not sink.report_progress(spec, AttemptProgress())
     assert time.monotonic() - before_s < 0.5
-    sink.report_outcome(spec, AttemptOutcome(spec.attempt_id, 0))
+    sink.report_end(spec)
     assert time.monotonic() - before_s < 10

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,13 +51,26 @@ def test_a_real_end_is_named_from_the_files_of_its_folder(case, tmp_path):
 
 
 def test_the_settings_of_the_run_travel_with_a_silence(tmp_path):
-    """The controller knows the measurements, and learns here what the sorter was told."""
     case = next(case for case in CASES if case.name == "kilosort4: threshold_of_one_channel")
     folder = RunFolder(tmp_path)
     write_json(folder.child_failure, case.given["child_failure"])
     failure = judge(spec(Th_single_ch=1000), folder, end())
     assert failure is not None
     assert failure.evidence["sorter_params"] == {"Th_single_ch": 1000}
+
+
+def test_what_preflight_measured_says_here_already_why_a_sorter_found_nothing(tmp_path):
+    case = next(case for case in CASES if case.name == "kilosort4: threshold_of_one_channel")
+    folder = RunFolder(tmp_path)
+    write_json(folder.child_failure, case.given["child_failure"])
+    measured = {"n_crossings": 9000, "n_crossings_noise": 20, "n_channels": 64}
+    order = replace(spec(Th_single_ch=1000), preflight={"measurements": measured})
+    failure = judge(order, folder, end())
+    assert failure is not None
+    assert (failure.code, failure.rule_id) == (
+        FailureCode.INVALID_CONFIGURATION,
+        "measured.thresholds",
+    )
 
 
 def test_counts_at_the_beginning_of_a_long_log_are_found(tmp_path):

@@ -169,6 +169,7 @@ def trial_spec(spec: AttemptSpec, window: CanaryWindow) -> AttemptSpec:
         report_address="",
         prepared_folder="",
         duration_s=window.length_s,
+        preflight={**spec.preflight, "measurements": {}},  # they are of the whole
         deadline_s=spec.deadline_s * _SHARE_OF_DEADLINE,
     )
 

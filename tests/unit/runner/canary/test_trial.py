@@ -129,6 +129,7 @@ def test_the_order_of_the_trial_keeps_the_seed_and_shares_nothing(spec) -> None:
     assert (order.prepared_folder, order.report_address) == ("", "")
     assert order.artifacts_prefix != shared.artifacts_prefix
     assert (order.deadline_s, order.duration_s) == (100.0, 30.0)
+    assert order.preflight["measurements"] == {}  # they are of the whole, not of the window
     assert order.config["execution"]["random_seed"] == 5
     assert order.config["execution"]["canary_first_n_s"] == 0.0
     assert order.config["execution"]["sorter_inactivity_base_s"] == 120.0

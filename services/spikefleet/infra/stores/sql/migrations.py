@@ -210,6 +210,17 @@ _UPLOAD_SIZES = (
     "CREATE INDEX upload_open ON upload (owner, size_bytes) WHERE state = 'open'",
 )
 
+_FAILURES = (
+    # A run's failure is its attempt's; the copy stays only where no attempt has it.
+    "ALTER TABLE run ADD COLUMN failed_attempt TEXT",
+    """UPDATE run SET failed_attempt = (
+        SELECT attempt_id FROM attempt
+        WHERE attempt.run_id = run.run_id AND attempt.failure = run.failure
+        ORDER BY attempt.serial DESC LIMIT 1
+    ) WHERE failure IS NOT NULL""",
+    "UPDATE run SET failure = NULL WHERE failed_attempt IS NOT NULL",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "recordings and uploads", _INTAKE),
     Migration(2, "batches, runs, attempts, events, holds", _RUNS),
@@ -219,4 +230,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(6, "the queue of sorts", _QUEUE),
     Migration(7, "descriptions of recordings", _DESCRIPTIONS),
     Migration(8, "sizes of uploads", _UPLOAD_SIZES),
+    Migration(9, "a run's failure is its attempt's", _FAILURES),
 )

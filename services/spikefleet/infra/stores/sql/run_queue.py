@@ -15,7 +15,7 @@ from sqlalchemy import TextClause, bindparam, select, text
 
 from spikefleet.core.runs import Attempt, Run
 from spikefleet.infra.stores.sql.database import Database
-from spikefleet.infra.stores.sql.run_rows import make_attempt, make_listed_run, make_run
+from spikefleet.infra.stores.sql.run_rows import RUNS, make_attempt, make_listed_run, make_run
 from spikefleet.infra.stores.sql.tables import ATTEMPT, RUN, UtcTime
 
 _SOURCES_LOOKED_AT = 20
@@ -66,11 +66,9 @@ class RunQueue:
         Those that run, begin another stage than the sort, are due, or are to be cancelled.
         """
         moving = text(_MOVING).bindparams(bindparam("now", now, UtcTime()))
-        query = (
-            select(RUN)
-            .where(RUN.c.run_id.in_(moving.columns(RUN.c.run_id).scalar_subquery()))
-            .order_by(RUN.c.serial)
-        )
+        query = RUNS.where(
+            RUN.c.run_id.in_(moving.columns(RUN.c.run_id).scalar_subquery())
+        ).order_by(RUN.c.serial)
         with self._database.read() as connection:
             return [make_listed_run(row) for row in connection.execute(query)]
 
@@ -105,8 +103,7 @@ class RunQueue:
     def sorted_runs(self, sort_digest: str) -> list[Run]:
         """Return the oldest runs whose sort of this digest is complete and can be taken over."""
         query = (
-            select(RUN)
-            .where(text("run.sort_mark = 'done'"), RUN.c.sort_digest == sort_digest)
+            RUNS.where(text("run.sort_mark = 'done'"), RUN.c.sort_digest == sort_digest)
             .order_by(RUN.c.serial)
             .limit(_SOURCES_LOOKED_AT)
         )

@@ -18,7 +18,7 @@ from spikefleet.infra.stores.sql.bell import ChangeBell
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.run_queue import RunQueue
 from spikefleet.infra.stores.sql.run_rows import (
-    SUMMARY,
+    SUMMARIES,
     make_attempt,
     make_event,
     make_listed_run,
@@ -39,9 +39,7 @@ from spikefleet.infra.stores.sql.tables import (
     in_portions,
 )
 
-# Built once: to name two dozen columns takes longer than to read a few rows of them.
-_SUMMARIES = select(*SUMMARY)
-_SUMMARIES_OF_BATCH = _SUMMARIES.where(
+_SUMMARIES_OF_BATCH = SUMMARIES.where(
     RUN.c.run_id.in_(
         select(BATCH_RUN.c.run_id).where(BATCH_RUN.c.batch_id == bindparam("batch")).distinct()
     )
@@ -102,7 +100,7 @@ class RunReader(RunQueue):
         """
         if limit < 1:
             raise ValueError(f"a page of {limit} runs holds nothing; ask for at least one")
-        query = _SUMMARIES.order_by(RUN.c.serial.desc()).limit(limit + 1)
+        query = SUMMARIES.order_by(RUN.c.serial.desc()).limit(limit + 1)
         if states:
             query = query.where(RUN.c.state.in_([str(state) for state in states]))
         if batch_id:

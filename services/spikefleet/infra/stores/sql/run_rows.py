@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
@@ -48,17 +48,23 @@ def read_failure(document: Any) -> Failure | None:
     return None if document is None else Failure.from_json(document)
 
 
-def write_failure(failure: Failure | None) -> dict[str, Any] | None:
-    """Return what is stored for a failure."""
-    return None if failure is None else failure.to_json()
+def _runs(*without: str) -> Select[Any]:
+    """Rows of runs. A run's failure is that of its failed attempt; rows of earlier versions may
+    have a copy that no attempt has.
+    """
+    columns = [column for column in RUN.c if column.name not in ("failure", *without)]
+    failure = func.coalesce(ATTEMPT.c.failure, RUN.c.failure).label("failure")
+    joined = RUN.outerjoin(ATTEMPT, ATTEMPT.c.attempt_id == RUN.c.failed_attempt)
+    return select(*columns, failure).select_from(joined)
 
 
-# Every column but the configuration, which is the larger part of a row.
-SUMMARY = tuple(column for column in RUN.c if column.name != "config")
+# Built once: to name two dozen columns takes longer than to read a few rows of them.
+RUNS = _runs()
+SUMMARIES = _runs("config")  # the larger part of a row
 
 
 def make_run(row: Row[Any]) -> Run:
-    """Turn a row of the run table into a run; one of ``SUMMARY`` has no configuration."""
+    """Turn one of ``RUNS`` into a run; one of ``SUMMARIES`` has no configuration."""
     return Run(
         run_id=row.run_id,
         batch_id=row.batch_id,
@@ -160,7 +166,7 @@ def make_event(row: Row[Any]) -> RunEvent:
 
 def read_run(connection: Connection, run_id: str) -> Run:
     """Return one run. Raises RunNotFoundError."""
-    row = connection.execute(select(RUN).where(RUN.c.run_id == run_id)).one_or_none()
+    row = connection.execute(RUNS.where(RUN.c.run_id == run_id)).one_or_none()
     if row is None:
         raise RunNotFoundError(f"There is no run {run_id!r}.")
     return make_run(row)
@@ -245,10 +251,10 @@ def moved_columns(run: Run, to: RunState, changes: RunChanges, now: datetime) ->
         values["status"] = str(changes.status)
     elif run.is_terminal or changes.clear_status:
         values["status"] = None
-    if changes.failure is not None:
-        values["failure"] = write_failure(changes.failure)
-    elif run.is_terminal or changes.clear_failure:
-        values["failure"] = None
+    if changes.failed_attempt:
+        values |= {"failed_attempt": changes.failed_attempt, "failure": None}
+    elif changes.clear_failure or (run.is_terminal and not changes.keep_failure):
+        values |= {"failed_attempt": None, "failure": None}
     if changes.cancel_requested is not None:
         values["cancel_requested"] = changes.cancel_requested
     elif run.is_terminal:

@@ -107,13 +107,14 @@ class RunChanges:
 
     ``result`` is merged into the run's, ``drop_result`` names entries to remove first.
     ``not_before`` lives only as long as the state it was given with. Reopening a terminal run
-    clears status, failure and the cancel request unless they are given here. ``hold_reason`` is
+    clears status, failure and the cancel request unless they are given here, or kept.
+    ``failed_attempt`` is the id of the attempt whose failure becomes the run's. ``hold_reason`` is
     written with a move to HELD when the lane has no hold yet (default: the failure's message).
     """
 
     stage: Stage | None = None
     status: RunStatus | None = None
-    failure: Failure | None = None
+    failed_attempt: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
     drop_result: tuple[str, ...] = ()
     not_before: datetime | None = None
@@ -121,6 +122,7 @@ class RunChanges:
     lane: str = ""
     hold_reason: str = ""
     clear_failure: bool = False
+    keep_failure: bool = False
     clear_status: bool = False
 
 

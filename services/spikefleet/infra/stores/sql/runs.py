@@ -39,6 +39,7 @@ from spikefleet.infra.stores.sql.run_leases import (
 from spikefleet.infra.stores.sql.run_reader import RunReader, read_batch
 from spikefleet.infra.stores.sql.run_rows import (
     LIVE,
+    RUNS,
     EventLine,
     make_run,
     read_attempt,
@@ -47,7 +48,6 @@ from spikefleet.infra.stores.sql.run_rows import (
     read_run,
     write_columns,
     write_event,
-    write_failure,
     write_move,
 )
 from spikefleet.infra.stores.sql.run_values import (
@@ -283,9 +283,9 @@ class RunStore(RunReader):
         with self._change() as (connection, now):
             connection.execute(HOLD.delete().where(HOLD.c.lane == lane))
             rows = connection.execute(
-                select(RUN)
-                .where(RUN.c.lane == lane, RUN.c.state == str(RunState.HELD))
-                .order_by(RUN.c.serial)
+                RUNS.where(RUN.c.lane == lane, RUN.c.state == str(RunState.HELD)).order_by(
+                    RUN.c.serial
+                )
             ).all()
             for run in map(make_run, rows):
                 line = EventLine(
@@ -316,18 +316,25 @@ def _end_attempt(connection: Connection, attempt: Attempt, end: AttemptEnd, now:
     _check_attempt_move(attempt, end.attempt_state)
     if end.attempt_state is AttemptState.RUNNING:
         raise IllegalMoveError(f"running is no end for attempt {attempt.name}: use mark_running")
-    failure = write_failure(end.failure)
+    outcome = dict(end.outcome)
+    if end.failure is not None:
+        outcome.pop("failure", None)  # as it was judged, it has a column of its own
     connection.execute(
         ATTEMPT.update()
         .where(ATTEMPT.c.attempt_id == attempt.attempt_id)
-        .values(state=str(end.attempt_state), failure=failure, outcome=end.outcome, ended_at=now)
+        .values(
+            state=str(end.attempt_state),
+            failure=end.failure.to_json() if end.failure else None,
+            outcome=outcome,
+            ended_at=now,
+        )
     )
     body = {
         "attempt_id": attempt.attempt_id,
         "name": attempt.name,
         "stage": str(attempt.stage),
         "number": attempt.number,
-        "failure": failure,
+        "code": str(end.failure.code) if end.failure else "",
     }
     line = EventLine(attempt.run_id, f"attempt.{end.attempt_state}", body)
     write_event(connection, line, now)

@@ -78,7 +78,7 @@ def weigh(failure: Failure, evidence: Evidence, measured: Mapping[str, Any]) -> 
     if not about_silence and (sorter != "kilosort2" or failure.code not in _SAY_NO_CAUSE):
         return failure
     text = f"{evidence.log_head}\n{evidence.log_scan}\n{evidence.log_tail}"
-    counts = _known(failure, read_counts(text))
+    counts = read_counts(text)
     known = measured.get("n_channels")
     channels = known if type(known) is int and known > 0 else counts.channels
     found: dict[str, JsonValue] = {
@@ -105,25 +105,6 @@ def weigh(failure: Failure, evidence: Evidence, measured: Mapping[str, Any]) -> 
         rule_id = "kilosort2.too_few_spikes"
         return counted.becomes(FailureCode.INSUFFICIENT_ACTIVITY, rule_id, message)
     return replace(failure, evidence=told)
-
-
-def _known(failure: Failure, counts: Counts) -> Counts:
-    """Fill in what an earlier look at the log wrote down; the second one has no log any more."""
-    names = {
-        "crossings": "threshold_crossings",
-        "seconds": "counted_s",
-        "bad_channels": "bad_channels",
-        "channels": "total_channels",
-        "batch": "progress_batch",
-        "units": "units_at_failure",
-        "spikes": "nspks_at_failure",
-    }
-    before = {
-        field: failure.evidence.get(name)
-        for field, name in names.items()
-        if getattr(counts, field) is None and type(failure.evidence.get(name)) in (int, float)
-    }
-    return replace(counts, **before)  # type: ignore[arg-type]
 
 
 def _is_silent(counts: Counts, channels: int | None) -> str:

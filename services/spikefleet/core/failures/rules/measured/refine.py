@@ -53,13 +53,9 @@ def refine(failure: Failure, evidence: Evidence) -> Failure:
         return failure
     measured = dict(evidence.preflight)
     failure = weigh(failure, evidence, measured)
-    if not isinstance(measured.get("sorter_params"), Mapping):
-        # The second look, with measurements, knows of the settings what the first one wrote down.
-        measured["sorter_params"] = failure.evidence.get("sorter_params")
     learned_from_nothing = (
         failure.code is FailureCode.PARAMETER_SENSITIVE
         and failure.evidence.get("parameter") == "batch_size"
-        and not failure.rule_id.startswith("measured.")
     )
     if failure.code is FailureCode.INSUFFICIENT_ACTIVITY or learned_from_nothing:
         return _why_nothing_was_found(_with_settings(failure, measured), measured)

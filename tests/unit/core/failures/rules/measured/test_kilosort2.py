@@ -4,9 +4,7 @@ import pytest
 
 from spikefleet.core.failures.classify import Evidence, classify
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.rules.measured.kilosort2 import read_counts
-from spikefleet.core.failures.rules.measured.refine import refine
 
 F = FailureCode
 LAUNCH = "-" * 40 + "The CUDA error was: invalid configuration argument\n"
@@ -73,11 +71,3 @@ def test_the_counts_may_stand_at_the_beginning_of_a_long_log():
 def test_the_last_count_of_each_kind_is_taken():
     counts = read_counts("found 1 bad channels\nfound 5 bad channels\nonly had 0 spikes\n")
     assert (counts.bad_channels, counts.channels, counts.empty_batches) == (5, None, 1)
-
-
-def test_a_second_look_with_measurements_remembers_the_counts_of_the_first():
-    first = classify(Evidence("kilosort2", exit_code=1, log_tail=crossings(999)))
-    assert first.code is F.SORTER_CRASH
-    told = Failure.from_json(first.to_json())
-    again = refine(told, Evidence("kilosort2", preflight={"n_channels": 100}))
-    assert again.code is F.INSUFFICIENT_ACTIVITY

@@ -60,26 +60,6 @@ def test_no_two_of_the_thirteen_causes_are_called_the_same():
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-def test_the_cause_is_told_too_when_the_measurements_come_after_the_sort(cause, tmp_path):
-    """The runner knows the settings, the controller the measurements; both looks add up."""
-    whole = evidence(CASES[cause], tmp_path)
-    params = whole.preflight["sorter_params"]
-    in_the_runner = classify(
-        Evidence(
-            "kilosort4",
-            exit_code=1,
-            child_failure=whole.child_failure,
-            preflight={"sorter_params": params},
-        )
-    )
-    measured = {key: value for key, value in whole.preflight.items() if key != "sorter_params"}
-    after = refine(
-        Failure.from_json(in_the_runner.to_json()), Evidence("kilosort4", preflight=measured)
-    )
-    assert (after.code, after.rule_id, after.evidence.get("field", "")) == CAUSES[cause]
-
-
-@pytest.mark.parametrize("cause", CAUSES)
 def test_a_backend_that_blames_the_batches_is_corrected_by_what_was_measured(cause, tmp_path):
     error = ParameterSensitiveError("No spikes.", sorter="kilosort4", parameter="batch_size")
     told = Failure.from_error(error, stage="sort", rule_id="child.raised")
