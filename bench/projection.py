@@ -23,8 +23,8 @@ from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
 from spikefleet.core.config import resolve
 from spikefleet.core.estimates import compare_projection
 from spikefleet.core.files import read_json, write_json
-from spikefleet.core.guards.disk_report import measure_folder
 from spikefleet.core.recording.file_sets import recording_files
+from spikefleet.infra.system.folder_usage import measure_folder
 from spikefleet.preflight.estimate import estimate_resources
 from spikefleet.signal.simulation import SimulationRequest, simulate
 

@@ -7,16 +7,16 @@ import pytest
 from tests.contracts.guard import GuardContract
 from tests.support.fake_nvml import GIB, Device, FakeNvml
 
-from spikefleet.core.guards.aside import GuardAside
 from spikefleet.core.guards.base import Guard
-from spikefleet.core.guards.disk import DiskUsageWatchdog
-from spikefleet.core.guards.gpu_memory import GpuMemoryWatchdog
 from spikefleet.core.guards.gpu_reader import NoGpuReader
-from spikefleet.core.guards.host_memory import HostMemoryWatchdog
-from spikefleet.core.guards.io_stall import DeviceIO, IOStallWatchdog
-from spikefleet.core.guards.log_inactivity import LogInactivityWatchdog
 from spikefleet.infra.gpus import make_gpu_reader
 from spikefleet.infra.system.memory_reader import MemoryReader
+from spikefleet.runner.guards.aside import GuardAside
+from spikefleet.runner.guards.disk import DiskUsageWatchdog
+from spikefleet.runner.guards.gpu_memory import GpuMemoryWatchdog
+from spikefleet.runner.guards.host_memory import HostMemoryWatchdog
+from spikefleet.runner.guards.io_stall import DeviceIO, IOStallWatchdog
+from spikefleet.runner.guards.log_inactivity import LogInactivityWatchdog
 
 
 class TestHostMemoryWatchdog(GuardContract):

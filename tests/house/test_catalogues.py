@@ -7,7 +7,7 @@ from tests.house.source import PACKAGE, ROOT
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.vocabulary import Disposition, FailureCategory
 from spikefleet.core.runs import RunState
-from spikefleet.core.telemetry import CATALOGUE, SeriesKind
+from spikefleet.infra.telemetry import CATALOGUE, SeriesKind
 
 WORDS = frozenset(
     {

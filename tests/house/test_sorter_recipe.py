@@ -13,7 +13,7 @@ from spikefleet.core.sorters.catalogue import BACKENDS, DEFAULT_SORTER
 from spikefleet.core.sorters.parameters import read_table
 
 CONTRACTS = ROOT / "tests" / "contracts" / "test_sorter_backends.py"
-LOGS = ROOT / "tests" / "unit" / "core" / "sorters" / "logs"
+LOGS = ROOT / "tests" / "unit" / "runner" / "logs"
 # Files that are one sorter's, by their place; what it says when it dies is told by the rules.
 OF_ONE_SORTER = re.compile(r"core/sorters/|signal/sorters/adapters/|core/failures/rules/")
 # Who may name a sorter besides, and why.

@@ -19,7 +19,6 @@ from tests.support.serving import Serving, serving
 
 from spikefleet.api.v1 import controller_pb2, controller_pb2_grpc
 from spikefleet.core.failures.errors import InvalidConfigurationError
-from spikefleet.core.telemetry import RPC_HANDLED
 from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.rpc.channels import dial, is_loopback, service_config
 from spikefleet.infra.rpc.errors import (
@@ -32,6 +31,7 @@ from spikefleet.infra.rpc.errors import (
 )
 from spikefleet.infra.rpc.interceptors import current_request_id
 from spikefleet.infra.rpc.server import Registration, RpcServer, ServerOptions
+from spikefleet.infra.telemetry import RPC_HANDLED
 
 SERVICE = "spikefleet.api.v1.ControllerService"
 

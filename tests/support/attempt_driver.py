@@ -15,7 +15,7 @@ from spikefleet.core.files import read_json
 from spikefleet.deploy.attempt import make_sink
 from spikefleet.deploy.settings import read_attempt_secret
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
-from spikefleet.runner.make_guards import CgroupPlaces
+from spikefleet.runner.guards.make import CgroupPlaces
 from spikefleet.runner.node_checks.gpu_probe import ProbeAnswer
 from spikefleet.runner.parent import ParentOptions, run_attempt
 from spikefleet.runner.supervise import Timing

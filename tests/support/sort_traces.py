@@ -18,11 +18,11 @@ from typing import Any
 from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.files import write_json
-from spikefleet.core.guards.quiet import is_quiet
 from spikefleet.core.guards.sources import TreeSample
 from spikefleet.core.sorters.catalogue import BACKENDS
-from spikefleet.core.sorters.progress import ProgressParser
 from spikefleet.infra.system.process_tree import ProcessTree
+from spikefleet.runner.guards.quiet import is_quiet
+from spikefleet.runner.progress import ProgressParser
 from spikefleet.signal.simulation import SimulationRequest, simulate
 
 EVERY_S = 0.1

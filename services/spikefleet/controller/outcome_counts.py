@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from spikefleet.core import telemetry
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import Attempt, Run, RunState
+from spikefleet.infra import telemetry
 from spikefleet.infra.metrics import Measured, Metrics
 from spikefleet.infra.stores.sql.runs import RunStore
 

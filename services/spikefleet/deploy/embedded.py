@@ -27,7 +27,6 @@ from spikefleet.controller.room_calls import RoomCalls
 from spikefleet.controller.sort_spec import SortLimits, SortSpecs
 from spikefleet.controller.stage_threads import StageThreads
 from spikefleet.controller.wishes import Wishes
-from spikefleet.core import telemetry
 from spikefleet.core.policy.decide import Policy
 from spikefleet.curation import servicer as curation_door
 from spikefleet.deploy.chores import Chore
@@ -35,6 +34,7 @@ from spikefleet.deploy.confined_rooms import ConfinedRooms, open_zygote
 from spikefleet.deploy.machine import Machine, look_at_machine
 from spikefleet.deploy.service_file import announce, claim, withdraw
 from spikefleet.deploy.settings import Settings, base_environment, confined_environment
+from spikefleet.infra import telemetry
 from spikefleet.infra.launchers.base import Phase
 from spikefleet.infra.launchers.process import ProcessLauncher
 from spikefleet.infra.launchers.warm import WarmStarts

@@ -1,4 +1,4 @@
-"""The one door to prometheus_client: turns ``core.telemetry`` constants into live series.
+"""The one door to prometheus_client: turns ``infra.telemetry`` constants into live series.
 
 Only catalogued series can be written, each with exactly its own labels. Values that live in a
 store rather than in this process are read at scrape time through ``collect_from``.
@@ -17,7 +17,7 @@ import prometheus_client
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from spikefleet.core.telemetry import BUILD_INFO, Series, SeriesKind
+from spikefleet.infra.telemetry import BUILD_INFO, Series, SeriesKind
 
 _Live = prometheus_client.Counter | prometheus_client.Gauge | prometheus_client.Histogram
 

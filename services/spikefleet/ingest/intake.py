@@ -17,12 +17,12 @@ from spikefleet.core.failures.errors import InputMissingError
 from spikefleet.core.files import digest_document, file_stamp
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName, digest_manifest
-from spikefleet.core.telemetry import INGESTED_BYTES
 from spikefleet.infra.rpc.access import Caller
 from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.stores.bytes.artifacts import recording_prefix
 from spikefleet.infra.stores.sql.recordings import RecordingStore
+from spikefleet.infra.telemetry import INGESTED_BYTES
 from spikefleet.ingest.places import RecordingRoots
 from spikefleet.ingest.staging import digest_file
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from spikefleet.core.rooms.uploads import UploadedPart
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
-from spikefleet.core.telemetry import INGESTED_BYTES
 from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
@@ -28,6 +27,7 @@ from spikefleet.infra.stores.sql.uploads import (
     UploadState,
     UploadStore,
 )
+from spikefleet.infra.telemetry import INGESTED_BYTES
 from spikefleet.ingest.arrivals import Arrivals, FileTally, Manifest, Stamp
 from spikefleet.ingest.intake import accepted_recording
 from spikefleet.ingest.publishing import Publisher, StagedDamageError

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.guards.loop import GuardEvent
+from spikefleet.runner.guards.loop import GuardEvent
 
 _log = logging.getLogger(__name__)
 

@@ -19,16 +19,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from spikefleet.core import telemetry
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder
 from spikefleet.core.config.sorting import execution_of
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.files import read_json, write_json
-from spikefleet.core.guards.loop import GuardLoop
 from spikefleet.core.policy.changes import apply_changes
 from spikefleet.core.sorters.catalogue import backend_of
-from spikefleet.core.sorters.progress import ProgressParser
+from spikefleet.infra import telemetry
 from spikefleet.infra.gpus import make_gpu_reader
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.metrics import Metrics
@@ -39,14 +37,16 @@ from spikefleet.runner.canary.memory import CanaryMemory, Machine, canary_key
 from spikefleet.runner.canary.trial import STEP as CANARY
 from spikefleet.runner.canary.trial import CanaryState, run_canary
 from spikefleet.runner.evidence import KernelKills, judge, read_result
+from spikefleet.runner.guards.loop import GuardLoop
+from spikefleet.runner.guards.make import CgroupPlaces, Watched, make_guards, make_memory_reader
 from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
 from spikefleet.runner.lease import RunLease
-from spikefleet.runner.make_guards import CgroupPlaces, Watched, make_guards, make_memory_reader
 from spikefleet.runner.node_checks.facts import Given
 from spikefleet.runner.node_checks.gpu_probe import ProbeAnswer, probe_cuda
 from spikefleet.runner.node_checks.node_preflight import STEP as NODE_PREFLIGHT
 from spikefleet.runner.node_checks.node_preflight import run_node_preflight
 from spikefleet.runner.outcome import exit_code_of, write_outcome
+from spikefleet.runner.progress import ProgressParser
 from spikefleet.runner.reach import child_environment, make_room
 from spikefleet.runner.reporting import (
     AttemptProgress,

@@ -11,12 +11,12 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
-from spikefleet.core import telemetry
 from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.files import write_json
-from spikefleet.core.guards.loop import GuardLoop
 from spikefleet.core.runs import LeaseAnswer
+from spikefleet.infra import telemetry
 from spikefleet.infra.metrics import Metrics
+from spikefleet.runner.guards.loop import GuardLoop
 
 _log = logging.getLogger(__name__)
 

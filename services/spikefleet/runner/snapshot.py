@@ -18,7 +18,7 @@ from spikefleet.core.attempts import RunFolder
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.files import write_json
-from spikefleet.core.guards.loop import GuardLoop
+from spikefleet.runner.guards.loop import GuardLoop
 
 _log = logging.getLogger(__name__)
 

@@ -21,11 +21,11 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.evidence_rows import SorterTimeoutEvidence
 from spikefleet.core.files import write_json
-from spikefleet.core.guards.loop import GuardLoop
-from spikefleet.core.sorters.progress import ProgressParser
 from spikefleet.infra.launchers import processes
 from spikefleet.runner.audit import AuditTrail
+from spikefleet.runner.guards.loop import GuardLoop
 from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
+from spikefleet.runner.progress import ProgressParser
 from spikefleet.runner.reporting import AttemptProgress, Reporter
 from spikefleet.runner.snapshot import take_snapshot, write_snapshot
 from spikefleet.runner.warm_child import ChildProcess, WarmChild

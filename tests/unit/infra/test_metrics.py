@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from spikefleet.core import telemetry
+from spikefleet.infra import telemetry
 from spikefleet.infra.metrics import Measured, Metrics
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from spikefleet.core.guards.loop import GuardEvent
 from spikefleet.runner.audit import AuditTrail
+from spikefleet.runner.guards.loop import GuardEvent
 
 
 def test_every_event_is_a_line_of_its_own_as_it_happens(tmp_path: Path) -> None:

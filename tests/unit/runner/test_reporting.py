@@ -9,8 +9,8 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.files import read_json
 from spikefleet.core.guards.base import Reading
-from spikefleet.core.guards.loop import GuardLoop
 from spikefleet.infra.metrics import Metrics
+from spikefleet.runner.guards.loop import GuardLoop
 from spikefleet.runner.reporting import HEARTBEAT_S, AttemptProgress, Reporter, SilentSink
 
 

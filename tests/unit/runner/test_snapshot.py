@@ -8,7 +8,7 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.files import read_json
 from spikefleet.core.guards.base import Reading
-from spikefleet.core.guards.loop import GuardLoop
+from spikefleet.runner.guards.loop import GuardLoop
 from spikefleet.runner.snapshot import take_snapshot, write_snapshot
 
 

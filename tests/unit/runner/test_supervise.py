@@ -15,11 +15,11 @@ from tests.support.attempts import is_running, make_spec, wait_for
 from spikefleet.core.attempts import RunFolder
 from spikefleet.core.files import read_json
 from spikefleet.core.sorters.catalogue import BACKENDS
-from spikefleet.core.sorters.progress import ProgressParser
+from spikefleet.runner.progress import ProgressParser
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.guards.base import Reading
-from spikefleet.core.guards.loop import GuardLoop
+from spikefleet.runner.guards.loop import GuardLoop
 from spikefleet.infra.metrics import Metrics
 from spikefleet.runner.audit import AuditTrail
 from spikefleet.runner.interruption import Interruption

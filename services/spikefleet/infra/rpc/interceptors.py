@@ -22,7 +22,6 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from spikefleet.core.telemetry import RPC_DURATION, RPC_HANDLED, RPC_STARTED, Series
 from spikefleet.infra.rpc.access import Admission, current_caller, is_bounded, is_counted
 from spikefleet.infra.rpc.bounds import require_bounded
 from spikefleet.infra.rpc.errors import (
@@ -33,6 +32,7 @@ from spikefleet.infra.rpc.errors import (
     problem_of,
 )
 from spikefleet.infra.rpc.shares import CallShares
+from spikefleet.infra.telemetry import RPC_DURATION, RPC_HANDLED, RPC_STARTED, Series
 
 _log = logging.getLogger(__name__)
 _REQUEST_ID: ContextVar[str] = ContextVar("spikefleet_request_id", default="")

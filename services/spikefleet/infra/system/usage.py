@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from spikefleet.core.guards.base import Reading
-from spikefleet.core.guards.disk_report import measure_folder
+from spikefleet.infra.system.folder_usage import measure_folder
 
 _INTERVAL_S = 2.0
 # Folders are walked at most once in this time, and no longer than this at once.

@@ -9,21 +9,21 @@ from pathlib import Path
 from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.config.execution import ExecutionConfig
 from spikefleet.core.config.sorting import execution_of
-from spikefleet.core.guards.aside import GuardAside
 from spikefleet.core.guards.base import Guard
-from spikefleet.core.guards.disk import DiskUsageWatchdog, ScratchBudget
-from spikefleet.core.guards.gpu_memory import GpuLimits, GpuMemoryWatchdog
 from spikefleet.core.guards.gpu_reader import GpuReader, NoGpuReader
-from spikefleet.core.guards.host_memory import HostMemoryWatchdog
-from spikefleet.core.guards.io_stall import DeviceIO, IOSource, IOStallWatchdog, ProcessIO
-from spikefleet.core.guards.log_inactivity import (
-    LogInactivityWatchdog,
-    compute_inactivity_timeout_s,
-)
-from spikefleet.core.guards.quiet import Surroundings
 from spikefleet.infra.system.memory_reader import CGROUP_ROOT, PROC_CGROUP, MemoryReader
 from spikefleet.infra.system.process_tree import ProcessTree
 from spikefleet.infra.system.usage import AttemptUsage
+from spikefleet.runner.guards.aside import GuardAside
+from spikefleet.runner.guards.disk import DiskUsageWatchdog, ScratchBudget
+from spikefleet.runner.guards.gpu_memory import GpuLimits, GpuMemoryWatchdog
+from spikefleet.runner.guards.host_memory import HostMemoryWatchdog
+from spikefleet.runner.guards.io_stall import DeviceIO, IOSource, IOStallWatchdog, ProcessIO
+from spikefleet.runner.guards.log_inactivity import (
+    LogInactivityWatchdog,
+    compute_inactivity_timeout_s,
+)
+from spikefleet.runner.guards.quiet import Surroundings
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,10 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.evidence_rows import DiskExhaustionEvidence
 from spikefleet.core.guards.base import Reading
-from spikefleet.core.guards.disk_report import (
-    GIB,
-    DiskExhaustionReport,
-    FolderUsage,
-    measure_folder,
-    suggest_actions,
-)
-from spikefleet.core.guards.samples import Latch, SampleWindow
+from spikefleet.core.text import GIB
+from spikefleet.infra.system.folder_usage import FolderUsage, measure_folder
+from spikefleet.runner.guards.disk_report import DiskExhaustionReport, suggest_actions
+from spikefleet.runner.guards.samples import Latch, SampleWindow
 
 # A volume with a size limit is taken away whole, without a signal, by whoever counts its bytes.
 LIMIT_WARN_RATIO = 0.8

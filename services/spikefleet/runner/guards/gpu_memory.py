@@ -23,7 +23,7 @@ from spikefleet.core.guards.gpu_reader import (
     GpuUnreadable,
     Sharing,
 )
-from spikefleet.core.guards.samples import Latch, SampleWindow
+from spikefleet.runner.guards.samples import Latch, SampleWindow
 
 # A busy GPU at its power cap is as it should be: measured, never warned of.
 _NORMAL_SLOWDOWNS = frozenset({"sw_power_cap"})

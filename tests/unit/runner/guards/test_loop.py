@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.guards.base import Reading
-from spikefleet.core.guards.loop import GuardEvent, GuardLoop
+from spikefleet.runner.guards.loop import GuardEvent, GuardLoop
 
 
 class Scripted:

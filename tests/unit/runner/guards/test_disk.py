@@ -7,7 +7,7 @@ from tests.support.real_limits import small_disk
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.guards.disk import DiskUsageWatchdog, ScratchBudget
+from spikefleet.runner.guards.disk import DiskUsageWatchdog, ScratchBudget
 
 MIB = 2**20
 MIB_IN_GIB = 1 / 1024

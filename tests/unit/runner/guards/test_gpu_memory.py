@@ -8,8 +8,8 @@ from tests.support.fake_nvml import GIB, UUID, Device, FakeNvml
 
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.guards.base import Reading
-from spikefleet.core.guards.gpu_memory import GpuLimits, GpuMemoryWatchdog
 from spikefleet.infra.gpus import make_gpu_reader
+from spikefleet.runner.guards.gpu_memory import GpuLimits, GpuMemoryWatchdog
 
 OURS = 7
 

@@ -5,8 +5,8 @@ import time
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.guards.aside import GuardAside
 from spikefleet.core.guards.base import Reading
+from spikefleet.runner.guards.aside import GuardAside
 
 
 class DeadMount:

@@ -8,7 +8,7 @@ from tests.support.attempts import make_spec
 from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.guards.base import Guard
-from spikefleet.runner.make_guards import Watched, make_guards, make_memory_reader
+from spikefleet.runner.guards.make import Watched, make_guards, make_memory_reader
 
 
 def guards_of(spec: AttemptSpec, folder: Path) -> list[Guard]:

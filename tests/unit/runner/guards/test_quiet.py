@@ -6,9 +6,9 @@ import pytest
 from tests.support.attempts import wait_for
 from tests.support.families import family
 
-from spikefleet.core.guards.quiet import LOUD_STEPS, QuietWork, Surroundings, is_quiet
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.infra.system.process_tree import ProcessTree
+from spikefleet.runner.guards.quiet import LOUD_STEPS, QuietWork, Surroundings, is_quiet
 
 
 def test_every_loud_step_is_one_that_some_sorter_or_the_child_names() -> None:

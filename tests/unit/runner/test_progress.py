@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spikefleet.core.sorters.catalogue import BACKENDS
-from spikefleet.core.sorters.progress import ProgressParser, ProgressUpdate
+from spikefleet.runner.progress import ProgressParser, ProgressUpdate
 
 LOGS = Path(__file__).parent / "logs"
 
@@ -84,7 +84,7 @@ def test_output_that_says_nothing_gives_no_updates() -> None:
 
 def test_the_parser_needs_no_science_library() -> None:
     code = (
-        "import sys, spikefleet.core.sorters.progress;"
+        "import sys, spikefleet.runner.progress;"
         "sys.exit(any(m in sys.modules for m in ('numpy', 'torch', 'spikeinterface')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

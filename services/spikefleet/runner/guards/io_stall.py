@@ -17,8 +17,8 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.evidence_rows import IOStallEvidence
 from spikefleet.core.guards.base import Reading
-from spikefleet.core.guards.samples import SampleWindow
 from spikefleet.core.guards.sources import TreeSource
+from spikefleet.runner.guards.samples import SampleWindow
 
 _SYS_BLOCK = Path("/sys/dev/block")
 _SECTOR_BYTES = 512

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from tests.support.sort_traces import Replay, Trace
 
-from spikefleet.core.guards.io_stall import IOStallWatchdog, ProcessIO
-from spikefleet.core.guards.log_inactivity import (
+from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.runner.guards.io_stall import IOStallWatchdog, ProcessIO
+from spikefleet.runner.guards.log_inactivity import (
     LONGEST_SILENCE,
     LogInactivityWatchdog,
     compute_inactivity_timeout_s,
 )
-from spikefleet.core.guards.quiet import LOUD_STEPS, Surroundings, is_quiet
-from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.runner.guards.quiet import LOUD_STEPS, Surroundings, is_quiet
 
 TRACES = Path(__file__).with_name("traces")
 NAMES = sorted(path.stem for path in TRACES.glob("*.json"))

@@ -1,9 +1,9 @@
-"""What fills the disk."""
+"""What lies below a folder."""
 
 import os
 from pathlib import Path
 
-from spikefleet.core.guards.disk_report import GIB, measure_folder, suggest_actions
+from spikefleet.infra.system.folder_usage import measure_folder
 
 
 def test_blocks_are_added_up_and_links_are_not_followed(tmp_path: Path) -> None:
@@ -34,11 +34,3 @@ def test_a_walk_that_runs_out_of_time_says_so(tmp_path: Path) -> None:
 def test_a_folder_that_is_gone_holds_nothing(tmp_path: Path) -> None:
     usage = measure_folder(tmp_path / "gone")
     assert (usage.used_bytes, usage.largest) == (0, ())
-
-
-def test_the_projected_shortfall_is_the_first_advice(tmp_path: Path) -> None:
-    usage = measure_folder(tmp_path)
-    short = suggest_actions(usage, free_bytes=GIB, warn_bytes=5 * GIB, needed_bytes=11 * GIB)
-    assert short[0].startswith("give the attempt 10.0 GiB more")
-    unknown = suggest_actions(usage, free_bytes=GIB, warn_bytes=5 * GIB, needed_bytes=0)
-    assert unknown[0].startswith("keep at least 5.0 GiB free")

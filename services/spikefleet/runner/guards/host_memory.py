@@ -13,9 +13,9 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.evidence_rows import HostMemoryEvidence, HostOutOfMemoryEvidence
 from spikefleet.core.guards.base import Reading
-from spikefleet.core.guards.samples import Latch, SampleWindow
 from spikefleet.core.guards.sources import MemorySample, MemorySource
 from spikefleet.core.text import format_gib
+from spikefleet.runner.guards.samples import Latch, SampleWindow
 
 STALLED_RATIO = 0.2
 _CALM_RATIO = 0.7

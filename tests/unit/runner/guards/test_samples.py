@@ -2,7 +2,7 @@
 
 import pytest
 
-from spikefleet.core.guards.samples import Latch, SampleWindow
+from spikefleet.runner.guards.samples import Latch, SampleWindow
 
 
 def test_a_verdict_needs_several_bad_samples_close_together() -> None:

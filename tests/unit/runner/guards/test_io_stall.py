@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.guards.io_stall import DeviceIO, IOSample, IOStallWatchdog
+from spikefleet.runner.guards.io_stall import DeviceIO, IOSample, IOStallWatchdog
 
 
 class Counted:

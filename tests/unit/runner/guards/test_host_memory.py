@@ -6,7 +6,7 @@ import pytest
 from tests.support.cgroup_trees import make_reader, write_v2
 
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.guards.host_memory import HostMemoryWatchdog
+from spikefleet.runner.guards.host_memory import HostMemoryWatchdog
 
 
 @pytest.fixture

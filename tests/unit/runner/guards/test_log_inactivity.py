@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.guards.log_inactivity import (
+from spikefleet.core.guards.sources import TreeSample
+from spikefleet.runner.guards.log_inactivity import (
     LogInactivityWatchdog,
     compute_inactivity_timeout_s,
 )
-from spikefleet.core.guards.quiet import Surroundings
-from spikefleet.core.guards.sources import TreeSample
+from spikefleet.runner.guards.quiet import Surroundings
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.evidence_rows import SorterTimeoutEvidence
 from spikefleet.core.guards.base import Reading
-from spikefleet.core.guards.quiet import QuietWork, Surroundings
-from spikefleet.core.guards.samples import SampleWindow
+from spikefleet.runner.guards.quiet import QuietWork, Surroundings
+from spikefleet.runner.guards.samples import SampleWindow
 
 LONGEST_SILENCE = 12
 _SEARCH_S = 30.0
