@@ -165,6 +165,23 @@ def test_every_verb_takes_a_batch_and_selectors(
     assert _ask(service, "status", run_id, batch).exit_code == 0
 
 
+def test_a_dry_run_says_what_would_be_and_starts_nothing(service: Service, silent: Path) -> None:
+    before = _ask(service, "list", "--output", "json").stdout
+    done = _ask(service, "submit", str(silent), "--set", "snr_min=7", "--dry-run")
+    assert done.exit_code == 1
+    assert "Every sample is digital zero" in done.stdout
+    assert "snr_min=7" in done.stdout
+    assert "Nothing was started." in done.stdout
+    document = _document(_ask(service, "submit", str(silent), "--dry-run", *_JSON))
+    (run,) = document["runs"]
+    assert run["failure"]["code"] == "insufficient_activity"
+    assert document["config"]["sorter"]["sorter_name"] == "kilosort4"
+    wrong = _ask(service, "submit", str(silent), "--set", "sorter_params.nblock=1", "--dry-run")
+    assert wrong.exit_code == 2
+    assert "did you mean 'nblocks'" in wrong.stderr
+    assert _ask(service, "list", "--output", "json").stdout == before
+
+
 def test_a_missing_path_is_refused_before_anything_starts(service: Service, tmp_path: Path) -> None:
     before = _ask(service, "list", "--output", "json").stdout
     gone = tmp_path / "gone.nwb"

@@ -60,7 +60,8 @@ def test_a_path_the_service_sees_differently_is_uploaded(server, client, source,
 
 
 def test_a_missing_recording_is_accepted_as_missing_and_gets_a_run(client, tmp_path) -> None:
-    batch = client.submit(tmp_path / "nowhere.raw.h5")
+    missing = client.add_recording(tmp_path / "nowhere.raw.h5")
+    batch = client.sort([missing.recording_id])
     assert [run.run.stream for run in batch.runs] == [""]
     assert batch.runs[0].run.recording_name.endswith("nowhere.raw.h5")
 

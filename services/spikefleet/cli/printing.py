@@ -180,8 +180,13 @@ def runs_table(runs: Sequence[RunView], width: int | None = None) -> Table:
 
 def changed_settings(run: Run) -> list[str]:
     """The run's settings that are not at their defaults, each as ``name=value``."""
+    return settings_text(run.result.get(CHANGED_SETTINGS, {}))
+
+
+def settings_text(changed: Mapping[str, Any]) -> list[str]:
+    """Settings by their dotted names, each as ``name=value``; a sorter's own one by one."""
     told = []
-    for name, value in sorted(run.result.get(CHANGED_SETTINGS, {}).items()):
+    for name, value in sorted(changed.items()):
         group, _, field = name.partition(".")
         entries = value if isinstance(value, Mapping) and group == "sorter" else {field: value}
         told += [f"{entry}={_value_text(given)}" for entry, given in entries.items()]

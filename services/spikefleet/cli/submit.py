@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +14,14 @@ from rich.text import Text
 
 from spikefleet.cli.connection import connected, transfers
 from spikefleet.cli.following import exit_code, follow, next_steps, tell_end
-from spikefleet.cli.options import address_option, output_option, parse_overrides, set_option
+from spikefleet.cli.options import (
+    ExitCode,
+    address_option,
+    output_option,
+    parse_overrides,
+    set_option,
+)
+from spikefleet.cli.plan_view import plan_lines
 from spikefleet.cli.printing import Output, counted, next_command, runs_table
 from spikefleet.client.names import recording_name
 from spikefleet.client.views import BatchView
@@ -99,17 +108,22 @@ def with_defaults(hand: Hand) -> Hand:
     "recordings stands for them, in natural order.",
 )
 @click.option("--watch", is_flag=True, help="Follow the runs until they end.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Only say what would be sorted, what it would take and what is doubtful. A recording "
+    "that is uploaded is uploaded for it.",
+)
 @address_option
 @output_option
 @click.pass_context
-def submit(
-    context: click.Context, /, address: str | None, output: str, watch: bool, **given: Any
-) -> None:
+def submit(context: click.Context, /, address: str | None, output: str, **given: Any) -> None:
     """Have the recordings at PATHS sorted, one run per stream.
 
     With --concatenate they become one run per stream, and its results come back per recording.
     The same recording and configuration submitted twice is one run.
     """
+    watch, dry_run = given.pop("watch"), given.pop("dry_run")
     hand, out = with_defaults(Hand(**given)), Output(output)
     names, preset = hand.names(), hand.chosen_preset()
     overrides = parse_overrides(hand.overrides)
@@ -118,14 +132,18 @@ def submit(
             recordings = client.add_recordings(
                 hand.paths, names, in_place=hand.in_place, progress=progress
             )
-        batch = client.sort(
-            [recording.recording_id for recording in recordings],
-            preset,
-            streams=hand.streams,
-            overrides=overrides,
-            concatenate=hand.concatenate,
-            label=", ".join(str(name) for name in names),
-        )
+        ids = [recording.recording_id for recording in recordings]
+        asked: dict[str, Any] = {
+            "streams": hand.streams,
+            "overrides": overrides,
+            "concatenate": hand.concatenate,
+        }
+        if dry_run:
+            plan = client.plan(ids, preset, **asked)
+            out.emit(plan.to_json(), *plan_lines(plan, _without_dry_run()))
+            refused = any(run.examination.failure is not None for run in plan.runs)
+            context.exit(ExitCode.RUN_FAILED if refused else ExitCode.DONE)
+        batch = client.sort(ids, preset, **asked, label=", ".join(map(str, names)))
         if not watch:
             known = _known_steps(batch)
             steps = next_steps(batch.runs)
@@ -138,6 +156,12 @@ def submit(
         runs = follow(client, batch.run_ids, out)
     tell_end(out, runs, table_too=True)
     context.exit(exit_code(runs))
+
+
+def _without_dry_run() -> str:
+    """The command as it was typed, but for the option that started nothing."""
+    typed = (word for word in sys.argv[1:] if word != "--dry-run")
+    return shlex.join(["spikefleet", *typed])
 
 
 def _summary(batch: BatchView, names: Sequence[RecordingName]) -> str:

@@ -8,7 +8,6 @@ after a restart of the service. Knows no science and prints nothing.
 from __future__ import annotations
 
 import getpass
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,12 +36,15 @@ from spikefleet.client.views import (
     RunUpdate,
     RunView,
 )
+from spikefleet.client.waiting import wait_for
 from spikefleet.core.attempts import Stage
+from spikefleet.core.rooms.preflight import SubmissionPlan
 from spikefleet.core.rooms.wishes import RetryWish
 from spikefleet.core.runs import Hold, RunEvent, RunState
 from spikefleet.core.sorters.catalogue import DEFAULT_SORTER
 from spikefleet.core.submissions import Recording, RecordingName, Submission
 from spikefleet.infra.rpc.channels import dial
+from spikefleet.infra.rpc.convert.preflight import from_plan
 from spikefleet.infra.rpc.convert.runs import (
     from_attempts,
     from_event,
@@ -54,14 +56,14 @@ from spikefleet.infra.rpc.convert.wishes import (
     from_batch,
     from_hold,
     from_made,
+    to_plan_request,
     to_retry,
     to_submit,
 )
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answering
 
 _SUBMIT_DEADLINE_S = 900.0
-_WAIT_STEP_S = 0.5
-_LONGEST_SLEEP_S = 2.0
+_PLAN_DEADLINE_S = 3600.0
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -206,6 +208,27 @@ class SortingClient:
             answer = self._ingest.Submit(to_submit(submission), timeout=_SUBMIT_DEADLINE_S)
         return BatchView.of(from_made(answer))
 
+    def plan(
+        self,
+        recording_ids: Sequence[str],
+        preset: str = DEFAULT_SORTER,
+        *,
+        streams: Sequence[str] = (),
+        overrides: dict[str, Any] | None = None,
+        concatenate: bool = False,
+    ) -> SubmissionPlan:
+        """Look at what ``sort`` would make of accepted recordings; start nothing."""
+        submission = Submission(
+            recording_ids=tuple(recording_ids),
+            preset=preset,
+            overrides=overrides or {},
+            streams=tuple(streams),
+            concatenate=concatenate,
+        )
+        request = to_plan_request(submission)
+        with answering(self.address):
+            return from_plan(self._ingest.PlanSubmission(request, timeout=_PLAN_DEADLINE_S))
+
     def get(self, run_id: str) -> RunView:
         """Return a run with its attempts."""
         with answering(self.address):
@@ -279,31 +302,9 @@ class SortingClient:
     ) -> tuple[RunView, ...]:
         """Wait until every run has ended or is held; return them in the order given.
 
-        Raises TimeoutError after ``timeout_s``; the runs go on.
+        Raises TimeoutError after ``timeout_s``; the runs continue.
         """
-        patience = self._patience()
-        until_s = None if timeout_s is None else time.monotonic() + timeout_s
-        ended: dict[str, RunView] = {}
-        pause_s = _WAIT_STEP_S
-        while True:
-            for run_id in run_ids:
-                if run_id in ended:
-                    continue
-                try:
-                    run = self.get(run_id)
-                except ServiceUnreachable as error:
-                    patience.wait(error)
-                    break
-                patience.restore()
-                if run.is_settled:
-                    ended[run_id] = run
-            if len(ended) == len(set(run_ids)):
-                return tuple(ended[run_id] for run_id in run_ids)
-            if until_s is not None and time.monotonic() >= until_s:
-                left = [run_id for run_id in run_ids if run_id not in ended]
-                raise TimeoutError(f"after {timeout_s:g} s these runs go on: {', '.join(left)}")
-            time.sleep(pause_s)
-            pause_s = min(_LONGEST_SLEEP_S, pause_s * 1.2)
+        return wait_for(self.get, run_ids, self._patience(), timeout_s)
 
     def cancel(self, run_id: str, reason: str = "") -> RunView:
         """Stop a run; one that has ended stays as it is."""

@@ -14,7 +14,7 @@ from spikefleet.controller.finished_result import LAST_RETRY, entries_of, put_as
 from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.config import SortingConfig, config_digest, diff, sort_digest
 from spikefleet.core.config.operators import require_client_settings
-from spikefleet.core.config.sorter_params import check_params
+from spikefleet.core.config.runnable import require_sorter
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.rooms.wishes import BatchWish, RetryWish
 from spikefleet.core.runs import (
@@ -25,7 +25,6 @@ from spikefleet.core.runs import (
     RunState,
     run_identity,
 )
-from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.infra.stores.sql.run_values import (
@@ -251,15 +250,7 @@ def new_runs(streams: Sequence[tuple[Recording, str]], config: SortingConfig) ->
 
     Raises InvalidConfigurationError.
     """
-    backend = config.sorter.sorter_name
-    if backend not in BACKENDS:
-        known = ", ".join(sorted(BACKENDS))
-        raise InvalidConfigurationError(
-            f"The sorter {backend!r} is not available here; those that are: {known}.",
-            field="sorter.sorter_name",
-            value=backend,
-        )
-    check_params(backend, BACKENDS[backend].title, config.sorter.sorter_params or {})
+    require_sorter(config)
     document, whole = config.to_document(), config_digest(config)
     changed = {name: value for name, (_, value) in diff(config).items() if name != _SORTER_NAME}
     return tuple(
@@ -267,7 +258,7 @@ def new_runs(streams: Sequence[tuple[Recording, str]], config: SortingConfig) ->
             recording_id=recording.recording_id,
             recording_name=str(recording.name),
             stream=stream,
-            backend=backend,
+            backend=config.sorter.sorter_name,
             config=document,
             config_digest=whole,
             sort_digest=sort_digest(config, _bytes_of(recording), stream),

@@ -14,6 +14,7 @@ from spikefleet.core.rooms.uploads import UploadProgress
 from spikefleet.core.submissions import Recording, RecordingName
 from spikefleet.infra.rpc.access import current_caller, not_yours, require_own
 from spikefleet.infra.rpc.blocking import DIGESTS, PARTS, READS, SUBMISSIONS
+from spikefleet.infra.rpc.convert.preflight import to_plan
 from spikefleet.infra.rpc.convert.recordings import from_files, from_name, to_recording
 from spikefleet.infra.rpc.convert.uploads import to_part, to_upload
 from spikefleet.infra.rpc.convert.wishes import from_submit, to_made
@@ -221,6 +222,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def _submit(self, request: ingest_pb2.SubmitRequest, owner: str) -> ingest_pb2.SubmitResponse:
         submission = from_submit(request, owner)
         return to_made(self._submissions.submit(submission), ingest_pb2.SubmitResponse)
+
+    async def PlanSubmission(  # noqa: N802
+        self, request: ingest_pb2.PlanSubmissionRequest, context: Any
+    ) -> ingest_pb2.PlanSubmissionResponse:
+        """Say what a submission would start; start nothing."""
+        await self._require_own_recordings(request.submission.recording_ids)
+        submission = from_submit(request.submission, current_caller().owner)
+        return to_plan(await SUBMISSIONS.run(self._submissions.plan, submission))
 
     async def _own_upload(self, upload_id: str) -> Upload:
         """Return an upload of the caller's. Raises UploadNotFoundError, RpcProblem NOT_YOURS."""

@@ -11,16 +11,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from spikefleet.core.config import resolve
+from spikefleet.core.config import SortingConfig, resolve
 from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.config.presets import preset
+from spikefleet.core.config.runnable import require_sorter
 from spikefleet.core.files import digest_document
 from spikefleet.core.recording.description import (
     ALL_TAKES,
     KeptDescription,
     joined_streams,
 )
-from spikefleet.core.rooms.preflight import Description, Member
+from spikefleet.core.rooms.preflight import (
+    Description,
+    Examination,
+    ExamineTask,
+    Member,
+    PlannedRun,
+    SubmissionPlan,
+)
 from spikefleet.core.rooms.wishes import BatchAnswer, BatchWish
 from spikefleet.core.submissions import (
     Recording,
@@ -44,6 +52,10 @@ class DescribesRecordings(Protocol):
 
     def describe(self, recording: Recording, *, list_members: bool = False) -> Description:
         """List a recording's streams, or the recordings it holds. Raises ServiceError."""
+        ...
+
+    def examine(self, task: ExamineTask) -> Examination:
+        """Measure one stream. Raises ServiceError."""
         ...
 
 
@@ -74,6 +86,37 @@ class SubmissionIntake:
         Raises InvalidConfigurationError, RecordingNotFoundError, RpcProblem UNKNOWN_STREAM,
         RECORDINGS_DIFFER or TOO_LARGE, ServiceError when a room does not answer.
         """
+        config, runs = self._resolved(submission)
+        return self._controller.create_batch(
+            BatchWish(
+                streams=tuple((recording.recording_id, stream) for recording, stream in runs),
+                config=config.to_document(),
+                idempotency_key=submission.idempotency_key,
+                submitter=submission.submitter,
+                label=submission.label,
+                owner=submission.owner,
+            )
+        )
+
+    def plan(self, submission: Submission) -> SubmissionPlan:
+        """Look at every stream as preflight would; start nothing. Raises as ``submit`` does."""
+        config, runs = self._resolved(submission)
+        require_sorter(config)
+        document = config.to_document()
+        planned = [
+            PlannedRun(
+                str(recording.name),
+                stream,
+                self._preflight.examine(ExamineTask(recording, stream, document)),
+            )
+            for recording, stream in runs
+        ]
+        return SubmissionPlan(document, tuple(planned))
+
+    def _resolved(
+        self, submission: Submission
+    ) -> tuple[SortingConfig, tuple[tuple[Recording, str], ...]]:
+        """Return the configuration, and the streams of recordings that are to be sorted by it."""
         if not submission.recording_ids:
             raise RpcProblem(
                 "INVALID_ARGUMENT",
@@ -89,26 +132,17 @@ class SubmissionIntake:
         wanted = submission.streams
         if config.recording.stream_id and not wanted:
             wanted = (config.recording.stream_id,)
-        runs: list[tuple[str, str]] = []
+        runs: dict[tuple[str, str], tuple[Recording, str]] = {}
         for recording, kept in found:
-            streams = self._streams(recording, kept, wanted, joined=submission.concatenate)
-            runs += [(recording.recording_id, stream) for stream in streams]
+            for stream in self._streams(recording, kept, wanted, joined=submission.concatenate):
+                runs[recording.recording_id, stream] = (recording, stream)
             if len(runs) > MOST_ENTRIES:
                 raise RpcProblem(
                     "TOO_LARGE",
                     f"the batch would have more than {MOST_ENTRIES} runs.",
                     field="recording_ids",
                 )
-        return self._controller.create_batch(
-            BatchWish(
-                streams=tuple(dict.fromkeys(runs)),
-                config=config.to_document(),
-                idempotency_key=submission.idempotency_key,
-                submitter=submission.submitter,
-                label=submission.label,
-                owner=submission.owner,
-            )
-        )
+        return config, tuple(runs.values())
 
     def _joined(self, recordings: Sequence[Recording], owner: str) -> Recording:
         """Return the recording that these become as one; one alone is itself."""

@@ -66,15 +66,15 @@ def flat_names(model: type[BaseModel]) -> Mapping[str, str]:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the known name closest to ``name``, or "" when none is close."""
-    found = get_close_matches(name.lower(), list(known), n=1, cutoff=0.55)
+    found = get_close_matches(name.lower(), list(known), n=1, cutoff=0.65)
     return found[0] if found else ""
 
 
 def locate(model: type[BaseModel], name: str) -> tuple[str, str]:
     """Return ``(group.field, entry)`` for a flat or dotted name; entry is "" for a whole field.
 
-    ``sorter_params.batch_size`` names one entry of a parameter field. Raises KeyError holding the
-    nearest known name (or "") for an unknown name.
+    ``sorter_params.batch_size`` names one entry of a parameter field. Raises KeyError
+    for an unknown name.
     """
     flat, dotted = flat_names(model), dotted_names(model)
     if name in flat:
@@ -85,4 +85,4 @@ def locate(model: type[BaseModel], name: str) -> tuple[str, str]:
         for prefix in (field, field.partition(".")[2]):
             if name.startswith(f"{prefix}.") and flat.get(prefix, field) == field:
                 return field, name[len(prefix) + 1 :]
-    raise KeyError(nearest(name, [*flat, *dotted]))
+    raise KeyError(name)

@@ -14,12 +14,13 @@ from pydantic import Field, ValidationError
 from spikefleet.core.config.compat import ACCEPTED, without_effect
 from spikefleet.core.config.execution import ExecutionConfig
 from spikefleet.core.config.group import ConfigGroup
-from spikefleet.core.config.names import MERGED, dotted_names, locate
+from spikefleet.core.config.names import MERGED, dotted_names, flat_names, locate, nearest
 from spikefleet.core.config.products import CompilationConfig, FiguresConfig
 from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.config.sorters import RtSortConfig, SorterConfig
 from spikefleet.core.config.units import CurationConfig, WaveformConfig
 from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.sorters.parameters import read_table
 
 
 class SortingConfig(ConfigGroup):
@@ -89,7 +90,8 @@ class SortingConfig(ConfigGroup):
             try:
                 dotted, entry = locate(type(self), name)
             except KeyError:
-                raise unknown_name(type(self), name, value) from None
+                sorter = str(changes.get("sorter") or document["sorter"]["sorter_name"])
+                raise unknown_name(type(self), name, value, sorter) from None
             group, _, field = dotted.partition(".")
             if entry:
                 value = {entry: value}
@@ -99,14 +101,14 @@ class SortingConfig(ConfigGroup):
         return type(self).from_document(document)
 
 
-def unknown_name(model: type[SortingConfig], name: str, value: Any) -> InvalidConfigurationError:
-    """Return the error for a name that no field bears."""
-    try:
-        locate(model, name)
-        near = ""
-    except KeyError as error:
-        near = str(error.args[0])
-    hint = f"did you mean {near!r}?" if near else "docs/configuration.md lists every name."
+def unknown_name(
+    model: type[SortingConfig], name: str, value: Any, sorter: str = ""
+) -> InvalidConfigurationError:
+    """Return the error for a name that no field bears; a parameter of the sorter's own is one."""
+    own = {entry: f"sorter_params.{entry}" for entry in read_table(sorter) or {}}
+    found = nearest(name, [*flat_names(model), *dotted_names(model), *own])
+    near = own.get(found, found)
+    hint = f"did you mean {near!r}?" if near else "`spikefleet settings` lists every name."
     return InvalidConfigurationError(
         f"There is no configuration field called {name!r}; {hint}",
         field=name,

@@ -128,3 +128,34 @@ class Examination:
             failure=Failure.from_json(failure) if failure else None,
             measurements=dict(document["measurements"]),
         )
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run that a submission would make, and what preflight says of its stream."""
+
+    recording_name: str
+    stream: str
+    examination: Examination
+
+
+@dataclass(frozen=True)
+class SubmissionPlan:
+    """What a submission would start: its runs, and the whole resolved configuration."""
+
+    config: Mapping[str, Any]
+    runs: tuple[PlannedRun, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary."""
+        return {
+            "config": dict(self.config),
+            "runs": [
+                {
+                    "recording_name": run.recording_name,
+                    "stream": run.stream,
+                    **run.examination.to_json(),
+                }
+                for run in self.runs
+            ],
+        }

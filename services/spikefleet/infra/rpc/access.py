@@ -47,6 +47,7 @@ CALLS: Mapping[str, Access] = MappingProxyType(
         "IngestService/RegisterRecording": _PEOPLE,
         "IngestService/GetRecording": _PEOPLE,
         "IngestService/Submit": _PEOPLE,
+        "IngestService/PlanSubmission": _PEOPLE,
         "ControllerService/CreateBatch": Access.ROOM,
         "ControllerService/GetBatch": _PEOPLE,
         "ControllerService/GetRun": _PEOPLE,

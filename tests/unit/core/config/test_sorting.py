@@ -165,3 +165,10 @@ def test_the_configuration_needs_no_numpy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "False"
+
+
+def test_a_parameter_of_the_sorters_own_is_named_as_it_must_be_written() -> None:
+    with pytest.raises(InvalidConfigurationError, match=r"'sorter_params\.detect_threshold'"):
+        preset("lupin").override(detect_thresh=4)
+    with pytest.raises(InvalidConfigurationError, match="`spikefleet settings` lists"):
+        preset("lupin").override(qqqq=4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from spikefleet.api.v1 import failure_pb2, preflight_pb2
+from spikefleet.api.v1 import failure_pb2, ingest_pb2, preflight_pb2
 from spikefleet.core.failures.codes import FailureCategory
 from spikefleet.core.findings.finding import Finding, FindingLevel
 from spikefleet.core.recording.description import RecordingDescription
@@ -13,8 +13,10 @@ from spikefleet.core.rooms.preflight import (
     Examination,
     ExamineTask,
     Member,
+    PlannedRun,
     ResourceEstimate,
     StageEstimate,
+    SubmissionPlan,
 )
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.rpc.convert.recordings import (
@@ -149,3 +151,27 @@ def from_finding(message: preflight_pb2.Finding) -> Finding:
         FailureCategory(enum_word(failure_pb2.FailureCategory, message.category)),
         from_struct(message.evidence),
     )
+
+
+def to_plan(plan: SubmissionPlan) -> ingest_pb2.PlanSubmissionResponse:
+    """Return what a submission would start."""
+    return ingest_pb2.PlanSubmissionResponse(
+        config=to_struct(plan.config),
+        runs=[
+            ingest_pb2.PlannedRun(
+                recording_name=run.recording_name,
+                stream=run.stream,
+                check=to_examination(run.examination),
+            )
+            for run in plan.runs
+        ],
+    )
+
+
+def from_plan(message: ingest_pb2.PlanSubmissionResponse) -> SubmissionPlan:
+    """Read what a submission would start."""
+    runs = tuple(
+        PlannedRun(run.recording_name, run.stream, from_examination(run.check))
+        for run in message.runs
+    )
+    return SubmissionPlan(from_struct(message.config), runs)

@@ -45,6 +45,11 @@ def from_submit(request: ingest_pb2.SubmitRequest, owner: str) -> Submission:
     )
 
 
+def to_plan_request(submission: Submission) -> ingest_pb2.PlanSubmissionRequest:
+    """Return the request to say what a submission would start."""
+    return ingest_pb2.PlanSubmissionRequest(submission=to_submit(submission))
+
+
 def to_batch_wish(wish: BatchWish) -> controller_pb2.CreateBatchRequest:
     """Return the request to make runs."""
     return controller_pb2.CreateBatchRequest(
