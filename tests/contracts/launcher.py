@@ -120,6 +120,7 @@ class LauncherContract:
         launcher.start(self.spec(tmp_path, "wait"))
         launcher.forget("r-sort-1")
         self.await_running(launcher)
+        assert "r-sort-1" in launcher.observe()
 
     def test_unknown_names_are_no_matter(self, launcher: Launcher) -> None:
         launcher.stop("nobody", grace_s=1)

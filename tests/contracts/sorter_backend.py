@@ -66,7 +66,9 @@ class SorterBackendContract:
     def test_spikes_lie_inside_the_recording_in_order(
         self, known: tuple[BaseRecording, Truth], found: BaseSorting
     ) -> None:
-        for train in trains_of(found).values():
+        trains = trains_of(found)
+        assert trains
+        for train in trains.values():
             assert train.size
             assert train[0] >= 0
             assert train[-1] < known[0].get_num_samples()

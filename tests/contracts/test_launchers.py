@@ -150,6 +150,7 @@ class TestProcessLauncher(LauncherContract):
         launcher.stop("r-sort-1", grace_s=0.3)
         heir = make_launcher(root)
         wait_for(lambda: heir.observe()["r-sort-1"].phase is not Phase.RUNNING)
+        assert heir.observe()["r-sort-1"].phase is Phase.GONE
 
     def test_only_gpu_attempts_see_a_gpu(
         self, launcher: Launcher, root: Path, tmp_path: Path

@@ -31,11 +31,13 @@ def project_files() -> tuple[Path, ...]:
 def python_files(*folders: str) -> list[Path]:
     """The project's Python files below the folders; generated stubs are not tracked."""
     roots = [ROOT / folder for folder in folders]
-    return [
+    files = [
         path
         for path in project_files()
         if path.suffix == ".py" and any(path.is_relative_to(root) for root in roots)
     ]
+    assert files, f"no Python file below {folders}: a rule about them would hold for nothing"
+    return files
 
 
 @cache

@@ -39,9 +39,14 @@ def _artifacts() -> dict[str, dict[str, Any]]:
 
 
 def test_every_plain_yaml_file_parses() -> None:
-    for path in project_files():
-        if path.suffix in (".yaml", ".yml") and "templates" not in path.parts:
-            assert _yaml(path) is not None, path
+    plain = [
+        path
+        for path in project_files()
+        if path.suffix in (".yaml", ".yml") and "templates" not in path.parts
+    ]
+    assert plain
+    for path in plain:
+        assert _yaml(path) is not None, path
 
 
 def test_the_chart_names_exactly_the_rooms_of_the_plan() -> None:
@@ -50,13 +55,17 @@ def test_the_chart_names_exactly_the_rooms_of_the_plan() -> None:
 
 def test_every_rooms_image_is_built_with_the_extra_the_chart_names() -> None:
     built = {image: docker["buildArgs"]["EXTRA"] for image, docker in _artifacts().items()}
-    for room, entry in _yaml(CHART / "values.yaml")["rooms"].items():
+    rooms = _yaml(CHART / "values.yaml")["rooms"]
+    assert rooms
+    for room, entry in rooms.items():
         assert built.get(entry["image"]) == entry["extra"], room
 
 
 def test_every_image_has_its_recipe_its_extra_and_its_constraints() -> None:
     extras = _project()["optional-dependencies"]
-    for image, docker in _artifacts().items():
+    artifacts = _artifacts()
+    assert artifacts
+    for image, docker in artifacts.items():
         recipe = ROOT / docker["dockerfile"]
         arguments = docker["buildArgs"]
         assert arguments["EXTRA"] in extras, image
@@ -67,7 +76,9 @@ def test_every_image_has_its_recipe_its_extra_and_its_constraints() -> None:
 
 
 def test_every_recipe_copies_only_what_is_there() -> None:
-    for recipe in sorted((ROOT / "images").glob("*.Dockerfile")):
+    recipes = sorted((ROOT / "images").glob("*.Dockerfile"))
+    assert recipes
+    for recipe in recipes:
         for line in re.findall(r"^COPY (?!--from)(.+)$", recipe.read_text(), re.MULTILINE):
             for source in line.split()[:-1]:
                 name = source.replace("${CONSTRAINTS}", "room")

@@ -12,7 +12,9 @@ DECISIONS = ROOT / "docs" / "decisions"
 
 
 def _pages() -> list[Path]:
-    return [path for path in project_files() if path.suffix == ".md"]
+    pages = [path for path in project_files() if path.suffix == ".md"]
+    assert pages
+    return pages
 
 
 def _written(text: str, program: str) -> set[str]:
@@ -71,7 +73,9 @@ def test_the_list_of_decisions_is_complete() -> None:
 
 
 def test_every_decision_is_dated_and_has_its_parts() -> None:
-    for page in sorted(DECISIONS.glob("0*.md")):
+    pages = sorted(DECISIONS.glob("0*.md"))
+    assert pages
+    for page in pages:
         text = page.read_text(encoding="utf-8")
         parts = re.findall(r"^## (\w+)", text, re.MULTILINE)
         assert parts[0] in ("Context", "Question"), page.name

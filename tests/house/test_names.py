@@ -32,3 +32,12 @@ def test_every_module_says_what_it_is_for() -> None:
         where(path) for path in python_files("services") if not ast.get_docstring(parse(path))
     ]
     assert silent == []
+
+
+def test_no_public_class_name_stands_twice() -> None:
+    places: dict[str, list[str]] = {}
+    for path in python_files("services/spikefleet"):
+        for node in parse(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(where(path, node))
+    assert {name: at for name, at in places.items() if len(at) > 1} == {}

@@ -82,6 +82,7 @@ def test_a_sort_that_does_not_listen_is_killed_after_its_grace(
     run_id = controlled.submit()
     controlled.await_sort(run_id)
     cancelled(controlled, run_id)
+    assert controlled.runs.attempts_of(run_id)[-1].state == "cancelled"
 
 
 def test_a_run_in_another_room_is_cancelled_once_the_room_has_answered(make: Make) -> None:
@@ -294,7 +295,9 @@ def test_an_attempt_whose_end_is_on_record_is_stopped(make: Make) -> None:
     controlled.await_sort(run_id)
     run, (attempt,) = controlled.runs.get_run(run_id), controlled.runs.live_attempts()
     controlled.reconciler._parts.conclusions.cancelled(run, attempt)
+    assert controlled.launcher.observe() != {}
     controlled.drive(lambda: controlled.launcher.observe() == {})
+    assert controlled.runs.live_attempts() == []
 
 
 def test_progress_is_read_from_the_heartbeat_when_no_report_arrives(make: Make) -> None:

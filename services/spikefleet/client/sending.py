@@ -12,7 +12,7 @@ import grpc
 
 from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc
 from spikefleet.client.retry_waits import RetryWaits
-from spikefleet.client.uploads import Source, Uploader
+from spikefleet.client.uploads import Uploader, UploadSource
 from spikefleet.client.views import OnTransfer
 from spikefleet.core.failures.errors import InputMissingError
 from spikefleet.core.recording.file_sets import recording_files
@@ -68,7 +68,7 @@ class RecordingSender:
             root, files, entry = recording_files(path)
         except InputMissingError:
             return self._register(name, path)
-        source = Source(name, root, files, entry)
+        source = UploadSource(name, root, files, entry)
         if in_place is True:
             return self._register(name, path)
         if in_place is None and is_loopback(self._address):
@@ -80,7 +80,7 @@ class RecordingSender:
         return Uploader(self._channel, self._address, self._patience()).send(source, progress)
 
     def _register(
-        self, name: RecordingName, path: Path, *, seen: Source | None = None
+        self, name: RecordingName, path: Path, *, seen: UploadSource | None = None
     ) -> Recording:
         request = ingest_pb2.RegisterRecordingRequest(
             name=to_name(name),

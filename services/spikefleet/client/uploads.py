@@ -40,7 +40,7 @@ class SourceChangedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Source:
+class UploadSource:
     """A recording on this machine: ``files`` below ``root``, and what a reader opens."""
 
     name: RecordingName
@@ -72,7 +72,7 @@ class Uploader:
         self._address = address
         self._patience = patience
 
-    def send(self, source: Source, progress: OnTransfer | None = None) -> Recording:
+    def send(self, source: UploadSource, progress: OnTransfer | None = None) -> Recording:
         """Upload what the server lacks and complete the upload; return the recording.
 
         Raises ServiceError, ServiceUnreachable, SourceChangedError, OSError.
@@ -104,7 +104,7 @@ class Uploader:
     def _send_files(
         self,
         upload: UploadProgress,
-        source: Source,
+        source: UploadSource,
         files: Sequence[ManifestFile],
         known: tuple[_Meter, Mapping[str, _Parts]],
     ) -> list[ManifestFile]:

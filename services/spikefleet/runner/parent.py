@@ -33,7 +33,7 @@ from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
 from spikefleet.infra.system.memory_reader import MemoryReader
 from spikefleet.runner.audit import AuditTrail
-from spikefleet.runner.canary.memory import CanaryMemory, Machine, canary_key
+from spikefleet.runner.canary.memory import CanaryMemory, TrialMachine, canary_key
 from spikefleet.runner.canary.trial import STEP as CANARY
 from spikefleet.runner.canary.trial import CanaryState, run_canary
 from spikefleet.runner.evidence import KernelKills, judge, read_result
@@ -156,7 +156,7 @@ class _Attempt:
         self.node: dict[str, Any] = {}
         self.canary: dict[str, Any] = {}
         self.blind_guards: dict[str, str] = {}
-        self.machine = Machine()
+        self.machine = TrialMachine()
         self.started_s = time.monotonic()
         self.outcome = self.failed(
             Failure(

@@ -63,9 +63,9 @@ def test_a_complete_manifest_without_a_good_outcome_is_not_success():
     assert code_of(ended(0), complete) is FailureCode.INCOMPLETE
 
 
-@pytest.mark.parametrize("row", [row for row in FAILURES if row.exit_code])
-def test_every_exit_code_of_the_table_comes_out_as_its_row(row):
-    assert code_of(ended(row.exit_code)) is row.code
+def test_every_exit_code_of_the_table_comes_out_as_its_row():
+    for row in filter(lambda row: row.exit_code, FAILURES):
+        assert code_of(ended(row.exit_code)) is row.code, row.code
 
 
 def test_the_attempts_own_outcome_names_the_failure_and_keeps_its_evidence():

@@ -104,7 +104,8 @@ def test_empty_record_still_makes_a_record():
 
 
 def test_record_is_plain_json():
-    json.dumps(build(make_run_record(), CURATION), allow_nan=False)
+    record = build(make_run_record(), CURATION)
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
 
 
 def test_all_rejected_names_the_criterion_and_a_next_step():

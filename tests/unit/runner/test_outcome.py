@@ -62,9 +62,13 @@ def test_an_order_that_cannot_be_read_has_an_outcome_too(tmp_path: Path) -> None
     assert (read_json(folder.outcome) or {})["failure"]["rule_id"] == "parent_error"
 
 
-def test_a_disk_that_takes_nothing_does_not_hide_the_exit_code(tmp_path: Path) -> None:
+def test_a_disk_that_takes_nothing_does_not_hide_the_exit_code(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").write_text("in the way")
     write_outcome(RunFolder(tmp_path / "file"), outcome())
+    said = [record.message for record in caplog.records]
+    assert said == ["termination_message.not_written", "outcome.not_written"]
 
 
 @pytest.mark.parametrize("text", ["\U0001f9e0" * 4000, "\x00" * 4000, '"\\' * 4000, "µV " * 4000])

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from spikefleet.core.attempts import RunFolder
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
@@ -40,7 +42,10 @@ def test_readings_thresholds_and_live_processes_are_kept(tmp_path: Path) -> None
     assert read_json(folder.disk_report) == {"folder": "x"}
 
 
-def test_a_disk_that_takes_nothing_does_not_keep_the_child_alive(tmp_path: Path) -> None:
+def test_a_disk_that_takes_nothing_does_not_keep_the_child_alive(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
     write_snapshot(RunFolder(in_the_way), trip(), take_snapshot(trip(), GuardLoop([]), []))
+    assert [record.message for record in caplog.records] == ["snapshot.not_written"]

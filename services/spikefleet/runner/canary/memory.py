@@ -32,7 +32,7 @@ _WINDOWS = frozenset({"start_time_s", "end_time_s", "rec_chunks", "rec_chunks_s"
 
 
 @dataclass(frozen=True)
-class Machine:
+class TrialMachine:
     """What of a machine can break a sorter. Empty: not known, or there is none."""
 
     image_digest: str = ""
@@ -40,7 +40,7 @@ class Machine:
     driver_version: str = ""
 
 
-def canary_key(spec: AttemptSpec, machine: Machine) -> str:
+def canary_key(spec: AttemptSpec, machine: TrialMachine) -> str:
     """Return the name under which a pass of this kind of run on this machine is remembered."""
     config = spec.config
     params = {group: config.get(group) for group in _GROUPS}

@@ -17,7 +17,7 @@ from spikefleet.core.findings.finding import Finding
 from spikefleet.core.sorters.catalogue import backend_of
 from spikefleet.infra.gpus import GpuIdentity
 from spikefleet.infra.system.memory_reader import MemoryReader
-from spikefleet.runner.canary.memory import Machine
+from spikefleet.runner.canary.memory import TrialMachine
 from spikefleet.runner.node_checks.checks import NODE_CHECKS
 from spikefleet.runner.node_checks.facts import Given, NodeFacts, Wanted, gather_facts
 
@@ -38,7 +38,7 @@ class NodeReport:
         return {"findings": findings, "facts": self.facts.to_json()}
 
     @property
-    def machine(self) -> Machine:
+    def machine(self) -> TrialMachine:
         """What of this machine can break a sorter."""
         return machine_of(self.facts)
 
@@ -72,9 +72,9 @@ def wanted_by(spec: AttemptSpec) -> Wanted:
     )
 
 
-def machine_of(facts: NodeFacts) -> Machine:
+def machine_of(facts: NodeFacts) -> TrialMachine:
     """Name what a trial that passed here is remembered under."""
     gpu = facts.gpu
     if not isinstance(gpu, GpuIdentity):
-        return Machine(image_digest=facts.image_digest)
-    return Machine(facts.image_digest, gpu.name, gpu.driver_version)
+        return TrialMachine(image_digest=facts.image_digest)
+    return TrialMachine(facts.image_digest, gpu.name, gpu.driver_version)

@@ -9,9 +9,9 @@ from probeinterface import Probe
 from spikeinterface.core import BaseRecording, BinaryFolderRecording
 
 from spikefleet.signal.formats.spikeinterface_folder import ANNOTATED_LENGTH
-from spikefleet.signal.simulation.signal import Coding, two_column_probe
+from spikefleet.signal.simulation.signal import StoredCoding, two_column_probe
 
-CODING = Coding(lsb_uv=0.195)
+CODING = StoredCoding(lsb_uv=0.195)
 _BLOCK_S = "1s"
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from probeinterface import Probe
 from spikeinterface.core import BaseRecording
 
-from spikefleet.signal.simulation.signal import Coding
+from spikefleet.signal.simulation.signal import StoredCoding
 
 _AMPLIFIER_GAIN = 1024.0
 _FIRST_FRAME = 9_570_219
@@ -29,7 +29,7 @@ _BLOCK_SAMPLES = 20 * _CHUNK_SAMPLES
 _START_MS = 1_700_000_000_000
 
 # Ten bits around mid-scale, in uint16, as the system stores them.
-CODING = Coding(
+CODING = StoredCoding(
     lsb_uv=3.3 / (1024 * _AMPLIFIER_GAIN) * 1e6,
     low_code=0,
     high_code=1023,

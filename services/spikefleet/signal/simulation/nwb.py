@@ -16,9 +16,9 @@ from pynwb import NWBHDF5IO, NWBFile
 from pynwb.ecephys import ElectricalSeries
 from spikeinterface.core import BaseRecording
 
-from spikefleet.signal.simulation.signal import Coding, two_column_probe
+from spikefleet.signal.simulation.signal import StoredCoding, two_column_probe
 
-CODING = Coding(lsb_uv=0.195)
+CODING = StoredCoding(lsb_uv=0.195)
 _SESSION_START = datetime(2024, 1, 1, tzinfo=UTC)
 _BLOCK_SAMPLES = 16384
 

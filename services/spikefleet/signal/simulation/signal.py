@@ -37,7 +37,7 @@ Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
-class Coding:
+class StoredCoding:
     """How a format stores µV: ``code = round(uv / lsb_uv) + zero_code``, within the rails."""
 
     lsb_uv: float
@@ -149,7 +149,7 @@ class CodedRecording(BaseRecording):  # type: ignore[misc]
     def __init__(
         self,
         signal_uv: BaseRecording,
-        coding: Coding,
+        coding: StoredCoding,
         condition: Condition,
         progress: Progress | None = None,
     ) -> None:
@@ -174,7 +174,7 @@ class _CodedSegment(BaseRecordingSegment):  # type: ignore[misc]
     def __init__(
         self,
         signal_uv: BaseRecording,
-        coding: Coding,
+        coding: StoredCoding,
         condition: Condition,
         progress: Progress | None,
     ) -> None:

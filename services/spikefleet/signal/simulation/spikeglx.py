@@ -12,7 +12,7 @@ from probeinterface import Probe
 from probeinterface.neuropixels_tools import build_neuropixels_probe
 from spikeinterface.core import BaseRecording
 
-from spikefleet.signal.simulation.signal import Coding
+from spikefleet.signal.simulation.signal import StoredCoding
 
 _PART = "NP1000"
 _PROBE_CHANNELS = 384
@@ -20,7 +20,7 @@ _RANGE_V, _GAIN = 0.6, 500
 _BLOCK_SAMPLES = 30000
 
 # The converter has ten bits.
-CODING = Coding(lsb_uv=_RANGE_V / 512 / _GAIN * 1e6, low_code=-512, high_code=511)
+CODING = StoredCoding(lsb_uv=_RANGE_V / 512 / _GAIN * 1e6, low_code=-512, high_code=511)
 
 
 def make_probe(n_channels: int) -> Probe:

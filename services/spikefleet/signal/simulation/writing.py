@@ -17,8 +17,8 @@ from spikefleet.signal.simulation.request import (
 )
 from spikefleet.signal.simulation.signal import (
     CodedRecording,
-    Coding,
     Progress,
+    StoredCoding,
     make_signal,
 )
 from spikefleet.signal.simulation.truth import Truth, save_truth
@@ -70,7 +70,7 @@ def simulate(request: SimulationRequest, progress: Progress | None = None) -> Si
 def _coded(
     request: SimulationRequest,
     probe: Probe,
-    coding: Coding,
+    coding: StoredCoding,
     well: int,
     progress: Progress | None,
 ) -> tuple[CodedRecording, Truth]:

@@ -32,12 +32,15 @@ def test_every_field_says_what_it_means():
 
 
 def test_numbers_with_a_dimension_say_their_unit():
-    units = {"_s": "(s", "_ms": "(ms", "_hz": "(Hz", "_gb": "(GiB", "_pct": "%", "_temp_c": "°C"}
+    units = {"_s": "(s", "_ms": "(ms", "_gb": "(GiB", "_pct": "%", "_temp_c": "°C"}
+    seen = set()
     for info in SortingConfig.model_fields.values():
         for field, entry in info.annotation.model_fields.items():
             for suffix, unit in units.items():
                 if field.endswith(suffix) or f"{suffix}_" in field.replace("_s_", "_"):
+                    seen.add(suffix)
                     assert unit in entry.description or "frames" in entry.description, field
+    assert seen == set(units)
 
 
 def test_the_schema_is_closed_and_bounded():

@@ -32,6 +32,7 @@ def test_overrides_start_at_the_defaults_and_take_the_sorter_by_name():
 def test_every_field_can_be_named_by_group_and_field():
     base = SortingConfig()
     document = base.to_document()
+    assert dotted_names(SortingConfig)
     for dotted in dotted_names(SortingConfig):
         group, field = dotted.split(".")
         value = document[group].get(field, getattr(getattr(base, group), field))

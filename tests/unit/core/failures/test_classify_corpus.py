@@ -7,6 +7,7 @@ from tests.corpus.cases import FOLDER, Case, evidence, recorded, told
 
 from spikefleet.core.failures.classify import classify
 from spikefleet.core.failures.codes import BY_CODE, FailureCode
+from spikefleet.core.failures.errors import Failure
 
 RECORDED, TOLD = recorded(), told()
 
@@ -59,4 +60,5 @@ def test_every_mixed_log_is_used_and_every_name_is_single():
 
 def test_every_failure_of_the_corpus_can_be_written_as_json(tmp_path):
     for case in (*RECORDED, *TOLD):
-        json.dumps(classify(evidence(case, tmp_path)).to_json())
+        failure = classify(evidence(case, tmp_path))
+        assert Failure.from_json(json.loads(json.dumps(failure.to_json()))) == failure, case.name

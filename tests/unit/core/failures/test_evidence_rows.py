@@ -115,13 +115,13 @@ def test_the_attributes_of_the_reference_exist_and_are_none_where_unknown(code):
     assert [getattr(error, name) for name in REFERENCE[code]] == [None] * len(REFERENCE[code])
 
 
-@pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.code)
-def test_every_row_says_something_of_its_own_and_explains_every_name(row):
-    assert row.evidence.own_names()
-    known = row.evidence.of(dict.fromkeys(row.evidence.names(), 1))
-    assert set(known) == row.evidence.names()
-    assert dict(known) == known.to_json() == json.loads(json.dumps(known.to_json()))
-    assert pickle.loads(pickle.dumps(known)) == known
+def test_every_row_says_something_of_its_own_and_explains_every_name():
+    for row in FAILURES:
+        assert row.evidence.own_names(), row.code
+        known = row.evidence.of(dict.fromkeys(row.evidence.names(), 1))
+        assert set(known) == row.evidence.names(), row.code
+        assert dict(known) == known.to_json() == json.loads(json.dumps(known.to_json())), row.code
+        assert pickle.loads(pickle.dumps(known)) == known, row.code
 
 
 def test_what_is_not_known_is_not_written():

@@ -62,22 +62,28 @@ def batch_sizes(decisions):
     return [decision.changes.get("sorter_params", {}).get("batch_size") for decision in decisions]
 
 
-@pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.code)
-def test_every_row_of_the_table_gets_a_decision_with_a_rule_and_a_reason(row):
-    decision = answer(row.code, ladder=LADDER)
-    assert decision.rule_id
-    assert decision.reason.startswith("It broke.")
+def test_every_row_of_the_table_gets_a_decision_with_a_rule_and_a_reason():
+    for row in FAILURES:
+        decision = answer(row.code, ladder=LADDER)
+        assert decision.rule_id, row.code
+        assert decision.reason.startswith("It broke."), row.code
 
 
-@pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.code)
-def test_biology_is_skipped_and_the_environment_never_spends_a_retry(row):
-    decision = answer(row.code)
-    if row.category is FailureCategory.BIOLOGICAL:
-        assert decision.action is D.SKIP
-    if row.category is FailureCategory.ENVIRONMENT:
-        untouched = answer(F.INSUFFICIENT_ACTIVITY).budgets_left
-        spent = {k for k, v in decision.budgets_left.items() if v != untouched[k]}
-        assert spent <= {"storage", "lease"}
+def test_biology_is_skipped():
+    of_biology = [row.code for row in FAILURES if row.category is FailureCategory.BIOLOGICAL]
+    assert {answer(code).action for code in of_biology} == {D.SKIP}
+
+
+def test_the_environment_never_spends_a_retry_of_another_cause():
+    untouched = answer(F.INSUFFICIENT_ACTIVITY).budgets_left
+    of_environment = [row.code for row in FAILURES if row.category is FailureCategory.ENVIRONMENT]
+    spent = {
+        name
+        for code in of_environment
+        for name, count in answer(code).budgets_left.items()
+        if count != untouched[name]
+    }
+    assert spent == {"storage", "lease"}
 
 
 @pytest.mark.parametrize(
@@ -280,7 +286,9 @@ policies = st.builds(
 @given(codes, policies)
 def test_budgets_are_never_negative_and_never_grow(causes, policy):
     before = None
-    for decision in play(causes, policy, memory_limit_bytes=10**9):
+    decisions = play(causes, policy, memory_limit_bytes=10**9)
+    assert decisions
+    for decision in decisions:
         assert all(count >= 0 for count in decision.budgets_left.values())
         if before is not None:
             assert all(decision.budgets_left[name] <= before[name] for name in before)
@@ -307,7 +315,9 @@ def test_the_same_history_always_gives_the_same_decisions(causes, policy):
 @given(codes, st.integers(0, 3))
 def test_spikes_are_never_changed_without_leave(causes, oom_retry_max):
     policy = Policy(oom_retry_max=oom_retry_max)
-    for decision in play(causes, policy):
+    decisions = play(causes, policy)
+    assert decisions
+    for decision in decisions:
         names = set(decision.changes.get("sorter_params", {}))
         assert names <= {"clear_cache", "batch_size"}
         if oom_retry_max == 0:

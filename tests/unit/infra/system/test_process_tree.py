@@ -55,7 +55,13 @@ def test_grandchildren_can_be_left_out() -> None:
 def test_uninterruptible_sleep_is_waiting_and_ordinary_sleep_is_not() -> None:
     with family(SLEEP) as root:
         tree = ProcessTree(root)
-        wait_for(lambda: (sample := tree.read()) is not None and sample.n_waiting == 0)
+        wait_for(lambda: (sample := tree.read()) is not None and sample.n_processes > 0)
+        sample = tree.read()
+        assert sample is not None
+        assert sample.n_waiting == 0
     with family(WAIT_LIKE_FOR_A_DISK) as root:
         tree = ProcessTree(root)
-        wait_for(lambda: (sample := tree.read()) is not None and sample.n_waiting == 1)
+        wait_for(lambda: (sample := tree.read()) is not None and sample.n_waiting > 0)
+        sample = tree.read()
+    assert sample is not None
+    assert sample.n_waiting == 1

@@ -9,9 +9,9 @@ from tests.support.attempts import make_spec
 
 from spikefleet.core.attempts import AttemptSpec
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
-from spikefleet.runner.canary.memory import CanaryMemory, Machine, canary_key
+from spikefleet.runner.canary.memory import CanaryMemory, TrialMachine, canary_key
 
-IMAGE = Machine("sha256:aaa", "NVIDIA H200", "570.1")
+IMAGE = TrialMachine("sha256:aaa", "NVIDIA H200", "570.1")
 
 
 @pytest.fixture

@@ -165,11 +165,11 @@ def test_folders_that_come_and_go_meanwhile_disturb_nothing(tmp_path: Path) -> N
     sorter = threading.Thread(target=churn)
     sorter.start()
     try:
-        for number in range(300):
-            guard.read(float(number))
+        readings = [guard.read(float(number)) for number in range(300)]
     finally:
         is_over.set()
         sorter.join()
+    assert {reading.guard for reading in readings} == {guard.name}
 
 
 def test_a_known_log_is_watched_between_two_searches(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def test_a_sort_that_hangs_is_stopped_within_its_bound_wherever_it_hangs(
     trace, minutes = load(name), 30.0
     timeout_s = compute_inactivity_timeout_s(600, 30, minutes, 7200)
     steps = dict.fromkeys(moment.step for moment in trace.moments if moment.step)
+    assert steps
     for step in steps:
         hung_at_s = next(m.at_s for m in trace.moments if m.step == step)
         found = first_trip(trace.cut(step, for_s=3 * timeout_s), tmp_path, 60 * minutes)
@@ -99,6 +100,7 @@ def test_a_sort_that_spins_for_ever_has_a_bound_too(name: str, tmp_path: Path) -
     trace = load(name)
     timeout_s = compute_inactivity_timeout_s(600, 30, 1, 7200)
     steps = dict.fromkeys(moment.step for moment in trace.moments if moment.step)
+    assert steps
     for step in steps:
         bound_s = timeout_s * (LONGEST_SILENCE if is_quiet(step) else 1)
         spinning = trace.cut(step, cpu_cores=1.0, for_s=bound_s + 100)

@@ -10,7 +10,7 @@ from tests.support.fake_nvml import UUID, Device, FakeNvml
 from spikefleet.core.attempts import AttemptSpec
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.infra.system.memory_reader import MemoryReader
-from spikefleet.runner.canary.memory import Machine
+from spikefleet.runner.canary.memory import TrialMachine
 from spikefleet.runner.node_checks.facts import Given
 from spikefleet.runner.node_checks.gpu_probe import ProbeAnswer
 from spikefleet.runner.node_checks.node_preflight import NodeReport, run_node_preflight
@@ -30,7 +30,7 @@ def spec(tmp_path: Path) -> AttemptSpec:
 def test_a_fit_machine_lets_the_sort_begin_and_is_described(spec, tmp_path: Path) -> None:
     report = look(spec, tmp_path)
     assert report.failure is None
-    assert report.machine == Machine("sha256:a", "NVIDIA H200", "570.124.06")
+    assert report.machine == TrialMachine("sha256:a", "NVIDIA H200", "570.124.06")
     assert report.to_json()["facts"]["gpu"]["uuid"] == UUID
 
 

@@ -26,12 +26,12 @@ def test_every_rule_for_logs_names_the_marks_that_make_it_cheap(rule):
     assert any(mark in rule.example for mark in rule.marks)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.rule_id)
-def test_every_rule_is_complete(rule):
-    assert re.fullmatch(r"[a-z0-9_]+(\.[A-Za-z0-9_]+)+", rule.rule_id)
-    assert rule.message.endswith((".", "!"))
-    assert rule.pattern or rule.exception or rule.errno
-    assert rule.example or rule.example_type
+def test_every_rule_is_complete():
+    for rule in RULES:
+        assert re.fullmatch(r"[a-z0-9_]+(\.[A-Za-z0-9_]+)+", rule.rule_id), rule.rule_id
+        assert rule.message.endswith((".", "!")), rule.rule_id
+        assert rule.pattern or rule.exception or rule.errno, rule.rule_id
+        assert rule.example or rule.example_type, rule.rule_id
 
 
 def test_the_last_line_that_explains_wins_whatever_its_priority():
