@@ -42,7 +42,7 @@ class Service:
 
     def submit(self, *names: str) -> list[str]:
         runs = tuple((self.controlled.recording(name), "") for name in names)
-        config = resolve("kilosort4", {}).to_document()
+        config = resolve("kilosort4", {})
         room = ControllerRoom(self.address, ROOM)
         answer = room.create_batch(BatchWish(runs, config))
         room.close()

@@ -16,6 +16,7 @@ from tests.support.sorted_runs import (
     write_sort,
 )
 
+from spikefleet.core.config.units import CurationConfig, WaveformConfig
 from spikefleet.core.rooms.curation import CurationTask
 from spikefleet.core.rooms.reporting import ReportTask
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
@@ -71,8 +72,7 @@ def reports(tmp_path_factory):
     write_sort(root / "sort")
     store = LocalArtifacts(root / "artifacts")
     publish_sort(store, root / "sort")
-    config = {"curation": {"snr_min": 8.0}}
-    curate_sort(store, CurationTask(SORT, CURATION, config))
+    curate_sort(store, CurationTask(SORT, CURATION, CurationConfig(snr_min=8.0), WaveformConfig()))
     good = ReportTask(make_run_record(), REPORT, SORT, CURATION)
     write_from(store, good, root / "good")
     write_from(store, ReportTask(make_unsortable_record(), REPORT), root / "bad")

@@ -25,6 +25,7 @@ from spikefleet.client.run_reports import RunReports
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import Transfer
 from spikefleet.core.attempts import Stage
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.rooms.preflight import ExamineTask
@@ -242,7 +243,7 @@ def test_preflights_answer_comes_back_in_domain_words() -> None:
 
     with serving(make) as server:
         room = PreflightRoom(server.address, ROOM)
-        answer = room.examine(ExamineTask(recording, "", {"sorter": {"n": 3}}))
+        answer = room.examine(ExamineTask(recording, "", SortingConfig().override(snr_min=3.0)))
         room.close()
     assert (answer.findings[0].level, answer.findings[0].category) == ("fail", "biological")
     assert answer.failure is not None
@@ -250,7 +251,7 @@ def test_preflights_answer_comes_back_in_domain_words() -> None:
     assert answer.estimate is not None
     assert answer.estimate.duration_s == 2.5
     assert answer.stream is None
-    assert answer.measurements == {"config": {"sorter": {"n": 3}}}
+    assert answer.measurements["config"]["curation"]["snr_min"] == 3
 
 
 class Listening(runner_pb2_grpc.RunReportServiceServicer):

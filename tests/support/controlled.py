@@ -139,7 +139,7 @@ class Controlled:
 
     def submit(self, name: str = "a", *, preset: str = "kilosort4", **overrides: Any) -> str:
         """Make a run of a recording whose bytes are its name; return its id."""
-        wish = BatchWish([(self.recording(name), "")], resolve(preset, overrides).to_document())
+        wish = BatchWish([(self.recording(name), "")], resolve(preset, overrides))
         return self.wishes.create_batch(wish).run_ids[0]
 
     def recording(self, name: str, *, missing: bool = False) -> str:

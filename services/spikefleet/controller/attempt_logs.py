@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from spikefleet.core.attempts import Stage
 from spikefleet.core.runs import Attempt, LogPart, Run
 from spikefleet.infra.rpc.errors import RpcProblem
-from spikefleet.infra.stores.bytes.artifacts import (
-    ArtifactMissingError,
-    ArtifactStore,
-)
+from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError, ArtifactStore
 from spikefleet.infra.stores.sql.runs import RunStore
 
 MOST_BYTES = 1 << 20

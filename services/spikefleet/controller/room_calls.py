@@ -12,8 +12,9 @@ from spikefleet.client.rooms import CurationRoom, PreflightRoom, ReporterRoom
 from spikefleet.controller.record import run_record
 from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import Stage
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.errors import Failure, InvalidConfigurationError
 from spikefleet.core.findings.next_step import BROKEN_ROOM
 from spikefleet.core.rooms.curation import CurationTask
 from spikefleet.core.rooms.preflight import ExamineTask
@@ -43,6 +44,11 @@ class RoomCalls:
         }
         try:
             return stages[attempt.stage](run, attempt)
+        except InvalidConfigurationError as error:
+            rule_id = "room.stored_configuration"
+            return StageResult(
+                failure=Failure.from_error(error, stage=str(attempt.stage), rule_id=rule_id)
+            )
         except ServiceUnreachable as error:
             return StageResult(
                 failure=_failure(FailureCode.LOST, attempt, "room.unreachable", str(error))
@@ -54,7 +60,8 @@ class RoomCalls:
 
     def _check(self, run: Run, attempt: Attempt) -> StageResult:
         recording = self.recordings.get(run.recording_id)
-        answer = self.preflight.examine(ExamineTask(recording, run.stream, run.config))
+        config = SortingConfig.from_document(run.config)
+        answer = self.preflight.examine(ExamineTask(recording, run.stream, config))
         preflight = answer.to_json()
         del preflight["failure"]  # the attempt's own
         return StageResult({"preflight": preflight}, failure=answer.failure)
@@ -66,7 +73,9 @@ class RoomCalls:
             return StageResult(
                 failure=_failure(FailureCode.UNCLASSIFIED, attempt, BROKEN_ROOM, text)
             )
-        answer = self.curation.curate(CurationTask(sort, attempt.place, run.config))
+        config = SortingConfig.from_document(run.config)
+        task = CurationTask(sort, attempt.place, config.curation, config.waveform)
+        answer = self.curation.curate(task)
         result = {
             "curation_prefix": answer.prefix,
             "n_units_sorted": answer.unit_count_sorted,

@@ -73,10 +73,9 @@ class Wishes:
         One of this owner's that was cancelled, or that its input ended, starts again. Raises
         InvalidConfigurationError, RecordingNotFoundError; nothing is written then.
         """
-        config = SortingConfig.from_document(wish.config)
         recordings = self.recordings.get_all([recording_id for recording_id, _ in wish.streams])
         streams = [stream for _, stream in wish.streams]
-        wanted = new_runs(tuple(zip(recordings, streams, strict=True)), config)
+        wanted = new_runs(tuple(zip(recordings, streams, strict=True)), wish.config)
         if not wanted:
             raise InvalidConfigurationError(
                 "A submission needs at least one recording.", field="recording_ids", value=""

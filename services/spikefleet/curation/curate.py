@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.config.sorting import SortingConfig
+from spikefleet.core.config.units import CurationConfig, WaveformConfig
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.files import write_json
 from spikefleet.core.rooms.curation import CurationAnswer
@@ -28,13 +28,14 @@ EXPORTS_FOLDER = "exports"
 
 
 def curate(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a confined process enters: ``analyzer``, ``timeline``, ``config``, ``output``."""
+    """Where a confined process enters: ``analyzer``, ``timeline``, ``output`` and the groups."""
     try:
         history = curate_into(
             Path(arguments["output"]),
             Path(arguments["analyzer"]),
             arguments["timeline"],
-            arguments["config"],
+            CurationConfig.model_validate(arguments["curation"]),
+            WaveformConfig.model_validate(arguments["waveform"]),
         )
     except SpikeSortingClassifiedError as error:
         failure = Failure.from_error(error, stage="curate", rule_id="curation")
@@ -43,17 +44,19 @@ def curate(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def curate_into(
-    folder: Path, analyzer: Path, timeline: Mapping[str, Any], config: Mapping[str, Any]
+    folder: Path,
+    analyzer: Path,
+    timeline: Mapping[str, Any],
+    curation: CurationConfig,
+    waveform: WaveformConfig,
 ) -> CurationHistory:
     """Curate the sort in the folder ``analyzer`` and write the result's files into ``folder``.
 
     Raises InputCorruptError when the analyzer or the timeline cannot be read.
     """
-    groups = {name: config.get(name) or {} for name in ("curation", "waveform")}
-    settings = SortingConfig.from_document(groups)
     data = read_units(analyzer, timeline)
-    units = measure_units(data, settings.waveform)
-    history = curate_units(units, settings.curation)
+    units = measure_units(data, waveform)
+    history = curate_units(units, curation)
     told, failed_on = [unit.to_json() for unit in units], history.failed_on()
     (folder / UNITS_FILE).write_text(format_units_csv(told, failed_on), encoding="utf-8")
     write_curated_npz(folder / CURATED_FILE, data, units, history.final)

@@ -79,7 +79,8 @@ class SortCuration:
                 {
                     "analyzer": str(analyzer),
                     "timeline": timeline,
-                    "config": dict(task.config),
+                    "curation": task.curation.model_dump(mode="json"),
+                    "waveform": task.waveform.model_dump(mode="json"),
                     "output": str(folder),
                 },
             )

@@ -90,7 +90,7 @@ class SubmissionIntake:
         return self._controller.create_batch(
             BatchWish(
                 streams=tuple((recording.recording_id, stream) for recording, stream in runs),
-                config=config.to_document(),
+                config=config,
                 idempotency_key=submission.idempotency_key,
                 submitter=submission.submitter,
                 label=submission.label,
@@ -102,16 +102,15 @@ class SubmissionIntake:
         """Look at every stream as preflight would; start nothing. Raises as ``submit`` does."""
         config, runs = self._resolved(submission)
         require_sorter(config)
-        document = config.to_document()
         planned = [
             PlannedRun(
                 str(recording.name),
                 stream,
-                self._preflight.examine(ExamineTask(recording, stream, document)),
+                self._preflight.examine(ExamineTask(recording, stream, config)),
             )
             for recording, stream in runs
         ]
-        return SubmissionPlan(document, tuple(planned))
+        return SubmissionPlan(config.to_document(), tuple(planned))
 
     def _resolved(
         self, submission: Submission

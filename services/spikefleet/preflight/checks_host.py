@@ -21,10 +21,10 @@ def machine_facts(facts: Facts) -> MachineFacts:
         scratch=host.scratch,
         scratch_writable=host.scratch_writable,
         free_scratch_bytes=host.free_scratch_bytes,
-        least_scratch_bytes=limit_bytes(facts.execution, "preflight_min_free_inter_gb"),
+        least_scratch_bytes=limit_bytes(facts.config.execution, "preflight_min_free_inter_gb"),
         needed_scratch_bytes=projected.scratch_bytes if projected else 0,
         available_memory_bytes=host.available_memory_bytes,
-        least_memory_bytes=limit_bytes(facts.execution, "preflight_min_available_ram_gb"),
+        least_memory_bytes=limit_bytes(facts.config.execution, "preflight_min_available_ram_gb"),
         needed_memory_bytes=projected.memory_bytes if projected else 0,
     )
 
@@ -35,7 +35,7 @@ CHECKS.adopt(MACHINE_CHECKS, machine_facts)
 @check("low_disk_results")
 def check_results_space(facts: Facts) -> Finding | None:
     """Little space where results are kept."""
-    least = limit_bytes(facts.execution, "preflight_min_free_results_gb")
+    least = limit_bytes(facts.config.execution, "preflight_min_free_results_gb")
     return find_low(
         facts.host.free_results_bytes, least, "low_disk_results", "are free for results"
     )

@@ -117,8 +117,7 @@ def check_rate(facts: Facts) -> Finding | None:
 def _rate_window(facts: Facts) -> tuple[float, float]:
     if facts.backend.name != RT_SORT:
         return RATE_WINDOW_HZ
-    probe = str((facts.config.get("rt_sort") or {}).get("probe") or "mea")
-    wanted_hz = _RT_SORT_RATES_HZ.get(probe)
+    wanted_hz = _RT_SORT_RATES_HZ.get(facts.config.rt_sort.probe)
     if wanted_hz is None:
         return RATE_WINDOW_HZ
     return wanted_hz * (1 - _RT_SORT_TOLERANCE), wanted_hz * (1 + _RT_SORT_TOLERANCE)
@@ -141,10 +140,10 @@ def check_window_clipped(facts: Facts) -> Finding | None:
     """A window that was asked for past the recording's end: sorted is what there is."""
     if facts.recorded_s is None or not facts.sampling_rate_hz:
         return None
-    group = facts.config.get("recording") or {}
-    ends_s = [group.get("end_time_s") or 0.0]
-    ends_s += [end_s for _, end_s in group.get("rec_chunks_s") or ()]
-    ends_s += [end / facts.sampling_rate_hz for _, end in group.get("rec_chunks") or ()]
+    group = facts.config.recording
+    ends_s = [group.end_time_s or 0.0]
+    ends_s += [end_s for _, end_s in group.rec_chunks_s]
+    ends_s += [end / facts.sampling_rate_hz for _, end in group.rec_chunks]
     asked_s = max(ends_s)
     if asked_s <= facts.recorded_s + 0.5 / facts.sampling_rate_hz:
         return None

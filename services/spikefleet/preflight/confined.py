@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.rooms.preflight import ExamineTask
 from spikefleet.core.submissions import Recording
 from spikefleet.preflight.describe import describe_recording
@@ -27,5 +28,6 @@ def describe(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def examine(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Examine one stream; see ``preflight.examine``."""
     recording = Recording.from_json(arguments["recording"])
-    task = ExamineTask(recording, str(arguments["stream"]), dict(arguments["config"]))
+    config = SortingConfig.from_document(arguments["config"])
+    task = ExamineTask(recording, str(arguments["stream"]), config)
     return examine_stream(PreflightPlaces(**arguments["places"]), task).to_json()

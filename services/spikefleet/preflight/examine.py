@@ -7,13 +7,12 @@ finding like any other; nothing here raises for what is wrong with a recording.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from spikefleet.core.config.effects import pending_changes
-from spikefleet.core.config.recording import RecordingConfig
+from spikefleet.core.config.digests import pending_changes
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.findings.checks import decide
 from spikefleet.core.findings.finding import FindingLevel
@@ -48,16 +47,16 @@ def examine_stream(places: PreflightPlaces, task: ExamineTask) -> Examination:
     With ``execution.preflight`` off only what makes a sort impossible is looked for: whether the
     recording opens and fits its configuration.
     """
-    execution = task.config.get("execution") or {}
+    execution = task.config.execution
     facts, stream = _read(places, task, _asked(task))
     facts = replace(facts, projection=_estimate(facts, task.config))
-    if not execution.get("preflight", True):
+    if not execution.preflight:
         findings = tuple(
             finding for finding in run_preflight(facts) if finding.level is FindingLevel.FAIL
         )
     else:
         facts = replace(facts, host=read_host(places))
-        findings = run_preflight(facts, strict=bool(execution.get("preflight_strict", False)))
+        findings = run_preflight(facts, strict=execution.preflight_strict)
     return Examination(
         findings=findings,
         stream=stream,
@@ -71,7 +70,6 @@ def _asked(task: ExamineTask) -> Facts:
     """What is known before anything is opened."""
     return Facts(
         _backend(task.config),
-        execution=task.config.get("execution") or {},
         config=task.config,
         entry=next(iter((*task.recording.parts, task.recording))).entry,
         pending_changes=pending_changes(task.config),
@@ -91,9 +89,9 @@ def _measurements(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _backend(config: Mapping[str, Any]) -> BackendInfo:
+def _backend(config: SortingConfig) -> BackendInfo:
     """The catalogue's row of the configured sorter; a row without demands for any other."""
-    name = str((config.get("sorter") or {}).get("sorter_name") or "")
+    name = config.sorter.sorter_name
     return BACKENDS.get(name) or BackendInfo(name, name, "", "", uses_gpu=False)
 
 
@@ -104,7 +102,7 @@ def _read(
     stream: StreamDescription | None = None
     try:
         with located_parts(places, task.recording) as named:
-            group = RecordingConfig.model_validate(task.config.get("recording") or {})
+            group = task.config.recording
             joined = open_concatenated(
                 named,
                 task.stream,
@@ -131,7 +129,7 @@ def _read(
             kept_s = sum(end - start for start, end in kept) / rate_hz
             left_out = choose_left_out(opened, group.bad_channels)
             facts = replace(facts, channel_count=stream.n_channels - len(left_out))
-            if facts.execution.get("preflight", True):
+            if task.config.execution.preflight:
                 scaled = with_flipped_map(with_scaling(opened, group), group.mea_y_max)
                 scaled = leave_out(scaled, left_out)
                 truth = check_joined(
@@ -145,10 +143,10 @@ def _read(
         return replace(facts, read_error=error), stream
 
 
-def _estimate(facts: Facts, config: Mapping[str, Any]) -> ResourceEstimate | None:
+def _estimate(facts: Facts, config: SortingConfig) -> ResourceEstimate | None:
     if facts.kept_s is None or facts.channel_count is None or facts.sampling_rate_hz is None:
         return None
-    params = (config.get("sorter") or {}).get("sorter_params") or {}
+    params = config.sorter.sorter_params or {}
     return estimate_resources(
         sorter=facts.backend.name,
         channel_count=facts.channel_count,

@@ -58,7 +58,7 @@ class Openings:
     async def examine(self, task: ExamineTask) -> Examination:
         """Examine one stream under one configuration."""
         limits = _limits_for(task.recording, self.limits)
-        arguments = {"stream": task.stream, "config": dict(task.config)}
+        arguments = {"stream": task.stream, "config": task.config.to_document()}
         try:
             answer = await self._ask(self.examining, "examine", task.recording, arguments, limits)
             return _checked(Examination.from_json, answer, "examine")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.findings.checks import Checks
 from spikefleet.core.findings.finding import Finding
@@ -40,13 +41,12 @@ class Facts:
     ``truth`` are the doubts about what the file says of itself.
     ``kept_s`` is the length left by the configured windows, ``recorded_s`` that of the recording;
     ``pending_changes`` are the settings that were changed although they have no effect yet.
-    ``entry`` is the file a reader opens, ``config`` the resolved document, ``projection`` what the
-    sort will need.
+    ``entry`` is the file a reader opens, ``config`` the resolved configuration, ``projection``
+    what the sort will need.
     """
 
     backend: BackendInfo
     host: HostFacts = field(default_factory=HostFacts)
-    execution: Mapping[str, Any] = field(default_factory=dict)
     measured: SignalMeasurements | None = None
     verdict: SpikeSortingClassifiedError | None = None
     read_error: SpikeSortingClassifiedError | None = None
@@ -57,14 +57,14 @@ class Facts:
     pending_changes: tuple[str, ...] = ()
     recorded_s: float | None = None
     entry: str = ""
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: SortingConfig = field(default_factory=SortingConfig)
     geometry: Geometry | None = None
     projection: ResourceEstimate | None = None
 
     @property
     def sorter_params(self) -> Mapping[str, Any]:
         """The sorter's own parameters that were given."""
-        return (self.config.get("sorter") or {}).get("sorter_params") or {}
+        return self.config.sorter.sorter_params or {}
 
 
 CHECKS: Checks[Facts] = Checks()

@@ -1,5 +1,6 @@
 """What a room that breaks says to the person who reads the run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tests.support.facility import Facility
@@ -15,6 +16,17 @@ from spikefleet.core.findings.next_step import next_step_of
 from spikefleet.core.runs import Attempt
 from spikefleet.core.submissions import Recording, RecordingName
 from spikefleet.infra.rpc.server import Registration
+
+ATTEMPT = Attempt(
+    "run-1/preflight-1",
+    "run-1",
+    Stage.PREFLIGHT,
+    1,
+    "run-1-preflight-1",
+    AttemptState.RUNNING,
+    {},
+    CREATED,
+)
 
 
 class _Breaking(preflight_pb2_grpc.PreflightServiceServicer):
@@ -41,17 +53,7 @@ def test_a_room_that_breaks_names_its_id_once_and_says_where_to_look(tmp_path: P
             CurationRoom(server.address, ROOM),
             ReporterRoom(server.address, ROOM),
         )
-        attempt = Attempt(
-            "run-1/preflight-1",
-            "run-1",
-            Stage.PREFLIGHT,
-            1,
-            "run-1-preflight-1",
-            AttemptState.RUNNING,
-            {},
-            CREATED,
-        )
-        failure = calls.call(make_run(), attempt).failure
+        failure = calls.call(make_run(), ATTEMPT).failure
         preflight.close()
     assert failure is not None
     assert failure.code is FailureCode.UNCLASSIFIED
@@ -59,3 +61,27 @@ def test_a_room_that_breaks_names_its_id_once_and_says_where_to_look(tmp_path: P
     assert failure.evidence["error_id"] in failure.message
     assert failure.evidence["reason"] == "INTERNAL"
     assert "service's log" in next_step_of(str(failure.code), failure.rule_id)
+
+
+def test_a_stored_configuration_that_is_not_valid_any_more_ends_the_stage_by_its_name(
+    tmp_path: Path,
+) -> None:
+    """Nothing is asked of a room then: nobody listens at its address."""
+    facility = Facility(tmp_path)
+    nowhere = "127.0.0.1:1"
+    calls = RoomCalls(
+        facility.runs,
+        facility.recordings,
+        PreflightRoom(nowhere),
+        CurationRoom(nowhere),
+        ReporterRoom(nowhere),
+    )
+    config = {"curation": {"isi_violation_method": "guess"}}
+    run = make_run(config=config, result={"sort_prefix": "runs/run-1/attempts/sort-1"})
+    failure = calls.call(run, replace(ATTEMPT, stage=Stage.CURATE)).failure
+    assert failure is not None
+    assert failure.code is FailureCode.INVALID_CONFIGURATION
+    assert (failure.stage, failure.evidence["field"]) == (
+        "curate",
+        "curation.isi_violation_method",
+    )

@@ -11,6 +11,7 @@ from tests.support.runs import make_run
 from spikefleet.controller.wishes import summarise
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.config import resolve
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure, InvalidConfigurationError
 from spikefleet.core.rooms.wishes import BatchWish, RetryWish
@@ -28,8 +29,8 @@ def controlled(tmp_path: Path) -> Iterator[Controlled]:
     made.close()
 
 
-def config(**overrides: object) -> dict[str, object]:
-    return resolve("kilosort4", overrides).to_document()
+def config(**overrides: object) -> SortingConfig:
+    return resolve("kilosort4", overrides)
 
 
 def ended(controlled: Controlled, run: Run, stage: Stage, end: AttemptEnd) -> Run:
@@ -113,8 +114,7 @@ def test_a_batch_of_nothing_an_unknown_recording_or_a_bad_value_writes_nothing(
         controlled.wishes.create_batch(BatchWish([], config()))
     with pytest.raises(RecordingNotFoundError):
         controlled.wishes.create_batch(BatchWish([(recording, ""), ("none", "")], config()))
-    broken = config()
-    broken["sorter"] = {"sorter_name": "nonesuch"}
+    broken = config(sorter_name="nonesuch")
     with pytest.raises(InvalidConfigurationError):
         controlled.wishes.create_batch(BatchWish([(recording, "")], broken))
     assert controlled.runs.moving_runs(controlled.clock()) == []

@@ -19,7 +19,7 @@ from tests.support.sorted_runs import (
 )
 
 from spikefleet.core.attempts import Stage
-from spikefleet.core.config.units import WaveformConfig
+from spikefleet.core.config.units import CurationConfig, WaveformConfig
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.rooms.curation import CurationTask
 from spikefleet.core.runs import AttemptPlace
@@ -27,7 +27,7 @@ from spikefleet.infra.stores.bytes.artifacts import verify_prefix
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.signal.units.analyzer import build_analyzer
 
-TASK = CurationTask(SORT, CURATION, {"curation": {"snr_min": None}})
+TASK = CurationTask(SORT, CURATION, CurationConfig(snr_min=None), WaveformConfig())
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_simulated_units_fire_at_the_simulated_rate(store):
 
 
 def test_no_unit_passing_is_a_success_with_nothing_curated(store):
-    strict = replace(TASK, config={"curation": {"snr_min": 1e9}})
+    strict = replace(TASK, curation=CurationConfig(snr_min=1e9))
     answer = curate_sort(store, strict)
     assert answer.failure is None
     assert (answer.unit_count_sorted, answer.unit_count_curated) == (5, 0)
@@ -93,14 +93,6 @@ def test_unreadable_analyzer_is_input_corrupt(tmp_path, sort_folder):
     answer = curate_sort(store, TASK)
     assert answer.failure is not None
     assert answer.failure.code is FailureCode.INPUT_CORRUPT
-
-
-def test_bad_threshold_names_the_field(store):
-    config = {"curation": {"isi_violation_method": "guess"}}
-    answer = curate_sort(store, replace(TASK, config=config))
-    assert answer.failure is not None
-    assert answer.failure.code is FailureCode.INVALID_CONFIGURATION
-    assert answer.failure.evidence["field"] == "curation.isi_violation_method"
 
 
 def test_sort_without_units_is_curated_to_nothing(tmp_path):

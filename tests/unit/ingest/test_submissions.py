@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from spikefleet.core.config import resolve
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.files import file_stamp
@@ -96,8 +97,7 @@ def test_a_recording_named_twice_is_sorted_once(recordings) -> None:
 
 def test_the_configuration_that_travels_is_complete(recordings) -> None:
     config = _submit(recordings, PLATE).tasks[0].config
-    assert config["sorter"]["sorter_name"] == "kilosort4"
-    assert set(config) >= {"recording", "sorter", "waveform", "curation", "execution"}
+    assert config == resolve("kilosort4", {})
 
 
 def _part(name: str) -> Recording:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import (
     HDF5PluginMissingError,
@@ -103,7 +104,7 @@ def test_disk_that_cannot_be_read_is_not_low():
 
 
 def test_thresholds_come_from_the_configuration():
-    facts = replace(HEALTHY, execution={"preflight_min_free_inter_gb": 200.0})
+    facts = replace(HEALTHY, config=SortingConfig().override(preflight_min_free_inter_gb=200.0))
     assert codes(facts) == [("low_disk_inter", "warn")]
 
 
@@ -238,7 +239,11 @@ def test_code_is_registered_once():
     ],
 )
 def test_a_window_past_the_end_is_told_and_sorted_up_to_there(window, clipped):
-    facts = replace(HEALTHY, sampling_rate_hz=20_000.0, config={"recording": window})
+    facts = replace(
+        HEALTHY,
+        sampling_rate_hz=20_000.0,
+        config=SortingConfig.from_document({"recording": window}),
+    )
     found = [finding for finding in run_preflight(facts) if finding.code == "window_clipped"]
     assert bool(found) is clipped
     if clipped:

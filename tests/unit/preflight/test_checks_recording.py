@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.preflight.test_checks import BACKEND, HEALTHY, codes
 
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.findings.checks import decide
 from spikefleet.core.sorters.catalogue import BACKENDS
@@ -46,7 +47,7 @@ def test_rt_sort_knows_one_rate_for_each_probe(probe, rate_hz, warns):
         HEALTHY,
         backend=replace(BACKEND, name="rt_sort"),
         sampling_rate_hz=rate_hz,
-        config={"rt_sort": {"probe": probe}},
+        config=SortingConfig.from_document({"rt_sort": {"probe": probe}}),
     )
     assert codes(facts) == ([("sample_rate_out_of_window", "warn")] if warns else [])
 
@@ -58,7 +59,7 @@ def kilosort4(kept_s, recorded_s=None, rate_hz=30_000.0, **params):
         kept_s=kept_s,
         recorded_s=recorded_s or kept_s,
         sampling_rate_hz=rate_hz,
-        config={"sorter": {"sorter_params": params}},
+        config=SortingConfig.from_document({"sorter": {"sorter_params": params}}),
     )
 
 

@@ -7,6 +7,7 @@ from tests.support.preflight_signals import HEALTHY as STATES
 from tests.support.preflight_signals import make_state
 from tests.unit.preflight.test_checks import HEALTHY, MEASURED, codes
 
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InsufficientActivityError, InvalidConfigurationError
 from spikefleet.core.recording.measurements import ActivityAt
 from spikefleet.core.sorters.catalogue import BACKENDS
@@ -87,7 +88,7 @@ def test_a_long_list_of_channels_is_shortened():
 
 def kilosort4(kept_s, counts, **params):
     facts = with_measured(activity_over_time=at(*counts))
-    config = {"sorter": {"sorter_params": params}}
+    config = SortingConfig.from_document({"sorter": {"sorter_params": params}})
     return replace(
         facts,
         backend=BACKENDS["kilosort4"],

@@ -4,6 +4,7 @@ import h5py
 from tests.support.formats.raw_binary import smooth_samples, write_raw_binary
 from tests.support.recordings import make_recording
 
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.core.findings.checks import decide
@@ -26,7 +27,7 @@ def examine(tmp_path, path, **config):
     recording = Recording("rec-1", name, files, "d", str(root), in_place=True, entry=entry)
     places = PreflightPlaces(f"file://{tmp_path}/artifacts", str(tmp_path / "scratch"))
     config = {"sorter": {"sorter_name": "kilosort4"}} | config
-    answer = examine_stream(places, ExamineTask(recording, "", config))
+    answer = examine_stream(places, ExamineTask(recording, "", SortingConfig.from_document(config)))
     return answer, {finding.code: finding for finding in answer.findings}
 
 

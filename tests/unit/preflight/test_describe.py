@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.recordings import make_recording
 
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.rooms.preflight import ExamineTask, Member
@@ -59,7 +60,7 @@ def test_parts_are_examined_together(places, tmp_path) -> None:
     answer = describe_recording(places, joined)
     assert answer.description is not None
     assert answer.description.streams[0].duration_s == pytest.approx(10.0)
-    examined = examine_stream(places, ExamineTask(joined, "", {}))
+    examined = examine_stream(places, ExamineTask(joined, "", SortingConfig()))
     assert examined.failure is None
     assert examined.stream is not None
     assert examined.stream.duration_s == pytest.approx(10.0)

@@ -9,6 +9,7 @@ from tests.support.formats.openephys import write_continuous
 from tests.support.formats.raw_binary import write_raw_binary
 from tests.support.recordings import make_recording
 
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.codes import Disposition, FailureCode
 from spikefleet.core.policy.budgets import Policy
 from spikefleet.core.policy.decide import DecisionContext, decide
@@ -39,7 +40,9 @@ def register(path) -> Recording:
 
 
 def examine(places, accepted, **config):
-    return examine_stream(places, ExamineTask(accepted, "", CONFIG | config))
+    return examine_stream(
+        places, ExamineTask(accepted, "", SortingConfig.from_document(CONFIG | config))
+    )
 
 
 def test_healthy_recording_has_no_failure_and_is_measured(places, tmp_path):
@@ -185,7 +188,10 @@ def test_every_well_of_a_plate_is_a_stream_of_its_own(places, tmp_path):
     streams = describe_recording(places, recording).description.streams
     assert len(streams) == 2
     answers = [
-        examine_stream(places, ExamineTask(recording, s.stream, CONFIG)).failure for s in streams
+        examine_stream(
+            places, ExamineTask(recording, s.stream, SortingConfig.from_document(CONFIG))
+        ).failure
+        for s in streams
     ]
     assert answers[0] is None
     assert answers[1].code is FailureCode.INSUFFICIENT_ACTIVITY
@@ -193,7 +199,9 @@ def test_every_well_of_a_plate_is_a_stream_of_its_own(places, tmp_path):
 
 def test_unknown_stream_is_a_configuration_failure(places, tmp_path):
     recording = register(make_recording(tmp_path / "r").path)
-    failure = examine_stream(places, ExamineTask(recording, "well999", CONFIG)).failure
+    failure = examine_stream(
+        places, ExamineTask(recording, "well999", SortingConfig.from_document(CONFIG))
+    ).failure
     assert failure.code is FailureCode.INVALID_CONFIGURATION
 
 

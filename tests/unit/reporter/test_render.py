@@ -17,13 +17,14 @@ from tests.support.sorted_runs import (
 )
 
 from spikefleet.core.attempts import Stage
+from spikefleet.core.config.units import CurationConfig, WaveformConfig
 from spikefleet.core.rooms.curation import CurationTask
 from spikefleet.core.rooms.reporting import ReportTask
 from spikefleet.core.runs import AttemptPlace
 from spikefleet.infra.stores.bytes.artifacts import verify_prefix
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 
-EVERYTHING = {"curation": {"curate_first": False, "curate_second": False}}
+EVERYTHING = CurationConfig(curate_first=False, curate_second=False)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def store(tmp_path_factory):
     write_sort(folder)
     store = LocalArtifacts(tmp_path_factory.mktemp("artifacts"))
     publish_sort(store, folder)
-    curate_sort(store, CurationTask(SORT, CURATION, EVERYTHING))
+    curate_sort(store, CurationTask(SORT, CURATION, EVERYTHING, WaveformConfig()))
     return store
 
 

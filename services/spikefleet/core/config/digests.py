@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spikefleet.core.config.effects import LATER_SORT_FIELDS, SORT_FIELDS
+from spikefleet.core.config.effects import LATER_SORT_FIELDS, SORT_FIELDS, is_pending
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.files import digest_document
 
@@ -47,3 +47,8 @@ def diff(config: SortingConfig) -> Mapping[str, tuple[Any, Any]]:
         for field, value in fields.items()
         if value != default[group].get(field)
     }
+
+
+def pending_changes(config: SortingConfig) -> tuple[str, ...]:
+    """Return the names a configuration changes although they have no effect yet."""
+    return tuple(name for name in diff(config) if is_pending(*name.split(".")))

@@ -7,11 +7,6 @@ when such a setting was changed; a field leaves that set in the change that give
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from spikefleet.core.config.sorting import SortingConfig
-
 # Another value gives other spikes, or other waveforms of them in what the sort leaves.
 SORT_FIELDS = frozenset(
     {
@@ -79,18 +74,3 @@ def is_pending(group: str, field: str) -> bool:
 def described(group: str, field: str, description: str) -> str:
     """Return a field's sentence with the mark, where it has no effect yet."""
     return f"{MARK} {description}" if is_pending(group, field) else description
-
-
-def pending_changes(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names a resolved document changes although they have no effect yet."""
-    changed = []
-    for group, info in SortingConfig.model_fields.items():
-        kind: Any = info.annotation
-        given = config.get(group) or {}
-        default = kind().model_dump(mode="json")
-        changed += [
-            f"{group}.{field}"
-            for field, value in given.items()
-            if is_pending(group, field) and field in default and value != default[field]
-        ]
-    return tuple(changed)

@@ -5,8 +5,7 @@ Only ``random_seed`` can change a spike; everything else decides whether and how
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -190,8 +189,6 @@ class ExecutionConfig(ConfigGroup):
         return self
 
 
-def limit_bytes(execution: Mapping[str, Any], name: str) -> float:
-    """Return a limit of an execution document that is given in GiB; its default where unset."""
-    value = execution.get(name)
-    default = ExecutionConfig.model_fields[name].default
-    return float(default if value is None else value) * GIB
+def limit_bytes(execution: ExecutionConfig, name: str) -> float:
+    """Return a limit of the group that is given in GiB."""
+    return float(getattr(execution, name)) * GIB

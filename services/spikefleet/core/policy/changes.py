@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spikefleet.core.config.sorting import execution_of
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.policy.budgets import Policy
 from spikefleet.core.sorters.catalogue import backend_of
@@ -108,8 +109,7 @@ def more_memory(context: DecisionContext, policy: Policy) -> dict[str, Any] | No
     if limit and limit < policy.memory_cap_bytes:
         raised = min(policy.memory_cap_bytes, int(limit * policy.memory_factor))
         return merged(context, memory_limit_bytes=raised)
-    configured = context.config.get("execution", {}).get("n_jobs", 1)
-    workers = int(context.params.get("n_jobs") or configured)
+    workers = int(context.params.get("n_jobs") or execution_of(context.config).n_jobs)
     if workers > 1:
         return merged(context, n_jobs=workers // 2)
     return None

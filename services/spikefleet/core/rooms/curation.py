@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import AttemptPlace
 
+if TYPE_CHECKING:  # a rig's client imports no configuration
+    from spikefleet.core.config.units import CurationConfig, WaveformConfig
+
 
 @dataclass(frozen=True)
 class CurationTask:
-    """A sort to curate under a resolved configuration; ``attempt`` is the one at work."""
+    """A sort to measure and curate by these groups; ``attempt`` is the one at work."""
 
     sort: AttemptPlace
     attempt: AttemptPlace
-    config: Mapping[str, Any]
+    curation: CurationConfig
+    waveform: WaveformConfig
 
 
 @dataclass(frozen=True)

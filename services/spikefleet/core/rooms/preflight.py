@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.finding import Finding
 from spikefleet.core.recording.description import RecordingDescription, StreamDescription
 from spikefleet.core.submissions import Recording
+
+if TYPE_CHECKING:  # a rig's client imports no configuration
+    from spikefleet.core.config.sorting import SortingConfig
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class ExamineTask:
 
     recording: Recording
     stream: str
-    config: Mapping[str, Any]
+    config: SortingConfig
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spikefleet.core.attempts import Stage
 from spikefleet.core.runs import Run
+
+if TYPE_CHECKING:  # a rig's client imports no configuration
+    from spikefleet.core.config.sorting import SortingConfig
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class BatchWish:
     """
 
     streams: Sequence[tuple[str, str]]
-    config: Mapping[str, Any]
+    config: SortingConfig
     idempotency_key: str = ""
     submitter: str = ""
     label: str = ""

@@ -114,7 +114,7 @@ def check_plugin(facts: NodeFacts) -> Finding | None:
 @check("docker_image_digest_unverified")
 def check_image_known(facts: NodeFacts) -> Finding | None:
     """A digest is required, and the digest of this image is not known."""
-    asked = facts.wanted.execution.get("docker_image_expected_digest")
+    asked = facts.wanted.execution.docker_image_expected_digest
     if not asked or facts.image_digest:
         return None
     return warn(
@@ -126,7 +126,7 @@ def check_image_known(facts: NodeFacts) -> Finding | None:
 @check("docker_image_digest_mismatch")
 def check_image(facts: NodeFacts) -> Finding | None:
     """We run in another image than the one that is asked for."""
-    asked = str(facts.wanted.execution.get("docker_image_expected_digest") or "")
+    asked = facts.wanted.execution.docker_image_expected_digest or ""
     if not asked or not facts.image_digest or _digest(asked) == _digest(facts.image_digest):
         return None
     error = DockerEnvironmentError(
@@ -149,7 +149,7 @@ def check_open_files(facts: NodeFacts) -> Finding | None:
 @check("low_rlimit_nproc")
 def check_processes(facts: NodeFacts) -> Finding | None:
     """Few processes may run at once."""
-    wanted = max(_PROCESSES, 4 * int(facts.wanted.execution.get("n_jobs") or 1))
+    wanted = max(_PROCESSES, 4 * facts.wanted.execution.n_jobs)
     if facts.processes is None or not 0 < facts.processes < wanted:
         return None
     return warn(

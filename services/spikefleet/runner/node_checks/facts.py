@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from spikefleet.core.config.execution import ExecutionConfig
 from spikefleet.core.guards.gpu_reader import GpuUnreadable
 from spikefleet.core.sorters.row import BackendInfo
 from spikefleet.infra.gpus import GpuIdentity, identify_gpu
@@ -53,7 +54,7 @@ class Wanted:
     """What one attempt asks of the machine; bytes are projections, 0 where none was made."""
 
     backend: BackendInfo
-    execution: Mapping[str, Any] = field(default_factory=dict)
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
     gpu: bool = False
     entry: str = ""
     hdf5_plugin_path: str = ""

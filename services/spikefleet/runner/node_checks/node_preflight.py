@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec
+from spikefleet.core.config.sorting import execution_of
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.checks import decide
 from spikefleet.core.findings.finding import Finding
@@ -49,10 +50,9 @@ def run_node_preflight(
     """Look at this machine for one attempt. With ``execution.preflight`` off nothing is judged."""
     wanted = wanted_by(spec)
     facts = gather_facts(wanted, scratch, given, memory)
-    if not wanted.execution.get("preflight", True):
+    if not wanted.execution.preflight:
         return NodeReport(facts, (), None)
-    strict = bool(wanted.execution.get("preflight_strict", False))
-    findings = NODE_CHECKS.run(facts, strict=strict)
+    findings = NODE_CHECKS.run(facts, strict=wanted.execution.preflight_strict)
     return NodeReport(facts, findings, decide(findings, stage=STEP))
 
 
@@ -61,7 +61,7 @@ def wanted_by(spec: AttemptSpec) -> Wanted:
     projection = spec.preflight.get("estimate") or {}
     return Wanted(
         backend=backend_of(spec.backend),
-        execution=spec.config.get("execution") or {},
+        execution=execution_of(spec.config),
         gpu=spec.gpu,
         entry=spec.parts[0].path if spec.parts else spec.recording,
         hdf5_plugin_path=str((spec.config.get("recording") or {}).get("hdf5_plugin_path") or ""),

@@ -2,7 +2,7 @@ import pytest
 
 from spikefleet.core.config import SortingConfig, config_digest, diff, preset, sort_digest
 from spikefleet.core.config.compat import ACCEPTED
-from spikefleet.core.config.digests import sort_inputs
+from spikefleet.core.config.digests import pending_changes, sort_inputs
 from spikefleet.core.config.effects import SORT_FIELDS
 from spikefleet.core.config.names import dotted_names
 from spikefleet.core.failures.errors import InvalidConfigurationError
@@ -106,3 +106,16 @@ def test_the_difference_names_default_and_value_of_changed_fields_only():
     assert diff(preset("kilosort4").override(snr_min=3)) == {
         "curation.snr_min": (5.0, 3.0),
     }
+
+
+def test_only_changed_fields_without_effect_are_named():
+    config = preset("kilosort4").override(snr_min=6.0, compile_to_mat=True, curation_epoch=1)
+    assert pending_changes(config) == (
+        "curation.curation_epoch",
+        "compilation.compile_to_mat",
+    )
+
+
+def test_no_preset_of_a_sorter_here_changes_one():
+    for name in ("kilosort4", "lupin", "mountainsort5"):
+        assert pending_changes(preset(name)) == ()

@@ -1,11 +1,10 @@
-from spikefleet.core.config import SortingConfig, json_schema, preset
+from spikefleet.core.config import SortingConfig, json_schema
 from spikefleet.core.config.effects import (
     CURATION_FIELDS,
     MARK,
     PENDING_FIELDS,
     PENDING_GROUPS,
     SORT_FIELDS,
-    pending_changes,
 )
 from spikefleet.core.config.names import dotted_names
 
@@ -20,19 +19,6 @@ def test_a_field_is_read_by_one_stage_or_has_no_effect_yet():
     assert names >= SORT_FIELDS | CURATION_FIELDS
     assert not SORT_FIELDS & CURATION_FIELDS
     assert not (SORT_FIELDS | CURATION_FIELDS) & PENDING_FIELDS
-
-
-def test_only_changed_fields_without_effect_are_named():
-    config = preset("kilosort4").override(snr_min=6.0, compile_to_mat=True, curation_epoch=1)
-    assert pending_changes(config.model_dump(mode="json")) == (
-        "curation.curation_epoch",
-        "compilation.compile_to_mat",
-    )
-
-
-def test_no_preset_of_a_sorter_here_changes_one():
-    for name in ("kilosort4", "lupin", "mountainsort5"):
-        assert pending_changes(preset(name).model_dump(mode="json")) == ()
 
 
 def test_the_schema_marks_them():

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from spikefleet.core.config.execution import ExecutionConfig
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.findings.catalogue import FINDINGS, FindingPlace
 from spikefleet.core.findings.finding import FindingLevel
@@ -24,7 +25,7 @@ SOFTWARE = SoftwareFacts(
     tested={"kilosort": ("4.1.7", "4.2"), "spikeinterface": ("0.105", "0.106")},
     torch_cuda="12.6",
 )
-WANTED = Wanted(BACKENDS["kilosort4"], {"n_jobs": 8}, gpu=True, scratch_bytes=5 * GIB)
+WANTED = Wanted(BACKENDS["kilosort4"], ExecutionConfig(n_jobs=8), gpu=True, scratch_bytes=5 * GIB)
 HEALTHY = NodeFacts(
     wanted=WANTED,
     software=SOFTWARE,
@@ -58,7 +59,7 @@ def having(**changes: Any) -> Change:
 
 
 def asking(**changes: Any) -> Change:
-    return wanting(execution={"n_jobs": 8, **changes})
+    return wanting(execution=ExecutionConfig(**{"n_jobs": 8, **changes}))
 
 
 def both(*changes: Change) -> Change:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spikefleet.api.v1 import curation_pb2
 from spikefleet.core.attempts import Stage
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.rooms.curation import CurationAnswer, CurationTask
 from spikefleet.infra.rpc.convert.attempt_refs import (
     from_attempt_ref,
@@ -21,17 +22,28 @@ def to_curate(task: CurationTask) -> curation_pb2.CurateRequest:
         run_id=task.attempt.run_id,
         sort=to_attempt_ref(task.sort),
         attempt=to_attempt_ref(task.attempt),
-        config=to_struct(task.config),
+        config=to_struct(
+            {
+                "curation": task.curation.model_dump(mode="json"),
+                "waveform": task.waveform.model_dump(mode="json"),
+            }
+        ),
     )
 
 
 def from_curate(request: curation_pb2.CurateRequest) -> CurationTask:
-    """Read the request to curate a sort. Raises RpcProblem INVALID_ARGUMENT."""
+    """Read the request to curate a sort; other groups of an earlier controller are passed over.
+
+    Raises RpcProblem INVALID_ARGUMENT, InvalidConfigurationError.
+    """
     attempt = own_attempt(request, Stage.CURATE)
     sort = from_attempt_ref(request, "sort", Stage.SORT)
     if sort is None:
         raise RpcProblem("INVALID_ARGUMENT", "sort is not named.", field="sort")
-    return CurationTask(sort, attempt, from_struct(request.config))
+    asked = from_struct(request.config)
+    groups = {name: asked.get(name) or {} for name in ("curation", "waveform")}
+    config = SortingConfig.from_document(groups)
+    return CurationTask(sort, attempt, config.curation, config.waveform)
 
 
 def to_curation(answer: CurationAnswer) -> curation_pb2.CurateResponse:

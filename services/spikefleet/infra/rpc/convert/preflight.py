@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from spikefleet.api.v1 import failure_pb2, ingest_pb2, preflight_pb2
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.codes import FailureCategory
 from spikefleet.core.findings.finding import Finding, FindingLevel
 from spikefleet.core.recording.description import RecordingDescription
@@ -70,15 +71,16 @@ def from_description(message: preflight_pb2.DescribeRecordingResponse) -> Descri
 def to_examine(task: ExamineTask) -> preflight_pb2.CheckRequest:
     """Return the request to examine a stream."""
     return preflight_pb2.CheckRequest(
-        recording=to_recording(task.recording), stream=task.stream, config=to_struct(task.config)
+        recording=to_recording(task.recording),
+        stream=task.stream,
+        config=to_struct(task.config.to_document()),
     )
 
 
 def from_examine(request: preflight_pb2.CheckRequest) -> ExamineTask:
-    """Read the request to examine a stream."""
-    return ExamineTask(
-        from_recording(request.recording), request.stream, from_struct(request.config)
-    )
+    """Read the request to examine a stream. Raises InvalidConfigurationError."""
+    config = SortingConfig.from_document(from_struct(request.config))
+    return ExamineTask(from_recording(request.recording), request.stream, config)
 
 
 def to_examination(answer: Examination) -> preflight_pb2.CheckResponse:

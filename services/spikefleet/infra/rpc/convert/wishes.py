@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from spikefleet.api.v1 import controller_pb2, ingest_pb2, run_pb2
-from spikefleet.core.rooms.wishes import BatchAnswer, BatchWish, RetryWish
+from spikefleet.core.rooms.wishes import BatchAnswer, RetryWish
 from spikefleet.core.runs import Hold
 from spikefleet.core.submissions import Submission
 from spikefleet.infra.rpc.convert.runs import from_run, from_stage, to_run, to_stage
@@ -48,33 +48,6 @@ def from_submit(request: ingest_pb2.SubmitRequest, owner: str) -> Submission:
 def to_plan_request(submission: Submission) -> ingest_pb2.PlanSubmissionRequest:
     """Return the request to say what a submission would start."""
     return ingest_pb2.PlanSubmissionRequest(submission=to_submit(submission))
-
-
-def to_batch_wish(wish: BatchWish) -> controller_pb2.CreateBatchRequest:
-    """Return the request to make runs."""
-    return controller_pb2.CreateBatchRequest(
-        runs=[
-            controller_pb2.RunRequest(recording_id=recording_id, stream=stream)
-            for recording_id, stream in wish.streams
-        ],
-        config=to_struct(wish.config),
-        idempotency_key=wish.idempotency_key,
-        submitter=wish.submitter,
-        label=wish.label,
-        owner=wish.owner,
-    )
-
-
-def from_batch_wish(request: controller_pb2.CreateBatchRequest) -> BatchWish:
-    """Read the request to make runs."""
-    return BatchWish(
-        streams=tuple((entry.recording_id, entry.stream) for entry in request.runs),
-        config=from_struct(request.config),
-        idempotency_key=request.idempotency_key,
-        submitter=request.submitter,
-        label=request.label,
-        owner=request.owner,
-    )
 
 
 def to_batch(answer: BatchAnswer) -> run_pb2.Batch:

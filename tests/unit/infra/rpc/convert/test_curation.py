@@ -3,8 +3,9 @@
 import pytest
 
 from spikefleet.core.attempts import Stage
+from spikefleet.core.config.units import CurationConfig, WaveformConfig
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.errors import Failure, InvalidConfigurationError
 from spikefleet.core.rooms.curation import CurationAnswer, CurationTask
 from spikefleet.core.runs import AttemptPlace
 from spikefleet.infra.rpc.convert.curation import from_curate, from_curation, to_curate, to_curation
@@ -13,7 +14,8 @@ from spikefleet.infra.rpc.errors import RpcProblem
 TASK = CurationTask(
     AttemptPlace("run-0", Stage.SORT, 2),
     AttemptPlace("run-1", Stage.CURATE, 1),
-    {"curation": {"snr_min": 6}},
+    CurationConfig(snr_min=6.0, isi_violation_method="hill"),
+    WaveformConfig(ms_before=1.5),
 )
 
 
@@ -26,6 +28,20 @@ def test_a_request_without_a_sort_is_refused():
     request.ClearField("sort")
     with pytest.raises(RpcProblem, match="sort is not named"):
         from_curate(request)
+
+
+def test_an_earlier_controller_sends_every_group():
+    request = to_curate(TASK)
+    request.config.update({"execution": {"n_jobs": 4}, "recording": {"freq_min": 200}})
+    assert from_curate(request) == TASK
+
+
+def test_a_bad_threshold_is_refused_by_its_name():
+    request = to_curate(TASK)
+    request.config.update({"curation": {"isi_violation_method": "guess"}})
+    with pytest.raises(InvalidConfigurationError) as caught:
+        from_curate(request)
+    assert caught.value.field == "curation.isi_violation_method"
 
 
 @pytest.mark.parametrize(

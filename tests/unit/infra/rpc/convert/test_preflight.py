@@ -2,6 +2,7 @@
 
 import pytest
 
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.finding import Finding, FindingLevel
@@ -53,7 +54,7 @@ def test_a_description_survives(answer):
 
 
 def test_what_is_to_be_examined_survives():
-    task = ExamineTask(RECORDING, "well000", {"sorter": {"sorter_name": "lupin"}})
+    task = ExamineTask(RECORDING, "well000", SortingConfig().override(sorter_name="lupin"))
     assert from_examine(to_examine(task)) == task
 
 

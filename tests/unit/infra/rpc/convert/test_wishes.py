@@ -6,16 +6,14 @@ import pytest
 
 from spikefleet.api.v1 import controller_pb2, ingest_pb2
 from spikefleet.core.attempts import Stage
-from spikefleet.core.rooms.wishes import BatchAnswer, BatchWish, RetryWish
+from spikefleet.core.rooms.wishes import BatchAnswer, RetryWish
 from spikefleet.core.runs import Hold
 from spikefleet.core.submissions import Submission
 from spikefleet.infra.rpc.convert.wishes import (
-    from_batch_wish,
     from_hold,
     from_made,
     from_retry,
     from_submit,
-    to_batch_wish,
     to_hold,
     to_made,
     to_retry,
@@ -28,11 +26,6 @@ def test_a_submission_survives_and_is_its_senders():
     read = from_submit(to_submit(sent), "uid:7")
     assert (read.owner, read.preset, read.overrides) == ("uid:7", "lupin", {"snr_min": 6})
     assert read == Submission(**{**vars(sent), "owner": "uid:7"})
-
-
-def test_runs_to_make_survive():
-    wish = BatchWish((("rec-1", "w0"), ("rec-2", "")), {"a": {"b": 1}}, "k", "anna", "day", "uid:7")
-    assert from_batch_wish(to_batch_wish(wish)) == wish
 
 
 @pytest.mark.parametrize("stage", [None, *Stage])
