@@ -80,6 +80,7 @@ COVERED_BY: Mapping[str, str] = {
     "infra/stores/bytes/artifacts_open.py": _EXITS,
     "infra/stores/bytes/sort_timeline.py": "unit/curation/test_curate_sort.py",
     "infra/stores/sql/bell.py": _STORES,
+    "infra/stores/sql/run_counts.py": _STORES,
     "infra/stores/sql/run_leases.py": _STORES,
     "infra/stores/sql/run_reader.py": _STORES,
     "infra/stores/sql/run_rows.py": _STORES,
