@@ -25,7 +25,7 @@ from spikefleet.infra.stores.bytes.verified import VerifiedBytes
 BAD_KEYS = ["", "/a", "a//b", "a/", "../a", "a/../b", "a/./b", "a\x00b", "a/" + "x" * 300]
 
 
-def _put_quietly(store: ArtifactStore, key: str, data: bytes) -> bool:
+def put_quietly(store: ArtifactStore, key: str, data: bytes) -> bool:
     try:
         store.put_bytes(key, data)
     except ArtifactExistsError:
@@ -109,13 +109,13 @@ class ArtifactStoreContract:
         for attempt in range(10):
             key = f"race/{attempt}"
             with ThreadPoolExecutor(8) as pool:
-                won = list(pool.map(lambda data, k=key: _put_quietly(store, k, data), payloads))
+                won = list(pool.map(lambda data, k=key: put_quietly(store, k, data), payloads))
             assert won.count(True) == 1
             assert store.get_bytes(key) == payloads[won.index(True)]
 
     def test_many_writers_of_the_same_bytes_all_succeed(self, store: ArtifactStore) -> None:
         with ThreadPoolExecutor(8) as pool:
-            assert all(pool.map(lambda _: _put_quietly(store, "race/x", b"z" * 99), range(8)))
+            assert all(pool.map(lambda _: put_quietly(store, "race/x", b"z" * 99), range(8)))
         assert store.get_bytes("race/x") == b"z" * 99
 
     def test_reading_starts_at_the_offset(self, store: ArtifactStore) -> None:

@@ -23,6 +23,7 @@ SWITCHBOARDS = {
     "cli/inspect.py": "opens recordings; the other commands need no numpy",
     "cli/main.py": "help and version load no command",
     "cli/serve.py": "starts an embedded service",
+    "infra/stores/bytes/artifacts_open.py": "a store in a folder needs no S3 client",
     "infra/system/syscalls.py": "its library is looked for on import and may be absent",
     "infra/system/zygote.py": "imports what its confined copies will call, named by the service",
     "runner/child.py": "readers and sorters come in only after the child is confined",

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from spikefleet.cli.options import needs_extra, settings_from
-from spikefleet.core.failures.errors import StorageUnavailableError
+from spikefleet.core.failures.errors import InvalidConfigurationError, StorageUnavailableError
 
 _NO_DATABASE = (
     "The service did not start. Look at the disk and at who may write to the database; restore a "
-    "damaged one from its backup, or move it away to begin with an empty one."
+    "damaged one from its backup, or move it away to begin with an empty one. For a bucket, look "
+    "at its endpoint and at the credentials."
 )
 
 
@@ -29,6 +30,17 @@ _NO_DATABASE = (
     multiple=True,
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder in which every user may register recordings in place; may be given again.",
+)
+@click.option(
+    "--artifacts-url",
+    metavar="URL",
+    help="Where recordings and results are kept: file:///FOLDER, or a bucket, "
+    "s3://BUCKET/PREFIX?endpoint=https://HOST.",
+)
+@click.option(
+    "--s3-credentials",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder with the files access-key and secret-key of the bucket.",
 )
 @click.option("--cpu-slots", type=int, help="Sorts at once without a GPU; 0: half the cores.")
 @click.option("--gpu-slots", type=int, help="Sorts at once on a GPU each; -1: one per GPU.")
@@ -75,6 +87,8 @@ def serve(context: click.Context, /, **arguments: Any) -> None:
         context.exit(serve_until_stopped(settings))
     except (DataFolderBusyError, DataFolderOpenError, ExposedAddressError) as error:
         raise click.UsageError(str(error)) from error
+    except InvalidConfigurationError as error:
+        raise click.UsageError(error.message) from error
     except SchemaTooNewError as error:
         raise click.ClickException(str(error)) from error
     except StorageUnavailableError as error:

@@ -21,6 +21,7 @@ from spikefleet.deploy.settings import (
     hdf5_plugin_path,
     image_digest,
     read_attempt_secret,
+    s3_credentials,
     visible_gpus,
     warm_child,
 )
@@ -118,7 +119,7 @@ def main(root: Path) -> int:
     folder = RunFolder(root)
     try:
         spec = AttemptSpec.from_json(read_json(folder.spec) or {})
-        artifacts = open_artifacts(spec.artifacts_url)
+        artifacts = open_artifacts(spec.artifacts_url, s3_credentials())
     except (ValueError, TypeError, KeyError, OSError) as error:
         _log.exception("attempt.unreadable_spec")
         return write_unreadable_spec(folder, error)

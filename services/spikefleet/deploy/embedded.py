@@ -21,7 +21,6 @@ from spikefleet.client.rooms import ControllerRoom, CurationRoom, PreflightRoom,
 from spikefleet.controller import servicer as controller_door
 from spikefleet.controller.attempt_logs import AttemptLogs
 from spikefleet.controller.conclude import Conclusions
-from spikefleet.controller.event_log import EventLog
 from spikefleet.controller.outcome_counts import OutcomeCounts, store_gauges
 from spikefleet.controller.reconcile import ReconcileLoop, ReconcileParts, Reconciler
 from spikefleet.controller.room_calls import RoomCalls
@@ -33,7 +32,6 @@ from spikefleet.curation import servicer as curation_door
 from spikefleet.deploy.chores import Chore
 from spikefleet.deploy.confined_rooms import ConfinedRooms, open_zygote
 from spikefleet.deploy.machine import Machine, look_at_machine
-from spikefleet.deploy.metrics_targets import FILE_NAME, MetricsTargets
 from spikefleet.deploy.service_file import announce, claim, withdraw
 from spikefleet.deploy.settings import Settings, base_environment, confined_environment
 from spikefleet.infra import telemetry
@@ -45,7 +43,8 @@ from spikefleet.infra.metrics import Measured, Metrics
 from spikefleet.infra.rpc.access import Admission
 from spikefleet.infra.rpc.channels import is_loopback
 from spikefleet.infra.rpc.server import Registration, RpcServer, ServerOptions
-from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
+from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 from spikefleet.infra.stores.sql.database import Database, utc_now
 from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.infra.stores.sql.run_access import RunAccess
@@ -77,7 +76,7 @@ class Stores:
     access: RunAccess = field(init=False)
     recordings: RecordingStore = field(init=False)
     uploads: UploadStore = field(init=False)
-    artifacts: LocalArtifacts = field(init=False)
+    artifacts: ArtifactStore = field(init=False)
 
     def __post_init__(self) -> None:
         self.database = Database(self.settings.resolved_database_url)
@@ -86,7 +85,9 @@ class Stores:
         self.access = RunAccess(self.database)
         self.recordings = RecordingStore(self.database)
         self.uploads = UploadStore(self.database)
-        self.artifacts = LocalArtifacts(self.settings.data_dir / "artifacts")
+        self.artifacts = open_artifacts(
+            self.settings.resolved_artifacts_url, self.settings.s3_credentials
+        )
 
 
 class EmbeddedService:
@@ -110,7 +111,8 @@ class EmbeddedService:
         self._launcher = ProcessLauncher(
             settings.data_dir / "attempts",
             slots,
-            environment=base_environment() | {"NUMBA_CACHE_DIR": str(kernels)},
+            environment=base_environment(settings.s3_credentials)
+            | {"NUMBA_CACHE_DIR": str(kernels)},
             gpu_ids=machine.gpu_ids,
             warm=warm if settings.warm_s else None,
         )
@@ -125,9 +127,6 @@ class EmbeddedService:
         zygote = open_zygote(confined_environment(kernels), settings.data_dir / "openings")
         stack.callback(zygote.close)
         self._rooms = ConfinedRooms(zygote, settings, self._stores.artifacts)
-        self._event_log = EventLog(self._stores.runs)
-        targets = settings.metrics_targets or settings.data_dir / FILE_NAME
-        self.targets = MetricsTargets(targets, settings.data_dir / "attempts")
         self.loop = self._reconcile_loop()
         self.server = RpcServer(
             self.address,
@@ -163,7 +162,6 @@ class EmbeddedService:
         calls = StageThreads(self._room_calls().call, wake=lambda: self.loop.wake())
         self._stack.callback(calls.close)
         counts = OutcomeCounts(self.metrics, utc_now)
-        counts.restore(stores.runs.end_counts())
         parts = ReconcileParts(
             runs=stores.runs,
             access=stores.access,
@@ -193,8 +191,6 @@ class EmbeddedService:
 
     def _after_round(self) -> None:
         self.metrics.set(telemetry.RECONCILE_AGE, utc_now().timestamp())
-        self._event_log()
-        self.targets()
         for chore in self._chores:
             chore()
 
@@ -276,7 +272,6 @@ async def _serve(settings: Settings) -> int:
     with ExitStack() as stack:
         service = EmbeddedService(settings, look_at_machine(), stack)
         metrics_port = service.metrics.serve(settings.metrics_port)
-        service.targets.serve(metrics_port)
         stack.callback(service.metrics.close)
         await service.server.start()
         service.loop.start()

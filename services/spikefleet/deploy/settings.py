@@ -21,6 +21,7 @@ PREFIX = "SPIKEFLEET_"
 # Where an attempt finds the warm process that its launcher left it; no setting.
 WARM_CHILD = "_SPIKEFLEET_WARM_CHILD"
 _IMAGE_DIGEST = PREFIX + "IMAGE_DIGEST"
+_S3_CREDENTIALS = PREFIX + "S3_CREDENTIALS"
 DEFAULT_ADDRESS = "127.0.0.1:7311"
 _LARGEST_PORT = 65535
 _LONGEST_SECRET_BYTES = 256
@@ -55,6 +56,16 @@ class Settings(BaseModel):
     database_url: str = Field(
         "", description="SQLAlchemy URL of the run database; empty: SQLite inside data_dir"
     )
+    artifacts_url: str = Field(
+        "",
+        description="where recordings and results are kept: file:///folder, or a bucket, "
+        "s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME; empty: a folder inside data_dir",
+    )
+    s3_credentials: Path | None = Field(
+        None,
+        description="folder with the files access-key and secret-key of the bucket, as a mounted "
+        "secret shows them",
+    )
     cpu_slots: int = Field(
         0, ge=0, description="sorts that may run at once without a GPU; 0: half the cores"
     )
@@ -63,11 +74,6 @@ class Settings(BaseModel):
     )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="TCP port of /metrics; 0 picks a free one"
-    )
-    metrics_targets: Path | None = Field(
-        None,
-        description="file that lists the metrics of the service and of every running sort for "
-        "Prometheus (file_sd_configs); none: metrics_targets.json in data_dir",
     )
     attempt_memory_bytes: int = Field(
         0, ge=0, description="memory limit of one attempt; 0: the machine's or container's"
@@ -166,6 +172,11 @@ class Settings(BaseModel):
         if url and not url.startswith(_DATABASES):
             raise ValueError("use sqlite:////path/to/state.db or postgresql://user@host/name")
         return url
+
+    @property
+    def resolved_artifacts_url(self) -> str:
+        """The URL of the artifact store, with the default filled in."""
+        return self.artifacts_url or (self.data_dir / "artifacts").absolute().as_uri()
 
     @property
     def resolved_database_url(self) -> str:
@@ -290,13 +301,23 @@ def become(environment: Mapping[str, str]) -> None:
     os.environ.update(environment)
 
 
-def base_environment() -> dict[str, str]:
-    """The environment handed to child processes, without our own settings but the image's name."""
-    return {
+def s3_credentials() -> Path | None:
+    """The folder of the bucket's credentials that this process was given; None without."""
+    folder = os.environ.get(_S3_CREDENTIALS, "")
+    return Path(folder) if folder else None
+
+
+def base_environment(s3_credentials: Path | None = None) -> dict[str, str]:
+    """The environment handed to attempts, without our own settings but what an attempt needs.
+
+    That is the image's name, and the folder of the bucket's credentials where there is a bucket.
+    """
+    kept = {
         key: value
         for key, value in os.environ.items()
         if not key.startswith(PREFIX) or key == _IMAGE_DIGEST
     }
+    return kept | ({_S3_CREDENTIALS: str(s3_credentials.absolute())} if s3_credentials else {})
 
 
 def confined_environment(kernels: Path | None = None) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from collections.abc import Callable, Collection
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
@@ -15,7 +16,6 @@ from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.runs import Attempt, Hold, Run, RunEvent, RunState
 from spikefleet.infra.stores.sql.bell import ChangeBell
 from spikefleet.infra.stores.sql.database import Database
-from spikefleet.infra.stores.sql.run_counts import EndCount, count_ends
 from spikefleet.infra.stores.sql.run_queue import RunQueue
 from spikefleet.infra.stores.sql.run_rows import (
     SUMMARIES,
@@ -44,6 +44,7 @@ _SUMMARIES_OF_BATCH = SUMMARIES.where(
         select(BATCH_RUN.c.run_id).where(BATCH_RUN.c.batch_id == bindparam("batch")).distinct()
     )
 )
+_POLL_S = 0.5  # how soon a change made by another process is seen
 
 
 class RunReader(RunQueue):
@@ -121,11 +122,6 @@ class RunReader(RunQueue):
             found = {str(row.state): int(row.runs) for row in connection.execute(query)}
         return {state: found.get(str(state), 0) for state in RunState}
 
-    def end_counts(self) -> list[EndCount]:
-        """Return how often attempts and runs ended so, over the whole history."""
-        with self._database.read() as connection:
-            return count_ends(connection)
-
     def attempts_of(self, run_id: str) -> list[Attempt]:
         """Return a run's attempts in the order they were intended."""
         query = select(ATTEMPT).where(ATTEMPT.c.run_id == run_id).order_by(ATTEMPT.c.serial)
@@ -175,13 +171,28 @@ class RunReader(RunQueue):
                 is not None
             )
 
-    def on_change(self, listener: Callable[[], None], run_id: str = "") -> Callable[[], None]:
-        """Call ``listener`` after every change of a run (of any run) made through this object.
+    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` after every change made through this object; returns the undo.
 
         Called on the writer's thread: hand over to an event loop with ``call_soon_threadsafe``.
-        Changes by other processes are not seen. Returns the function that ends it.
+        Changes by other processes are not seen; poll ``last_seq`` as well.
         """
-        return self._bell.listen(listener, run_id)
+        return self._bell.subscribe(callback)
+
+    def wait_for_change(self, after_seq: int, timeout_s: float) -> bool:
+        """Block until there is an event after ``after_seq``; False after ``timeout_s``.
+
+        At once for changes made through this object, within half a second for those of others.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            rings = self._bell.rings
+            if self.last_seq() > after_seq:
+                return True
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return False
+            self._bell.wait(rings, min(left_s, _POLL_S))
 
 
 def read_batch(connection: Connection, batch_id: str) -> BatchRecord:
