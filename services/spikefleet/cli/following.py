@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import click
@@ -270,6 +271,8 @@ def what_it_says(run: Run) -> str:
     if run.state is RunState.HELD:
         why = "its lane waits for an operator." if run.failure is None else run.failure.message
         return f"held: {why} Next: spikefleet status {run.run_id}"
+    if run.state is RunState.WAITING and run.failure is not None:
+        return f"waiting for another {run.stage} {_due(run)}: {run.failure.message}"
     told = run.progress if run.state is RunState.RUNNING else {}  # of the attempt under way only
     parts = [str(run.stage) if run.state is RunState.RUNNING else f"{run.state} for {run.stage}"]
     if told.get("step") and str(told["step"]) != str(run.stage):
@@ -283,6 +286,11 @@ def what_it_says(run: Run) -> str:
     if told.get("memory_bytes"):
         parts.append(format_size(told["memory_bytes"]))
     return ", ".join(parts)
+
+
+def _due(run: Run) -> str:
+    left_s = (run.not_before - datetime.now(UTC)).total_seconds() if run.not_before else 0.0
+    return f"in {format_duration(round(left_s))}" if left_s >= 1.0 else "soon"
 
 
 def _ending(run: Run) -> str:

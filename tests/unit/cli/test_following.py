@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
@@ -176,3 +177,14 @@ def test_a_held_run_tells_why_and_where_to_look() -> None:
     assert text == f"held: The model cannot be loaded. {then}"
     text = what_it_says(make_run(state=RunState.HELD))
     assert text == f"held: its lane waits for an operator. {then}"
+
+
+def test_a_run_that_waits_for_another_attempt_tells_when_and_why() -> None:
+    failure = Failure(FailureCode.DISK_EXHAUSTION, "The scratch disk filled up.")
+    due = datetime.now(UTC) + timedelta(seconds=90.5)
+    run = make_run(state=RunState.WAITING, failure=failure, not_before=due)
+    assert what_it_says(run) == (
+        "waiting for another sort in 1 min 30 s: The scratch disk filled up."
+    )
+    run = make_run(state=RunState.WAITING, failure=failure)
+    assert what_it_says(run).startswith("waiting for another sort soon: ")

@@ -216,9 +216,10 @@ FAILURES: tuple[FailureRow, ...] = (
         rows.HostOutOfMemoryEvidence,
     ),
     _row(
-        _F.DISK_EXHAUSTION, "DiskExhaustionError", 107, _R, _D.RETRY_SCALED, _S.DISK_EXHAUSTED,
+        _F.DISK_EXHAUSTION, "DiskExhaustionError", 107, _R, _D.RETRY_SAME, _S.DISK_EXHAUSTED,
         "The scratch disk filled up.",
-        "Free space on the scratch disk or move it; the run is retried with a larger claim.",
+        "Free space on the scratch disk, or move it; the run waits for room and is held if none "
+        "comes.",
         rows.DiskExhaustionEvidence,
     ),
     _row(

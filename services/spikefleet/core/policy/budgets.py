@@ -79,12 +79,13 @@ class Policy:
     max_delay_s: float = 300.0
     cooldown_s: float = 300.0
     writing_pause_s: float = 30.0
+    room_pause_s: float = 60.0
     limits: Mapping[str, int] = field(
         default_factory=lambda: {
             "host_memory": 2,
             "gpu_thermal": 2,
             "gpu_fault": 2,
-            "disk": 1,
+            "disk": 5,
             "io_stall": 1,
             "timeout": 1,
             "internal": 1,

@@ -115,14 +115,10 @@ def more_memory(context: DecisionContext, policy: Policy) -> dict[str, Any] | No
     return None
 
 
-def more_scratch(context: DecisionContext, policy: Policy) -> dict[str, Any]:
-    """Return changes with a larger scratch claim where one is known."""
+def more_scratch(context: DecisionContext, policy: Policy) -> dict[str, Any] | None:
+    """Return changes with a larger scratch claim; None where no claim is known."""
     claim = int(context.params.get("scratch_bytes") or context.scratch_bytes)
-    return (
-        merged(context, scratch_bytes=int(claim * policy.scratch_factor))
-        if claim
-        else merged(context)
-    )
+    return merged(context, scratch_bytes=int(claim * policy.scratch_factor)) if claim else None
 
 
 def elsewhere(context: DecisionContext) -> dict[str, Any]:

@@ -105,7 +105,10 @@ def _host_memory(_code: FailureCode, _retry: int, policy: Policy, ctx: DecisionC
 
 
 def _disk(_code: FailureCode, _retry: int, policy: Policy, context: DecisionContext) -> _Step:
-    return _scaled(more_scratch(context, policy), "with a larger scratch claim")
+    """More of a claim that is known; otherwise the disk is everybody's, and waiting may help."""
+    if more := more_scratch(context, policy):
+        return _scaled(more, "with a larger scratch claim")
+    return _Step(Disposition.RETRY_SAME, merged(context), "after waiting for room on the disk")
 
 
 def _gpu_fault(code: FailureCode, retry: int, policy: Policy, context: DecisionContext) -> _Step:
@@ -161,6 +164,7 @@ _WHEN_SPENT: Mapping[str, Disposition] = {
     "still_written": Disposition.SKIP,
     "timeout": Disposition.SKIP,
     "storage": Disposition.HOLD,
+    "disk": Disposition.HOLD,
     "lease": Disposition.HOLD,
 }
 
@@ -222,5 +226,6 @@ def _final(
 def _delay_s(budget: str, retry: int, policy: Policy) -> float:
     if budget == "gpu_thermal":
         return policy.cooldown_s
-    base_s = policy.writing_pause_s if budget == "still_written" else policy.base_delay_s
+    pauses_s = {"still_written": policy.writing_pause_s, "disk": policy.room_pause_s}
+    base_s = pauses_s.get(budget, policy.base_delay_s)
     return float(min(policy.max_delay_s, base_s * 2.0**retry))

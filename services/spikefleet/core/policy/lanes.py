@@ -2,7 +2,8 @@
 
 A lane is the sorter's, so that the other sorters go on. A file may need what only some files need,
 and a run may ask of the sorter what nobody else asks: each of these has a lane of its own, so that
-no submission holds up those of others. What the machine's own checks found holds the sorter's lane.
+no submission holds up those of others. What the machine's own checks found, and a full disk, holds
+the sorter's lane.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def lane_of_hold(backend: str, failure: Failure, config: Mapping[str, Any]) -> s
     """Return the lane that ``failure`` of a run under ``config`` holds."""
     if failure.code is FailureCode.HDF5_PLUGIN_MISSING:
         return PLUGIN_LANE
+    shared = failure.code is FailureCode.DISK_EXHAUSTION
     checked = failure.rule_id.startswith(_CHECKED)
-    if not checked and (config.get("sorter") or {}).get("sorter_params"):
+    if not shared and not checked and (config.get("sorter") or {}).get("sorter_params"):
         return f"{backend}/{_OWN}"
     return backend

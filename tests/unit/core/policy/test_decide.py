@@ -12,7 +12,9 @@ from spikefleet.core.policy.decide import (
     Policy,
     apply_changes,
     decide,
+    is_mended_by_release,
 )
+from spikefleet.core.policy.lanes import lane_of_hold
 from spikefleet.core.sorters.row import LadderStep
 
 F = FailureCode
@@ -104,7 +106,7 @@ def test_the_environment_never_spends_a_retry_of_another_cause():
         (F.SORTER_CRASH, D.RETRY_SAME),
         (F.UNCLASSIFIED, D.RETRY_SAME),
         (F.DISRUPTED, D.RETRY_SAME),
-        (F.DISK_EXHAUSTION, D.RETRY_SCALED),
+        (F.DISK_EXHAUSTION, D.RETRY_SAME),
     ],
 )
 def test_the_first_answer_to_a_cause(code, action):
@@ -338,3 +340,21 @@ def test_leave_for_retries_is_no_reason_to_sort_again():
     given = preset("kilosort4")
     assert sort_digest(given) == sort_digest(given.override(allow_result_affecting=True))
     assert config_digest(given) != config_digest(given.override(allow_result_affecting=True))
+
+
+def test_a_full_disk_is_waited_for_and_then_held():
+    decisions = [answer(F.DISK_EXHAUSTION, history=[F.DISK_EXHAUSTION] * n) for n in range(6)]
+    assert [d.action for d in decisions] == [D.RETRY_SAME] * 5 + [D.HOLD]
+    assert [d.delay_s for d in decisions[:4]] == [60.0, 120.0, 240.0, 300.0]
+    assert "waiting for room" in decisions[0].reason
+    assert is_mended_by_release(F.DISK_EXHAUSTION)
+
+
+def test_a_scratch_claim_that_was_too_small_is_made_larger():
+    decision = answer(F.DISK_EXHAUSTION, scratch_bytes=10)
+    assert (decision.action, decision.changes) == (D.RETRY_SCALED, {"scratch_bytes": 20})
+
+
+def test_a_full_disk_holds_the_sorters_lane_whatever_the_parameters():
+    full = failure(F.DISK_EXHAUSTION)
+    assert lane_of_hold("lupin", full, {"sorter": {"sorter_params": {"a": 1}}}) == "lupin"
