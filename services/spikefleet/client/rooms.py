@@ -19,14 +19,9 @@ from spikefleet.core.rooms.wishes import BatchAnswer, BatchWish
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.rpc.access import ROOM_KEY
 from spikefleet.infra.rpc.channels import dial
-from spikefleet.infra.rpc.convert.batches import to_batch_wish
+from spikefleet.infra.rpc.convert.between_rooms import to_batch_wish, to_examine
 from spikefleet.infra.rpc.convert.curation import from_curation, to_curate
-from spikefleet.infra.rpc.convert.preflight import (
-    from_description,
-    from_examination,
-    to_describe,
-    to_examine,
-)
+from spikefleet.infra.rpc.convert.preflight import from_description, from_examination, to_describe
 from spikefleet.infra.rpc.convert.reporting import from_report_answer, to_render
 from spikefleet.infra.rpc.convert.wishes import from_made
 from spikefleet.infra.rpc.errors import answering

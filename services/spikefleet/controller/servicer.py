@@ -24,7 +24,7 @@ from spikefleet.core.runs import Run, RunEvent, RunState
 from spikefleet.infra.rpc.access import current_caller, require_own
 from spikefleet.infra.rpc.blocking import READS, REPORTS
 from spikefleet.infra.rpc.bounds import LARGEST_PAGE
-from spikefleet.infra.rpc.convert.batches import from_batch_wish
+from spikefleet.infra.rpc.convert.between_rooms import from_batch_wish
 from spikefleet.infra.rpc.convert.runs import from_progress, from_state, to_event, to_lease, to_run
 from spikefleet.infra.rpc.convert.wishes import (
     from_retry,

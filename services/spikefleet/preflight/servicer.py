@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from spikefleet.api.v1 import preflight_pb2, preflight_pb2_grpc
-from spikefleet.infra.rpc.convert.preflight import from_examine, to_description, to_examination
+from spikefleet.infra.rpc.convert.between_rooms import from_examine
+from spikefleet.infra.rpc.convert.preflight import to_description, to_examination
 from spikefleet.infra.rpc.convert.recordings import from_recording
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.preflight.openings import Openings

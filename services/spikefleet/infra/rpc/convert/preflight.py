@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from spikefleet.api.v1 import failure_pb2, ingest_pb2, preflight_pb2
-from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.codes import FailureCategory
 from spikefleet.core.findings.finding import Finding, FindingLevel
 from spikefleet.core.recording.description import RecordingDescription
 from spikefleet.core.rooms.preflight import (
     Description,
     Examination,
-    ExamineTask,
     Member,
     PlannedRun,
     ResourceEstimate,
@@ -21,7 +19,6 @@ from spikefleet.core.rooms.preflight import (
 )
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.rpc.convert.recordings import (
-    from_recording,
     from_stream,
     to_recording,
     to_stream,
@@ -66,21 +63,6 @@ def from_description(message: preflight_pb2.DescribeRecordingResponse) -> Descri
         read_failure(message),
         tuple(Member(member.entry, tuple(member.paths)) for member in message.members),
     )
-
-
-def to_examine(task: ExamineTask) -> preflight_pb2.CheckRequest:
-    """Return the request to examine a stream."""
-    return preflight_pb2.CheckRequest(
-        recording=to_recording(task.recording),
-        stream=task.stream,
-        config=to_struct(task.config.to_document()),
-    )
-
-
-def from_examine(request: preflight_pb2.CheckRequest) -> ExamineTask:
-    """Read the request to examine a stream. Raises InvalidConfigurationError."""
-    config = SortingConfig.from_document(from_struct(request.config))
-    return ExamineTask(from_recording(request.recording), request.stream, config)
 
 
 def to_examination(answer: Examination) -> preflight_pb2.CheckResponse:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.finding import Finding, FindingLevel
@@ -10,7 +9,6 @@ from spikefleet.core.recording.description import RecordingDescription, StreamDe
 from spikefleet.core.rooms.preflight import (
     Description,
     Examination,
-    ExamineTask,
     Member,
     ResourceEstimate,
     StageEstimate,
@@ -19,11 +17,9 @@ from spikefleet.core.submissions import Recording, RecordingName
 from spikefleet.infra.rpc.convert.preflight import (
     from_description,
     from_examination,
-    from_examine,
     from_finding,
     to_description,
     to_examination,
-    to_examine,
     to_finding,
 )
 
@@ -51,11 +47,6 @@ def test_a_finding_survives_the_way_with_its_level_and_its_numbers(level):
 def test_a_description_survives(answer):
     assert from_description(to_description(answer)) == answer
     assert Description.from_json(answer.to_json()) == answer
-
-
-def test_what_is_to_be_examined_survives():
-    task = ExamineTask(RECORDING, "well000", SortingConfig().override(sorter_name="lupin"))
-    assert from_examine(to_examine(task)) == task
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
-"""Runs to make under one configuration: what one room asks of another, never a rig."""
+"""What rooms ask of each other under a whole configuration, which no rig's client imports."""
 
 from __future__ import annotations
 
-from spikefleet.api.v1 import controller_pb2
+from spikefleet.api.v1 import controller_pb2, preflight_pb2
 from spikefleet.core.config.sorting import SortingConfig
+from spikefleet.core.rooms.preflight import ExamineTask
 from spikefleet.core.rooms.wishes import BatchWish
+from spikefleet.infra.rpc.convert.recordings import from_recording, to_recording
 from spikefleet.infra.rpc.convert.structs import from_struct, to_struct
 
 
@@ -33,3 +35,18 @@ def from_batch_wish(request: controller_pb2.CreateBatchRequest) -> BatchWish:
         label=request.label,
         owner=request.owner,
     )
+
+
+def to_examine(task: ExamineTask) -> preflight_pb2.CheckRequest:
+    """Return the request to examine a stream."""
+    return preflight_pb2.CheckRequest(
+        recording=to_recording(task.recording),
+        stream=task.stream,
+        config=to_struct(task.config.to_document()),
+    )
+
+
+def from_examine(request: preflight_pb2.CheckRequest) -> ExamineTask:
+    """Read the request to examine a stream. Raises InvalidConfigurationError."""
+    config = SortingConfig.from_document(from_struct(request.config))
+    return ExamineTask(from_recording(request.recording), request.stream, config)
