@@ -40,11 +40,6 @@ def test_a_rig_loads_no_science_and_no_control_plane() -> None:
     assert loaded & (SORTERS | SCIENCE | DRAWING | PLANE) == set()
 
 
-def test_a_rigs_client_reads_no_configuration() -> None:
-    """Its validators would be a third of its start; the service validates."""
-    assert "pydantic" not in _loaded_by("import spikefleet.client.sorting")
-
-
 def test_the_runners_parent_loads_nothing_a_sorter_could_break() -> None:
     assert _loaded_by("import spikefleet.runner.parent") & (SORTERS | SCIENCE | DRAWING) == set()
 

@@ -19,7 +19,7 @@ from rich.text import Text
 from spikefleet.client.views import RunView
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.next_step import next_step_for, part_advice
-from spikefleet.core.runs import CHANGED_SETTINGS, Attempt, Run, RunEvent, RunState
+from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
 from spikefleet.core.text import format_duration, format_size
 from spikefleet.deploy.screen import Screen
 
@@ -154,7 +154,7 @@ def runs_table(runs: Sequence[RunView], width: int | None = None) -> Table:
         columns = ["run", "recording", "settings", "state", "progress"]
     elif room >= _WIDE:
         columns = ["run", "batch", *columns[1:4], "by", *columns[4:]]
-    if not any(view.run.result.get(CHANGED_SETTINGS) for view in runs):
+    if not any(view.run.result.get("changed_settings") for view in runs):
         columns.remove("settings")
     if "by" in columns and len({view.run.submitter for view in runs}) < 2:
         columns.remove("by")
@@ -180,7 +180,7 @@ def runs_table(runs: Sequence[RunView], width: int | None = None) -> Table:
 
 def changed_settings(run: Run) -> list[str]:
     """The run's settings that are not at their defaults, each as ``name=value``."""
-    return settings_text(run.result.get(CHANGED_SETTINGS, {}))
+    return settings_text(run.result.get("changed_settings", {}))
 
 
 def settings_text(changed: Mapping[str, Any]) -> list[str]:

@@ -106,10 +106,11 @@ def _tell_run(client: SortingClient, run_id: str, out: Output) -> None:
         state_text(run),
         f"  {age_text(run.updated_at)}",
     )
+    found, kept = run.result.get("n_units_sorted"), run.result.get("n_units_curated")
     counts = ", ".join(
-        f"{int(run.result[key])} units {word}"
-        for key, word in (("n_units_sorted", "sorted"), ("n_units_curated", "kept"))
-        if run.result.get(key) is not None
+        f"{int(count)} units {word}"
+        for count, word in ((found, "sorted"), (kept, "kept"))
+        if count is not None
     )
     lines = [head, *settings_line(run), *([Text(counts)] if counts else [])]
     if retry := run.result.get("last_retry"):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from spikefleet.controller.finished_result import KEPT, earlier_report, given_back, has_kept
+from spikefleet.controller.finished_result import earlier_report, given_back, has_kept
 from spikefleet.controller.judge import Verdict
 from spikefleet.controller.outcome_counts import OutcomeCounts
 from spikefleet.controller.stage_threads import StageResult
@@ -32,19 +32,17 @@ from spikefleet.core.policy.decide import (
     is_mended_by_release,
 )
 from spikefleet.core.policy.lanes import lane_of_hold
+from spikefleet.core.run_result import Ending, RunResult
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError, ArtifactStore, pointer_key
 from spikefleet.infra.stores.sql.run_values import AttemptEnd, RunChanges
 from spikefleet.infra.stores.sql.runs import RunStore
-from spikefleet.infra.stores.sql.sort_marks import FRESH_SORT
 
 log = logging.getLogger(__name__)
 
 _REPORT_TRIES = 2
 _LEASE_MARGIN_S = 1.0  # so that the next attempt does not come a moment before the lease's end
-ATTEMPTS_BEFORE = "attempts_before"
-RELEASED_AFTER = "released_after"
 _AGAIN = frozenset(
     {
         Disposition.RETRY_SAME,
@@ -84,7 +82,7 @@ class Conclusions:
             )
             return
         prefix = attempt.place.prefix
-        result: dict[str, Any] = {"sort_prefix": prefix, **compared}
+        result: RunResult = {"sort_prefix": prefix, **compared}
         if outcome is not None:
             result |= {
                 "n_units_sorted": outcome.n_units,
@@ -101,7 +99,7 @@ class Conclusions:
             result |= {"params": dict(attempt.params), "result_affecting": affects}
         self._succeeded(run, attempt, StageResult(result, prefix, outcome=document))
 
-    def _compare(self, run: Run, verdict: Verdict) -> dict[str, Any]:
+    def _compare(self, run: Run, verdict: Verdict) -> RunResult:
         """What was projected beside what was used; the time only of a sort that was finished."""
         if verdict.outcome is None:
             return {}
@@ -126,7 +124,7 @@ class Conclusions:
         attempt: Attempt,
         failure: Failure,
         outcome: Any = None,
-        result: Any = None,
+        result: RunResult | None = None,
         *,
         may_live: bool = False,
     ) -> None:
@@ -163,7 +161,7 @@ class Conclusions:
             outcome=outcome or {},
             changes=given_back(run, "failed", failure.message)
             if falls_back
-            else self._changes(run, attempt, failure, decision, dict(result or {})),
+            else self._changes(run, attempt, failure, decision, result or RunResult()),
             holder_may_live=may_live,
         )
         self.runs.finish_attempt(run, attempt, end)
@@ -221,15 +219,17 @@ class Conclusions:
         attempt: Attempt,
         failure: Failure,
         decision: Decision,
-        result: dict[str, Any],
+        result: RunResult,
     ) -> RunChanges:
         if decision.action in _AGAIN:
-            result["params"] = dict(decision.changes)
-            result["result_affecting"] = decision.result_affecting
             return RunChanges(
                 failed_attempt=attempt.attempt_id,
                 clear_status=True,
-                result=result,
+                result={
+                    **result,
+                    "params": dict(decision.changes),
+                    "result_affecting": decision.result_affecting,
+                },
                 not_before=self.clock() + timedelta(seconds=decision.delay_s),
             )
         if decision.action is Disposition.HOLD:
@@ -242,18 +242,20 @@ class Conclusions:
                 hold_reason=reason,
             )
         state = RunState.SKIPPED if decision.action is Disposition.SKIP else RunState.FAILED
-        result["ending"] = {"state": str(state), "status": str(failure.row.status)}
-        return RunChanges(stage=Stage.REPORT, failed_attempt=attempt.attempt_id, result=result)
+        ending: Ending = {"state": str(state), "status": str(failure.row.status)}
+        return RunChanges(
+            stage=Stage.REPORT,
+            failed_attempt=attempt.attempt_id,
+            result={**result, "ending": ending},
+        )
 
     def _succeeded(self, run: Run, attempt: Attempt, result: StageResult) -> None:
         """Move to the next stage; the pointer is swapped first, which a crash may repeat."""
         stage = attempt.stage
-        merged = dict(result.result)
+        merged = result.result
         if stage is Stage.CURATE:
-            merged["ending"] = {
-                "state": str(RunState.SUCCEEDED),
-                "status": str(RunStatus.SUCCESS),
-            }
+            ending: Ending = {"state": str(RunState.SUCCEEDED), "status": str(RunStatus.SUCCESS)}
+            merged = {**merged, "ending": ending}
         if result.pointer and not has_kept(run):
             self._point(run, merged)
         self.counts.attempt_ended(run, attempt, None, "next")
@@ -266,7 +268,7 @@ class Conclusions:
             changes=RunChanges(
                 stage=STAGES[STAGES.index(stage) + 1],
                 result=merged,
-                drop_result=(FRESH_SORT,) if stage is Stage.SORT else (),
+                drop_result=("fresh_sort",) if stage is Stage.SORT else (),
                 clear_failure=True,
                 clear_status=True,
             ),
@@ -292,24 +294,26 @@ class Conclusions:
                 ),
             )
             return
-        merged = {**earlier_report(run), **result.result} if failed else dict(result.result)
+        merged: RunResult = {**earlier_report(run), **result.result} if failed else result.result
         if not failed or has_kept(run):
             self._point(run, merged)
-        ending = run.result.get("ending", {})
-        status = RunStatus(ending.get("status", RunStatus.FAILED))
+        ending = run.result.get("ending") or Ending(
+            state=str(RunState.FAILED), status=str(RunStatus.FAILED)
+        )
+        status = RunStatus(ending["status"])
         end = AttemptEnd(
             attempt_state=AttemptState.FAILED if failed else AttemptState.SUCCEEDED,
-            run_to=RunState(ending.get("state", RunState.FAILED)),
+            run_to=RunState(ending["state"]),
             kind="run.ended",
             body={"status": str(status), "report": not failed},
             failure=result.failure,
             outcome=result.outcome,
-            changes=RunChanges(status=status, result=merged, drop_result=(KEPT,)),
+            changes=RunChanges(status=status, result=merged, drop_result=("kept_result",)),
         )
         self.runs.finish_attempt(run, attempt, end)
         self.counts.run_ended(run, status, self.clock())
 
-    def _point(self, run: Run, merged: dict[str, Any]) -> None:
+    def _point(self, run: Run, merged: RunResult) -> None:
         """Name the winning prefixes in the run's ``current.json``.
 
         It carries the run's version as its token: a controller that was left behind does not turn
@@ -334,7 +338,7 @@ class Conclusions:
 
 def spent_before(run: Run, stage: Stage) -> int:
     """How many attempts of ``stage`` a person wrote off by asking for the run again."""
-    written_off = run.result.get(ATTEMPTS_BEFORE, {})
+    written_off = run.result.get("attempts_before", {})
     return int(written_off.get(str(stage), 0))
 
 
@@ -361,7 +365,7 @@ def _trial(outcome: Any) -> dict[str, Any]:
 
 def _was_mended(run: Run, past: Attempt) -> bool:
     """Say whether an operator released the lane since, having mended what ended this attempt."""
-    released_after = int(run.result.get(RELEASED_AFTER, {}).get(str(past.stage), 0))
+    released_after = int(run.result.get("released_after", {}).get(str(past.stage), 0))
     return (
         past.failure is not None
         and past.number <= released_after

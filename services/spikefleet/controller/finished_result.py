@@ -8,16 +8,12 @@ back. Moves nothing itself.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.run_result import RunResult, entries
 from spikefleet.core.runs import Run, RunState
 from spikefleet.infra.stores.sql.run_values import RunChanges
-from spikefleet.infra.stores.sql.sort_marks import FRESH_SORT
-
-KEPT = "kept_result"  # the entry of a run's result that holds the finished one
-LAST_RETRY = "last_retry"  # how the retry ended that did not replace the result
 
 PRODUCED = {
     Stage.PREFLIGHT: ("preflight",),
@@ -45,17 +41,16 @@ def entries_of(stages: Collection[Stage]) -> tuple[str, ...]:
     return tuple(name for stage in stages for name in PRODUCED[stage])
 
 
-def put_aside(run: Run) -> dict[str, Any]:
+def put_aside(run: Run) -> RunResult:
     """Return what keeps the result of a sorted run while stages of it are made again."""
     if run.state is not RunState.SUCCEEDED:
         return {}
-    kept = {name: run.result[name] for name in entries_of(STAGES) if name in run.result}
-    return {KEPT: kept}
+    return {"kept_result": entries(run.result, entries_of(STAGES))}
 
 
 def has_kept(run: Run) -> bool:
     """Say whether the run has a finished result beside the one it is making."""
-    return KEPT in run.result
+    return "kept_result" in run.result
 
 
 def given_back(run: Run, ended: str, reason: str = "") -> RunChanges:
@@ -63,15 +58,15 @@ def given_back(run: Run, ended: str, reason: str = "") -> RunChanges:
     return RunChanges(
         stage=Stage.REPORT,
         status=RunStatus.SUCCESS,
-        result={**run.result[KEPT], LAST_RETRY: {"ended": ended, "reason": reason}},
-        drop_result=(KEPT, FRESH_SORT, *entries_of(STAGES)),
+        result={**run.result["kept_result"], "last_retry": {"ended": ended, "reason": reason}},
+        drop_result=("kept_result", "fresh_sort", *entries_of(STAGES)),
         clear_failure=True,
     )
 
 
-def earlier_report(run: Run) -> dict[str, Any]:
+def earlier_report(run: Run) -> RunResult:
     """Return the entries of the kept report where it tells of the very units the run has now."""
-    kept = run.result.get(KEPT, {})
+    kept = run.result.get("kept_result") or RunResult()
     if kept.get("curation_prefix") != run.result.get("curation_prefix"):
         return {}
-    return {name: kept[name] for name in ("report_prefix", "report_html") if name in kept}
+    return entries(kept, ("report_prefix", "report_html"))

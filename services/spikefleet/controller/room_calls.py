@@ -19,6 +19,7 @@ from spikefleet.core.findings.next_step import BROKEN_ROOM
 from spikefleet.core.rooms.curation import CurationTask
 from spikefleet.core.rooms.preflight import ExamineTask
 from spikefleet.core.rooms.reporting import ReportTask
+from spikefleet.core.run_result import PreflightRecord, RunResult
 from spikefleet.core.runs import Attempt, AttemptPlace, Run
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
 from spikefleet.infra.stores.sql.recordings import RecordingStore
@@ -62,8 +63,13 @@ class RoomCalls:
         recording = self.recordings.get(run.recording_id)
         config = SortingConfig.from_document(run.config)
         answer = self.preflight.examine(ExamineTask(recording, run.stream, config))
-        preflight = answer.to_json()
-        del preflight["failure"]  # the attempt's own
+        told = answer.to_json()
+        preflight = PreflightRecord(  # the failure is the attempt's own
+            findings=told["findings"],
+            stream=told["stream"],
+            estimate=told["estimate"],
+            measurements=told["measurements"],
+        )
         return StageResult({"preflight": preflight}, failure=answer.failure)
 
     def _curate(self, run: Run, attempt: Attempt) -> StageResult:
@@ -76,7 +82,7 @@ class RoomCalls:
         config = SortingConfig.from_document(run.config)
         task = CurationTask(sort, attempt.place, config.curation, config.waveform)
         answer = self.curation.curate(task)
-        result = {
+        result: RunResult = {
             "curation_prefix": answer.prefix,
             "n_units_sorted": answer.unit_count_sorted,
             "n_units_curated": answer.unit_count_curated,
@@ -102,7 +108,7 @@ class RoomCalls:
         answer = self.reporter.render(task)
         if answer.failure is not None:
             return StageResult(failure=answer.failure)
-        result = {"report_prefix": answer.prefix, "report_html": answer.html_key}
+        result: RunResult = {"report_prefix": answer.prefix, "report_html": answer.html_key}
         return StageResult(result, pointer=answer.prefix)
 
 

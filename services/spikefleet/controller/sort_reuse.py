@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from spikefleet.controller.sort_checks import SortChecks
 from spikefleet.core.attempts import Stage
+from spikefleet.core.run_result import entries
 from spikefleet.core.runs import Run, RunState
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
 from spikefleet.infra.stores.sql.run_values import RunChanges
 from spikefleet.infra.stores.sql.runs import RunStore
-from spikefleet.infra.stores.sql.sort_marks import FRESH_SORT, SORT_PREFIX
 
 log = logging.getLogger(__name__)
 
@@ -74,12 +74,12 @@ class SortReuse:
             RunState.QUEUED,
             kind="sort.damaged",
             body={"from_run": source.run_id, "sort_prefix": _prefix(source), "problem": problem},
-            changes=RunChanges(result={FRESH_SORT: True}),
+            changes=RunChanges(result={"fresh_sort": True}),
         )
         return True
 
     def _take(self, run: Run, source: Run) -> None:
-        result = {key: source.result[key] for key in _KEPT if key in source.result}
+        result = entries(source.result, _KEPT)
         self._runs.move_run(
             run,
             RunState.QUEUED,
@@ -103,4 +103,4 @@ class SortReuse:
 
 
 def _prefix(source: Run) -> str:
-    return str(source.result[SORT_PREFIX])
+    return str(source.result["sort_prefix"])

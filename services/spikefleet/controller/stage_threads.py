@@ -14,6 +14,7 @@ from typing import Any
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.run_result import RunResult
 from spikefleet.core.runs import Attempt, Run
 
 
@@ -25,7 +26,7 @@ class StageResult:
     current for the stage; ``failure`` None means success.
     """
 
-    result: Mapping[str, Any] = field(default_factory=dict)
+    result: RunResult = field(default_factory=RunResult)
     pointer: str = ""
     failure: Failure | None = None
     outcome: Mapping[str, Any] = field(default_factory=dict)

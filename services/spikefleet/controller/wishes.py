@@ -5,20 +5,19 @@ The reconcile loop finds what was written here and acts on it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from spikefleet.controller.conclude import ATTEMPTS_BEFORE, RELEASED_AFTER
-from spikefleet.controller.finished_result import LAST_RETRY, entries_of, put_aside
+from spikefleet.controller.finished_result import entries_of, put_aside
 from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.config import SortingConfig, config_digest, diff, sort_digest
 from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.config.runnable import require_sorter
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.rooms.wishes import BatchWish, RetryWish
+from spikefleet.core.run_result import Ending, RunResult
 from spikefleet.core.runs import (
-    CHANGED_SETTINGS,
     Attempt,
     IllegalMoveError,
     Run,
@@ -35,7 +34,7 @@ from spikefleet.infra.stores.sql.run_values import (
     StaleRunError,
 )
 from spikefleet.infra.stores.sql.runs import RunStore
-from spikefleet.infra.stores.sql.sort_marks import FRESH_SORT, sort_mark
+from spikefleet.infra.stores.sql.sort_marks import sort_mark
 
 _SORTER_NAME = "sorter.sorter_name"
 _SORTING = frozenset({Stage.PREFLIGHT, Stage.SORT})
@@ -118,9 +117,9 @@ class Wishes:
             raise FinishedRunError(f"Run {run.run_id} has a complete result.")
         redone = STAGES[STAGES.index(start) :]
         fresh = Stage.SORT in redone and (wish.stage is Stage.SORT or _has_sort(run))
-        return self._reopened(run, start, {FRESH_SORT: fresh})
+        return self._reopened(run, start, {"fresh_sort": fresh})
 
-    def _reopened(self, run: Run, start: Stage, more: Mapping[str, Any]) -> Run:
+    def _reopened(self, run: Run, start: Stage, more: RunResult) -> Run:
         """Queue an ended or held run for ``start``, with all its tries back."""
         redone = STAGES[STAGES.index(start) :]
         attempts = self.runs.attempts_of(run.run_id)
@@ -128,8 +127,8 @@ class Wishes:
             str(entry): max((a.number for a in attempts if a.stage is entry), default=0)
             for entry in redone
         }
-        result: dict[str, Any] = {
-            ATTEMPTS_BEFORE: {**run.result.get(ATTEMPTS_BEFORE, {}), **before},
+        result: RunResult = {
+            "attempts_before": {**run.result.get("attempts_before", {}), **before},
             **put_aside(run),
             **more,
         }
@@ -143,12 +142,12 @@ class Wishes:
             body={
                 "stage": str(start),
                 "attempts_before": before,
-                "fresh": bool(more.get(FRESH_SORT)),
+                "fresh": bool(more.get("fresh_sort")),
             },
             changes=RunChanges(
                 stage=start,
                 result=result,
-                drop_result=(LAST_RETRY, *entries_of(redone)),
+                drop_result=("last_retry", *entries_of(redone)),
                 clear_failure=not only_report,
                 keep_failure=only_report,
                 clear_status=True,
@@ -173,7 +172,7 @@ class Wishes:
             raise UnreachedStageError(
                 f"Run {run.run_id} has no finished sort with these parameters to {wish.stage}."
             )
-        begin: dict[str, Any] = {}
+        begin: RunResult = {}
         if is_sorted and wish.stage in (None, Stage.CURATE):
             begin = {"preflight": run.result.get("preflight", {})}
             new = replace(new, stage=Stage.SORT, result={**new.result, **begin})
@@ -209,7 +208,7 @@ def _after_release(run: Run, attempts: Sequence[Attempt]) -> RunChanges:
     so_far: dict[str, int] = {}
     for attempt in attempts:
         so_far[str(attempt.stage)] = max(attempt.number, so_far.get(str(attempt.stage), 0))
-    return RunChanges(result={RELEASED_AFTER: so_far}, lane=run.backend)
+    return RunChanges(result={"released_after": so_far}, lane=run.backend)
 
 
 def _still_going(run: Run) -> str:
@@ -228,10 +227,10 @@ def _has_sort(run: Run) -> bool:
     return bool(run.result.get("sort_prefix"))
 
 
-def _ending(run: Run) -> dict[str, str]:
+def _ending(run: Run) -> Ending:
     """How the run was going to end, or has ended."""
-    known = run.result.get("ending")
-    return dict(known) if known else {"state": str(run.state), "status": str(run.status)}
+    now: Ending = {"state": str(run.state), "status": str(run.status)}
+    return run.result.get("ending") or now
 
 
 def _check_start(run: Run, start: Stage) -> None:
@@ -262,7 +261,7 @@ def new_runs(streams: Sequence[tuple[Recording, str]], config: SortingConfig) ->
             config_digest=whole,
             sort_digest=sort_digest(config, _bytes_of(recording), stream),
             identity=_identity(recording, stream, whole),
-            result={CHANGED_SETTINGS: changed} if changed else {},
+            result={"changed_settings": changed} if changed else {},
         )
         for recording, stream in streams
     )

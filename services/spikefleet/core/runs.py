@@ -13,6 +13,7 @@ from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.files import digest_document
+from spikefleet.core.run_result import RunResult
 
 
 class RunState(StrEnum):
@@ -27,9 +28,6 @@ class RunState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
-
-# The entry of a run's result that holds its settings which are not at their defaults.
-CHANGED_SETTINGS = "changed_settings"
 
 TERMINAL: frozenset[RunState] = frozenset(
     {RunState.SUCCEEDED, RunState.SKIPPED, RunState.FAILED, RunState.CANCELLED}
@@ -86,7 +84,7 @@ class Run:
     submitter: str = ""
     status: RunStatus | None = None
     failure: Failure | None = None
-    result: Mapping[str, Any] = field(default_factory=dict)
+    result: RunResult = field(default_factory=RunResult)
     progress: Mapping[str, Any] = field(default_factory=dict)
     not_before: datetime | None = None
     cancel_requested: bool = False

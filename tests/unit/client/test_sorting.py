@@ -11,7 +11,7 @@ from spikefleet.core.submissions import RecordingName
 
 LIGHT = """
 import sys
-import spikefleet.client.rooms, spikefleet.client.sorting
+import spikefleet.client.sorting
 heavy = {"numpy", "torch", "spikeinterface", "sqlalchemy", "prometheus_client", "pydantic", "h5py"}
 print(sorted(heavy & set(sys.modules)))
 """

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from spikefleet.api.v1 import run_pb2, runner_pb2
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.run_result import RunResult
 from spikefleet.core.runs import Attempt, LeaseAnswer, LeaseRefusal, Run, RunEvent, RunState
 from spikefleet.infra.rpc.convert.structs import from_struct, to_struct
 from spikefleet.infra.rpc.convert.values import (
@@ -183,7 +184,7 @@ def from_run(message: run_pb2.Run) -> Run:
         submitter=message.submitter,
         status=RunStatus(message.status) if message.status else None,
         failure=read_failure(message),
-        result=from_struct(message.result),
+        result=cast(RunResult, from_struct(message.result)),
         progress=from_progress(message.progress) if message.HasField("progress") else {},
         not_before=from_timestamp(message.not_before_time) if waits else None,
         cancel_requested=message.cancel_requested,

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.run_result import RunResult
 from spikefleet.core.runs import RunState
 
 
@@ -65,7 +66,7 @@ class NewRun:
     identity: str
     lane: str = ""
     stage: Stage = Stage.PREFLIGHT
-    result: Mapping[str, Any] = field(default_factory=dict)
+    result: RunResult = field(default_factory=RunResult)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class RunChanges:
     stage: Stage | None = None
     status: RunStatus | None = None
     failed_attempt: str = ""
-    result: Mapping[str, Any] = field(default_factory=dict)
+    result: RunResult = field(default_factory=RunResult)
     drop_result: tuple[str, ...] = ()
     not_before: datetime | None = None
     cancel_requested: bool | None = None

@@ -10,13 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-SORT_PREFIX = "sort_prefix"  # the entry of a run's result that says its sort is complete
-FRESH_SORT = "fresh_sort"  # the entry that forbids to take over another run's sort
-RESULT_AFFECTING = "result_affecting"  # the entry that says: changed on the way
-
 
 def sort_mark(result: Mapping[str, Any]) -> str:
     """Return the word for a run's result."""
-    if result.get(SORT_PREFIX):
-        return "changed" if result.get(RESULT_AFFECTING) else "done"
-    return "fresh" if result.get(FRESH_SORT) else ""
+    if result.get("sort_prefix"):
+        return "changed" if result.get("result_affecting") else "done"
+    return "fresh" if result.get("fresh_sort") else ""
