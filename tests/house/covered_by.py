@@ -115,6 +115,8 @@ COVERED_BY: Mapping[str, str] = {
     "runner/node_checks/gpu_probe.py": "unit/runner/node_checks/test_facts.py",
     "runner/node_checks/gpu_probe_torch.py": "unit/runner/node_checks/test_facts.py",
     "runner/parent.py": _EXITS,
+    "runner/place.py": _EXITS,
+    "runner/sorting.py": _EXITS,
     "runner/upload.py": _EXITS,
     "signal/archive/containers.py": "unit/signal/archive/test_sources.py",
     "signal/archive/digests.py": "unit/signal/archive/test_chunks.py",

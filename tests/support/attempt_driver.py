@@ -17,7 +17,8 @@ from spikefleet.deploy.settings import read_attempt_secret
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 from spikefleet.runner.guards.make import CgroupPlaces
 from spikefleet.runner.node_checks.gpu_probe import ProbeAnswer
-from spikefleet.runner.parent import ParentOptions, run_attempt
+from spikefleet.runner.parent import run_attempt
+from spikefleet.runner.place import ParentOptions
 from spikefleet.runner.supervise import Timing
 
 TOY_CHILD = Path(__file__).with_name("toy_child.py")

@@ -29,7 +29,8 @@ from spikefleet.infra.logs import configure_logging
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 from spikefleet.runner.lease import process_name
 from spikefleet.runner.outcome import write_unreadable_spec
-from spikefleet.runner.parent import ParentOptions, run_attempt
+from spikefleet.runner.parent import run_attempt
+from spikefleet.runner.place import ParentOptions
 from spikefleet.runner.reporting import AttemptProgress, ProgressSink, SilentSink
 from spikefleet.runner.warm_child import WarmChild
 

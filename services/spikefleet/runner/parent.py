@@ -8,16 +8,11 @@ neither the sorter nor the science stack, because it must outlive them; it retri
 from __future__ import annotations
 
 import logging
-import os
-import sys
-import time
 import traceback
-from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder
 from spikefleet.core.config.sorting import execution_of
@@ -25,29 +20,23 @@ from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.files import read_json, write_json
 from spikefleet.core.policy.changes import apply_changes
-from spikefleet.core.sorters.catalogue import backend_of
 from spikefleet.infra import telemetry
-from spikefleet.infra.gpus import make_gpu_reader
 from spikefleet.infra.launchers import processes
 from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
-from spikefleet.infra.system.memory_reader import MemoryReader
-from spikefleet.runner.audit import AuditTrail
 from spikefleet.runner.canary.memory import CanaryMemory, TrialMachine, canary_key
 from spikefleet.runner.canary.trial import STEP as CANARY
-from spikefleet.runner.canary.trial import CanaryState, run_canary
-from spikefleet.runner.evidence import KernelKills, judge, read_result
-from spikefleet.runner.guards.loop import GuardLoop
-from spikefleet.runner.guards.make import CgroupPlaces, Watched, make_guards, make_memory_reader
-from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
+from spikefleet.runner.canary.trial import CanaryReport, CanaryState, run_canary
+from spikefleet.runner.evidence import read_result
+from spikefleet.runner.guards.make import make_memory_reader
+from spikefleet.runner.interruption import Interruption
+from spikefleet.runner.known import Known
 from spikefleet.runner.lease import RunLease
-from spikefleet.runner.node_checks.facts import Given
-from spikefleet.runner.node_checks.gpu_probe import ProbeAnswer, probe_cuda
 from spikefleet.runner.node_checks.node_preflight import STEP as NODE_PREFLIGHT
-from spikefleet.runner.node_checks.node_preflight import run_node_preflight
+from spikefleet.runner.node_checks.node_preflight import NodeReport, run_node_preflight
 from spikefleet.runner.outcome import exit_code_of, write_outcome
-from spikefleet.runner.progress import ProgressParser
-from spikefleet.runner.reach import child_environment, make_room
+from spikefleet.runner.place import ParentOptions, Place
+from spikefleet.runner.reach import make_room
 from spikefleet.runner.reporting import (
     AttemptProgress,
     CanaryReporter,
@@ -55,58 +44,21 @@ from spikefleet.runner.reporting import (
     Reporter,
     SilentSink,
 )
+from spikefleet.runner.sorting import prepare_sorting
 from spikefleet.runner.stage_in import require_unchanged, stage_in
-from spikefleet.runner.supervise import ChildEnd, Supervisor, Timing
 from spikefleet.runner.upload import (
     failure_prefix,
     result_artifacts,
     upload_failure,
     upload_result,
 )
-from spikefleet.runner.warm_child import WarmChild
 
 _log = logging.getLogger(__name__)
-
-
-def own_processes() -> list[int]:
-    """Pids of everything the attempt started, whose GPU memory is ours."""
-    return processes.descendants(os.getpid())
-
-
-def child_command(root: Path) -> list[str]:
-    """The command line of the child that sorts."""
-    return [sys.executable, "-P", "-m", "spikefleet.runner.child", str(root)]
-
-
-@dataclass(frozen=True)
-class ParentOptions:
-    """What deployments and tests may choose: the child's command, patience, cgroup places.
-
-    ``metrics_address`` is the interface /metrics listens on; ``upload_pauses_s`` are the waits
-    before a refused upload is tried again. ``gpu_ids`` are the devices CUDA shows us, ``nvml``
-    and ``probe`` stand for the driver's library and the computation on the GPU in tests;
-    ``image_digest`` is that of the container's image, "" where it is not known. ``environment`` is
-    what the child sees of ours beside its own folders; None: everything, for tests. ``warm`` is
-    the process that becomes the first child, where the launcher left one.
-    """
-
-    command: Callable[[Path], list[str]] = child_command
-    timing: Timing = field(default_factory=Timing)
-    cgroups: CgroupPlaces = field(default_factory=CgroupPlaces)
-    metrics_address: str = "127.0.0.1"
-    upload_pauses_s: tuple[float, ...] = (1.0, 5.0)
-    gpu_ids: tuple[str, ...] = ()
-    image_digest: str = ""
-    hdf5_plugin_path: str = ""
-    environment: Mapping[str, str] | None = None
-    warm: WarmChild = field(default_factory=WarmChild)
-    nvml: Any = None
-    probe: Callable[[], ProbeAnswer] = probe_cuda
-
-    @property
-    def given(self) -> Given:
-        """What the deployment knows of this place."""
-        return Given(self.gpu_ids, self.image_digest, self.hdf5_plugin_path, self.nvml, self.probe)
+_ENDED_UNKNOWN = Failure(
+    FailureCode.UNCLASSIFIED,
+    "The runner ended before it knew how the attempt went.",
+    rule_id="parent_error",
+)
 
 
 def run_attempt(
@@ -129,220 +81,149 @@ def run_attempt(
         # The folder is the first process's; not a file of it may change.
         _log.error("attempt.runs_already", extra={"folder": str(root), "pid": first and first.pid})
         return exit_code_of(Failure(FailureCode.CONCURRENT_SORT, "", rule_id="parent.folder"))
-    attempt = _Attempt(folder, artifacts, sink or SilentSink(), options or ParentOptions())
-    with attempt.interruption.listening(), _LastWord(attempt):
-        attempt.outcome = attempt.run()
-    return attempt.outcome.exit_code
+    place = Place(
+        folder, artifacts, sink or SilentSink(), options or ParentOptions(), Interruption()
+    )
+    ledger = _Ledger(place, Known(folder.root.name))
+    with place.interruption.listening(), _LastWord(ledger) as last_word:
+        last_word.outcome = _carry_out(place, ledger)
+    return last_word.outcome.exit_code
 
 
-class _Attempt:
-    """One attempt on its way; ``outcome`` is the best that is known so far."""
+@dataclass
+class _Ledger:
+    """What the last word needs, as far as the attempt has come."""
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        artifacts: ArtifactStore,
-        sink: ProgressSink,
-        options: ParentOptions,
-    ) -> None:
-        self.folder, self.artifacts, self.sink, self.options = folder, artifacts, sink, options
-        self.interruption = Interruption()
-        self.spec: AttemptSpec | None = None
-        self.lease: RunLease | None = None
-        self.stage = "start"
-        self.peaks: dict[str, float] = {}
-        self.thresholds: dict[str, float] = {}
-        self.timings_s: dict[str, float] = {}
-        self.node: dict[str, Any] = {}
-        self.canary: dict[str, Any] = {}
-        self.blind_guards: dict[str, str] = {}
-        self.machine = TrialMachine()
-        self.started_s = time.monotonic()
-        self.outcome = self.failed(
-            Failure(
-                FailureCode.UNCLASSIFIED,
-                "The runner ended before it knew how the attempt went.",
-                rule_id="parent_error",
-            )
-        )
+    place: Place
+    known: Known
+    spec: AttemptSpec | None = None
+    lease: RunLease | None = None
 
-    def run(self) -> AttemptOutcome:
-        """Go through the stages. Raises classified errors; ``_LastWord`` writes them down."""
-        spec = self.spec = AttemptSpec.from_json(read_json(self.folder.spec) or {})
-        metrics = Metrics()
-        reporter = Reporter(spec, self.folder, metrics, self.sink)
-        port = self._serve(metrics, spec.metrics_port)
-        try:
-            started = {**processes.identify_self().to_json(), "metrics_port": port}
-            write_json(self.folder.started, {**started, "attempt_id": spec.attempt_id})
-            self.lease = RunLease(spec, self.artifacts, self.sink)
-            self.lease.hold()
-            reporter.tell(AttemptProgress(NODE_PREFLIGHT))
-            self._enter(NODE_PREFLIGHT)
-            failure = self._look_at_node(spec, metrics)
-            if failure is not None:
-                return self.failed(failure)
-            self._enter("stage_in")
-            reporter.tell(AttemptProgress())
-            with self.interruption.breaking_in():
-                stamps = stage_in(spec, self.folder, self.artifacts)
-            make_room(spec)
-            failure = self._try_first(spec, metrics)
-            if failure is not None:
-                return self.failed(failure)
-            spec = self.spec  # the trial may have taken a step down
-            self._enter("sort")
-            self.lease.hold()
-            failure = self._sort(spec, self.folder, reporter)
-            if failure is not None:
-                self._doubt_canary(spec, failure)
-                return self.failed(failure)
-            with self.interruption.breaking_in():
-                require_unchanged(spec, self.folder, stamps)
-            self._enter("upload")
-            reporter.tell(AttemptProgress("upload", 1.0, elapsed_s=self.elapsed_s))
-            self.lease.hold()
-            return self._upload(spec)
-        finally:
-            metrics.close()
-            self.options.warm.close()
+    def enter(self, stage: str) -> None:
+        self.known = self.known.entering(stage)
 
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the parent started."""
-        return round(time.monotonic() - self.started_s, 3)
 
-    def failed(self, failure: Failure) -> AttemptOutcome:
-        """The outcome of a failure, with everything measured so far."""
-        staged = failure if failure.stage else replace(failure, stage=self.stage)
-        return AttemptOutcome(
-            attempt_id=self.spec.attempt_id if self.spec else self.folder.root.name,
-            exit_code=exit_code_of(staged),
-            failure=staged,
-            peaks=self.peaks,
-            thresholds=self.thresholds,
-            timings_s=self.timings_s,
-            wall_s=self.elapsed_s,
-            node=self.node,
-            canary=self.canary,
-            blind_guards=self.blind_guards,
-        )
+def _carry_out(place: Place, ledger: _Ledger) -> AttemptOutcome:
+    """Go through the steps. Raises classified errors; ``_LastWord`` writes them down."""
+    spec = ledger.spec = AttemptSpec.from_json(read_json(place.folder.spec) or {})
+    ledger.known = replace(ledger.known, attempt_id=spec.attempt_id)
+    metrics = Metrics()
+    reporter = Reporter(spec, place.folder, metrics, place.sink)
+    port = _serve(metrics, spec.metrics_port, place.options.metrics_address)
+    try:
+        started = {**processes.identify_self().to_json(), "metrics_port": port}
+        write_json(place.folder.started, {**started, "attempt_id": spec.attempt_id})
+        lease = ledger.lease = RunLease(spec, place.artifacts, place.sink)
+        lease.hold()
+        reporter.tell(AttemptProgress(NODE_PREFLIGHT))
+        ledger.enter(NODE_PREFLIGHT)
+        node = _look_at_node(place, spec, metrics)
+        ledger.known = replace(ledger.known, node=node.to_json())
+        if node.failure is not None:
+            return ledger.known.failed(node.failure)
+        ledger.enter("stage_in")
+        reporter.tell(AttemptProgress())
+        with place.interruption.breaking_in():
+            stamps = stage_in(spec, place.folder, place.artifacts)
+        make_room(spec)
+        if execution_of(spec.config).canary_first_n_s > 0:
+            report = _try_first(ledger, spec, lease, metrics, node.machine)
+            if report.failure is not None and report.blocks:
+                return ledger.known.failed(report.failure)
+            spec = ledger.spec = _stepped_down(place, spec, report)
+        ledger.enter("sort")
+        lease.hold()
+        failure = _sort(ledger, spec, place.folder, reporter, lease)
+        if failure is not None:
+            _doubt_canary(ledger, spec, node.machine, failure)
+            return ledger.known.failed(failure)
+        with place.interruption.breaking_in():
+            require_unchanged(spec, place.folder, stamps)
+        ledger.enter("upload")
+        reporter.tell(AttemptProgress("upload", 1.0, elapsed_s=ledger.known.elapsed_s))
+        lease.hold()
+        return _upload(place, spec, ledger.known)
+    finally:
+        metrics.close()
+        place.options.warm.close()
 
-    def _serve(self, metrics: Metrics, port: int) -> int:
-        """Serve /metrics; a taken port costs the numbers, not the sort (then 0)."""
-        try:
-            return metrics.serve(port, address=self.options.metrics_address)
-        except OSError as error:
-            _log.warning("metrics.not_served", extra={"port": port, "error": str(error)})
-            return 0
 
-    def _enter(self, stage: str) -> None:
-        """Begin a stage; the time of the one before is noted."""
-        self.timings_s[f"parent.{self.stage}"] = round(
-            self.elapsed_s - sum(self.timings_s.values()), 3
-        )
-        self.stage = stage
+def _serve(metrics: Metrics, port: int, address: str) -> int:
+    """Serve /metrics; a taken port costs the numbers, not the sort (then 0)."""
+    try:
+        return metrics.serve(port, address=address)
+    except OSError as error:
+        _log.warning("metrics.not_served", extra={"port": port, "error": str(error)})
+        return 0
 
-    def _look_at_node(self, spec: AttemptSpec, metrics: Metrics) -> Failure | None:
-        """Look at this machine; return why nothing can be sorted here."""
-        memory = make_memory_reader(spec, self.options.cgroups)
-        report = run_node_preflight(spec, self.folder.root, self.options.given, memory)
-        self.node, self.machine = report.to_json(), report.machine
-        own = {"run_id": spec.run_id, "backend": spec.backend}
-        for found in report.findings:
-            labels = {**own, "level": str(found.level), "finding": found.code}
-            metrics.set(telemetry.NODE_FINDING, 1, **labels)
-        return report.failure
 
-    def _try_first(self, spec: AttemptSpec, metrics: Metrics) -> Failure | None:
-        """Try the sorter on a window where that is asked for; return why the sort cannot begin."""
-        if execution_of(spec.config).canary_first_n_s <= 0:
-            return None
-        self._enter(CANARY)
-        reporter = CanaryReporter(spec, self.folder, metrics, self.sink)
-        report = run_canary(
-            spec,
-            self.folder,
-            lambda: self._canary_memory(spec),
-            lambda order, own: self._sort(order, own, reporter),
-        )
-        self.canary = report.to_json()
-        if report.changes:
-            self.spec = replace(spec, config=apply_changes(spec.config, report.changes))
-            write_json(self.folder.spec, self.spec.to_json())
-        own = {"run_id": spec.run_id, "backend": spec.backend}
-        metrics.set(telemetry.ATTEMPT_CANARY, 1, **own, state=str(report.state))
-        return report.failure if report.blocks else None
+def _look_at_node(place: Place, spec: AttemptSpec, metrics: Metrics) -> NodeReport:
+    """Look at this machine; the report says why nothing can be sorted here."""
+    memory = make_memory_reader(spec, place.options.cgroups)
+    report = run_node_preflight(spec, place.folder.root, place.options.given, memory)
+    own = {"run_id": spec.run_id, "backend": spec.backend}
+    for found in report.findings:
+        labels = {**own, "level": str(found.level), "finding": found.code}
+        metrics.set(telemetry.NODE_FINDING, 1, **labels)
+    return report
 
-    def _canary_memory(self, spec: AttemptSpec) -> CanaryMemory:
-        return CanaryMemory(self.artifacts, canary_key(spec, self.machine))
 
-    def _doubt_canary(self, spec: AttemptSpec, failure: Failure) -> None:
-        """Forget a remembered trial that the environment has proved wrong."""
-        was_remembered = self.canary.get("state") == CanaryState.REMEMBERED
-        if was_remembered and failure.category is FailureCategory.ENVIRONMENT:
-            self._canary_memory(spec).forget(spec.attempt_id)
+def _sort(
+    ledger: _Ledger, spec: AttemptSpec, folder: RunFolder, reporter: Reporter, lease: RunLease
+) -> Failure | None:
+    """Run one child in ``folder``, the sort's or the trial's; return why it failed."""
+    sorting = prepare_sorting(ledger.place, spec, folder, reporter, ledger.known.elapsed_s)
+    ledger.known = replace(ledger.known, guards=sorting.guards)
+    return sorting.run(lease)
 
-    def _sort(self, spec: AttemptSpec, folder: RunFolder, reporter: Reporter) -> Failure | None:
-        """Run one child in ``folder``, the sort's or the trial's; return why it failed."""
-        memory = make_memory_reader(spec, self.options.cgroups)
-        oom_kills_before = memory.oom_kills()
-        end = self._supervise(spec, folder, reporter, memory)
-        if end.interrupted == STOP_REQUESTED and self.lease is not None:
-            self.lease.hold()  # a lost lease is another matter than a run given up
-        new_oom_kills = _grown(oom_kills_before, memory.oom_kills())
-        kills = KernelKills(new_oom_kills, is_shared=not memory.is_ours_alone(()))
-        return judge(spec, folder, end, kills)
 
-    def _supervise(
-        self, spec: AttemptSpec, folder: RunFolder, reporter: Reporter, memory: MemoryReader
-    ) -> ChildEnd:
-        info = backend_of(spec.backend)
-        audit = AuditTrail(self.folder.watchdog_events)
-        watched = Watched(
-            folder=folder,
-            memory=memory,
-            gpu=make_gpu_reader(self.options.gpu_ids, own_processes, self.options.nvml),
-            step=lambda: reporter.step,
-            log_names=info.log_names,
-        )
-        guards = GuardLoop(make_guards(spec, watched), audit.keep)
-        self.thresholds = dict(guards.thresholds)
-        timing = self.options.timing
-        if spec.deadline_s > 0:
-            left_s = max(0.001, spec.deadline_s - self.elapsed_s)
-            timing = replace(timing, deadline_s=left_s)
-        supervisor = Supervisor(folder, guards, reporter, ProgressParser(info), timing, audit)
-        try:
-            command = self.options.command(folder.root)
-            environment = child_environment(folder, self.options.environment)
-            return supervisor.run(command, self.interruption, environment, self.options.warm)
-        finally:
-            self.peaks, self.blind_guards = dict(guards.peaks), dict(guards.blind)
+def _try_first(
+    ledger: _Ledger, spec: AttemptSpec, lease: RunLease, metrics: Metrics, machine: TrialMachine
+) -> CanaryReport:
+    """Try the sorter on a window; the report says whether the sort may begin, and how."""
+    ledger.enter(CANARY)
+    place = ledger.place
+    reporter = CanaryReporter(spec, place.folder, metrics, place.sink)
+    report = run_canary(
+        spec,
+        place.folder,
+        lambda: _canary_memory(place, spec, machine),
+        lambda order, own: _sort(ledger, order, own, reporter, lease),
+    )
+    ledger.known = replace(ledger.known, canary=report.to_json())
+    own = {"run_id": spec.run_id, "backend": spec.backend}
+    metrics.set(telemetry.ATTEMPT_CANARY, 1, **own, state=str(report.state))
+    return report
 
-    def _upload(self, spec: AttemptSpec) -> AttemptOutcome:
-        result = read_result(self.folder)
-        outcome = AttemptOutcome(
-            attempt_id=spec.attempt_id,
-            exit_code=0,
-            n_units=result.n_units,
-            n_spikes=result.n_spikes,
-            duration_s=result.duration_s,
-            artifacts=result_artifacts(spec),
-            peaks=self.peaks,
-            thresholds=self.thresholds,
-            timings_s={**self.timings_s, **result.timings_s},
-            versions=result.versions,
-            wall_s=self.elapsed_s,
-            node=self.node,
-            canary=self.canary,
-            blind_guards=self.blind_guards,
-        )
-        with self.interruption.breaking_in():
-            upload_result(
-                spec, self.folder, self.artifacts, outcome, pauses_s=self.options.upload_pauses_s
-            )
-        return replace(outcome, wall_s=self.elapsed_s)
+
+def _stepped_down(place: Place, spec: AttemptSpec, report: CanaryReport) -> AttemptSpec:
+    """The order with what the trial changed, which the child reads from the folder."""
+    if not report.changes:
+        return spec
+    changed = replace(spec, config=apply_changes(spec.config, report.changes))
+    write_json(place.folder.spec, changed.to_json())
+    return changed
+
+
+def _canary_memory(place: Place, spec: AttemptSpec, machine: TrialMachine) -> CanaryMemory:
+    return CanaryMemory(place.artifacts, canary_key(spec, machine))
+
+
+def _doubt_canary(
+    ledger: _Ledger, spec: AttemptSpec, machine: TrialMachine, failure: Failure
+) -> None:
+    """Forget a remembered trial that the environment has proved wrong."""
+    was_remembered = ledger.known.canary.get("state") == CanaryState.REMEMBERED
+    if was_remembered and failure.category is FailureCategory.ENVIRONMENT:
+        _canary_memory(ledger.place, spec, machine).forget(spec.attempt_id)
+
+
+def _upload(place: Place, spec: AttemptSpec, known: Known) -> AttemptOutcome:
+    outcome = known.succeeded(read_result(place.folder), result_artifacts(spec))
+    with place.interruption.breaking_in():
+        pauses_s = place.options.upload_pauses_s
+        upload_result(spec, place.folder, place.artifacts, outcome, pauses_s=pauses_s)
+    return replace(outcome, wall_s=known.elapsed_s)
 
 
 class _LastWord(AbstractContextManager["_LastWord"]):
@@ -353,8 +234,9 @@ class _LastWord(AbstractContextManager["_LastWord"]):
     travels on.
     """
 
-    def __init__(self, attempt: _Attempt) -> None:
-        self._attempt = attempt
+    def __init__(self, ledger: _Ledger) -> None:
+        self._ledger = ledger
+        self.outcome = ledger.known.failed(_ENDED_UNKNOWN)
 
     def __exit__(
         self,
@@ -363,22 +245,21 @@ class _LastWord(AbstractContextManager["_LastWord"]):
         trace: TracebackType | None,
     ) -> bool:
         """Settle the outcome, store it, tell it."""
-        attempt = self._attempt
+        ledger, place = self._ledger, self._ledger.place
         if error is not None:
-            attempt.outcome = attempt.failed(_failure_of(error))
-        outcome, spec = attempt.outcome, attempt.spec
-        owns_prefix = attempt.lease is not None and attempt.lease.owns_prefix
-        if spec is not None and outcome.failure is not None and owns_prefix:
-            stored = replace(outcome, artifacts={"failure": failure_prefix(spec)})
-            if upload_failure(spec, attempt.folder, attempt.artifacts, stored):
-                attempt.outcome = outcome = stored
-        write_outcome(attempt.folder, outcome)
+            self.outcome = ledger.known.failed(_failure_of(error))
+        owns_prefix = ledger.lease is not None and ledger.lease.owns_prefix
+        if ledger.spec is not None and self.outcome.failure is not None and owns_prefix:
+            stored = replace(self.outcome, artifacts={"failure": failure_prefix(ledger.spec)})
+            if upload_failure(ledger.spec, place.folder, place.artifacts, stored):
+                self.outcome = stored
+        write_outcome(place.folder, self.outcome)
         _log.info(
             "attempt.ended",
-            extra={"attempt_id": outcome.attempt_id, "exit_code": outcome.exit_code},
+            extra={"attempt_id": self.outcome.attempt_id, "exit_code": self.outcome.exit_code},
         )
-        if spec is not None:
-            attempt.sink.report_end(spec)
+        if ledger.spec is not None:
+            place.sink.report_end(ledger.spec)
         return error is None or isinstance(error, Exception)
 
 
@@ -393,7 +274,3 @@ def _failure_of(error: BaseException) -> Failure:
         rule_id="parent_error",
         evidence={"exception_type": type(error).__name__, "trace_tail": lines[-3:]},
     )
-
-
-def _grown(before: int | None, after: int | None) -> int | None:
-    return None if before is None or after is None else max(0, after - before)
