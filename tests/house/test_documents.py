@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.house.source import ROOT, project_files
+from tests.house.source import PACKAGE, ROOT, project_files
 
 from spikefleet.cli.main import COMMANDS
 from spikefleet.deploy.settings import Settings
@@ -65,6 +65,14 @@ def test_every_setting_of_the_service_a_page_names_exists() -> None:
     }
     assert named
     assert named - known == set()
+
+
+def test_every_file_that_contributors_are_sent_to_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:[a-z_0-9]+/)+[a-z_0-9.]+\.(?:py|proto|txt))`", text))
+    places = (ROOT, PACKAGE, ROOT / "tests")
+    assert len(named) > 20
+    assert [n for n in sorted(named) if not any((place / n).exists() for place in places)] == []
 
 
 def test_the_list_of_decisions_is_complete() -> None:

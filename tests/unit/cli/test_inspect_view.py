@@ -6,7 +6,12 @@ from pathlib import Path
 from rich.console import Console
 
 from spikefleet.cli.inspect_view import inspection_lines
-from spikefleet.core.failures.errors import Failure, HDF5PluginMissingError, InputCorruptError
+from spikefleet.core.failures.errors import (
+    Failure,
+    HDF5PluginMissingError,
+    InputCorruptError,
+    InsufficientActivityError,
+)
 from spikefleet.core.findings.finding import note, warn
 from spikefleet.core.recording.description import StreamDescription
 from spikefleet.signal.measuring.summary import (
@@ -103,3 +108,14 @@ def test_a_missing_plugin_is_told_without_the_advice_for_a_held_lane() -> None:
     text = _text(RecordingInspection("maxwell", 9, 1, (refused,), (), ()), [{}])
     assert "well000: Filter 401 is missing. Install it." in text
     assert "hold" not in text
+
+
+def test_a_silent_well_is_told_what_preflight_would_say_next() -> None:
+    silent = Failure.from_error(
+        InsufficientActivityError("Every sample is digital zero.", reason="silent")
+    )
+    described = StreamDescription("well002", 4, 20000.0, 60.0, "uint16")
+    refused = StreamInspection(described, refusal=silent)
+    text = _text(RecordingInspection("maxwell", 9, 1, (refused,), (), ()), [{}])
+    assert "Next: Check that the amplifier was on" in text
+    assert "threshold" not in text
