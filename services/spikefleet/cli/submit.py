@@ -35,16 +35,16 @@ from spikefleet.deploy.settings import submit_defaults
 class Hand:
     """What ``submit`` was given: the options, under their own names."""
 
-    paths: tuple[Path, ...]
-    sorter: str
-    preset: str
-    overrides: tuple[str, ...]
-    streams: tuple[str, ...]
-    project: str
-    session: str
-    name: str
-    in_place: bool | None
-    concatenate: bool = False
+    paths: tuple[Path, ...]  #: recordings
+    sorter: str  #: --sorter
+    preset: str  #: --preset
+    overrides: tuple[str, ...]  #: --set
+    streams: tuple[str, ...]  #: --stream
+    project: str  #: --project
+    session: str  #: --session
+    name: str  #: --name
+    in_place: bool | None  #: --in-place or --upload; None: as it lies
+    concatenate: bool = False  #: --concatenate
 
     def chosen_preset(self) -> str:
         """The preset's name; every sorter has one of its own name."""

@@ -41,16 +41,16 @@ log = logging.getLogger(__name__)
 class ReconcileParts:
     """Everything a round touches."""
 
-    runs: RunStore
-    access: RunAccess
-    artifacts: ArtifactStore
-    launcher: Launcher
-    calls: StageThreads
-    specs: SortSpecs
-    conclusions: Conclusions
-    clock: Callable[[], datetime]
-    on_error: Callable[[], None]
-    on_round: Callable[[], None]
+    runs: RunStore  #: the memory
+    access: RunAccess  #: secrets of attempts
+    artifacts: ArtifactStore  #: where results lie
+    launcher: Launcher  #: where sorts execute
+    calls: StageThreads  #: the other stages, in threads
+    specs: SortSpecs  #: makes the order of a sort
+    conclusions: Conclusions  #: what follows an end
+    clock: Callable[[], datetime]  #: UTC
+    on_error: Callable[[], None]  #: told of a failed step
+    on_round: Callable[[], None]  #: told of every round
 
 
 class Reconciler:

@@ -87,44 +87,39 @@ class InputPart:
 class AttemptSpec:
     """Everything one sort attempt needs, resolved. Written once as ``spec.json``.
 
-    ``config`` is the fully resolved sorting configuration (nested groups); ``limits`` and the
-    addresses are strings or numbers so that the parent can read them without the science stack.
-    ``duration_s`` is the recording's length (0 = unknown): longer recordings may be silent longer.
-    ``parts`` are the recordings to join, in order; empty for one, which ``recording`` names.
-    ``prepared_folder`` is where prepared copies are shared between attempts on this machine; empty:
-    the attempt keeps its own.
-    ``format`` is the reader that was chosen when the recording was registered and ``reader`` the
-    versions of its packages; "" recognises the files anew.
-    ``scratch_limit_bytes`` is the size limit of the scratch volume that its file system does not
-    show (0 = none). ``preflight`` is what the service's preflight knows of the stream: ``stream``,
-    ``estimate`` and ``measurements``, of lists of channels their length.
+    Strings and numbers only, so that the parent reads it without the science stack.
     """
 
-    run_id: str
-    attempt_id: str
-    name: str
-    number: int
-    backend: str
-    recording: str
-    stream: str
-    inputs: tuple[InputFile, ...]
-    config: Mapping[str, Any]
-    artifacts_url: str
-    artifacts_prefix: str
-    report_address: str = ""
-    metrics_port: int = 0
-    memory_limit_bytes: int = 0
+    run_id: str  #: the run it belongs to
+    attempt_id: str  #: this attempt, wherever it is spoken of
+    name: str  #: its deterministic name, that of its folder too
+    number: int  #: which try of the sort it is, from 1
+    backend: str  #: the sorter's name in the catalogue
+    recording: str  #: what a reader opens of the staged files; "" with ``parts``
+    stream: str  #: the well or probe; "" is the only one
+    inputs: tuple[InputFile, ...]  #: files to stage, with size and digest
+    config: Mapping[str, Any]  #: the resolved configuration, nested groups
+    artifacts_url: str  #: the store the result goes to
+    artifacts_prefix: str  #: where in it; this attempt alone writes there
+    report_address: str = ""  #: host:port that hears progress; "" is nobody
+    metrics_port: int = 0  #: where /metrics is served; 0 is any free port
+    memory_limit_bytes: int = 0  #: what it may take; 0 is not limited
+    #: size limit of the scratch volume that its file system does not show; 0 is none
     scratch_limit_bytes: int = 0
-    deadline_s: float = 0.0
-    gpu: bool = False
-    cpus: int = 1
+    deadline_s: float = 0.0  #: longest wall time; 0 is none
+    gpu: bool = False  #: whether it has a GPU slot
+    cpus: int = 1  #: CPU slots, for worker processes
+    #: the recording's length; 0 is unknown. Longer ones may be silent longer
     duration_s: float = 0.0
+    #: recordings to join, in order; empty for one, which ``recording`` names
     parts: tuple[InputPart, ...] = ()
+    #: where attempts of this machine share prepared copies; "" is its own
     prepared_folder: str = ""
+    #: what preflight knows: ``stream``, ``estimate``, ``measurements`` (lists by their length)
     preflight: Mapping[str, Any] = field(default_factory=dict)
-    format: str = ""
-    reader: str = ""
-    version: int = 1
+    format: str = ""  #: reader chosen at registration; "" recognises the files anew
+    reader: str = ""  #: versions of that reader's packages
+    version: int = 1  #: of this contract
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary."""
@@ -143,32 +138,31 @@ class AttemptSpec:
 
 @dataclass(frozen=True)
 class AttemptOutcome:
-    """How an attempt ended. Written once as ``outcome.json``; the short form goes to the pod.
+    """How an attempt ended. Written once as ``outcome.json``; the short form goes to the pod."""
 
-    ``peaks`` are the largest (or for free disk the smallest) values seen by the guards,
-    ``thresholds`` what the guards warned and tripped at, both keyed ``guard.signal``;
-    ``timings_s`` are seconds per child step; ``artifacts`` maps a name to an artifact prefix.
-    ``node`` is what the machine's own checks found before the sort (``findings``, ``facts``),
-    ``canary`` how the trial on a window went; both empty where nothing was looked at.
-    ``blind_guards`` maps a guard that could not judge, or only less, for some time to the reason.
-    """
-
-    attempt_id: str
-    exit_code: int
-    failure: Failure | None = None
-    n_units: int | None = None
-    n_spikes: int | None = None
-    duration_s: float | None = None
-    artifacts: Mapping[str, str] = field(default_factory=dict)
+    attempt_id: str  #: the attempt
+    exit_code: int  #: 0, or the row of the failure table
+    failure: Failure | None = None  #: why it failed; None: it did not
+    n_units: int | None = None  #: units found
+    n_spikes: int | None = None  #: spikes of all units
+    duration_s: float | None = None  #: length of what was sorted
+    artifacts: Mapping[str, str] = field(default_factory=dict)  #: artifact prefix by name
+    #: largest (of free disk smallest) values the guards saw, by ``guard.signal``
     peaks: Mapping[str, float] = field(default_factory=dict)
+    #: what the guards warned and tripped at, by ``guard.signal``
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    #: seconds by step, the child's and the parent's
     timings_s: Mapping[str, float] = field(default_factory=dict)
+    #: of the libraries that decide the result
     versions: Mapping[str, str] = field(default_factory=dict)
-    wall_s: float = 0.0
+    wall_s: float = 0.0  #: from the parent's start
+    #: the machine's own checks before the sort: ``findings``, ``facts``; empty: not looked at
     node: Mapping[str, Any] = field(default_factory=dict)
+    #: how the trial on a window went; empty: none was asked for
     canary: Mapping[str, Any] = field(default_factory=dict)
+    #: guards that could not judge, or only less, and why
     blind_guards: Mapping[str, str] = field(default_factory=dict)
-    version: int = 1
+    version: int = 1  #: of this document
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary."""

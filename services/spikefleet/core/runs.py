@@ -67,27 +67,27 @@ class Run:
     artifact prefixes by stage), ``version`` the optimistic lock, ``lane`` what a hold would stop.
     """
 
-    run_id: str
-    batch_id: str
-    recording_id: str
-    stream: str
-    backend: str
+    run_id: str  #: follows from ``identity``
+    batch_id: str  #: the batch that made it
+    recording_id: str  #: what is sorted
+    stream: str  #: its well or probe
+    backend: str  #: the sorter's name
     config: Mapping[str, Any]
-    config_digest: str
-    sort_digest: str
-    identity: str
-    state: RunState
-    stage: Stage
-    created_at: datetime
-    updated_at: datetime
-    recording_name: str = ""
-    submitter: str = ""
-    status: RunStatus | None = None
-    failure: Failure | None = None
+    config_digest: str  #: of the whole configuration
+    sort_digest: str  #: of what decides the spikes; equal ones share a sort
+    identity: str  #: of recording, stream and configuration
+    state: RunState  #: where it stands
+    stage: Stage  #: which stage is due or goes on
+    created_at: datetime  #: UTC
+    updated_at: datetime  #: UTC
+    recording_name: str = ""  #: project/session/name
+    submitter: str = ""  #: what the caller said of himself
+    status: RunStatus | None = None  #: how it ended, in the report's words
+    failure: Failure | None = None  #: of the attempt that decided
     result: RunResult = field(default_factory=RunResult)
-    progress: Mapping[str, Any] = field(default_factory=dict)
-    not_before: datetime | None = None
-    cancel_requested: bool = False
+    progress: Mapping[str, Any] = field(default_factory=dict)  #: last word of the running attempt
+    not_before: datetime | None = None  #: when a waiting run is due
+    cancel_requested: bool = False  #: a person wants its end
     version: int = 0
     lane: str = ""
 
@@ -137,17 +137,17 @@ class AttemptPlace:
 class Attempt:
     """One execution of one stage. ``params`` are the parameters changed for this attempt."""
 
-    attempt_id: str
-    run_id: str
-    stage: Stage
-    number: int
-    name: str
-    state: AttemptState
+    attempt_id: str  #: random; known to its runner
+    run_id: str  #: its run
+    stage: Stage  #: what it executes
+    number: int  #: which try of that stage, from 1
+    name: str  #: follows from run, stage and number
+    state: AttemptState  #: where it stands
     params: Mapping[str, Any]
-    created_at: datetime
-    ended_at: datetime | None = None
-    failure: Failure | None = None
-    outcome: Mapping[str, Any] = field(default_factory=dict)
+    created_at: datetime  #: when it was intended (UTC)
+    ended_at: datetime | None = None  #: UTC
+    failure: Failure | None = None  #: why it failed, as it was judged
+    outcome: Mapping[str, Any] = field(default_factory=dict)  #: what it left, without the failure
 
     @property
     def place(self) -> AttemptPlace:

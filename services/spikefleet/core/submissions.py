@@ -80,12 +80,12 @@ class Recording:
     the packages it came from; "" before that.
     """
 
-    recording_id: str
-    name: RecordingName
-    files: tuple[ManifestFile, ...]
-    digest: str
+    recording_id: str  #: its name in the service
+    name: RecordingName  #: project/session/name
+    files: tuple[ManifestFile, ...]  #: every file with size and digest
+    digest: str  #: of all bytes and names
     location: str
-    in_place: bool = False
+    in_place: bool = False  #: registered where it lies, not uploaded
     entry: str = ""
     missing: bool = False
     parts: tuple[Recording, ...] = ()
@@ -184,12 +184,12 @@ class Submission:
     ``owner`` is whose runs they become, ``submitter`` what the caller says of himself.
     """
 
-    recording_ids: tuple[str, ...]
-    preset: str = DEFAULT_SORTER
+    recording_ids: tuple[str, ...]  #: what to sort
+    preset: str = DEFAULT_SORTER  #: the configuration to start from
     overrides: Mapping[str, Any] = field(default_factory=dict)
     streams: tuple[str, ...] = ()
-    idempotency_key: str = ""
+    idempotency_key: str = ""  #: the same key makes the batch once
     submitter: str = ""
-    label: str = ""
+    label: str = ""  #: a word of the caller for the batch
     concatenate: bool = False
     owner: str = ""

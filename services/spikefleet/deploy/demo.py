@@ -43,16 +43,16 @@ SEED = 7
 class DemoSummary:
     """What ``summary.json`` holds. Times in seconds, accuracy between 0 and 1 or None."""
 
-    run_id: str
-    status: str
-    sorter: str
-    n_units_sorted: int | None
-    n_units_curated: int | None
-    mean_accuracy: float | None
-    wall_s: float
-    sort_wall_s: float | None
-    report_html: str
-    artifacts_root: str
+    run_id: str  #: the run
+    status: str  #: how it ended
+    sorter: str  #: its name
+    n_units_sorted: int | None  #: found
+    n_units_curated: int | None  #: kept
+    mean_accuracy: float | None  #: against the simulated truth
+    wall_s: float  #: submission to end
+    sort_wall_s: float | None  #: the sort alone
+    report_html: str  #: the page
+    artifacts_root: str  #: the demo's store
 
     def write(self, folder: Path) -> None:
         """Write the summary into ``folder``, atomically."""

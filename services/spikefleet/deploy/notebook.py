@@ -48,19 +48,19 @@ class RecordingResult:
     ``wall_time_s`` is from submission to end; ``n_curated_units`` is None unless it succeeded.
     """
 
-    rec_name: str
-    rec_path: str
-    stream: str
-    status: RunStatus
+    rec_name: str  #: what it is called here
+    rec_path: str  #: what was given
+    stream: str  #: its well or probe
+    status: RunStatus  #: how it ended
     results_folder: Path | None
     wall_time_s: float
     n_curated_units: int | None = None
-    error_class: str | None = None
-    error_message: str | None = None
-    next_step: str | None = None
-    retries_used: int = 0
-    run_id: str = ""
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    error_class: str | None = None  #: the failure's class
+    error_message: str | None = None  #: its sentence
+    next_step: str | None = None  #: what helps
+    retries_used: int = 0  #: attempts beyond the first
+    run_id: str = ""  #: the run
+    evidence: Mapping[str, Any] = field(default_factory=dict)  #: of the failure
 
     @property
     def succeeded(self) -> bool:

@@ -58,14 +58,14 @@ class IngestParts:
     unfinished upload that receives nothing for so long is abandoned.
     """
 
-    recordings: RecordingStore
-    uploads: UploadStore
-    artifacts: ArtifactStore
+    recordings: RecordingStore  #: what was accepted
+    uploads: UploadStore  #: what is under way
+    artifacts: ArtifactStore  #: where the bytes go
     staging: Path
-    preflight: DescribesRecordings
-    controller: CreatesBatches
-    meter: RpcMeter | None = None
-    part_size_bytes: int = PART_SIZE_BYTES
+    preflight: DescribesRecordings  #: describes recordings
+    controller: CreatesBatches  #: makes runs
+    meter: RpcMeter | None = None  #: counts bytes
+    part_size_bytes: int = PART_SIZE_BYTES  #: of every part but the last
     upload_idle_s: float = 7 * 86_400.0
     places: RecordingRoots = field(default_factory=RecordingRoots)
 

@@ -45,20 +45,20 @@ class Facts:
     what the sort will need.
     """
 
-    backend: BackendInfo
-    host: HostFacts = field(default_factory=HostFacts)
-    measured: SignalMeasurements | None = None
+    backend: BackendInfo  #: the sorter's row
+    host: HostFacts = field(default_factory=HostFacts)  #: the service's machine
+    measured: SignalMeasurements | None = None  #: of the signal
     verdict: SpikeSortingClassifiedError | None = None
     read_error: SpikeSortingClassifiedError | None = None
     kept_s: float | None = None
-    sampling_rate_hz: float | None = None
-    channel_count: int | None = None
+    sampling_rate_hz: float | None = None  #: of the stream
+    channel_count: int | None = None  #: of the stream
     truth: tuple[Finding, ...] = ()
     pending_changes: tuple[str, ...] = ()
     recorded_s: float | None = None
     entry: str = ""
     config: SortingConfig = field(default_factory=SortingConfig)
-    geometry: Geometry | None = None
+    geometry: Geometry | None = None  #: where its contacts lie
     projection: ResourceEstimate | None = None
 
     @property

@@ -30,8 +30,8 @@ class ParentOptions:
 
     #: The child's command, by the run folder.
     command: Callable[[Path], list[str]] = child_command
-    timing: Timing = field(default_factory=Timing)
-    cgroups: CgroupPlaces = field(default_factory=CgroupPlaces)
+    timing: Timing = field(default_factory=Timing)  #: how often and how long things are waited for
+    cgroups: CgroupPlaces = field(default_factory=CgroupPlaces)  #: where memory limits are read
     #: The interface /metrics listens on.
     metrics_address: str = "127.0.0.1"
     #: Waits (s) before a refused upload is tried again.
@@ -40,14 +40,14 @@ class ParentOptions:
     gpu_ids: tuple[str, ...] = ()
     #: Digest of the container's image; "" where it is not known.
     image_digest: str = ""
-    hdf5_plugin_path: str = ""
+    hdf5_plugin_path: str = ""  #: folders of vendors' plugins
     #: What the child sees of ours beside its own folders; None: everything, for tests.
     environment: Mapping[str, str] | None = None
     #: The process that becomes the first child, where the launcher left one.
     warm: WarmChild = field(default_factory=WarmChild)
     #: Stand for the driver's library and the computation on the GPU in tests.
     nvml: Any = None
-    probe: Callable[[], ProbeAnswer] = probe_cuda
+    probe: Callable[[], ProbeAnswer] = probe_cuda  #: see ``nvml``
 
     @property
     def given(self) -> Given:

@@ -40,15 +40,15 @@ class FailureRow:
     ``evidence`` is what is known of such a failure beside its message, each field by its name.
     """
 
-    code: FailureCode
-    class_name: str
+    code: FailureCode  #: stable name
+    class_name: str  #: Python class
     exit_code: int | None
     number: int
-    category: FailureCategory
-    disposition: Disposition
-    status: RunStatus
-    meaning: str
-    next_step: str
+    category: FailureCategory  #: whose failure it is
+    disposition: Disposition  #: default answer
+    status: RunStatus  #: how the recording ended, in its report
+    meaning: str  #: one sentence
+    next_step: str  #: what a person does
     evidence: type[FailureEvidence]
 
 

@@ -69,6 +69,7 @@ class FailureEvidence(Mapping[str, JsonValue]):
     refined_from: str | None = says("the code before the measurements were looked at")
     refined_rule: str | None = says("the rule before the measurements were looked at")
     complaint: dict[str, Any] | None = says("the evidence of the code before")
+    #: names that this row does not have, as an older version wrote them
     extra: Mapping[str, JsonValue] = field(default_factory=dict)
 
     if not TYPE_CHECKING:

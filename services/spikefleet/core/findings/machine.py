@@ -19,15 +19,15 @@ from spikefleet.core.text import format_gib
 class MachineFacts:
     """What both machines are asked for. None could not be read; 0 needed was not projected."""
 
-    sorter: str
-    scratch: str = ""
-    scratch_writable: bool | None = None
-    free_scratch_bytes: int | None = None
-    least_scratch_bytes: float = 0.0
-    needed_scratch_bytes: int = 0
-    available_memory_bytes: int | None = None
-    least_memory_bytes: float = 0.0
-    needed_memory_bytes: int = 0
+    sorter: str  #: its name
+    scratch: str = ""  #: the scratch folder
+    scratch_writable: bool | None = None  #: whether it takes files
+    free_scratch_bytes: int | None = None  #: what is free there
+    least_scratch_bytes: float = 0.0  #: what should be, by the configuration
+    needed_scratch_bytes: int = 0  #: what the sort is projected to write
+    available_memory_bytes: int | None = None  #: what is left of the fullest limit
+    least_memory_bytes: float = 0.0  #: what should be, by the configuration
+    needed_memory_bytes: int = 0  #: what the sort is projected to take
 
 
 def find_low(free_bytes: float | None, least_bytes: float, code: str, what: str) -> Finding | None:

@@ -26,15 +26,15 @@ class GpuSample:
     the driver does not tell.
     """
 
-    uuid: str
+    uuid: str  #: the device
     used_bytes: float
-    total_bytes: float
-    sharing: Sharing = Sharing.EXCLUSIVE
+    total_bytes: float  #: its memory
+    sharing: Sharing = Sharing.EXCLUSIVE  #: who else uses it
     own_bytes: float | None = None
     temperature_c: float | None = None
     slowdowns: frozenset[str] | None = None
-    utilization_ratio: float | None = None
-    uncorrected_errors: int | None = None
+    utilization_ratio: float | None = None  #: share of the time it computed
+    uncorrected_errors: int | None = None  #: memory errors it could not correct, so far
 
     @property
     def counted_bytes(self) -> float | None:

@@ -72,14 +72,15 @@ class Policy:
     oom_retry_max: int = _FIELDS["oom_retry_max"].default
     oom_retry_factor: float = _FIELDS["oom_retry_factor"].default
     allow_result_affecting: bool = _FIELDS["allow_result_affecting"].default
-    memory_factor: float = 1.5
+    memory_factor: float = 1.5  #: how much more memory a retry gets
     memory_cap_bytes: int = 0
-    scratch_factor: float = 2.0
-    base_delay_s: float = 2.0
-    max_delay_s: float = 300.0
-    cooldown_s: float = 300.0
-    writing_pause_s: float = 30.0
-    room_pause_s: float = 60.0
+    scratch_factor: float = 2.0  #: how much more scratch
+    base_delay_s: float = 2.0  #: first wait; doubles
+    max_delay_s: float = 300.0  #: longest wait
+    cooldown_s: float = 300.0  #: wait after a hot GPU
+    writing_pause_s: float = 30.0  #: wait for a file that is still written
+    room_pause_s: float = 60.0  #: wait for a room that does not answer
+    #: retries by budget
     limits: Mapping[str, int] = field(
         default_factory=lambda: {
             "host_memory": 2,

@@ -101,10 +101,10 @@ class BackendInfo:
 
     #: Name in configurations, and of its files; what people call it.
     name: str
-    title: str
+    title: str  #: what people call it
     #: Extra of our package that installs it, and the distribution whose version counts.
     extra: str
-    distribution: str
+    distribution: str  #: whose version counts
     #: Whether it takes a GPU slot.
     uses_gpu: bool
     #: Fewest channels it runs with.

@@ -38,16 +38,16 @@ class Observation:
     is unreachable, or it was forgotten), so its processes may go on.
     """
 
-    name: str
-    phase: Phase
+    name: str  #: of the attempt
+    phase: Phase  #: what the outside can tell
     exit_code: int | None = None
     signal: int | None = None
     oom_killed: bool = False
-    reason: str = ""
-    termination_message: str = ""
+    reason: str = ""  #: in words, where it is gone
+    termination_message: str = ""  #: what the runner left last
     log_tail: str = ""
     outcome: Mapping[str, object] | None = None
-    heartbeat: Mapping[str, object] | None = None
+    heartbeat: Mapping[str, object] | None = None  #: its last readings
     may_live: bool = False
 
 

@@ -51,13 +51,13 @@ class ServerOptions:
     A connection over which nobody says anything is closed after ``handshake_s``.
     """
 
-    meter: RpcMeter | None = None
-    reflection: bool = True
+    meter: RpcMeter | None = None  #: counts calls
+    reflection: bool = True  #: answer what services there are
     unary_cap_s: float = 3600.0
     propagation_s: float = 0.0
     grace_s: float = 10.0
-    max_message_bytes: int = 64 * _MIB
-    extra: Sequence[tuple[str, Any]] = field(default=())
+    max_message_bytes: int = 64 * _MIB  #: largest message either way
+    extra: Sequence[tuple[str, Any]] = field(default=())  #: further gRPC options
     admission: Admission = field(default_factory=Admission)
     calls_of_one_caller: int = MOST_CALLS
     handshake_s: float = _HANDSHAKE_S

@@ -53,15 +53,15 @@ class Given:
 class Wanted:
     """What one attempt asks of the machine; bytes are projections, 0 where none was made."""
 
-    backend: BackendInfo
-    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
-    gpu: bool = False
-    entry: str = ""
-    hdf5_plugin_path: str = ""
-    scratch_limit_bytes: int = 0
-    scratch_bytes: int = 0
-    memory_bytes: int = 0
-    gpu_memory_bytes: int = 0
+    backend: BackendInfo  #: the sorter's row
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)  #: the execution group
+    gpu: bool = False  #: whether it has a GPU slot
+    entry: str = ""  #: the file a reader opens
+    hdf5_plugin_path: str = ""  #: the configured folder of vendors' plugins
+    scratch_limit_bytes: int = 0  #: that the file system does not show
+    scratch_bytes: int = 0  #: to be written
+    memory_bytes: int = 0  #: to be taken
+    gpu_memory_bytes: int = 0  #: to be taken of the GPU
 
     @property
     def reads_hdf5(self) -> bool:
@@ -89,19 +89,19 @@ class SoftwareFacts:
 class NodeFacts:
     """Everything the checks of a machine may look at."""
 
-    wanted: Wanted
-    software: SoftwareFacts = field(default_factory=SoftwareFacts)
-    scratch: str = ""
-    free_scratch_bytes: int | None = None
-    scratch_writable: bool | None = None
-    available_memory_bytes: int | None = None
-    open_files: int | None = None
-    processes: int | None = None
-    gpu: GpuIdentity | GpuUnreadable | None = None
-    probe: ProbeAnswer | None = None
-    image_digest: str = ""
-    hdf5_plugin_path: str = ""
-    lost_plugin_folder: str = ""
+    wanted: Wanted  #: what the attempt asks
+    software: SoftwareFacts = field(default_factory=SoftwareFacts)  #: what is installed
+    scratch: str = ""  #: the folder it works in
+    free_scratch_bytes: int | None = None  #: free there
+    scratch_writable: bool | None = None  #: whether it takes files
+    available_memory_bytes: int | None = None  #: left of the fullest limit
+    open_files: int | None = None  #: how many may be open
+    processes: int | None = None  #: how many there may be
+    gpu: GpuIdentity | GpuUnreadable | None = None  #: the device, or why it cannot be read
+    probe: ProbeAnswer | None = None  #: what it computed
+    image_digest: str = ""  #: of the container
+    hdf5_plugin_path: str = ""  #: folders of vendors' plugins in force
+    lost_plugin_folder: str = ""  #: a configured one that is not there
 
     def to_json(self) -> dict[str, Any]:
         """Return what the record of an attempt keeps of the machine."""

@@ -114,15 +114,15 @@ class ArchivedStream:
     of a dataset in it.
     """
 
-    stream: str
-    folder: str
-    source: str
-    sampling_rate_hz: float
-    channel_ids: tuple[str, ...]
-    gains_to_uv: tuple[float, ...]
-    offsets_to_uv: tuple[float, ...]
-    probe: Mapping[str, Any]
-    traces: ArchivedArray
+    stream: str  #: its name
+    folder: str  #: where its array lies
+    source: str  #: the file it came from
+    sampling_rate_hz: float  #: its rate
+    channel_ids: tuple[str, ...]  #: in order
+    gains_to_uv: tuple[float, ...]  #: by channel
+    offsets_to_uv: tuple[float, ...]  #: by channel
+    probe: Mapping[str, Any]  #: where contacts lie, as probeinterface writes it
+    traces: ArchivedArray  #: the samples
     leftover: ArchivedArray | None = None
     place: ContainerPlace | None = None
 

@@ -65,15 +65,15 @@ class Well:
     ``frame_numbers`` is the dataset that numbers its frames, None in the layout of 2016.
     """
 
-    dataset: str
-    rows: NDArray[np.int64]
-    channels: NDArray[np.int64]
-    electrodes: NDArray[np.int64]
-    positions_um: NDArray[np.float64]
-    sampling_rate_hz: float
-    gain_to_uv: float
+    dataset: str  #: path of the samples
+    rows: NDArray[np.int64]  #: of the dataset that are routed
+    channels: NDArray[np.int64]  #: their channel numbers
+    electrodes: NDArray[np.int64]  #: their electrode numbers
+    positions_um: NDArray[np.float64]  #: their places, (rows, 2)
+    sampling_rate_hz: float  #: its rate
+    gain_to_uv: float  #: µV of one step
     frame_numbers: str | None
-    n_unplaced: int
+    n_unplaced: int  #: routed channels without a place
 
 
 def recognises(path: Path) -> bool:

@@ -26,12 +26,12 @@ class RecordLayout:
     samples are stored inverted; reading restores their sign.
     """
 
-    header_bytes: int
-    record_bytes: int
-    samples_at_bytes: int
+    header_bytes: int  #: before the first record
+    record_bytes: int  #: length of one
+    samples_at_bytes: int  #: where its samples begin
     n_records: int
-    frames_per_record: int
-    channels_per_file: int
+    frames_per_record: int  #: of a full one
+    channels_per_file: int  #: in each record
     dtype: str
     short_records: tuple[tuple[int, int], ...] = ()
     inverted: bool = False

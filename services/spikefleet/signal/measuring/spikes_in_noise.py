@@ -58,9 +58,9 @@ class Crossings:
     low: NDArray[np.int64]
     n_moments: int
     n_low: tuple[int, int]
-    moving: NDArray[np.bool_]
-    seconds: float
-    artifact_s: float
+    moving: NDArray[np.bool_]  #: channels that move at all
+    seconds: float  #: looked at
+    artifact_s: float  #: of these taken by artifacts
 
     @property
     def channel_seconds(self) -> float:

@@ -98,13 +98,13 @@ class StreamInspection:
     thousand.
     """
 
-    stream: StreamDescription
-    n_samples: int = 0
-    scale: ScaleSummary | None = None
-    probe: ProbeSummary | None = None
+    stream: StreamDescription  #: its description
+    n_samples: int = 0  #: its length
+    scale: ScaleSummary | None = None  #: how its values were read as µV
+    probe: ProbeSummary | None = None  #: where its contacts lie
     tables: Mapping[str, int] = field(default_factory=dict)
     bad_channels: Mapping[str, str] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...] = ()  #: what is doubtful
     refusal: Failure | None = None
     frame_gaps: tuple[tuple[int, int], ...] = ()
 

@@ -36,16 +36,16 @@ class SimulationRequest:
     ``sampling_rate_hz`` None means 20 kHz for MaxWell and 30 kHz otherwise.
     """
 
-    format: str
+    format: str  #: maxwell, spikeglx, nwb or binary
     path: Path
-    n_channels: int = 16
-    duration_s: float = 60.0
-    n_units: int = 6
-    seed: int = 0
+    n_channels: int = 16  #: channels
+    duration_s: float = 60.0  #: length
+    n_units: int = 6  #: neurons
+    seed: int = 0  #: equal seeds give equal files
     sampling_rate_hz: float | None = None
-    n_wells: int = 1
+    n_wells: int = 1  #: of a MaxTwo plate
     silent_wells: tuple[int, ...] = ()
-    condition: Condition = Condition.HEALTHY
+    condition: Condition = Condition.HEALTHY  #: what is wrong with it
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))

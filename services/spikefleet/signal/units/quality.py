@@ -25,21 +25,21 @@ _PRESENCE_BINS_MIN = 10
 class UnitQuality:
     """Metrics of one unit. ``isi_percent`` is violations over spikes, a fraction as its bar is."""
 
-    unit_id: str
-    spike_count: int
-    firing_rate_hz: float
-    isi_violation_count: int
+    unit_id: str  #: as the sorter called it
+    spike_count: int  #: spikes
+    firing_rate_hz: float  #: over what was sorted
+    isi_violation_count: int  #: intervals below the refractory period
     isi_percent: float
-    isi_hill: float
-    snr: float
-    amplitude_uv: float
-    std_norm: float
-    presence_ratio: float
-    channel_id: str
-    channel_index: int
-    x_um: float
-    y_um: float
-    has_positive_peak: bool
+    isi_hill: float  #: contamination by violations (Hill)
+    snr: float  #: peak over noise on its channel
+    amplitude_uv: float  #: of its largest channel
+    std_norm: float  #: spread of waveforms over the amplitude
+    presence_ratio: float  #: share of the time it fires
+    channel_id: str  #: its largest channel
+    channel_index: int  #: the same, counted from 0
+    x_um: float  #: where it lies
+    y_um: float  #: where it lies
+    has_positive_peak: bool  #: its largest peak points up
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary; what could not be measured is None."""

@@ -38,16 +38,16 @@ class UnitData:
     """
 
     unit_ids: tuple[str, ...]
-    channel_ids: tuple[str, ...]
-    sampling_rate_hz: float
+    channel_ids: tuple[str, ...]  #: in order
+    sampling_rate_hz: float  #: of what was sorted
     duration_s: float
     spike_samples: IntArray
     spike_units: IntArray
     templates_uv: FloatArray
     template_stds_uv: FloatArray
     noise_uv: FloatArray
-    channel_locations_um: FloatArray
-    unit_locations_um: FloatArray
+    channel_locations_um: FloatArray  #: (C, 2)
+    unit_locations_um: FloatArray  #: (U, 2)
     spike_amplitudes_uv: FloatArray
     peak_index: int
     timeline: Timeline | None = None

@@ -38,10 +38,10 @@ class Evidence:
     ``rules.measured``.
     """
 
-    backend: str
-    step: str = ""
-    exit_code: int | None = None
-    signal: int | None = None
+    backend: str  #: the sorter's name
+    step: str = ""  #: load, sort or analyze
+    exit_code: int | None = None  #: of the child
+    signal: int | None = None  #: that ended it
     child_failure: Mapping[str, Any] | None = None
     log_tail: str = ""
     log_head: str = ""
@@ -51,7 +51,7 @@ class Evidence:
     trip: Failure | None = None
     interrupted: bool = False
     preflight: Mapping[str, Any] = field(default_factory=dict)
-    wall_s: float = 0.0
+    wall_s: float = 0.0  #: how long it ran
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ class Rule:
     is known, as the sorters do that report in their log and only then fail.
     """
 
-    rule_id: str
-    source: Source
-    code: FailureCode
-    message: str
+    rule_id: str  #: stable name, written into every decision
+    source: Source  #: what it looks at
+    code: FailureCode  #: the row it leads to
+    message: str  #: what a person is told
     example: str
     sorter: tuple[str, ...] = ()
     exception: str = ""
@@ -87,9 +87,10 @@ class Rule:
     unless: str = ""
     step: str = ""
     priority: int = 50
+    #: what is known besides, whatever the text says
     evidence: Mapping[str, JsonValue] = field(default_factory=dict)
-    example_type: str = ""
-    example_frame: str = ""
+    example_type: str = ""  #: the example's exception
+    example_frame: str = ""  #: and its frame
     marks: tuple[str, ...] = ()
     last_lines: int = 0
     beside_exception: bool = False

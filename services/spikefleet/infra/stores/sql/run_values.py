@@ -56,14 +56,14 @@ class NewRun:
     ``stage`` is where it begins, ``result`` what the stages before have left.
     """
 
-    recording_id: str
-    recording_name: str
-    stream: str
-    backend: str
-    config: Mapping[str, Any]
-    config_digest: str
-    sort_digest: str
-    identity: str
+    recording_id: str  #: what is sorted
+    recording_name: str  #: project/session/name
+    stream: str  #: its well or probe
+    backend: str  #: the sorter's name
+    config: Mapping[str, Any]  #: the resolved document
+    config_digest: str  #: of all of it
+    sort_digest: str  #: of what decides the spikes
+    identity: str  #: equal ones are one run
     lane: str = ""
     stage: Stage = Stage.PREFLIGHT
     result: RunResult = field(default_factory=RunResult)
@@ -91,12 +91,12 @@ class BatchRecord:
     of the existing runs that its owner made, ``restarted_run_ids`` those started again for it.
     """
 
-    batch_id: str
+    batch_id: str  #: its name
     run_ids: tuple[str, ...]
-    existing_run_ids: tuple[str, ...]
-    submitter: str
-    label: str
-    created_at: datetime
+    existing_run_ids: tuple[str, ...]  #: those that existed before
+    submitter: str  #: what the caller said of himself
+    label: str  #: his word for it
+    created_at: datetime  #: UTC
     is_new: bool = field(default=False, compare=False)
     own_run_ids: tuple[str, ...] = field(default=(), compare=False)
     restarted_run_ids: tuple[str, ...] = field(default=(), compare=False)
@@ -113,18 +113,18 @@ class RunChanges:
     written with a move to HELD when the lane has no hold yet (default: the failure's message).
     """
 
-    stage: Stage | None = None
-    status: RunStatus | None = None
+    stage: Stage | None = None  #: the stage that is due
+    status: RunStatus | None = None  #: how it ended
     failed_attempt: str = ""
     result: RunResult = field(default_factory=RunResult)
     drop_result: tuple[str, ...] = ()
     not_before: datetime | None = None
-    cancel_requested: bool | None = None
-    lane: str = ""
+    cancel_requested: bool | None = None  #: set or cleared
+    lane: str = ""  #: what a hold would stop
     hold_reason: str = ""
-    clear_failure: bool = False
-    keep_failure: bool = False
-    clear_status: bool = False
+    clear_failure: bool = False  #: the run has failed no longer
+    keep_failure: bool = False  #: although it is opened again
+    clear_status: bool = False  #: it has not ended any longer
 
 
 @dataclass(frozen=True)

@@ -53,17 +53,17 @@ class UploadConflictError(ValueError):
 class Upload:
     """An upload as the server knows it. ``recording_id`` is set once it is complete."""
 
-    upload_id: str
-    name: RecordingName
-    files: tuple[ManifestFile, ...]
-    entry: str
-    part_size_bytes: int
-    idempotency_key: str
-    state: UploadState
+    upload_id: str  #: its name
+    name: RecordingName  #: project/session/name
+    files: tuple[ManifestFile, ...]  #: what is to come, with sizes
+    entry: str  #: the file a reader opens
+    part_size_bytes: int  #: of every part but the last
+    idempotency_key: str  #: the same key is the same upload
+    state: UploadState  #: open, or how it ended
     recording_id: str
-    created_at: datetime
-    updated_at: datetime
-    owner: str = ""
+    created_at: datetime  #: UTC
+    updated_at: datetime  #: when bytes last came (UTC)
+    owner: str = ""  #: whose it is
 
 
 @dataclass(frozen=True)
