@@ -146,6 +146,23 @@ class TestS3Artifacts(ArtifactStoreContract):
             store.fetch("a/x", tmp_path / "x")
         assert not (tmp_path / "x").exists()
 
+    def test_damaged_bytes_are_replaced_by_the_right_ones_and_by_no_others(
+        self, store: S3Artifacts, long_file: Path, tmp_path: Path
+    ) -> None:
+        stored = store.put_file("a/long.bin", long_file)
+        store.bucket.put("a/long.bin", b"damaged")
+        (tmp_path / "other").write_bytes(b"other")
+        with pytest.raises(ArtifactDamagedError, match="other"):
+            store.repair(stored, tmp_path / "other")
+        assert store.get_bytes("a/long.bin") == b"damaged"
+        store.repair(stored, long_file)
+        assert store.get_bytes("a/long.bin") == long_file.read_bytes()
+        (tmp_path / "empty").touch()
+        empty = store.put_file("a/empty", tmp_path / "empty")
+        store.bucket.put("a/empty", b"damaged")
+        store.repair(empty, tmp_path / "empty")
+        assert store.get_bytes("a/empty") == b""
+
     def test_what_was_abandoned_long_ago_is_swept(self, store: S3Artifacts) -> None:
         store.bucket.begin("u/x")
         store.bucket.put(_claim_of("u/y"), b"")

@@ -88,6 +88,22 @@ class S3Artifacts:
                 self._put_parts(stored, source)
         return stored
 
+    def repair(self, wanted: StoredFile, path: Path) -> None:
+        """Replace damaged bytes, atomically, by those of a file that has the listed digest.
+
+        Raises ArtifactDamagedError when it has not, StorageUnavailableError.
+        """
+        self._check(wanted.key)
+        with path.open("rb") as source:
+            digest = hashlib.file_digest(source, "sha256").hexdigest()
+            if (source.tell(), digest) != (wanted.size_bytes, wanted.sha256):
+                raise ArtifactDamagedError(f"{path} has not the bytes listed for {wanted.key}")
+            if wanted.size_bytes > PART_BYTES:
+                self._put_parts(wanted, source, replaces=True)
+                return
+            source.seek(0)
+            self.bucket.put(wanted.key, source.read(), sha256=wanted.sha256)
+
     def get_bytes(self, key: str) -> bytes:
         """Read a whole key. Raises ArtifactMissingError, ArtifactDamagedError."""
         return b"".join(self.read_chunks(key, chunk_bytes=PART_BYTES))
@@ -200,7 +216,7 @@ class S3Artifacts:
             digest.update(chunk)
         return digest.hexdigest()
 
-    def _put_parts(self, stored: StoredFile, source: BinaryIO) -> None:
+    def _put_parts(self, stored: StoredFile, source: BinaryIO, *, replaces: bool = False) -> None:
         part_bytes = max(PART_BYTES, -(-stored.size_bytes // MOST_PARTS))
         digest = hashlib.sha256()
         upload_id = self.bucket.begin(stored.key, stored.sha256)
@@ -214,7 +230,7 @@ class S3Artifacts:
             if digest.hexdigest() != stored.sha256:
                 raise ArtifactDamagedError(f"the file for {stored.key} changed while it was stored")
             with self._turn(stored.key), claimed(self.bucket, stored.key):
-                if not self._is_there(stored):
+                if replaces or not self._is_there(stored):
                     self.bucket.complete(stored.key, upload_id, parts)
                     stack.pop_all()
 
