@@ -54,6 +54,7 @@ COVERED_BY: Mapping[str, str] = {
     "core/policy/budgets.py": "unit/core/policy/test_decide.py",
     "core/policy/changes.py": "unit/core/policy/test_decide.py",
     "core/recording/measurements.py": "unit/preflight/test_checks_signal.py",
+    "core/ids.py": "unit/infra/rpc/convert/test_runs.py",
     "core/rooms/curation.py": "unit/infra/rpc/convert/test_curation.py",
     "core/rooms/preflight.py": "unit/infra/rpc/convert/test_preflight.py",
     "core/rooms/reporting.py": "unit/infra/rpc/convert/test_reporting.py",

@@ -38,6 +38,7 @@ from spikefleet.client.views import (
 )
 from spikefleet.client.waiting import wait_for
 from spikefleet.core.attempts import Stage
+from spikefleet.core.ids import RecordingId, RunId
 from spikefleet.core.rooms.preflight import SubmissionPlan
 from spikefleet.core.rooms.wishes import RetryWish
 from spikefleet.core.runs import Hold, RunEvent, RunState
@@ -141,7 +142,7 @@ class SortingClient:
 
     def _hand_in(
         self, paths: Paths, name: str, in_place: bool | None, progress: OnTransfer | None
-    ) -> tuple[list[str], str]:
+    ) -> tuple[list[RecordingId], str]:
         """Add every recording; return their ids and a label for their batch."""
         listed = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
         names = [recording_name(name, path, alone=len(listed) == 1) for path in listed]
@@ -195,7 +196,7 @@ class SortingClient:
         The same work asked for twice is one run.
         """
         submission = Submission(
-            recording_ids=tuple(recording_ids),
+            recording_ids=tuple(map(RecordingId, recording_ids)),
             preset=preset,
             overrides=overrides or {},
             streams=tuple(streams),
@@ -219,7 +220,7 @@ class SortingClient:
     ) -> SubmissionPlan:
         """Look at what ``sort`` would make of accepted recordings; start nothing."""
         submission = Submission(
-            recording_ids=tuple(recording_ids),
+            recording_ids=tuple(map(RecordingId, recording_ids)),
             preset=preset,
             overrides=overrides or {},
             streams=tuple(streams),
@@ -327,7 +328,7 @@ class SortingClient:
         complete; ServiceError RUN_HAS_RESULT otherwise.
         """
         start = None if stage is None else Stage(stage)
-        request = to_retry(RetryWish(run_id, start, overrides, force=force))
+        request = to_retry(RetryWish(RunId(run_id), start, overrides, force=force))
         with answering(self.address):
             return RunView(from_run(self._controller.RetryRun(request).run))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from spikefleet.core.attempts import Stage
+from spikefleet.core.ids import RunId
 from spikefleet.core.runs import Attempt, LogPart, Run
 from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError, ArtifactStore
@@ -28,7 +29,7 @@ class AttemptLogs:
     artifacts: ArtifactStore
     read_live: ReadLive
 
-    def read(self, run_id: str, number: int, offset: int) -> tuple[Attempt, LogPart]:
+    def read(self, run_id: RunId, number: int, offset: int) -> tuple[Attempt, LogPart]:
         """Return an attempt (``number`` 0: the last) and a part of its log.
 
         A negative ``offset`` counts from the end. Raises RunNotFoundError, RpcProblem

@@ -17,6 +17,7 @@ from spikefleet.core.failures.codes import FailureCode, row_for_exit
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.reading.cluster_reasons import from_reason
 from spikefleet.core.failures.reading.termination import read_termination_message
+from spikefleet.core.ids import AttemptId
 from spikefleet.infra.launchers.base import Observation, Phase
 from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactDamagedError,
@@ -37,7 +38,9 @@ class Verdict:
     step: str
 
 
-def judge(observation: Observation, *, attempt_id: str, verify: Callable[[], object]) -> Verdict:
+def judge(
+    observation: Observation, *, attempt_id: AttemptId, verify: Callable[[], object]
+) -> Verdict:
     """Decide how the attempt ended.
 
     ``verify`` checks the attempt's manifest and raises ArtifactMissingError or
@@ -88,7 +91,7 @@ def with_stored_outcome(
     return replace(observation, outcome=document) if isinstance(document, dict) else observation
 
 
-def _outcome(observation: Observation, attempt_id: str) -> AttemptOutcome | None:
+def _outcome(observation: Observation, attempt_id: AttemptId) -> AttemptOutcome | None:
     """Parse outcome.json; another attempt's or a damaged one is no evidence."""
     if not observation.outcome:
         return None

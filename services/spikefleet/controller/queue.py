@@ -12,6 +12,7 @@ from typing import Protocol
 
 from spikefleet.controller.sort_reuse import FoundSort, SortReuse
 from spikefleet.controller.sort_spec import SortSpecs
+from spikefleet.core.ids import RunId
 from spikefleet.core.runs import Hold, Run, RunState
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.infra.launchers.base import Launcher
@@ -23,7 +24,7 @@ Step = Callable[[Run], bool]
 class Guards(Protocol):
     """Carries out one run's step so that its trouble stays its own."""
 
-    def __call__(self, run_id: str, step: Step) -> bool:
+    def __call__(self, run_id: RunId, step: Step) -> bool:
         """Read the run and make the step; say whether something moved."""
         ...
 

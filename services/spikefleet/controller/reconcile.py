@@ -26,6 +26,7 @@ from spikefleet.controller.stage_threads import StageThreads
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.ids import RunId
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.launchers.base import Launcher, NoSlotError, Observation, Phase
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore, verify_prefix
@@ -81,10 +82,10 @@ class Reconciler:
     def _guarded(self, run: Run, attempt: Attempt | None, seen: Mapping[str, Observation]) -> bool:
         return self._alone(run.run_id, lambda: self._advance(run, attempt, seen))
 
-    def _look(self, run_id: str, step: Callable[[Run], bool]) -> bool:
+    def _look(self, run_id: RunId, step: Callable[[Run], bool]) -> bool:
         return self._alone(run_id, lambda: step(self._parts.runs.get_run(run_id)))
 
-    def _alone(self, run_id: str, step: Callable[[], bool]) -> bool:
+    def _alone(self, run_id: RunId, step: Callable[[], bool]) -> bool:
         """One run's trouble stays its own: it is logged, counted and tried again after a while."""
         if not self._backoff.is_due(run_id):
             return False

@@ -19,6 +19,7 @@ from spikefleet.api.v1 import (
 from spikefleet.controller.attempt_logs import AttemptLogs
 from spikefleet.controller.wishes import Wishes, summarise
 from spikefleet.core.attempts import AttemptState
+from spikefleet.core.ids import AttemptId, BatchId, RunId
 from spikefleet.core.rooms.wishes import BatchAnswer
 from spikefleet.core.runs import Run, RunEvent, RunState
 from spikefleet.infra.rpc.access import current_caller, require_own
@@ -80,7 +81,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     ) -> controller_pb2.GetBatchResponse:
         """Return a batch with its runs."""
         require(batch_id=request.batch_id)
-        record = await READS.run(self._runs.get_batch, request.batch_id)
+        record = await READS.run(self._runs.get_batch, BatchId(request.batch_id))
         batch = await READS.run(self._batch, record)
         return controller_pb2.GetBatchResponse(batch=to_batch(batch))
 
@@ -91,7 +92,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         require(run_id=request.run_id)
 
         def read() -> controller_pb2.GetRunResponse:
-            run = self._runs.get_run(request.run_id)
+            run = self._runs.get_run(RunId(request.run_id))
             attempts = self._runs.attempts_of(run.run_id)
             return controller_pb2.GetRunResponse(run=to_run(run, attempts))
 
@@ -108,7 +109,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         def read() -> controller_pb2.ListRunsResponse:
             runs, token = self._runs.list_runs(
                 states=tuple(from_state(state) for state in request.states),
-                batch_id=request.batch_id,
+                batch_id=BatchId(request.batch_id),
                 limit=size,
                 before=request.page_token,
             )
@@ -125,7 +126,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         require(run_id=request.run_id)
         after, last = request.after_seq, None
         while True:
-            run, events = await READS.run(self._look, request.run_id, after)
+            run, events = await READS.run(self._look, RunId(request.run_id), after)
             seen = (run.version, dict(run.progress))
             if seen != last or events:
                 last = seen
@@ -140,7 +141,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     ) -> controller_pb2.ListRunEventsResponse:
         """Return a run's history."""
         require(run_id=request.run_id)
-        _, events = await READS.run(self._look, request.run_id, request.after_seq)
+        _, events = await READS.run(self._look, RunId(request.run_id), request.after_seq)
         return controller_pb2.ListRunEventsResponse(events=[to_event(event) for event in events])
 
     async def ReadLog(  # noqa: N802
@@ -148,9 +149,9 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     ) -> controller_pb2.ReadLogResponse:
         """Return a part of a sort attempt's log."""
         require(run_id=request.run_id)
-        await self._require_own(request.run_id)
+        await self._require_own(RunId(request.run_id))
         attempt, part = await READS.run(
-            self._logs.read, request.run_id, request.attempt, request.offset_bytes
+            self._logs.read, RunId(request.run_id), request.attempt, request.offset_bytes
         )
         return controller_pb2.ReadLogResponse(
             data=part.data,
@@ -165,8 +166,8 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     ) -> controller_pb2.CancelRunResponse:
         """Ask for a run's end."""
         require(run_id=request.run_id)
-        await self._require_own(request.run_id)
-        run = await READS.run(self._wishes.cancel, request.run_id, request.reason)
+        await self._require_own(RunId(request.run_id))
+        run = await READS.run(self._wishes.cancel, RunId(request.run_id), request.reason)
         self._wake()
         return controller_pb2.CancelRunResponse(run=to_run(run))
 
@@ -175,7 +176,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     ) -> controller_pb2.RetryRunResponse:
         """Start a run again."""
         require(run_id=request.run_id)
-        await self._require_own(request.run_id)
+        await self._require_own(RunId(request.run_id))
         wish = from_retry(request, current_caller().owner)
         run = await READS.run(self._wishes.retry, wish)
         self._wake()
@@ -197,7 +198,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self._wake()
         return controller_pb2.ReleaseHoldResponse(released_run_count=count)
 
-    async def _require_own(self, run_id: str) -> None:
+    async def _require_own(self, run_id: RunId) -> None:
         """Refuse a caller whose batch did not make the run. Raises RpcProblem NOT_YOURS."""
         caller = current_caller()
         if not caller.is_operator:
@@ -205,7 +206,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
             owner = await READS.run(self._access.owner_of, run_id)
             require_own(caller, owner, f"Run {run_id}")
 
-    def _look(self, run_id: str, after_seq: int) -> tuple[Run, list[RunEvent]]:
+    def _look(self, run_id: RunId, after_seq: int) -> tuple[Run, list[RunEvent]]:
         run = self._runs.get_run(run_id)
         return run, self._runs.events(run_id, after_seq)
 
@@ -242,8 +243,10 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
     ) -> runner_pb2.TakeLeaseResponse:
         """Let one process write an attempt's run."""
         require(attempt_id=request.attempt_id, holder=request.holder)
-        await self._require_secret(request.attempt_id)
-        answer = await REPORTS.run(self._runs.take_lease, request.attempt_id, request.holder)
+        await self._require_secret(AttemptId(request.attempt_id))
+        answer = await REPORTS.run(
+            self._runs.take_lease, AttemptId(request.attempt_id), request.holder
+        )
         return runner_pb2.TakeLeaseResponse(lease=to_lease(answer))
 
     async def ReportProgress(  # noqa: N802
@@ -251,10 +254,10 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
     ) -> runner_pb2.ReportProgressResponse:
         """Keep the last word of a running attempt; one that the records have ended shall stop."""
         require(attempt_id=request.attempt_id)
-        await self._require_secret(request.attempt_id)
+        await self._require_secret(AttemptId(request.attempt_id))
         heard = await REPORTS.run(
             self._runs.hear,
-            request.attempt_id,
+            AttemptId(request.attempt_id),
             from_progress(request.progress),
             request.holder,
         )
@@ -268,11 +271,11 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
     ) -> runner_pb2.ReportOutcomeResponse:
         """Look at once; the outcome itself is read where it is on record."""
         require(attempt_id=request.attempt_id)
-        await self._require_secret(request.attempt_id)
+        await self._require_secret(AttemptId(request.attempt_id))
         self._wake()
         return runner_pb2.ReportOutcomeResponse()
 
-    async def _require_secret(self, attempt_id: str) -> None:
+    async def _require_secret(self, attempt_id: AttemptId) -> None:
         """Refuse whoever does not show the attempt's secret. Raises RpcProblem NOT_THE_ATTEMPT."""
         shown = current_caller().attempt_secret
         if not await REPORTS.run(self._access.has_secret, attempt_id, shown):

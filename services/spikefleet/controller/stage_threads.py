@@ -14,6 +14,7 @@ from typing import Any
 
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.ids import AttemptId
 from spikefleet.core.run_result import RunResult
 from spikefleet.core.runs import Attempt, Run
 
@@ -60,11 +61,11 @@ class StageThreads:
         error = future.exception()
         return future.result() if error is None else StageResult(failure=_broken(attempt, error))
 
-    def forget(self, attempt_id: str) -> None:
+    def forget(self, attempt_id: AttemptId) -> None:
         """Drop the result of an attempt whose end is on record."""
         self._futures.pop(attempt_id, None)
 
-    def give_up(self, attempt_id: str) -> bool:
+    def give_up(self, attempt_id: AttemptId) -> bool:
         """Drop a call that has not begun. False while it is in flight: ask again later."""
         future = self._futures.get(attempt_id)
         if future is not None and not future.cancel() and not future.done():

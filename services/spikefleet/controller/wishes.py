@@ -15,6 +15,7 @@ from spikefleet.core.config import SortingConfig, config_digest, diff, sort_dige
 from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.config.runnable import require_sorter
 from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.ids import RunId
 from spikefleet.core.rooms.wishes import BatchWish, RetryWish
 from spikefleet.core.run_result import Ending, RunResult
 from spikefleet.core.runs import (
@@ -87,7 +88,7 @@ class Wishes:
         restarted = tuple(run_id for run_id in asked if self._restarted(run_id))
         return replace(batch, restarted_run_ids=restarted)
 
-    def _restarted(self, run_id: str) -> bool:
+    def _restarted(self, run_id: RunId) -> bool:
         """Start again a run whose new submission can only mean that."""
         try:
             self.retry(RetryWish(run_id))
@@ -95,7 +96,7 @@ class Wishes:
             return False  # somebody else has just done so
         return True
 
-    def cancel(self, run_id: str, reason: str) -> Run:
+    def cancel(self, run_id: RunId, reason: str) -> Run:
         """Ask for the run's end. A terminal run is returned as it is."""
         return self.runs.request_cancel(run_id, reason)
 

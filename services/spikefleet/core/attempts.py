@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.ids import AttemptId, RunId
 
 
 class Stage(StrEnum):
@@ -90,8 +91,8 @@ class AttemptSpec:
     Strings and numbers only, so that the parent reads it without the science stack.
     """
 
-    run_id: str  #: the run it belongs to
-    attempt_id: str  #: this attempt, wherever it is spoken of
+    run_id: RunId  #: the run it belongs to
+    attempt_id: AttemptId  #: this attempt, wherever it is spoken of
     name: str  #: its deterministic name, that of its folder too
     number: int  #: which try of the sort it is, from 1
     backend: str  #: the sorter's name in the catalogue
@@ -140,7 +141,7 @@ class AttemptSpec:
 class AttemptOutcome:
     """How an attempt ended. Written once as ``outcome.json``; the short form goes to the pod."""
 
-    attempt_id: str  #: the attempt
+    attempt_id: AttemptId  #: the attempt
     exit_code: int  #: 0, or the row of the failure table
     failure: Failure | None = None  #: why it failed; None: it did not
     n_units: int | None = None  #: units found

@@ -13,6 +13,7 @@ from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.files import digest_document
+from spikefleet.core.ids import AttemptId, BatchId, RecordingId, RunId
 from spikefleet.core.run_result import RunResult
 
 
@@ -67,9 +68,9 @@ class Run:
     artifact prefixes by stage), ``version`` the optimistic lock, ``lane`` what a hold would stop.
     """
 
-    run_id: str  #: follows from ``identity``
-    batch_id: str  #: the batch that made it
-    recording_id: str  #: what is sorted
+    run_id: RunId  #: follows from ``identity``
+    batch_id: BatchId  #: the batch that made it
+    recording_id: RecordingId  #: what is sorted
     stream: str  #: its well or probe
     backend: str  #: the sorter's name
     config: Mapping[str, Any]
@@ -115,7 +116,7 @@ class Run:
 class AttemptPlace:
     """An attempt by what its artifacts are stored under."""
 
-    run_id: str
+    run_id: RunId
     stage: Stage
     number: int
 
@@ -130,15 +131,15 @@ class AttemptPlace:
         found = _PREFIX.fullmatch(prefix)
         if found is None or found["stage"] not in set(Stage):
             return None
-        return cls(found["run"], Stage(found["stage"]), int(found["number"]))
+        return cls(RunId(found["run"]), Stage(found["stage"]), int(found["number"]))
 
 
 @dataclass(frozen=True)
 class Attempt:
     """One execution of one stage. ``params`` are the parameters changed for this attempt."""
 
-    attempt_id: str  #: random; known to its runner
-    run_id: str  #: its run
+    attempt_id: AttemptId  #: random; known to its runner
+    run_id: RunId  #: its run
     stage: Stage  #: what it executes
     number: int  #: which try of that stage, from 1
     name: str  #: follows from run, stage and number
@@ -160,7 +161,7 @@ class RunEvent:
     """One line of a run's history, written in the same transaction as the change it tells of."""
 
     seq: int
-    run_id: str
+    run_id: RunId
     kind: str
     body: Mapping[str, Any]
     created_at: datetime
@@ -176,7 +177,7 @@ class Hold:
     reason: str
     held_run_count: int
     created_at: datetime
-    run_id: str = ""
+    run_id: RunId | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary."""
@@ -185,7 +186,7 @@ class Hold:
             "reason": self.reason,
             "held_run_count": self.held_run_count,
             "created_at": self.created_at.isoformat(),
-            "run_id": self.run_id,
+            "run_id": self.run_id or "",
         }
 
 
@@ -243,11 +244,11 @@ def run_identity(
     return digest_document([recording_digest, stream, config_digest, list(concatenated)])
 
 
-def run_id_for(identity: str) -> str:
+def run_id_for(identity: str) -> RunId:
     """Deterministic run id: same recording, stream and configuration, same id."""
-    return f"run-{identity[:16]}"
+    return RunId(f"run-{identity[:16]}")
 
 
-def attempt_name(run_id: str, stage: Stage, number: int) -> str:
+def attempt_name(run_id: RunId, stage: Stage, number: int) -> str:
     """Deterministic name of an attempt, short enough for a Kubernetes Job (52 characters)."""
     return f"s-{run_id.removeprefix('run-')[:16]}-{stage}-{number}"

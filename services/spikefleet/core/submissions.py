@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from spikefleet.core.files import digest_document, file_stamp
+from spikefleet.core.ids import RecordingId
 from spikefleet.core.sorters.catalogue import DEFAULT_SORTER
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -80,7 +81,7 @@ class Recording:
     the packages it came from; "" before that.
     """
 
-    recording_id: str  #: its name in the service
+    recording_id: RecordingId  #: its name in the service
     name: RecordingName  #: project/session/name
     files: tuple[ManifestFile, ...]  #: every file with size and digest
     digest: str  #: of all bytes and names
@@ -156,7 +157,7 @@ def join_recordings(parts: Sequence[Recording]) -> Recording:
     )
     digest = digest_document(["joined", [part.digest for part in parts]])
     return Recording(
-        recording_id=f"rec-{digest_document([str(name), digest, ids])[:16]}",
+        recording_id=RecordingId(f"rec-{digest_document([str(name), digest, ids])[:16]}"),
         name=name,
         files=(),
         digest=digest,
@@ -184,7 +185,7 @@ class Submission:
     ``owner`` is whose runs they become, ``submitter`` what the caller says of himself.
     """
 
-    recording_ids: tuple[str, ...]  #: what to sort
+    recording_ids: tuple[RecordingId, ...]  #: what to sort
     preset: str = DEFAULT_SORTER  #: the configuration to start from
     overrides: Mapping[str, Any] = field(default_factory=dict)
     streams: tuple[str, ...] = ()

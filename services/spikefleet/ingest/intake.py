@@ -15,6 +15,7 @@ from pathlib import Path
 
 from spikefleet.core.failures.errors import InputMissingError
 from spikefleet.core.files import digest_document, file_stamp
+from spikefleet.core.ids import RecordingId
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName, digest_manifest
 from spikefleet.infra.rpc.access import Caller
@@ -121,7 +122,7 @@ def accepted_recording(
 ) -> Recording:
     """Make the recording; its id follows from name and bytes, so that a repetition is the same."""
     digest = digest_manifest(files)
-    recording_id = f"rec-{digest_document([str(name), digest, str(root or '')])[:16]}"
+    recording_id = RecordingId(f"rec-{digest_document([str(name), digest, str(root or '')])[:16]}")
     location = recording_prefix(recording_id) if root is None else str(root)
     return Recording(
         recording_id, name, files, digest, location, in_place=root is not None, entry=entry
@@ -129,6 +130,6 @@ def accepted_recording(
 
 
 def _missing(name: RecordingName, path: str) -> Recording:
-    recording_id = f"rec-{uuid.uuid4().hex[:16]}"
+    recording_id = RecordingId(f"rec-{uuid.uuid4().hex[:16]}")
     digest = digest_document([recording_id, path])  # unlike any other: nobody knows the bytes
     return Recording(recording_id, name, (), digest, path, in_place=True, missing=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc, recording_pb2
+from spikefleet.core.ids import RecordingId
 from spikefleet.core.rooms.uploads import UploadProgress
 from spikefleet.core.submissions import Recording, RecordingName
 from spikefleet.infra.rpc.access import current_caller, not_yours, require_own
@@ -208,8 +209,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.GetRecordingResponse:
         """Return an accepted recording."""
         require(recording_id=request.recording_id)
-        recording = await READS.run(self._recordings.get, request.recording_id)
-        await self._require_own_recordings((request.recording_id,))
+        recording_id = RecordingId(request.recording_id)
+        recording = await READS.run(self._recordings.get, recording_id)
+        await self._require_own_recordings((recording_id,))
         return ingest_pb2.GetRecordingResponse(recording=await self._message(recording))
 
     async def Submit(  # noqa: N802
@@ -239,12 +241,13 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
     async def _require_own_recordings(self, recording_ids: Sequence[str]) -> None:
         """Refuse recordings that the caller did not hand in. Raises RpcProblem NOT_YOURS."""
+        asked = tuple(map(RecordingId, recording_ids))
         caller = current_caller()
         if caller.is_operator:
             return
-        await READS.run(self._recordings.get_all, recording_ids)
-        owned = await READS.run(self._recordings.owned, recording_ids, caller.owner)
-        for recording_id in recording_ids:
+        await READS.run(self._recordings.get_all, asked)
+        owned = await READS.run(self._recordings.owned, asked, caller.owner)
+        for recording_id in asked:
             if recording_id not in owned:
                 raise not_yours(f"Recording {recording_id}")
 

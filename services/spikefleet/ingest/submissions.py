@@ -16,6 +16,7 @@ from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.config.presets import preset
 from spikefleet.core.config.runnable import require_sorter
 from spikefleet.core.files import digest_document
+from spikefleet.core.ids import RecordingId
 from spikefleet.core.recording.description import (
     ALL_TAKES,
     KeptDescription,
@@ -257,7 +258,9 @@ def _member(folder: Recording, member: Member) -> Recording:
     name = replace(folder.name, name=safe_part(entry.replace("/", "-")))
     return replace(
         folder,
-        recording_id=f"rec-{digest_document([folder.recording_id, entry, digest])[:16]}",
+        recording_id=RecordingId(
+            f"rec-{digest_document([folder.recording_id, entry, digest])[:16]}"
+        ),
         name=name,
         files=files,
         digest=digest,

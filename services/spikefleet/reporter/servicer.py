@@ -12,6 +12,7 @@ from typing import Any
 
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
 from spikefleet.core.attempts import STAGES
+from spikefleet.core.ids import RunId
 from spikefleet.core.rooms.reporting import Artifact
 from spikefleet.infra.rpc.access import current_caller, not_yours
 from spikefleet.infra.rpc.blocking import FILES, READS
@@ -24,7 +25,7 @@ from spikefleet.reporter.reports import Reports
 from spikefleet.reporter.sources import HTML_FILE, JSON_FILE
 
 _CHUNK_BYTES = 1 << 20
-MayRead = Callable[[str, str], bool]  # (run id, owner)
+MayRead = Callable[[RunId, str], bool]  # (run id, owner)
 
 
 class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
@@ -49,8 +50,8 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
     ) -> reporter_pb2.GetReportResponse:
         """Return the JSON record of a run's last report."""
         require(run_id=request.run_id)
-        await self._require_reader(request.run_id)
-        record, html_key = await FILES.run(self._read_report, request.run_id)
+        await self._require_reader(RunId(request.run_id))
+        record, html_key = await FILES.run(self._read_report, RunId(request.run_id))
         return reporter_pb2.GetReportResponse(report=to_struct(record), html_key=html_key)
 
     async def ListArtifacts(  # noqa: N802
@@ -58,8 +59,8 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
     ) -> reporter_pb2.ListArtifactsResponse:
         """List the files of a run's winning attempts, from their manifests."""
         require(run_id=request.run_id)
-        await self._require_reader(request.run_id)
-        listed = await FILES.run(self._list_artifacts, request.run_id)
+        await self._require_reader(RunId(request.run_id))
+        listed = await FILES.run(self._list_artifacts, RunId(request.run_id))
         return reporter_pb2.ListArtifactsResponse(
             artifacts=[to_artifact(artifact) for artifact in listed]
         )
@@ -70,7 +71,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         """Stream one file of a run in chunks of at most 1 MiB; a damaged one is refused."""
         require(key=request.key)
         key = _checked_key(request.key)
-        run_id = request.run_id or key.split("/")[1]
+        run_id = RunId(request.run_id or key.split("/")[1])
         await self._require_reader(run_id)
         await FILES.run(self._require_of_run, key, run_id)
         await FILES.run(self._verified.verify_key, _attempt_of(key), key)
@@ -83,7 +84,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         while (chunk := await FILES.run(next, chunks, None)) is not None:
             yield reporter_pb2.ReadArtifactResponse(data=chunk)
 
-    async def _require_reader(self, run_id: str) -> None:
+    async def _require_reader(self, run_id: RunId) -> None:
         """Refuse a caller who did not submit the run. Raises RpcProblem NOT_YOURS."""
         caller = current_caller()
         if caller.is_operator:
@@ -91,7 +92,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         if not await READS.run(self._may_read, run_id, caller.owner):
             raise not_yours(f"Run {run_id}")
 
-    def _require_of_run(self, key: str, run_id: str) -> None:
+    def _require_of_run(self, key: str, run_id: RunId) -> None:
         """Refuse a file that is neither the run's own nor of a sort that it took over."""
         if key.split("/")[1] == run_id:
             return
@@ -100,14 +101,14 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
                 "ARTIFACT_NOT_FOUND", f"{key!r} is not a file of {run_id}.", resource=key
             )
 
-    def _read_report(self, run_id: str) -> tuple[dict[str, Any], str]:
+    def _read_report(self, run_id: RunId) -> tuple[dict[str, Any], str]:
         prefix = self._pointer(run_id).get("report", "")
         if not prefix:
             raise RpcProblem("REPORT_NOT_FOUND", f"{run_id} has no report yet.", resource=run_id)
         record: dict[str, Any] = json.loads(self._verified.read(prefix, JSON_FILE))
         return record, f"{prefix}/{HTML_FILE}"
 
-    def _list_artifacts(self, run_id: str) -> list[Artifact]:
+    def _list_artifacts(self, run_id: RunId) -> list[Artifact]:
         """Return the files of a run; a reused sort may lie under another run's key."""
         return [
             Artifact(
@@ -120,7 +121,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
             for file in verify_prefix(self._store, prefix)
         ]
 
-    def _pointer(self, run_id: str) -> dict[str, str]:
+    def _pointer(self, run_id: RunId) -> dict[str, str]:
         key = _checked_key(pointer_key(run_id))
         try:
             document = json.loads(self._store.get_bytes(key))

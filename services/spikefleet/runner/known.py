@@ -9,6 +9,7 @@ from typing import Any
 
 from spikefleet.core.attempts import AttemptOutcome
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.ids import AttemptId
 from spikefleet.runner.evidence import ChildResult
 from spikefleet.runner.guards.loop import GuardLoop
 from spikefleet.runner.outcome import exit_code_of
@@ -18,7 +19,7 @@ from spikefleet.runner.outcome import exit_code_of
 class Known:
     """Everything an outcome tells beside how the sort went."""
 
-    attempt_id: str
+    attempt_id: AttemptId
     #: Monotonic time at which the parent began.
     started_s: float = field(default_factory=time.monotonic)
     #: The step that goes on, and what those before it took (s).

@@ -15,6 +15,7 @@ from spikefleet.core.attempts import AttemptOutcome, RunFolder
 from spikefleet.core.failures.codes import BY_CODE, FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.files import write_json
+from spikefleet.core.ids import AttemptId
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def write_unreadable_spec(folder: RunFolder, error: Exception) -> int:
         rule_id="parent_error",
         evidence={"exception_type": type(error).__name__, "path": str(folder.spec)},
     )
-    outcome = AttemptOutcome(folder.root.name, exit_code_of(failure), failure)
+    outcome = AttemptOutcome(AttemptId(folder.root.name), exit_code_of(failure), failure)
     write_outcome(folder, outcome)
     return outcome.exit_code
 

@@ -19,6 +19,7 @@ from spikefleet.core.config.sorting import execution_of
 from spikefleet.core.failures.codes import FailureCategory, FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.core.files import read_json, write_json
+from spikefleet.core.ids import AttemptId
 from spikefleet.core.policy.changes import apply_changes
 from spikefleet.infra import telemetry
 from spikefleet.infra.launchers import processes
@@ -84,7 +85,7 @@ def run_attempt(
     place = Place(
         folder, artifacts, sink or SilentSink(), options or ParentOptions(), Interruption()
     )
-    ledger = _Ledger(place, Known(folder.root.name))
+    ledger = _Ledger(place, Known(AttemptId(folder.root.name)))
     with place.interruption.listening(), _LastWord(ledger) as last_word:
         last_word.outcome = _carry_out(place, ledger)
     return last_word.outcome.exit_code

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from spikefleet.core.attempts import Stage
+from spikefleet.core.ids import BatchId, RecordingId, RunId
 from spikefleet.core.runs import Run
 
 if TYPE_CHECKING:  # a rig's client imports no configuration
@@ -20,7 +21,7 @@ class BatchWish:
     ``owner`` is whose runs they become; an idempotency key counts among its owner's only.
     """
 
-    streams: Sequence[tuple[str, str]]
+    streams: Sequence[tuple[RecordingId, str]]
     config: SortingConfig
     idempotency_key: str = ""
     submitter: str = ""
@@ -32,18 +33,18 @@ class BatchWish:
 class BatchAnswer:
     """A batch with its runs in submission order, and which of them were there before."""
 
-    batch_id: str
+    batch_id: BatchId
     runs: tuple[Run, ...]
     summary: str = ""
-    existing_run_ids: tuple[str, ...] = ()
-    restarted_run_ids: tuple[str, ...] = ()
+    existing_run_ids: tuple[RunId, ...] = ()
+    restarted_run_ids: tuple[RunId, ...] = ()
 
 
 @dataclass(frozen=True)
 class RetryWish:
     """A run to start again; ``force`` sorts once more although its result is complete."""
 
-    run_id: str
+    run_id: RunId
     stage: Stage | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     owner: str = ""

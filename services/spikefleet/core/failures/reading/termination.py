@@ -12,12 +12,13 @@ from typing import Any
 
 from spikefleet.core.failures.codes import BY_EXIT_CODE
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.ids import AttemptId
 
 VERSION = 1
 _MAX_CHARACTERS = 16_384
 
 
-def read_termination_message(text: str, attempt_id: str) -> Failure | None:
+def read_termination_message(text: str, attempt_id: AttemptId) -> Failure | None:
     """Return the failure the message tells of this attempt; None when it is no such message."""
     if not text or len(text) > _MAX_CHARACTERS:
         return None

@@ -10,6 +10,7 @@ from typing import Any
 
 from spikefleet.api.v1 import run_pb2
 from spikefleet.core.attempts import Stage
+from spikefleet.core.ids import RunId
 from spikefleet.core.runs import AttemptPlace
 from spikefleet.infra.rpc.convert.runs import from_stage, to_stage
 from spikefleet.infra.rpc.errors import RpcProblem
@@ -36,7 +37,7 @@ def from_attempt_ref(message: Any, field: str, stage: Stage) -> AttemptPlace | N
     is_stage = from_stage(found.stage) is stage
     if not (_RUN_ID.fullmatch(found.run_id) and is_stage and found.number > 0):
         raise RpcProblem("INVALID_ARGUMENT", f"{field} names no {stage} attempt.", field=field)
-    return AttemptPlace(found.run_id, stage, found.number)
+    return AttemptPlace(RunId(found.run_id), stage, found.number)
 
 
 def own_attempt(message: Any, stage: Stage) -> AttemptPlace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spikefleet.api.v1 import controller_pb2, preflight_pb2
 from spikefleet.core.config.sorting import SortingConfig
+from spikefleet.core.ids import RecordingId
 from spikefleet.core.rooms.preflight import ExamineTask
 from spikefleet.core.rooms.wishes import BatchWish
 from spikefleet.infra.rpc.convert.recordings import from_recording, to_recording
@@ -28,7 +29,7 @@ def to_batch_wish(wish: BatchWish) -> controller_pb2.CreateBatchRequest:
 def from_batch_wish(request: controller_pb2.CreateBatchRequest) -> BatchWish:
     """Read the request to make runs. Raises InvalidConfigurationError."""
     return BatchWish(
-        streams=tuple((entry.recording_id, entry.stream) for entry in request.runs),
+        streams=tuple((RecordingId(entry.recording_id), entry.stream) for entry in request.runs),
         config=SortingConfig.from_document(from_struct(request.config)),
         idempotency_key=request.idempotency_key,
         submitter=request.submitter,

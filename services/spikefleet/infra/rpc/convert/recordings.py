@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from spikefleet.api.v1 import recording_pb2
+from spikefleet.core.ids import RecordingId
 from spikefleet.core.recording.description import StreamDescription
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.infra.rpc.convert.values import to_timestamp
@@ -57,7 +58,7 @@ def to_recording(
 def from_recording(message: recording_pb2.Recording) -> Recording:
     """Read an accepted recording."""
     return Recording(
-        recording_id=message.recording_id,
+        recording_id=RecordingId(message.recording_id),
         name=from_name(message.name),
         files=from_files(message.files),
         digest=message.digest,

@@ -9,6 +9,7 @@ from typing import Any, cast
 from spikefleet.api.v1 import run_pb2, runner_pb2
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.ids import AttemptId, BatchId, RecordingId, RunId
 from spikefleet.core.run_result import RunResult
 from spikefleet.core.runs import Attempt, LeaseAnswer, LeaseRefusal, Run, RunEvent, RunState
 from spikefleet.infra.rpc.convert.structs import from_struct, to_struct
@@ -119,8 +120,8 @@ def to_attempt(attempt: Attempt) -> run_pb2.Attempt:
 def from_attempt(message: run_pb2.Attempt) -> Attempt:
     """Read an attempt. Raises ValueError on a stage or state this version does not know."""
     return Attempt(
-        attempt_id=message.attempt_id,
-        run_id=message.run_id,
+        attempt_id=AttemptId(message.attempt_id),
+        run_id=RunId(message.run_id),
         stage=_known_stage(message.stage),
         number=message.number,
         name=message.name,
@@ -167,9 +168,9 @@ def from_run(message: run_pb2.Run) -> Run:
     """Read a run. Raises ValueError on a state, stage or status this version does not know."""
     waits = message.HasField("not_before_time")
     return Run(
-        run_id=message.run_id,
-        batch_id=message.batch_id,
-        recording_id=message.recording_id,
+        run_id=RunId(message.run_id),
+        batch_id=BatchId(message.batch_id),
+        recording_id=RecordingId(message.recording_id),
         stream=message.stream,
         backend=message.backend,
         config=from_struct(message.config),
@@ -215,7 +216,7 @@ def from_event(message: run_pb2.RunEvent) -> RunEvent:
     """Read one line of history."""
     return RunEvent(
         seq=message.seq,
-        run_id=message.run_id,
+        run_id=RunId(message.run_id),
         kind=message.kind,
         body=from_struct(message.body),
         created_at=from_timestamp(message.create_time),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from spikefleet.api.v1 import controller_pb2, ingest_pb2, run_pb2
+from spikefleet.core.ids import BatchId, RecordingId, RunId
 from spikefleet.core.rooms.wishes import BatchAnswer, RetryWish
 from spikefleet.core.runs import Hold
 from spikefleet.core.submissions import Submission
@@ -33,7 +34,7 @@ def to_submit(submission: Submission) -> ingest_pb2.SubmitRequest:
 def from_submit(request: ingest_pb2.SubmitRequest, owner: str) -> Submission:
     """Read ``owner``'s request to sort recordings."""
     return Submission(
-        recording_ids=tuple(request.recording_ids),
+        recording_ids=tuple(map(RecordingId, request.recording_ids)),
         preset=request.preset or Submission.preset,
         overrides=from_struct(request.overrides),
         streams=tuple(request.streams),
@@ -62,7 +63,7 @@ def to_batch(answer: BatchAnswer) -> run_pb2.Batch:
 def from_batch(message: run_pb2.Batch) -> BatchAnswer:
     """Read a batch with its runs. Raises ValueError on words newer than this version."""
     runs = tuple(from_run(run) for run in message.runs)
-    return BatchAnswer(message.batch_id, runs, message.summary)
+    return BatchAnswer(BatchId(message.batch_id), runs, message.summary)
 
 
 def to_made(answer: BatchAnswer, response: type[MadeT]) -> MadeT:
@@ -80,8 +81,8 @@ def from_made(
     """Read what was made and what was there before."""
     return replace(
         from_batch(message.batch),
-        existing_run_ids=tuple(message.existing_run_ids),
-        restarted_run_ids=tuple(message.restarted_run_ids),
+        existing_run_ids=tuple(map(RunId, message.existing_run_ids)),
+        restarted_run_ids=tuple(map(RunId, message.restarted_run_ids)),
     )
 
 
@@ -98,7 +99,7 @@ def to_retry(wish: RetryWish) -> controller_pb2.RetryRunRequest:
 def from_retry(request: controller_pb2.RetryRunRequest, owner: str) -> RetryWish:
     """Read ``owner``'s request to start a run again."""
     return RetryWish(
-        request.run_id,
+        RunId(request.run_id),
         from_stage(request.stage),
         from_struct(request.overrides),
         owner,
@@ -113,7 +114,7 @@ def to_hold(hold: Hold) -> controller_pb2.Hold:
         reason=hold.reason,
         held_run_count=hold.held_run_count,
         create_time=to_timestamp(hold.created_at),
-        run_id=hold.run_id,
+        run_id=hold.run_id or "",
     )
 
 
@@ -124,5 +125,5 @@ def from_hold(message: controller_pb2.Hold) -> Hold:
         message.reason,
         message.held_run_count,
         from_timestamp(message.create_time),
-        message.run_id,
+        RunId(message.run_id) if message.run_id else None,
     )

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection, bindparam, select
 
+from spikefleet.core.ids import RecordingId
 from spikefleet.core.recording.description import KeptDescription
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.sql.database import Clock, Database, utc_now
@@ -58,7 +59,7 @@ class RecordingStore:
                 )
         return stored
 
-    def owned(self, recording_ids: Sequence[str], owner: str) -> set[str]:
+    def owned(self, recording_ids: Sequence[RecordingId], owner: str) -> set[str]:
         """Return those of these recordings that ``owner`` handed in, first or again."""
         query = select(RECORDING_OWNER.c.recording_id).where(RECORDING_OWNER.c.owner == owner)
         here = RECORDING_OWNER.c.recording_id
@@ -101,16 +102,16 @@ class RecordingStore:
         )
         return recording
 
-    def get(self, recording_id: str) -> Recording:
+    def get(self, recording_id: RecordingId) -> Recording:
         """Return one recording. Raises RecordingNotFoundError."""
         return self.get_all((recording_id,))[0]
 
-    def get_all(self, recording_ids: Sequence[str]) -> list[Recording]:
+    def get_all(self, recording_ids: Sequence[RecordingId]) -> list[Recording]:
         """Return these recordings in this order. Raises RecordingNotFoundError."""
         return [recording for recording, _ in self.described(recording_ids)]
 
     def described(
-        self, recording_ids: Sequence[str]
+        self, recording_ids: Sequence[RecordingId]
     ) -> list[tuple[Recording, KeptDescription | None]]:
         """Return these recordings in this order, each with what was kept of its headers.
 
@@ -127,7 +128,7 @@ class RecordingStore:
                 raise _unknown(recording_id)
         return [found[recording_id] for recording_id in recording_ids]
 
-    def keep_description(self, recording_id: str, kept: KeptDescription) -> None:
+    def keep_description(self, recording_id: RecordingId, kept: KeptDescription) -> None:
         """Keep what the headers of a recording say, and with it the reader it is opened by."""
         with self._database.write() as connection:
             here = RECORDING.c.recording_id == recording_id
@@ -142,7 +143,7 @@ class RecordingStore:
                 .values(description=kept.to_json(), document={**document, **chosen})
             )
 
-    def accepted_at(self, recording_id: str) -> datetime:
+    def accepted_at(self, recording_id: RecordingId) -> datetime:
         """Return when a recording was accepted, aware UTC. Raises RecordingNotFoundError."""
         query = select(RECORDING.c.created_at).where(RECORDING.c.recording_id == recording_id)
         with self._database.read() as connection:
@@ -153,18 +154,18 @@ class RecordingStore:
         return accepted
 
 
-def _unknown(recording_id: str) -> RecordingNotFoundError:
+def _unknown(recording_id: RecordingId) -> RecordingNotFoundError:
     return RecordingNotFoundError(f"no recording {recording_id!r}; register or upload it")
 
 
-def _owns(connection: Connection, recording_id: str, owner: str) -> bool:
+def _owns(connection: Connection, recording_id: RecordingId, owner: str) -> bool:
     query = select(RECORDING_OWNER.c.owner).where(
         RECORDING_OWNER.c.recording_id == recording_id, RECORDING_OWNER.c.owner == owner
     )
     return connection.execute(query).first() is not None
 
 
-def _find(connection: Connection, recording_id: str) -> Recording | None:
+def _find(connection: Connection, recording_id: RecordingId) -> Recording | None:
     query = select(RECORDING.c.document).where(RECORDING.c.recording_id == recording_id)
     document = connection.execute(query).scalar_one_or_none()
     return None if document is None else _read(connection, document)

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from spikefleet.core.files import digest_document
+from spikefleet.core.ids import AttemptId, RunId
 from spikefleet.core.runs import TERMINAL, RunState, run_id_for
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.run_values import NewRun
@@ -31,7 +32,7 @@ class RunAccess:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def may_read(self, run_id: str, owner: str) -> bool:
+    def may_read(self, run_id: RunId, owner: str) -> bool:
         """Say whether ``owner`` submitted this run, first or again. False for an unknown run."""
         query = (
             select(BATCH_RUN.c.run_id)
@@ -41,7 +42,7 @@ class RunAccess:
         with self._database.read() as connection:
             return connection.execute(query.limit(1)).first() is not None
 
-    def owner_of(self, run_id: str) -> str:
+    def owner_of(self, run_id: RunId) -> str:
         """Return whose batch made the run; "" for an unknown one, and one older than owners."""
         query = (
             select(BATCH.c.owner)
@@ -51,13 +52,13 @@ class RunAccess:
         with self._database.read() as connection:
             return str(connection.execute(query).scalar_one_or_none() or "")
 
-    def keep_secret(self, attempt_id: str, secret: str) -> None:
+    def keep_secret(self, attempt_id: AttemptId, secret: str) -> None:
         """Remember the secret of an attempt that is about to be launched; the last one counts."""
         here = ATTEMPT.c.attempt_id == attempt_id
         with self._database.write() as connection:
             connection.execute(ATTEMPT.update().where(here).values(secret_sha256=_digest(secret)))
 
-    def has_secret(self, attempt_id: str, secret: str) -> bool:
+    def has_secret(self, attempt_id: AttemptId, secret: str) -> bool:
         """Say whether this is the attempt's secret. False for an unknown attempt, and without one.
 
         Takes the same time for any wrong secret.

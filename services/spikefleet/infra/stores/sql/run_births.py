@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from spikefleet.core.ids import BatchId, RunId
 from spikefleet.core.runs import RunState, run_id_for
 from spikefleet.infra.stores.sql.run_access import choose_runs
 from spikefleet.infra.stores.sql.run_values import BatchRecord, NewBatch, NewRun
@@ -28,12 +29,12 @@ from spikefleet.infra.stores.sql.tables import (
 
 def write_batch(connection: Connection, new: NewBatch, now: datetime) -> BatchRecord:
     """Write a batch and those of its runs that do not exist yet, each with its first event."""
-    batch_id = f"batch-{uuid.uuid4().hex[:16]}"
+    batch_id = BatchId(f"batch-{uuid.uuid4().hex[:16]}")
     chosen = choose_runs(connection, new.runs, new.owner)
     run_ids = tuple(run_id_for(wanted.identity) for wanted, _ in chosen)
     owners = {run_id: owner for run_id, (_, owner) in zip(run_ids, chosen, strict=True)}
     existing = {run_id: owner for run_id, owner in owners.items() if owner is not None}
-    born: dict[str, NewRun] = {}
+    born: dict[RunId, NewRun] = {}
     for wanted, owner in chosen:
         if owner is None:
             born.setdefault(run_id_for(wanted.identity), wanted)
@@ -82,7 +83,7 @@ def write_batch(connection: Connection, new: NewBatch, now: datetime) -> BatchRe
     )
 
 
-def _run_row(run_id: str, wanted: NewRun, now: datetime) -> dict[str, Any]:
+def _run_row(run_id: RunId, wanted: NewRun, now: datetime) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "recording_id": wanted.recording_id,

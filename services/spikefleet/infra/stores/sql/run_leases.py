@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, Row, func, select
 
 from spikefleet.core.attempts import Stage
+from spikefleet.core.ids import AttemptId, RunId
 from spikefleet.core.runs import Attempt, LeaseAnswer, LeaseRefusal
 from spikefleet.infra.stores.sql.database import Clock
 from spikefleet.infra.stores.sql.run_rows import LIVE, EventLine, write_event
@@ -38,8 +39,8 @@ class LeaseTerms:
 class Lease:
     """A run's lease as it stands. ``left_s`` is 0 once it was given back or has run out."""
 
-    run_id: str
-    attempt_id: str
+    run_id: RunId
+    attempt_id: AttemptId
     token: int
     holder: str
     released: bool
@@ -56,7 +57,7 @@ def database_now(connection: Connection) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def read_lease(connection: Connection, run_id: str, terms: LeaseTerms) -> Lease | None:
+def read_lease(connection: Connection, run_id: RunId, terms: LeaseTerms) -> Lease | None:
     """Return the run's lease; None when no attempt has ever taken it."""
     row = _row(connection, run_id)
     if row is None:
@@ -159,5 +160,5 @@ def _answer(
     return LeaseAnswer(refusal, row.holder, row.token, left_s)
 
 
-def _row(connection: Connection, run_id: str) -> Row[tuple[object, ...]] | None:
+def _row(connection: Connection, run_id: RunId) -> Row[tuple[object, ...]] | None:
     return connection.execute(select(RUN_LEASE).where(RUN_LEASE.c.run_id == run_id)).one_or_none()

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from sqlalchemy import TextClause, bindparam, select, text
 
+from spikefleet.core.ids import RunId
 from spikefleet.core.runs import Attempt, Run
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.run_rows import RUNS, make_attempt, make_listed_run, make_run
@@ -51,7 +52,7 @@ class WaitingSorts:
     """Runs, oldest first, that wait for a sort which another run has finished."""
 
     sort_digest: str
-    run_ids: tuple[str, ...]
+    run_ids: tuple[RunId, ...]
 
 
 class RunQueue:
@@ -82,17 +83,17 @@ class RunQueue:
 
     def sorts_to_take_over(self) -> list[WaitingSorts]:
         """Return the queued runs whose very sort is finished already, by sort digest."""
-        waiting: dict[str, list[str]] = {}
+        waiting: dict[str, list[RunId]] = {}
         with self._database.read() as connection:
             for row in connection.execute(text(_TO_TAKE_OVER)):
                 waiting.setdefault(row.sort_digest, []).append(row.run_id)
         return [WaitingSorts(digest, tuple(run_ids)) for digest, run_ids in waiting.items()]
 
-    def queued_sorts(self, backend: str) -> list[str]:
+    def queued_sorts(self, backend: str) -> list[RunId]:
         """Return the ids of the runs that wait for a slot for this backend, oldest first."""
         return self._ids(text(_IN_LANE).bindparams(backend=backend))
 
-    def sorts_to_start(self, backends: Collection[str], most: int) -> list[str]:
+    def sorts_to_start(self, backends: Collection[str], most: int) -> list[RunId]:
         """Return the ids of at most so many runs that a slot would let start, oldest first.
 
         Not those that wait for an older run's very sort, or for one that is finished.
@@ -110,6 +111,6 @@ class RunQueue:
         with self._database.read() as connection:
             return [make_run(row) for row in connection.execute(query)]
 
-    def _ids(self, query: TextClause) -> list[str]:
+    def _ids(self, query: TextClause) -> list[RunId]:
         with self._database.read() as connection:
-            return [str(row.run_id) for row in connection.execute(query)]
+            return [RunId(row.run_id) for row in connection.execute(query)]

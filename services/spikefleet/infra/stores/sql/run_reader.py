@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
 
 from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.ids import BatchId, RunId
 from spikefleet.core.runs import Attempt, Hold, Run, RunEvent, RunState
 from spikefleet.infra.stores.sql.bell import ChangeBell
 from spikefleet.infra.stores.sql.database import Database
@@ -54,7 +55,7 @@ class RunReader(RunQueue):
         super().__init__(database)
         self._bell = ChangeBell()
 
-    def get_run(self, run_id: str) -> Run:
+    def get_run(self, run_id: RunId) -> Run:
         """Return one run. Raises RunNotFoundError."""
         with self._database.read() as connection:
             return read_run(connection, run_id)
@@ -67,7 +68,7 @@ class RunReader(RunQueue):
             found = {row.run_id: make_listed_run(row) for row in rows}
         return [found[run_id] for run_id in batch.run_ids]
 
-    def restartable(self, run_ids: Collection[str]) -> list[str]:
+    def restartable(self, run_ids: Collection[RunId]) -> list[RunId]:
         """Return those of these runs that were cancelled, or that their input ended, in order."""
         is_so = or_(
             RUN.c.state == str(RunState.CANCELLED), RUN.c.status == str(RunStatus.INPUT_ERROR)
@@ -81,7 +82,7 @@ class RunReader(RunQueue):
             }
         return [run_id for run_id in run_ids if run_id in found]
 
-    def get_batch(self, batch_id: str) -> BatchRecord:
+    def get_batch(self, batch_id: BatchId) -> BatchRecord:
         """Return one batch. Raises BatchNotFoundError."""
         with self._database.read() as connection:
             return read_batch(connection, batch_id)
@@ -89,7 +90,7 @@ class RunReader(RunQueue):
     def list_runs(
         self,
         states: Collection[RunState] = (),
-        batch_id: str = "",
+        batch_id: BatchId | None = None,
         limit: int = 50,
         before: str = "",
     ) -> tuple[list[Run], str]:
@@ -122,7 +123,7 @@ class RunReader(RunQueue):
             found = {str(row.state): int(row.runs) for row in connection.execute(query)}
         return {state: found.get(str(state), 0) for state in RunState}
 
-    def attempts_of(self, run_id: str) -> list[Attempt]:
+    def attempts_of(self, run_id: RunId) -> list[Attempt]:
         """Return a run's attempts in the order they were intended."""
         query = select(ATTEMPT).where(ATTEMPT.c.run_id == run_id).order_by(ATTEMPT.c.serial)
         with self._database.read() as connection:
@@ -135,8 +136,10 @@ class RunReader(RunQueue):
             row = connection.execute(query).first()
         return None if row is None else make_attempt(row)
 
-    def events(self, run_id: str = "", after_seq: int = 0, limit: int = 10_000) -> list[RunEvent]:
-        """Return events after ``after_seq`` in order; of every run when ``run_id`` is empty."""
+    def events(
+        self, run_id: RunId | None = None, after_seq: int = 0, limit: int = 10_000
+    ) -> list[RunEvent]:
+        """Return events after ``after_seq`` in order; of every run when ``run_id`` is None."""
         query = select(EVENT).where(EVENT.c.seq > after_seq).order_by(EVENT.c.seq).limit(limit)
         if run_id:
             query = query.where(EVENT.c.run_id == run_id)
@@ -195,7 +198,7 @@ class RunReader(RunQueue):
             self._bell.wait(rings, min(left_s, _POLL_S))
 
 
-def read_batch(connection: Connection, batch_id: str) -> BatchRecord:
+def read_batch(connection: Connection, batch_id: BatchId) -> BatchRecord:
     """Return a batch with its runs in submission order. Raises BatchNotFoundError."""
     row = connection.execute(select(BATCH).where(BATCH.c.batch_id == batch_id)).one_or_none()
     if row is None:
@@ -213,7 +216,7 @@ def read_batch(connection: Connection, batch_id: str) -> BatchRecord:
     )
 
 
-def _runs_of(batch_id: str) -> ColumnElement[str]:
+def _runs_of(batch_id: BatchId) -> ColumnElement[str]:
     return select(BATCH_RUN.c.run_id).where(BATCH_RUN.c.batch_id == batch_id).scalar_subquery()
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, Select, func, select
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.ids import AttemptId, BatchId, RecordingId, RunId
 from spikefleet.core.runs import (
     RUN_MOVES,
     Attempt,
@@ -36,7 +37,7 @@ LIVE = (str(AttemptState.INTENDED), str(AttemptState.RUNNING))
 class EventLine:
     """An event to write; the database gives it its number."""
 
-    run_id: str
+    run_id: RunId
     kind: str
     body: Mapping[str, Any] = field(default_factory=dict)
     from_state: str = ""
@@ -105,9 +106,9 @@ def make_listed_run(row: Row[Any]) -> Run:
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
     return Run(
-        run_id=str(row.run_id),
-        batch_id=str(row.batch_id),
-        recording_id=str(row.recording_id),
+        run_id=RunId(row.run_id),
+        batch_id=BatchId(row.batch_id),
+        recording_id=RecordingId(row.recording_id),
         stream=str(row.stream),
         backend=str(row.backend),
         config={},
@@ -164,7 +165,7 @@ def make_event(row: Row[Any]) -> RunEvent:
     )
 
 
-def read_run(connection: Connection, run_id: str) -> Run:
+def read_run(connection: Connection, run_id: RunId) -> Run:
     """Return one run. Raises RunNotFoundError."""
     row = connection.execute(RUNS.where(RUN.c.run_id == run_id)).one_or_none()
     if row is None:
@@ -172,7 +173,7 @@ def read_run(connection: Connection, run_id: str) -> Run:
     return make_run(row)
 
 
-def read_attempt(connection: Connection, attempt_id: str) -> Attempt:
+def read_attempt(connection: Connection, attempt_id: AttemptId) -> Attempt:
     """Return one attempt. Raises AttemptNotFoundError."""
     row = connection.execute(
         select(ATTEMPT).where(ATTEMPT.c.attempt_id == attempt_id)
@@ -182,13 +183,13 @@ def read_attempt(connection: Connection, attempt_id: str) -> Attempt:
     return make_attempt(row)
 
 
-def read_attempts(connection: Connection, run_id: str) -> list[Attempt]:
+def read_attempts(connection: Connection, run_id: RunId) -> list[Attempt]:
     """Return a run's attempts in the order they were intended."""
     query = select(ATTEMPT).where(ATTEMPT.c.run_id == run_id).order_by(ATTEMPT.c.serial)
     return [make_attempt(row) for row in connection.execute(query)]
 
 
-def read_live_attempts(connection: Connection, run_id: str) -> list[Attempt]:
+def read_live_attempts(connection: Connection, run_id: RunId) -> list[Attempt]:
     """Return the run's intended or running attempts; the database allows one."""
     rows = connection.execute(
         select(ATTEMPT).where(ATTEMPT.c.run_id == run_id, ATTEMPT.c.state.in_(LIVE))
@@ -286,12 +287,12 @@ def write_move(
     return moved
 
 
-def read_lane(connection: Connection, run_id: str) -> str:
+def read_lane(connection: Connection, run_id: RunId) -> str:
     """Return the lane a run is in."""
     return str(connection.execute(select(RUN.c.lane).where(RUN.c.run_id == run_id)).scalar_one())
 
 
-def _hold(connection: Connection, lane: str, reason: str, run_id: str, now: datetime) -> None:
+def _hold(connection: Connection, lane: str, reason: str, run_id: RunId, now: datetime) -> None:
     """Hold a lane; of one that is held already the first reason stays."""
     if connection.execute(select(HOLD.c.lane).where(HOLD.c.lane == lane)).first() is None:
         connection.execute(

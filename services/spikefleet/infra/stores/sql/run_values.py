@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.ids import BatchId, RecordingId, RunId
 from spikefleet.core.run_result import RunResult
 from spikefleet.core.runs import RunState
 
@@ -56,7 +57,7 @@ class NewRun:
     ``stage`` is where it begins, ``result`` what the stages before have left.
     """
 
-    recording_id: str  #: what is sorted
+    recording_id: RecordingId  #: what is sorted
     recording_name: str  #: project/session/name
     stream: str  #: its well or probe
     backend: str  #: the sorter's name
@@ -91,15 +92,15 @@ class BatchRecord:
     of the existing runs that its owner made, ``restarted_run_ids`` those started again for it.
     """
 
-    batch_id: str  #: its name
-    run_ids: tuple[str, ...]
-    existing_run_ids: tuple[str, ...]  #: those that existed before
+    batch_id: BatchId  #: its name
+    run_ids: tuple[RunId, ...]
+    existing_run_ids: tuple[RunId, ...]  #: those that existed before
     submitter: str  #: what the caller said of himself
     label: str  #: his word for it
     created_at: datetime  #: UTC
     is_new: bool = field(default=False, compare=False)
-    own_run_ids: tuple[str, ...] = field(default=(), compare=False)
-    restarted_run_ids: tuple[str, ...] = field(default=(), compare=False)
+    own_run_ids: tuple[RunId, ...] = field(default=(), compare=False)
+    restarted_run_ids: tuple[RunId, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from spikefleet.core.attempts import ATTEMPT_MOVES, AttemptState, Stage
+from spikefleet.core.ids import AttemptId, RunId
 from spikefleet.core.runs import (
     TERMINAL,
     Attempt,
@@ -156,7 +157,7 @@ class RunStore(RunReader):
             ).scalar()
             number = (last or 0) + 1
             name = attempt_name(run.run_id, stage, number)
-            attempt_id = f"attempt-{uuid.uuid4().hex[:16]}"
+            attempt_id = AttemptId(f"attempt-{uuid.uuid4().hex[:16]}")
             body = {
                 "attempt_id": attempt_id,
                 "name": name,
@@ -228,7 +229,7 @@ class RunStore(RunReader):
                 release_lease(connection, current)
             return write_move(connection, run, line, end.changes, now)
 
-    def hear(self, attempt_id: str, progress: Mapping[str, Any], holder: str = "") -> Heard:
+    def hear(self, attempt_id: AttemptId, progress: Mapping[str, Any], holder: str = "") -> Heard:
         """Keep the last thing a running attempt said, and renew its lease. No event, no version.
 
         ``holder`` is the process that speaks; empty when its heartbeat was read by somebody else.
@@ -246,7 +247,7 @@ class RunStore(RunReader):
             run = read_run(connection, attempt.run_id)
             return Heard(str(attempt.state) not in LIVE or run.cancel_requested, answer)
 
-    def take_lease(self, attempt_id: str, holder: str) -> LeaseAnswer:
+    def take_lease(self, attempt_id: AttemptId, holder: str) -> LeaseAnswer:
         """Let ``holder``, a process of this attempt, write the run; or say why it may not.
 
         Asking again renews. Raises AttemptNotFoundError.
@@ -254,12 +255,12 @@ class RunStore(RunReader):
         with self._change() as (connection, _now):
             return take_lease(connection, read_attempt(connection, attempt_id), holder, self._terms)
 
-    def lease_of(self, run_id: str) -> Lease | None:
+    def lease_of(self, run_id: RunId) -> Lease | None:
         """Return the run's lease; None when no attempt has ever taken it."""
         with self._database.read() as connection:
             return read_lease(connection, run_id, self._terms)
 
-    def request_cancel(self, run_id: str, reason: str = "") -> Run:
+    def request_cancel(self, run_id: RunId, reason: str = "") -> Run:
         """Write down that a person wants the run to stop (event ``run.cancel_requested``).
 
         A terminal run, or one asked before, is returned as it is. Raises RunNotFoundError.

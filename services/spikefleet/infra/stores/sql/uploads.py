@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select
 
+from spikefleet.core.ids import RecordingId
 from spikefleet.core.rooms.uploads import UploadedPart
 from spikefleet.core.submissions import ManifestFile, RecordingName
 from spikefleet.infra.stores.sql.database import Clock, Database, utc_now
@@ -60,7 +61,7 @@ class Upload:
     part_size_bytes: int  #: of every part but the last
     idempotency_key: str  #: the same key is the same upload
     state: UploadState  #: open, or how it ended
-    recording_id: str
+    recording_id: RecordingId
     created_at: datetime  #: UTC
     updated_at: datetime  #: when bytes last came (UTC)
     owner: str = ""  #: whose it is
@@ -191,7 +192,7 @@ class UploadStore:
                 for row in connection.execute(query)
             ]
 
-    def complete(self, upload_id: str, recording_id: str) -> Upload:
+    def complete(self, upload_id: str, recording_id: RecordingId) -> Upload:
         """Close the upload as this recording; twice is a no-op.
 
         Raises UploadClosedError when aborted, UploadConflictError for another recording.
@@ -303,7 +304,7 @@ def _make_upload(row: Row[Any]) -> Upload:
         part_size_bytes=row.part_size_bytes,
         idempotency_key=row.idempotency_key or "",
         state=UploadState(row.state),
-        recording_id=row.recording_id or "",
+        recording_id=RecordingId(row.recording_id or ""),
         created_at=row.created_at,
         updated_at=row.updated_at,
         owner=row.owner,
