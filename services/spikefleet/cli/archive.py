@@ -16,8 +16,8 @@ from rich.progress import Progress
 
 from spikefleet.cli.confined import confine_to
 from spikefleet.cli.options import ExitCode, needs_extra, output_option
-from spikefleet.cli.printing import Output, console, table
-from spikefleet.core.text import format_size
+from spikefleet.cli.printing import Output, console, next_command, table
+from spikefleet.core.text import counted, format_size
 
 # Less than this gained, and the person should know why.
 LOW_RATIO = 1.1
@@ -65,7 +65,7 @@ def archive(path: Path, out: Path, output: str) -> None:
         said.append("Kept byte for byte: its samples are compressed already or lie in pieces.")
     elif manifest.ratio < LOW_RATIO:
         said.append("It hardly shrank: noise, or samples that were compressed before.")
-    Output(output).emit(document, *said)
+    Output(output).emit(document, *said, next_command(f"spikefleet verify {out}"))
 
 
 @click.command()
@@ -93,7 +93,9 @@ def verify(context: click.Context, path: Path, output: str) -> None:
     }
     decoded = f"{format_size(found.decoded_bytes)} decoded"
     if found.whole:
-        Output(output).emit(document, f"{path} is whole: {found.n_objects} objects, {decoded}")
+        said = f"{path} is whole: {counted(found.n_objects, 'object')}, {decoded}"
+        steps = next_command(f"spikefleet restore {path} OUT", "when the files are wanted again")
+        Output(output).emit(document, said, steps)
         return
     made = table("object", "what", "detail")
     for damage in found.damages:
@@ -121,9 +123,8 @@ def restore(path: Path, out: Path, output: str) -> None:
         files = restore_archive(path, out, advance)
     size_bytes = sum(file.size_bytes for file in files)
     document = {"path": str(out), "files": [vars(file) for file in files]}
-    Output(output).emit(
-        document, f"wrote {out}: {len(files)} files, {format_size(size_bytes)}, each as it was"
-    )
+    said = f"wrote {out}: {counted(len(files), 'file')}, {format_size(size_bytes)}, each as it was"
+    Output(output).emit(document, said, next_command(f"spikefleet inspect {out}"))
 
 
 @contextmanager

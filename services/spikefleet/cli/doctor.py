@@ -20,12 +20,14 @@ import click
 from rich.text import Text
 
 from spikefleet.cli.options import ExitCode, output_option, settings_from
-from spikefleet.cli.printing import Output, table
+from spikefleet.cli.printing import Output, next_command, table
+from spikefleet.client.sorting import SortingClient
 from spikefleet.core.findings.finding import Finding
 from spikefleet.core.sorters.catalogue import BACKENDS, backend_of
 from spikefleet.core.text import format_size
 from spikefleet.deploy.machine import look_at_machine
 from spikefleet.deploy.settings import Settings, hdf5_plugin_path, image_digest
+from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
 from spikefleet.infra.system.confinement import missing_layers
 
 if TYPE_CHECKING:
@@ -53,7 +55,9 @@ _SORTER_CODES = frozenset(
     }
 )
 _PLUGIN_CODES = frozenset({"hdf5_plugin_missing"})
+_RELEASE = ", then release the hold"
 _ELSEWHERE = "Or name another folder with --data."
+_START = "Start it with: spikefleet serve"
 _NO_CUDA = "Install a CUDA build of torch, or serve with --gpu-slots 0."
 
 
@@ -85,7 +89,10 @@ def doctor(context: click.Context, data_dir: Path | None, output: str) -> None:
         made.add_row(Text(*_MARKS[entry.level]), entry.name, entry.value, entry.next_step)
     healthy = all(entry.level != "fail" for entry in found)
     document = {"healthy": healthy, "checks": [asdict(entry) for entry in found]}
-    Output(output).emit(document, made)
+    serves = any(entry.name == "service" and entry.level == "ok" for entry in found)
+    then = "submit RECORDING --watch" if serves else "serve"
+    steps = [next_command(f"spikefleet {then}")] if healthy else []
+    Output(output).emit(document, made, *steps)
     context.exit(ExitCode.DONE if healthy else ExitCode.RUN_FAILED)
 
 
@@ -162,7 +169,9 @@ def _row(
     worst = next((finding for finding in findings if finding.code in codes), None)
     if worst is None:
         return Diagnosis("ok", name, value)
-    return Diagnosis(str(worst.level), name, worst.message, f"{worst.remediation} {also}".strip())
+    # There is no lane here that could be on hold.
+    step = worst.remediation.replace(_RELEASE, "")
+    return Diagnosis(str(worst.level), name, worst.message, f"{step} {also}".strip())
 
 
 def _sorter(seen: NodeFacts, findings: Iterable[Finding]) -> Diagnosis:
@@ -215,6 +224,11 @@ def _service(address: str) -> Diagnosis:
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=1.0).close()
-    except (OSError, ValueError):
-        return Diagnosis("ok", "service", f"none answers at {address} right now")
-    return Diagnosis("ok", "service", f"something listens at {address}")
+        with SortingClient(address, patience_s=0.0) as client:
+            client.list(page_size=1)
+    except (OSError, ValueError, ServiceUnreachable):
+        return Diagnosis("warn", "service", f"none answers at {address}", _START)
+    except ServiceError:
+        step = "Stop what listens there, or name another address (--address, SPIKEFLEET_ADDRESS)."
+        return Diagnosis("warn", "service", f"what answers at {address} is no spikefleet", step)
+    return Diagnosis("ok", "service", f"answers at {address}")

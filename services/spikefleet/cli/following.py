@@ -21,12 +21,12 @@ from rich.table import Column
 from rich.text import Text
 
 from spikefleet.cli.options import ExitCode
-from spikefleet.cli.printing import Output, console, counted, next_command, runs_table
+from spikefleet.cli.printing import Output, console, next_command, runs_table
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import RunUpdate, RunView, event_json
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.runs import Run, RunState
-from spikefleet.core.text import format_duration, format_size
+from spikefleet.core.text import counted, format_duration, format_size
 from spikefleet.deploy.run_progress import run_fraction, shortened
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
 

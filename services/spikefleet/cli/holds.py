@@ -6,7 +6,8 @@ import click
 
 from spikefleet.cli.connection import connected
 from spikefleet.cli.options import address_option, output_option
-from spikefleet.cli.printing import Output, age_text, counted, next_command, table
+from spikefleet.cli.printing import Output, age_text, next_command, table
+from spikefleet.core.text import counted
 
 
 @click.command()

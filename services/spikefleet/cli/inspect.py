@@ -17,7 +17,7 @@ from rich.progress import Progress
 from spikefleet.cli.confined import confine_to
 from spikefleet.cli.inspect_view import inspection_lines
 from spikefleet.cli.options import ExitCode, needs_extra, output_option
-from spikefleet.cli.printing import Output, console
+from spikefleet.cli.printing import Output, console, next_command
 from spikefleet.core.failures.errors import (
     HDF5PluginMissingError,
     InputCorruptError,
@@ -118,7 +118,8 @@ def inspect(context: click.Context, /, path: Path, output: str, **asked: Any) ->
     document = {"path": str(path), **found.to_json()}
     for entry, made in zip(document["streams"], drawn, strict=True):
         entry["pictures"] = made
-    Output(output).emit(document, *inspection_lines(path, found, drawn))
+    steps = [next_command(f"spikefleet submit {path} --watch")] if found.sortable else []
+    Output(output).emit(document, *inspection_lines(path, found, drawn), *steps)
     if not found.sortable:
         context.exit(int(ExitCode.RUN_FAILED))
 
@@ -225,4 +226,6 @@ def simulate(path: Path, file_format: str, output: str, **parameters: Any) -> No
         document,
         f"wrote {made.path} ({format_size(size_bytes)})",
         f"known spikes: {made.truth_path}",
+        next_command(f"spikefleet inspect {made.path}"),
+        next_command(f"spikefleet submit {made.path} --watch"),
     )

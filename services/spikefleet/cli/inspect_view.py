@@ -14,7 +14,7 @@ from spikefleet.cli.printing import table, with_next_step
 from spikefleet.core.failures.codes import FailureCategory
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.next_step import next_step_of
-from spikefleet.core.text import format_duration, format_size
+from spikefleet.core.text import counted, format_duration, format_size
 
 if TYPE_CHECKING:  # the science stack is imported by the command, when it runs
     from spikefleet.core.findings.finding import Finding
@@ -35,8 +35,7 @@ def inspection_lines(
 ) -> list[RenderableType]:
     """Return what to print of an inspection and of the pictures made of each stream."""
     count = len(found.streams)
-    streams = "1 stream" if count == 1 else f"{count} streams"
-    files = "1 file" if found.n_files == 1 else f"{found.n_files} files"
+    streams, files = counted(count, "stream"), counted(found.n_files, "file")
     head = f"{path}: {found.format}, {format_size(found.size_bytes)} in {files}, {streams}"
     lines: list[RenderableType] = [Text(head, style="bold"), _streams_table(found)]
     findings = _findings_table(found)

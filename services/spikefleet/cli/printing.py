@@ -20,7 +20,7 @@ from spikefleet.client.views import RunView
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.next_step import next_step_for, part_advice
 from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
-from spikefleet.core.text import format_duration, format_size
+from spikefleet.core.text import counted, format_duration, format_size
 from spikefleet.deploy.screen import Screen
 
 WIDTH_WITHOUT_TERMINAL = 120
@@ -93,11 +93,6 @@ def age_text(moment: datetime) -> str:
         if age_s >= size_s:
             return f"{age_s // size_s:.0f} {unit} ago"
     return f"{age_s:.0f} s ago"
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 file``, ``2 files``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def next_command(command: str, why: str = "") -> Text:

@@ -13,12 +13,12 @@ from rich.text import Text
 from spikefleet.cli.connection import connected, transfers
 from spikefleet.cli.following import next_steps
 from spikefleet.cli.options import address_option, output_option
-from spikefleet.cli.printing import Output, counted, next_command
+from spikefleet.cli.printing import Output, next_command
 from spikefleet.cli.selectors import Selection, is_run_or_batch, selecting
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import FetchedFile, RunView
 from spikefleet.core.runs import RunState
-from spikefleet.core.text import format_size
+from spikefleet.core.text import counted, format_size
 from spikefleet.infra.rpc.errors import ServiceError
 
 

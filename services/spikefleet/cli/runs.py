@@ -41,6 +41,7 @@ from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import RunView, event_json
 from spikefleet.core.attempts import Stage
 from spikefleet.core.runs import RunState
+from spikefleet.core.text import counted
 from spikefleet.infra.rpc.errors import ServiceError
 
 _NO_MATCH = "No run matches."
@@ -108,7 +109,7 @@ def _tell_run(client: SortingClient, run_id: str, out: Output) -> None:
     )
     found, kept = run.result.get("n_units_sorted"), run.result.get("n_units_curated")
     counts = ", ".join(
-        f"{int(count)} units {word}"
+        f"{counted(int(count), 'unit')} {word}"
         for count, word in ((found, "sorted"), (kept, "kept"))
         if count is not None
     )

@@ -22,12 +22,13 @@ from spikefleet.cli.options import (
     set_option,
 )
 from spikefleet.cli.plan_view import plan_lines
-from spikefleet.cli.printing import Output, counted, next_command, runs_table
+from spikefleet.cli.printing import Output, next_command, runs_table
 from spikefleet.client.names import recording_name
 from spikefleet.client.views import BatchView
 from spikefleet.core.runs import RunState
 from spikefleet.core.sorters.catalogue import BACKENDS, DEFAULT_SORTER
 from spikefleet.core.submissions import RecordingName
+from spikefleet.core.text import counted
 from spikefleet.deploy.settings import submit_defaults
 
 

@@ -1,4 +1,4 @@
-"""Durations and sizes as a person reads them: on a terminal, in a finding and in a report alike."""
+"""Durations, sizes and counts as a person reads them: on terminals, in findings and in reports."""
 
 from __future__ import annotations
 
@@ -39,3 +39,10 @@ def format_size(size_bytes: Any) -> str:
 def format_gib(size_bytes: float) -> str:
     """Bytes in GiB, as limits of memory and disk are set."""
     return f"{size_bytes / GIB:.1f} GiB"
+
+
+def counted(count: int, noun: str, verb: tuple[str, str] | None = None) -> str:
+    """1 file, 2 files; with ``verb`` (singular, plural) 1 file is, 2 files are."""
+    is_one = count == 1
+    said = f"{count:,} {noun}" if is_one else f"{count:,} {noun}s"
+    return f"{said} {verb[0] if is_one else verb[1]}" if verb else said

@@ -194,7 +194,7 @@ def _tell(
             )
         console.print(table)
         console.print(
-            f"\n{summary.n_units_sorted} units sorted, {summary.n_units_curated} after curation; "
+            f"\nunits: {summary.n_units_sorted} sorted, {summary.n_units_curated} after curation; "
             f"mean accuracy [bold]{accuracy.mean_accuracy:.3f}[/] over {len(accuracy.per_unit)} "
             f"known units; {summary.wall_s:.0f} s in all."
         )

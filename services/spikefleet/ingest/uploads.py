@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from spikefleet.core.rooms.uploads import UploadedPart
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
+from spikefleet.core.text import counted
 from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
@@ -338,7 +339,7 @@ class UploadIntake:
         if missing:
             raise RpcProblem(
                 "UPLOAD_INCOMPLETE",
-                f"{len(missing)} parts are missing; the first is {missing[0]}",
+                f"{counted(len(missing), 'part')} missing; the first is {missing[0]}",
                 resource=upload.upload_id,
             )
 

@@ -15,6 +15,7 @@ from spikefleet.core.failures.errors import (
 )
 from spikefleet.core.findings.finding import Finding, fail, warn
 from spikefleet.core.sorters.catalogue import BACKENDS, RT_SORT
+from spikefleet.core.text import counted
 from spikefleet.preflight.registry import Facts, check
 
 RATE_WINDOW_HZ = (10_000.0, 50_000.0)
@@ -215,7 +216,7 @@ def check_dropped_frames(facts: Facts) -> Finding | None:
         return None  # the same frames, told with their place
     return warn(
         "dropped_frames",
-        f"The acquisition dropped {measured.dropped_frames} frames.",
+        f"The acquisition dropped {counted(measured.dropped_frames, 'frame')}.",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spikefleet.core.text import format_duration
+from spikefleet.core.text import counted, format_duration
 
 _CHOSEN = {"activity": "where the recording is active", "middle": "in its middle"}
 
@@ -39,7 +39,7 @@ def tell_canary(canary: Mapping[str, Any]) -> str:
     trial = f"A trial on {start_s:g} s to {end_s:g} s, {where}," if where else "A trial"
     took = format_duration(canary.get("wall_s"))
     if state == "passed":
-        return f"{trial} passed in {took} with {canary.get('n_units', 0)} units."
+        return f"{trial} passed in {took} with {counted(canary.get('n_units', 0), 'unit')}."
     if state == "inconclusive":
         told = (
             f"{trial} ended with {canary.get('code')}, which proves nothing of the whole: {reason}."

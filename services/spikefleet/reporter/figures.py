@@ -22,6 +22,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from spikefleet.core.text import counted
 from spikefleet.reporter.palette import ACCENT, BAD, GRID, INK, MUTED, PANEL, VARIABLES
 from spikefleet.reporter.pictures.margins import Margins, place_panels
 from spikefleet.reporter.pictures.waveforms import draw_templates, grid_rows
@@ -169,8 +170,8 @@ def _draw_raster(
     mean_hz = passed.sum() / data.duration_s
     gaps = " Grey: not sorted." if len(windows_s) > 1 else ""
     return (
-        f"Raster of {len(units)} units over {data.duration_s:.0f} s, with the summed rate of the "
-        f"curated units, {mean_hz:.3g} spikes per second on average.{gaps}"
+        f"Raster of {counted(len(units), 'unit')} over {data.duration_s:.0f} s, with the summed "
+        f"rate of the curated units, {mean_hz:.3g} spikes per second on average.{gaps}"
     )
 
 

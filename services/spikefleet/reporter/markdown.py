@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spikefleet.core.text import format_duration, format_size
+from spikefleet.core.text import counted, format_duration, format_size
 from spikefleet.core.visible_text import visible
 from spikefleet.reporter.before_sort import tell_canary
 from spikefleet.reporter.times import tell_times
@@ -110,9 +110,9 @@ def _curation(record: Mapping[str, Any]) -> list[str]:
         for s in curation["steps"]
     ]
     sentence = (
-        f"{curation['n_sorted']} → {curation['n_curated']} units "
+        f"{curation['n_sorted']} → {counted(curation['n_curated'], 'unit')} "
         f"({curation['n_sorted'] - curation['n_curated']} removed), "
-        f"{spikes} spikes in curated units."
+        f"{counted(spikes, 'spike')} in curated units."
     )
     return [sentence, "", *_table(("criterion", "bound", "removed", "left"), steps)]
 

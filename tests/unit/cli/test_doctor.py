@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.support.serving import serving
 
-from spikefleet.cli.doctor import examine
+from spikefleet.cli.doctor import Diagnosis, examine
 from spikefleet.cli.main import cli
 from spikefleet.core.sorters.catalogue import BACKENDS, backend_of
 from spikefleet.deploy.settings import Settings
@@ -85,3 +86,28 @@ def test_a_machine_that_only_submits_is_told_what_sorting_needs(
     (sorting,) = [c for c in examine(Settings(data_dir=tmp_path)) if c.name == "sorting"]
     assert sorting.level == "warn"
     assert "spikefleet[embedded]" in sorting.next_step
+
+
+def the_service(address: str, tmp_path: Path) -> Diagnosis:
+    settings = Settings(address=address, data_dir=tmp_path)
+    (found,) = [check for check in examine(settings) if check.name == "service"]
+    return found
+
+
+def test_where_no_service_answers_it_is_said_how_to_start_one(tmp_path: Path) -> None:
+    found = the_service("127.0.0.1:1", tmp_path)
+    assert (found.level, found.value) == ("warn", "none answers at 127.0.0.1:1")
+    assert "spikefleet serve" in found.next_step
+
+
+def test_what_answers_but_is_no_spikefleet_is_told_apart(tmp_path: Path) -> None:
+    with serving(lambda _: []) as server:
+        found = the_service(server.address, tmp_path)
+    assert (found.level, "is no spikefleet" in found.value) == ("warn", True)
+
+
+def test_no_hold_is_to_be_released_on_a_machine_that_was_only_looked_at(tmp_path: Path) -> None:
+    occupied = tmp_path / "data"
+    occupied.write_text("not a folder")
+    for found in examine(Settings(data_dir=occupied / "store")):
+        assert "release the hold" not in found.next_step

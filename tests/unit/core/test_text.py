@@ -2,7 +2,7 @@
 
 import pytest
 
-from spikefleet.core.text import format_duration, format_gib, format_size
+from spikefleet.core.text import counted, format_duration, format_gib, format_size
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,17 @@ def test_sizes_are_written_in_decimal_units(size_bytes, text):
 
 def test_limits_are_written_in_the_unit_they_are_set_in():
     assert format_gib(3 * 2**30) == "3.0 GiB"
+
+
+@pytest.mark.parametrize(
+    ("count", "verb", "text"),
+    [
+        (1, None, "1 file"),
+        (0, None, "0 files"),
+        (1200, None, "1,200 files"),
+        (1, ("is", "are"), "1 file is"),
+        (2, ("is", "are"), "2 files are"),
+    ],
+)
+def test_counts_agree_with_their_noun(count: int, verb: tuple[str, str] | None, text: str) -> None:
+    assert counted(count, "file", verb) == text

@@ -39,7 +39,7 @@ def test_a_frame_gap_is_one_warning_with_count_and_first_place(tmp_path):
     answer, found = examine(tmp_path, path)
     assert answer.failure is None
     assert "dropped_frames" not in found
-    assert "37 frames are missing in 1 places" in found["frame_gaps"].message
+    assert "37 frames are missing in 1 place" in found["frame_gaps"].message
     assert "frame 5000" in found["frame_gaps"].message
 
 

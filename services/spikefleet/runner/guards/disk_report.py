@@ -39,6 +39,9 @@ class DiskExhaustionReport:
         }
 
 
+_WORTH_NAMING = 0.01  # of a GiB; a smaller file fills no disk
+
+
 def suggest_actions(
     usage: FolderUsage, *, free_bytes: float, warn_bytes: float, needed_bytes: float
 ) -> tuple[str, ...]:
@@ -49,7 +52,7 @@ def suggest_actions(
         actions.append(f"give the attempt {short:.1f} GiB more scratch space; it was projected")
     else:
         actions.append(f"keep at least {warn_bytes / GIB:.1f} GiB free on the scratch disk")
-    if usage.largest:
+    if usage.largest and usage.largest[0][1] >= _WORTH_NAMING * GIB:
         path, size = usage.largest[0]
         actions.append(f"the attempt's largest file is {path} with {size / GIB:.2f} GiB")
     actions.append("put the scratch folder on a larger disk, or sort a shorter window")

@@ -23,6 +23,7 @@ from spikefleet.core.guards.gpu_reader import (
     GpuUnreadable,
     Sharing,
 )
+from spikefleet.core.text import counted
 from spikefleet.runner.guards.samples import Latch, SampleWindow
 
 # A busy GPU at its power cap is as it should be: measured, never warned of.
@@ -123,9 +124,8 @@ class GpuMemoryWatchdog:
             if self._errors_at_start is None:
                 self._errors_at_start = errors
             if errors > self._errors_at_start:
-                found.append(
-                    f"{errors - self._errors_at_start} memory error(s) of the GPU since the start"
-                )
+                new = counted(errors - self._errors_at_start, "memory error")
+                found.append(f"{new} of the GPU since the start")
         return found
 
     def _full_trip(self, sample: GpuSample, ratio: float) -> Failure:

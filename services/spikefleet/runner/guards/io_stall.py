@@ -147,8 +147,8 @@ class IOStallWatchdog:
         warning = ""
         if waits and still_s >= self._stall_s / 2:
             warning = (
-                f"no byte moved for {still_s:.0f} s while {sample.n_waiting} thread(s) or "
-                f"request(s) wait for the disk (stopped at {self._stall_s:.0f} s)"
+                f"no byte moved for {still_s:.0f} s while threads or requests wait for the disk "
+                f"({sample.n_waiting}; stopped at {self._stall_s:.0f} s)"
             )
         is_confirmed = self._over.add(waits and still_s >= self._stall_s)
         trip = self._trip(sample, still_s) if is_confirmed else None

@@ -12,6 +12,7 @@ from typing import Any
 from spikeinterface.core import BaseRecording
 
 from spikefleet.core.findings.finding import Finding, warn
+from spikefleet.core.text import counted
 from spikefleet.signal.measuring.bad_channels import LEFT_OUT
 
 _CLOCK_TOLERANCE_PPM = 1.0
@@ -28,12 +29,13 @@ def _check_frame_gaps(recording: BaseRecording) -> Finding | None:
     if not gaps and not dropped:
         return None
     where: dict[str, Any] = {"n_gaps": len(gaps), "n_missing_frames": dropped}
-    text = f"{dropped} frames are missing"
+    text = counted(dropped, "frame", ("is missing", "are missing"))
     if gaps:
         frame, missing = (int(value) for value in gaps[0])
         at_s = frame / recording.sampling_frequency
         where |= {"frame": frame, "at_s": at_s, "missing_frames": missing}
-        text += f" in {len(gaps)} places, first {missing} before {at_s:.4f} s (frame {frame})"
+        text += f" in {counted(len(gaps), 'place')}"
+        text += f", first {missing} before {at_s:.4f} s (frame {frame})"
     return warn(
         "frame_gaps",
         f"{text}.",
@@ -60,8 +62,8 @@ def _check_unnumbered(recording: BaseRecording) -> Finding | None:
         return None
     return warn(
         "unnumbered_frames",
-        f"{count} frames at the end ({count / recording.sampling_frequency:.3f} s) have no sample "
-        "number; they are left out.",
+        f"At the end {counted(count, 'frame', ('has', 'have'))} no sample number "
+        f"({count / recording.sampling_frequency:.3f} s); what has none is left out.",
         n_frames=count,
     )
 

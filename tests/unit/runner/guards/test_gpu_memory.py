@@ -122,7 +122,7 @@ def test_slowdowns_warn_and_never_trip_and_a_power_cap_is_normal() -> None:
 def test_memory_errors_warn_only_when_they_are_new() -> None:
     bench = Bench(Device(uncorrected=5))
     assert bench.read().warning == ""
-    assert "2 memory error(s)" in bench.read(uncorrected=7).warning
+    assert "2 memory error" in bench.read(uncorrected=7).warning
 
 
 def test_the_utilisation_of_a_shared_device_says_nothing_of_us() -> None:
