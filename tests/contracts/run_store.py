@@ -1,7 +1,7 @@
 """What the run store must do on every database. Subclasses give ``url``, a fresh database."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -326,28 +326,22 @@ class RunStoreContract(DatabaseFixtures):
         assert len(store.events(after_seq=last)) == 2
         assert [e.seq for e in store.events()] == sorted(e.seq for e in store.events())
 
-    def test_watchers_wake_when_something_happens(self, store: RunStore) -> None:
-        assert not store.wait_for_change(store.last_seq(), 0.05)
-        last = store.last_seq()
-        timer = threading.Timer(0.1, lambda: seed(store))
-        timer.start()
-        assert store.wait_for_change(last, 10)
-        timer.join()
-        assert store.wait_for_change(last, 0)
-
-    def test_watchers_see_what_another_process_wrote(self, store: RunStore, url: str) -> None:
-        other = Database(url)
-        timer = threading.Timer(0.1, lambda: seed(RunStore(other)))
-        timer.start()
-        assert store.wait_for_change(0, 10)
-        timer.join()
-        other.close()
-
-    def test_subscribers_are_called_until_they_leave(self, store: RunStore) -> None:
-        calls: list[int] = []
-        leave: Callable[[], None] = store.on_change(lambda: calls.append(1))
-        run = seed(store)
+    def test_who_listens_to_a_run_hears_of_it_until_he_leaves(self, store: RunStore) -> None:
+        run, other = seed(store, "a"), seed(store, "b")
+        told: list[str] = []
+        leave = store.on_change(lambda: told.append("run"), run.run_id)
+        store.on_change(lambda: told.append("every"))
         store.request_cancel(run.run_id)
+        store.request_cancel(other.run_id)
+        assert told == ["run", "every", "every"]
         leave()
-        seed(store, "b")
-        assert len(calls) == 2
+        store.move_run(store.get_run(run.run_id), RunState.CANCELLED, kind="run.cancelled")
+        assert told[3:] == ["every"]
+
+    def test_what_an_attempt_says_and_a_lane_that_opens_are_heard(self, store: RunStore) -> None:
+        run, attempt = store.intend_attempt(seed(store), Stage.SORT)
+        told: list[int] = []
+        store.on_change(lambda: told.append(1), run.run_id)
+        store.hear(attempt.attempt_id, {"fraction": 0.5})
+        store.release_hold("kilosort4")
+        assert len(told) == 2

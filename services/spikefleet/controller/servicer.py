@@ -7,7 +7,8 @@ waits for a disk. No decision is taken here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from spikefleet.api.v1 import (
@@ -40,7 +41,8 @@ from spikefleet.infra.stores.sql.run_values import BatchRecord
 from spikefleet.infra.stores.sql.runs import RunStore
 
 _DEFAULT_PAGE = 50
-_WATCH_POLL_S = 0.5
+# The bell wakes a watch at once; the poll is for what another process wrote.
+_WATCH_POLL_S = 5.0
 _LIVE = frozenset({AttemptState.INTENDED, AttemptState.RUNNING})
 _SETTLED = frozenset({RunState.HELD})
 
@@ -125,16 +127,33 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         """Send the run whenever it or its progress changes; end when it has ended or is held."""
         require(run_id=request.run_id)
         after, last = request.after_seq, None
-        while True:
-            run, events = await READS.run(self._look, RunId(request.run_id), after)
-            seen = (run.version, dict(run.progress))
-            if seen != last or events:
-                last = seen
-                after = events[-1].seq if events else after
-                yield await READS.run(_update, run, events)
-            if run.is_terminal or run.state in _SETTLED:
-                return
-            await asyncio.sleep(_WATCH_POLL_S)
+        with self._listening(RunId(request.run_id)) as changed:
+            while True:
+                changed.clear()
+                run, events = await READS.run(self._look, RunId(request.run_id), after)
+                seen = (run.version, dict(run.progress))
+                if seen != last or events:
+                    last = seen
+                    after = events[-1].seq if events else after
+                    yield await READS.run(_update, run, events)
+                if run.is_terminal or run.state in _SETTLED:
+                    return
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), _WATCH_POLL_S)
+
+    @contextmanager
+    def _listening(self, run_id: RunId) -> Iterator[asyncio.Event]:
+        """Give an event that is set whenever this service writes something of the run."""
+        changed, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(changed.set)
+
+        leave = self._runs.on_change(wake, run_id)
+        try:
+            yield changed
+        finally:
+            leave()
 
     async def ListRunEvents(  # noqa: N802
         self, request: controller_pb2.ListRunEventsRequest, context: Any

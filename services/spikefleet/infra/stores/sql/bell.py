@@ -1,7 +1,7 @@
 """A bell that rings after every committed change of this process's store, for watchers.
 
-It says only *that* something changed; what changed is read from the event table. Changes made by
-other processes do not ring it, so every wait has a poll interval beside it.
+It says only *which run* changed; what changed is read from the database. Changes made by other
+processes do not ring it, so every watcher has a slow poll beside it.
 """
 
 from __future__ import annotations
@@ -9,46 +9,44 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+EVERY_RUN = ""
+Listener = Callable[[], None]
+
 
 class ChangeBell:
-    """Wakes waiting threads and calls subscribers. Safe from any thread."""
+    """Calls those who listen to a run, and those who listen to every run. Safe from any thread."""
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._rings = 0
-        self._subscribers: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._listeners: dict[str, list[Listener]] = {}
 
-    @property
-    def rings(self) -> int:
-        """How often it rang; read it before looking, pass it to ``wait``."""
-        with self._condition:
-            return self._rings
+    def ring(self, run_id: str = EVERY_RUN) -> None:
+        """Call the listeners of a run; without one, of all. After the commit, never inside it."""
+        with self._lock:
+            if run_id == EVERY_RUN:
+                called = [listener for those in self._listeners.values() for listener in those]
+            else:
+                called = [
+                    *self._listeners.get(run_id, ()),
+                    *self._listeners.get(EVERY_RUN, ()),
+                ]
+        for listener in called:
+            listener()
 
-    def ring(self) -> None:
-        """Wake everyone. Called after the commit, never inside a transaction."""
-        with self._condition:
-            self._rings += 1
-            subscribers = list(self._subscribers)
-            self._condition.notify_all()
-        for subscriber in subscribers:
-            subscriber()
+    def listen(self, listener: Listener, run_id: str = EVERY_RUN) -> Callable[[], None]:
+        """Call ``listener`` on every ring, in the writer's thread; it must not block or raise.
 
-    def wait(self, rings: int, timeout_s: float) -> bool:
-        """Block until it rang more than ``rings`` times; False after ``timeout_s``."""
-        with self._condition:
-            return self._condition.wait_for(lambda: self._rings > rings, timeout_s)
-
-    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` on every ring, from the writer's thread; it must not block or raise.
-
-        Returns the function that ends the subscription.
+        Returns the function that ends it.
         """
-        with self._condition:
-            self._subscribers.append(callback)
+        with self._lock:
+            self._listeners.setdefault(run_id, []).append(listener)
 
-        def unsubscribe() -> None:
-            with self._condition:
-                if callback in self._subscribers:
-                    self._subscribers.remove(callback)
+        def leave() -> None:
+            with self._lock:
+                those = self._listeners.get(run_id, [])
+                if listener in those:
+                    those.remove(listener)
+                if not those:
+                    self._listeners.pop(run_id, None)
 
-        return unsubscribe
+        return leave

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import time
 from collections.abc import Callable, Collection
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
@@ -45,7 +44,6 @@ _SUMMARIES_OF_BATCH = SUMMARIES.where(
         select(BATCH_RUN.c.run_id).where(BATCH_RUN.c.batch_id == bindparam("batch")).distinct()
     )
 )
-_POLL_S = 0.5  # how soon a change made by another process is seen
 
 
 class RunReader(RunQueue):
@@ -174,28 +172,13 @@ class RunReader(RunQueue):
                 is not None
             )
 
-    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` after every change made through this object; returns the undo.
+    def on_change(self, listener: Callable[[], None], run_id: str = "") -> Callable[[], None]:
+        """Call ``listener`` after every change of a run (of any run) made through this object.
 
         Called on the writer's thread: hand over to an event loop with ``call_soon_threadsafe``.
-        Changes by other processes are not seen; poll ``last_seq`` as well.
+        Changes by other processes are not seen. Returns the function that ends it.
         """
-        return self._bell.subscribe(callback)
-
-    def wait_for_change(self, after_seq: int, timeout_s: float) -> bool:
-        """Block until there is an event after ``after_seq``; False after ``timeout_s``.
-
-        At once for changes made through this object, within half a second for those of others.
-        """
-        deadline = time.monotonic() + timeout_s
-        while True:
-            rings = self._bell.rings
-            if self.last_seq() > after_seq:
-                return True
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                return False
-            self._bell.wait(rings, min(left_s, _POLL_S))
+        return self._bell.listen(listener, run_id)
 
 
 def read_batch(connection: Connection, batch_id: BatchId) -> BatchRecord:

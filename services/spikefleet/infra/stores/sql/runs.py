@@ -129,7 +129,7 @@ class RunStore(RunReader):
         StaleRunError (it changed since ``run`` was read), RunNotFoundError; nothing is written.
         """
         line = EventLine(run.run_id, kind, body or {}, str(run.state), str(to))
-        with self._change() as (connection, now):
+        with self._change(run.run_id) as (connection, now):
             moved = write_move(connection, run, line, changes or RunChanges(), now)
             if to is RunState.RUNNING:
                 raise IllegalMoveError(f"run {run.run_id} runs by intend_attempt only")
@@ -149,7 +149,7 @@ class RunStore(RunReader):
         The number is the stage's next, the name follows from it, so a launch that is repeated
         after a crash meets itself. Raises IllegalMoveError, StaleRunError.
         """
-        with self._change() as (connection, now):
+        with self._change(run.run_id) as (connection, now):
             last = connection.execute(
                 select(func.max(ATTEMPT.c.number)).where(
                     ATTEMPT.c.run_id == run.run_id, ATTEMPT.c.stage == str(stage)
@@ -191,7 +191,7 @@ class RunStore(RunReader):
 
         Twice is a no-op. Raises IllegalMoveError when it has ended, AttemptNotFoundError.
         """
-        with self._change() as (connection, now):
+        with self._change(attempt.run_id) as (connection, now):
             current = read_attempt(connection, attempt.attempt_id)
             if current.state is AttemptState.RUNNING:
                 return current
@@ -218,7 +218,7 @@ class RunStore(RunReader):
         nothing is written.
         """
         line = EventLine(run.run_id, end.kind, end.body, str(run.state), str(end.run_to))
-        with self._change() as (connection, now):
+        with self._change(run.run_id) as (connection, now):
             current = read_attempt(connection, attempt.attempt_id)
             if current.run_id != run.run_id:
                 raise IllegalMoveError(
@@ -235,7 +235,7 @@ class RunStore(RunReader):
         ``holder`` is the process that speaks; empty when its heartbeat was read by somebody else.
         An attempt that has ended shall stop; its word is not kept. Raises AttemptNotFoundError.
         """
-        with self._change() as (connection, _now):
+        with self._database.write() as connection:
             attempt = read_attempt(connection, attempt_id)
             if str(attempt.state) in LIVE:
                 connection.execute(
@@ -245,14 +245,15 @@ class RunStore(RunReader):
                     renew_lease(connection, attempt, self._terms)
             answer = take_lease(connection, attempt, holder, self._terms) if holder else None
             run = read_run(connection, attempt.run_id)
-            return Heard(str(attempt.state) not in LIVE or run.cancel_requested, answer)
+        self._bell.ring(run.run_id)
+        return Heard(str(attempt.state) not in LIVE or run.cancel_requested, answer)
 
     def take_lease(self, attempt_id: AttemptId, holder: str) -> LeaseAnswer:
         """Let ``holder``, a process of this attempt, write the run; or say why it may not.
 
         Asking again renews. Raises AttemptNotFoundError.
         """
-        with self._change() as (connection, _now):
+        with self._database.write() as connection:
             return take_lease(connection, read_attempt(connection, attempt_id), holder, self._terms)
 
     def lease_of(self, run_id: RunId) -> Lease | None:
@@ -265,7 +266,7 @@ class RunStore(RunReader):
 
         A terminal run, or one asked before, is returned as it is. Raises RunNotFoundError.
         """
-        with self._change() as (connection, now):
+        with self._change(run_id) as (connection, now):
             run = read_run(connection, run_id)
             if run.state in TERMINAL or run.cancel_requested:
                 return run
@@ -302,10 +303,11 @@ class RunStore(RunReader):
             return len(rows)
 
     @contextmanager
-    def _change(self) -> Iterator[tuple[Connection, datetime]]:
+    def _change(self, run_id: str = "") -> Iterator[tuple[Connection, datetime]]:
+        """Write, then ring for the run, or for all where several may have changed."""
         with self._database.write() as connection:
             yield connection, self._clock()
-        self._bell.ring()
+        self._bell.ring(run_id)
 
 
 def _check_attempt_move(attempt: Attempt, to: AttemptState) -> None:
