@@ -13,6 +13,7 @@ from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import IllegalMoveError, RunState, attempt_name
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.migrations import MIGRATIONS
+from spikefleet.infra.stores.sql.run_counts import EndCount
 from spikefleet.infra.stores.sql.runs import AttemptEnd, RunChanges, RunStore, StaleRunError
 from spikefleet.infra.stores.sql.tables import RUN
 
@@ -237,3 +238,17 @@ class AttemptContract(DatabaseFixtures):
         assert [hold.lane for hold in store.holds()] == ["lupin"]
         last = store.events(runs[0].run_id)[-1]
         assert (last.kind, last.from_state, last.to_state) == ("hold.released", "held", "queued")
+
+    def test_ends_are_counted_from_the_history(self, store: RunStore) -> None:
+        for name in ("a", "b"):
+            run, attempt = store.intend_attempt(seed(store, name), Stage.SORT)
+            body = {"stage": "sort", "code": "sorter_crash"}
+            again = AttemptEnd(
+                AttemptState.FAILED, RunState.QUEUED, "decision.retry_same", body, OUT_OF_MEMORY
+            )
+            run = store.finish_attempt(run, attempt, again)
+        store.move_run(run, RunState.CANCELLED, kind="run.cancelled")
+        assert sorted(store.end_counts(), key=lambda end: end.kind) == [
+            EndCount("decision.retry_same", "kilosort4", "sort", "sorter_crash", "", 2),
+            EndCount("run.cancelled", "kilosort4", "", "", "", 1),
+        ]

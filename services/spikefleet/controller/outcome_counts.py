@@ -1,4 +1,8 @@
-"""Outcomes as Prometheus series, counted where they are recorded: they survive the pod."""
+"""Outcomes as Prometheus series, counted where they are recorded.
+
+Counters of ends begin with what the history holds, so a restart does not set them back; histograms
+begin anew.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra import telemetry
 from spikefleet.infra.metrics import Measured, Metrics
+from spikefleet.infra.stores.sql.run_counts import EndCount
 from spikefleet.infra.stores.sql.runs import RunStore
 
 
@@ -22,6 +27,30 @@ class OutcomeCounts:
 
     metrics: Metrics
     clock: Callable[[], datetime]
+
+    def restore(self, ends: Iterable[EndCount]) -> None:
+        """Begin with the ends of earlier services. Once, before anything is counted."""
+        for end in ends:
+            stage, _, done = end.kind.removeprefix("stage.").partition(".")
+            if end.kind.startswith("decision."):
+                self._add_attempts(end, end.stage, end.code, end.kind.removeprefix("decision."))
+            elif done == "done":
+                self._add_attempts(end, stage, "none", "next")
+            else:
+                status = end.status or str(RunStatus.CANCELLED)
+                self.metrics.add(
+                    telemetry.RUNS_ENDED, end.count, backend=end.backend, status=status
+                )
+
+    def _add_attempts(self, end: EndCount, stage: str, code: str, decision: str) -> None:
+        self.metrics.add(
+            telemetry.ATTEMPTS_ENDED,
+            end.count,
+            backend=end.backend,
+            stage=stage,
+            code=code,
+            decision=decision,
+        )
 
     def attempt_ended(
         self, run: Run, attempt: Attempt, failure: Failure | None, decision: str

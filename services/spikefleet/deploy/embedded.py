@@ -21,6 +21,7 @@ from spikefleet.client.rooms import ControllerRoom, CurationRoom, PreflightRoom,
 from spikefleet.controller import servicer as controller_door
 from spikefleet.controller.attempt_logs import AttemptLogs
 from spikefleet.controller.conclude import Conclusions
+from spikefleet.controller.event_log import EventLog
 from spikefleet.controller.outcome_counts import OutcomeCounts, store_gauges
 from spikefleet.controller.reconcile import ReconcileLoop, ReconcileParts, Reconciler
 from spikefleet.controller.room_calls import RoomCalls
@@ -32,6 +33,7 @@ from spikefleet.curation import servicer as curation_door
 from spikefleet.deploy.chores import Chore
 from spikefleet.deploy.confined_rooms import ConfinedRooms, open_zygote
 from spikefleet.deploy.machine import Machine, look_at_machine
+from spikefleet.deploy.metrics_targets import FILE_NAME, MetricsTargets
 from spikefleet.deploy.service_file import announce, claim, withdraw
 from spikefleet.deploy.settings import Settings, base_environment, confined_environment
 from spikefleet.infra import telemetry
@@ -127,6 +129,9 @@ class EmbeddedService:
         zygote = open_zygote(confined_environment(kernels), settings.data_dir / "openings")
         stack.callback(zygote.close)
         self._rooms = ConfinedRooms(zygote, settings, self._stores.artifacts)
+        self._event_log = EventLog(self._stores.runs)
+        targets = settings.metrics_targets or settings.data_dir / FILE_NAME
+        self.targets = MetricsTargets(targets, settings.data_dir / "attempts")
         self.loop = self._reconcile_loop()
         self.server = RpcServer(
             self.address,
@@ -162,6 +167,7 @@ class EmbeddedService:
         calls = StageThreads(self._room_calls().call, wake=lambda: self.loop.wake())
         self._stack.callback(calls.close)
         counts = OutcomeCounts(self.metrics, utc_now)
+        counts.restore(stores.runs.end_counts())
         parts = ReconcileParts(
             runs=stores.runs,
             access=stores.access,
@@ -191,6 +197,8 @@ class EmbeddedService:
 
     def _after_round(self) -> None:
         self.metrics.set(telemetry.RECONCILE_AGE, utc_now().timestamp())
+        self._event_log()
+        self.targets()
         for chore in self._chores:
             chore()
 
@@ -272,6 +280,7 @@ async def _serve(settings: Settings) -> int:
     with ExitStack() as stack:
         service = EmbeddedService(settings, look_at_machine(), stack)
         metrics_port = service.metrics.serve(settings.metrics_port)
+        service.targets.serve(metrics_port)
         stack.callback(service.metrics.close)
         await service.server.start()
         service.loop.start()

@@ -75,6 +75,11 @@ class Settings(BaseModel):
     metrics_port: int = Field(
         0, ge=0, le=65535, description="TCP port of /metrics; 0 picks a free one"
     )
+    metrics_targets: Path | None = Field(
+        None,
+        description="file that lists the metrics of the service and of every running sort for "
+        "Prometheus (file_sd_configs); none: metrics_targets.json in data_dir",
+    )
     attempt_memory_bytes: int = Field(
         0, ge=0, description="memory limit of one attempt; 0: the machine's or container's"
     )

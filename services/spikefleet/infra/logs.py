@@ -40,7 +40,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Render one record."""
-        at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        at = f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%SZ}"
         words = [at, record.levelname.lower().ljust(7), visible_line(record.getMessage())]
         words += [f"{key}={visible_line(str(value))}" for key, value in _fields(record).items()]
         line = " ".join(words)

@@ -51,6 +51,7 @@ def format_markdown(record: Mapping[str, Any]) -> str:
         ("Failure", _failure(record)),
         ("Findings before the sort", _findings(record)),
         ("Settings that differ from the defaults", _settings(record)),
+        ("Sorter parameters", _sorter_params(record)),
         ("Environment", _pairs(record.get("versions") or {})),
         ("Pipeline timing", _timing(record)),
         ("Unit quality distributions", _quality(record)),
@@ -184,6 +185,14 @@ def _findings(record: Mapping[str, Any]) -> list[str]:
 def _settings(record: Mapping[str, Any]) -> list[str]:
     rows = [(f"`{k}`", format_value(v)) for k, v in (record.get("config_diff") or {}).items()]
     return _table(("setting", "value"), rows)
+
+
+def _sorter_params(record: Mapping[str, Any]) -> list[str]:
+    rows = [
+        (f"`{row['name']}`", format_value(row["value"]), str(row["chosen_by"]))
+        for row in record.get("sorter_params") or []
+    ]
+    return _table(("parameter", "value", "chosen by"), rows)
 
 
 def _timing(record: Mapping[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FAILURES
 from spikefleet.core.rooms.reporting import ReportTask
 from spikefleet.reporter.before_sort import join_findings, tell_blind_guards
+from spikefleet.reporter.effective_params import effective_params
 from spikefleet.reporter.times import describe_times
 from spikefleet.reporter.verdict import make_verdict
 from spikefleet.signal.preparing.timeline import Timeline
@@ -101,6 +102,12 @@ def build_record(
         "config": config,
         "config_diff": _mapping(source.get("config_diff")) or diff_config(config, defaults),
         "changed_params": _changed_params(run),
+        "sorter_params": effective_params(
+            str(run.get("backend") or ""),
+            _mapping(material.sort.get("sorter_params")),
+            _mapping(_mapping(config.get("sorter")).get("sorter_params")),
+            _mapping(_mapping(_last_sort(attempts).get("params")).get("sorter_params")),
+        ),
         "timings_s": _mapping(_last_sort(attempts).get("timings_s")),
         "versions": _mapping(_last_sort(attempts).get("versions"))
         or _mapping(material.sort.get("versions")),

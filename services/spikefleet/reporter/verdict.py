@@ -14,8 +14,8 @@ from spikefleet.core.findings.next_step import next_step_of, part_advice
 TONE_GOOD, TONE_WARN, TONE_BAD, TONE_NEUTRAL = "good", "warn", "bad", "neutral"
 
 _LABELS: Mapping[str, tuple[str, str]] = {
-    "success": ("Sorted", TONE_GOOD),
-    "succeeded": ("Sorted", TONE_GOOD),
+    "success": ("Success", TONE_GOOD),
+    "succeeded": ("Success", TONE_GOOD),
     "unsortable": ("Unsortable", TONE_WARN),
     "input_error": ("Input error", TONE_BAD),
     "environment": ("Held by the facility", TONE_BAD),
@@ -62,15 +62,15 @@ def _success(record: Mapping[str, Any]) -> dict[str, str]:
     curation = record.get("curation") or {}
     n_sorted, n_curated = curation.get("n_sorted", 0), curation.get("n_curated", 0)
     if not curation:
-        return _verdict("Sorted", TONE_GOOD, "The run succeeded.", "")
+        return _verdict("Success", TONE_GOOD, "The run succeeded.", "")
     if n_curated:
         sentence = f"{n_curated} of {n_sorted} {_units(n_sorted)} passed curation."
-        return _verdict("Sorted", TONE_GOOD, sentence, "")
+        return _verdict("Success", TONE_GOOD, sentence, "")
     worst = max(curation.get("steps") or [{}], key=lambda step: step.get("n_failed", 0))
     name = str(worst.get("name") or "a threshold")
     n_failed = worst.get("n_failed", 0)
     return _verdict(
-        "Sorted, none curated",
+        "Success, no unit kept",
         TONE_WARN,
         f"None of {n_sorted} {_units(n_sorted)} passed curation; {name} rejected {n_failed}.",
         "Look at the rejected units below; if they look real, submit again allowing "

@@ -9,6 +9,9 @@ from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import RunState
+from spikefleet.infra.metrics import Metrics
+from spikefleet.infra.stores.sql.database import utc_now
 
 PLUGIN_MISSING = StageResult(failure=Failure(FailureCode.HDF5_PLUGIN_MISSING, "No plugin."))
 
@@ -70,4 +73,23 @@ def test_what_the_machine_noticed_and_how_the_trial_went_are_counted(tmp_path: P
     assert lines(text, "spikefleet_canaries_ended_total") == {
         'spikefleet_canaries_ended_total{backend="kilosort4",state="inconclusive"} 1.0'
     }
+    controlled.close()
+
+
+def test_ends_of_earlier_services_are_counted_from_the_history(tmp_path: Path) -> None:
+    controlled = Controlled(tmp_path, "fail:sorter_crash,succeed")
+    run = controlled.finish(controlled.submit())
+    cancelled = controlled.submit("b")
+    controlled.wishes.cancel(cancelled, "")
+    controlled.finish(cancelled)
+    counted = {line for line in controlled.metrics.render().splitlines() if "ended_total{" in line}
+    fresh = Metrics()
+    OutcomeCounts(fresh, utc_now).restore(controlled.runs.end_counts())
+    restored = {line for line in fresh.render().splitlines() if "ended_total{" in line}
+    assert run.state is RunState.SUCCEEDED
+    assert any('status="success"' in line for line in restored)
+    assert any('status="cancelled"' in line for line in restored)
+    assert any('decision="retry_same"' in line for line in restored)
+    # A report's own attempt ends the run and is told by that alone.
+    assert {line for line in counted if 'stage="report"' not in line} == restored
     controlled.close()

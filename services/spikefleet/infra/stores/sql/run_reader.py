@@ -16,6 +16,7 @@ from spikefleet.core.ids import BatchId, RunId
 from spikefleet.core.runs import Attempt, Hold, Run, RunEvent, RunState
 from spikefleet.infra.stores.sql.bell import ChangeBell
 from spikefleet.infra.stores.sql.database import Database
+from spikefleet.infra.stores.sql.run_counts import EndCount, count_ends
 from spikefleet.infra.stores.sql.run_queue import RunQueue
 from spikefleet.infra.stores.sql.run_rows import (
     SUMMARIES,
@@ -120,6 +121,11 @@ class RunReader(RunQueue):
         with self._database.read() as connection:
             found = {str(row.state): int(row.runs) for row in connection.execute(query)}
         return {state: found.get(str(state), 0) for state in RunState}
+
+    def end_counts(self) -> list[EndCount]:
+        """Return how often attempts and runs ended so, over the whole history."""
+        with self._database.read() as connection:
+            return count_ends(connection)
 
     def attempts_of(self, run_id: RunId) -> list[Attempt]:
         """Return a run's attempts in the order they were intended."""

@@ -1,0 +1,58 @@
+"""How many attempts and runs have ended, and how: counted from the history, in one statement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, or_, select
+
+from spikefleet.core.runs import RunState
+from spikefleet.infra.stores.sql.tables import EVENT, RUN
+
+
+@dataclass(frozen=True)
+class EndCount:
+    """So many events of one kind: of runs of one backend, with one stage, code and status."""
+
+    kind: str
+    backend: str
+    stage: str
+    code: str
+    status: str
+    count: int
+
+
+def count_ends(connection: Connection) -> list[EndCount]:
+    """Return what the history tells of ends: decisions, finished stages, ends of runs.
+
+    A retry that was given up and left the run's finished result is no end of the run.
+    """
+    kind = EVENT.c.kind
+    told = (
+        select(
+            kind.label("kind"),
+            RUN.c.backend.label("backend"),
+            EVENT.c.body["stage"].as_string().label("stage"),
+            func.coalesce(
+                EVENT.c.body["code"].as_string(),
+                EVENT.c.body["failure"]["code"].as_string(),  # as earlier releases wrote it
+            ).label("code"),
+            EVENT.c.body["status"].as_string().label("status"),
+        )
+        .join(RUN, RUN.c.run_id == EVENT.c.run_id)
+        .where(
+            or_(
+                kind.like("decision.%"),
+                kind.like("stage.%.done"),
+                kind == "run.ended",
+                (kind == "run.cancelled") & (EVENT.c.to_state == str(RunState.CANCELLED)),
+            )
+        )
+        .subquery()
+    )
+    columns = (told.c.kind, told.c.backend, told.c.stage, told.c.code, told.c.status)
+    query = select(*columns, func.count().label("ends")).group_by(*columns)
+    return [
+        EndCount(row.kind, row.backend, row.stage or "", row.code or "", row.status or "", row.ends)
+        for row in connection.execute(query)
+    ]
