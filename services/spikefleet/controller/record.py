@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from spikefleet.core.rooms.reporting import RunRecord
+from spikefleet.core.run_result import PreflightRecord
 from spikefleet.core.runs import Attempt, Run, RunEvent
 from spikefleet.core.submissions import Recording, part_names
 
 
 def run_record(
     run: Run, attempts: list[Attempt], events: list[RunEvent], recording: Recording
-) -> dict[str, Any]:
-    """Return everything known of a run as JSON-ready values.
-
-    Keys: ``run``, ``attempts``, ``events``, ``config``, ``preflight``, ``recording``.
-    """
+) -> RunRecord:
+    """Return everything known of a run as JSON-ready values."""
     ending = dict(run.result.get("ending", {}))
     return {
         "run": {
@@ -45,7 +44,7 @@ def run_record(
             for event in events
         ],
         "config": dict(run.config),
-        "preflight": dict(run.result.get("preflight", {})),
+        "preflight": run.result.get("preflight") or PreflightRecord(),
         "recording": {
             "recording_id": recording.recording_id,
             "name": str(recording.name),

@@ -19,11 +19,11 @@ def join_findings(
     return [dict(finding) for finding in (*of_service, *of_node)]
 
 
-def tell_blind_guards(attempt: Mapping[str, Any]) -> list[str]:
+def tell_blind_guards(blind_guards: Mapping[str, str]) -> list[str]:
     """Return a sentence for every guard that could not watch the sort all the time."""
     return [
         f"The guard {str(name).replace('_', ' ')} could not judge all the time: {reason}."
-        for name, reason in sorted((attempt.get("blind_guards") or {}).items())
+        for name, reason in sorted(blind_guards.items())
     ]
 
 

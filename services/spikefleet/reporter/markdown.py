@@ -14,6 +14,7 @@ from typing import Any
 from spikefleet.core.text import counted, format_duration, format_size
 from spikefleet.core.visible_text import visible
 from spikefleet.reporter.before_sort import tell_canary
+from spikefleet.reporter.sections import ReportRecord, Spread
 from spikefleet.reporter.times import tell_times
 from spikefleet.reporter.wording import (
     describe_event,
@@ -35,7 +36,7 @@ _METRIC_TITLES = {
 }
 
 
-def format_markdown(record: Mapping[str, Any]) -> str:
+def format_markdown(record: ReportRecord) -> str:
     """Return the report's text."""
     verdict = record["verdict"]
     lines = [f"# {record['rec_name']}", "", f"**{verdict['label']}.** {verdict['sentence']}", ""]
@@ -82,7 +83,7 @@ def _pairs(values: Mapping[str, Any]) -> list[str]:
     return _table(("name", "value"), rows)
 
 
-def _projection(record: Mapping[str, Any]) -> list[str]:
+def _projection(record: ReportRecord) -> list[str]:
     rows = [
         (
             format_name(name),
@@ -95,7 +96,7 @@ def _projection(record: Mapping[str, Any]) -> list[str]:
     return _table(("resource", "projected", "used", "projected over used"), rows)
 
 
-def _curation(record: Mapping[str, Any]) -> list[str]:
+def _curation(record: ReportRecord) -> list[str]:
     curation = record.get("curation") or {}
     if not curation:
         return []
@@ -118,7 +119,7 @@ def _curation(record: Mapping[str, Any]) -> list[str]:
     return [sentence, "", *_table(("criterion", "bound", "removed", "left"), steps)]
 
 
-def _overview(record: Mapping[str, Any]) -> list[str]:
+def _overview(record: ReportRecord) -> list[str]:
     run, stream = record["run"], record.get("stream") or {}
     rows = [
         ("Status", str(record["status"])),
@@ -139,7 +140,7 @@ def _overview(record: Mapping[str, Any]) -> list[str]:
     return _table(("", ""), [row for row in rows if row[1] not in ("", "–")])
 
 
-def _times(record: Mapping[str, Any]) -> list[str]:
+def _times(record: ReportRecord) -> list[str]:
     times = record.get("timeline") or {}
     sentences = tell_times(times)
     files = times.get("files") or []
@@ -157,7 +158,7 @@ def _times(record: Mapping[str, Any]) -> list[str]:
     return [*sentences, "", *_table(("recording", "starts at", "length", "sorted"), rows)]
 
 
-def _failure(record: Mapping[str, Any]) -> list[str]:
+def _failure(record: ReportRecord) -> list[str]:
     failure = record.get("failure") or {}
     if not failure:
         return []
@@ -174,7 +175,7 @@ def _failure(record: Mapping[str, Any]) -> list[str]:
     return head + pairs
 
 
-def _findings(record: Mapping[str, Any]) -> list[str]:
+def _findings(record: ReportRecord) -> list[str]:
     findings, trial = record.get("findings") or [], tell_canary(record.get("canary") or {})
     return ([f"- **trial** {trial}"] if trial else []) + [
         f"- **{f.get('level')}** `{f.get('code')}`: {f.get('message')} {f.get('remediation', '')}"
@@ -182,12 +183,12 @@ def _findings(record: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _settings(record: Mapping[str, Any]) -> list[str]:
+def _settings(record: ReportRecord) -> list[str]:
     rows = [(f"`{k}`", format_value(v)) for k, v in (record.get("config_diff") or {}).items()]
     return _table(("setting", "value"), rows)
 
 
-def _sorter_params(record: Mapping[str, Any]) -> list[str]:
+def _sorter_params(record: ReportRecord) -> list[str]:
     rows = [
         (f"`{row['name']}`", format_value(row["value"]), str(row["chosen_by"]))
         for row in record.get("sorter_params") or []
@@ -195,7 +196,7 @@ def _sorter_params(record: Mapping[str, Any]) -> list[str]:
     return _table(("parameter", "value", "chosen by"), rows)
 
 
-def _timing(record: Mapping[str, Any]) -> list[str]:
+def _timing(record: ReportRecord) -> list[str]:
     rows = [
         (f"{a['stage']} {a['number']}", str(a["state"]), format_duration(a["wall_s"]))
         for a in record["attempts"]
@@ -207,23 +208,23 @@ def _timing(record: Mapping[str, Any]) -> list[str]:
     return _table(("stage", "state", "time"), rows)
 
 
-def _quality(record: Mapping[str, Any]) -> list[str]:
-    names = ("n", "mean", "median", "std", "min", "max")
+def _quality(record: ReportRecord) -> list[str]:
+    names = tuple(Spread.__annotations__)
     rows = [
-        (_METRIC_TITLES.get(metric, metric), *(format_number(summary[n]) for n in names))
+        (_METRIC_TITLES.get(metric, metric), *(format_number(value) for value in summary.values()))
         for metric, summary in (record.get("quality") or {}).items()
     ]
     return _table(("metric", *names), rows)
 
 
-def _decisions(record: Mapping[str, Any]) -> list[str]:
+def _decisions(record: ReportRecord) -> list[str]:
     return [
         f"- {str(event.get('created_at') or '')[:19].replace('T', ' ')} {describe_event(event)}"
         for event in record["events"]
     ]
 
 
-def _files(record: Mapping[str, Any]) -> list[str]:
+def _files(record: ReportRecord) -> list[str]:
     files = sorted(
         (record.get("recording") or {}).get("files") or [],
         key=lambda f: -int(f.get("size_bytes") or 0),

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, TemplateError
 from spikefleet.core.text import MISSING, format_duration, format_size
 from spikefleet.reporter.before_sort import tell_canary
 from spikefleet.reporter.figures import Drawing
+from spikefleet.reporter.sections import ReportRecord
 from spikefleet.reporter.times import tell_times
 from spikefleet.reporter.wording import (
     describe_event,
@@ -42,10 +43,11 @@ _COLUMNS = (
     ("y_um", "Depth (µm)"),
 )
 _SPARK_WIDTH, _SPARK_HEIGHT = 64.0, 26.0
+_DOCUMENTS = ("failure", "curation", "preflight", "recording", "stream", "timeline")
 
 
 def format_page(
-    record: Mapping[str, Any],
+    record: ReportRecord,
     drawings: Sequence[Drawing],
     waveforms: Mapping[str, FloatArray],
 ) -> str:
@@ -85,17 +87,15 @@ def format_page(
         "peaks": pick_peaks(record.get("peaks") or {}),
         "place": record.get("rec_path") or "",
         "times": tell_times(record.get("timeline") or {}),
-        "timeline": record.get("timeline") or {},
+        **{name: record.get(name) or {} for name in _DOCUMENTS},
     }
-    for part in ("failure", "curation", "preflight", "recording", "stream"):
-        shown[part] = record.get(part) or {}
     try:
         return str(environment.get_template("report.html.j2").render(shown))
     except TemplateError as error:
         raise ValueError(f"the page cannot be made from this record: {error}") from error
 
 
-def make_cards(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def make_cards(record: ReportRecord) -> list[tuple[str, str, str]]:
     """Return the key numbers as (value, label, small print); unknown ones are left out."""
     stream, quality = record.get("stream") or {}, record.get("quality") or {}
     curation, timings = record.get("curation") or {}, record.get("timings_s") or {}
@@ -163,7 +163,7 @@ def _spark(waveform: FloatArray | None) -> str:
     return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
 
 
-def _stages(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _stages(record: ReportRecord) -> list[dict[str, Any]]:
     """Attempts with their share of the whole time; the sort's steps below it."""
     attempts = record["attempts"]
     total_s = sum(a["wall_s"] or 0.0 for a in attempts) or 1.0

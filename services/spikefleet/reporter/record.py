@@ -12,13 +12,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import fmean, median, pstdev
-from typing import Any
+from typing import Any, cast
 
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FAILURES
 from spikefleet.core.rooms.reporting import ReportTask
 from spikefleet.reporter.before_sort import join_findings, tell_blind_guards
 from spikefleet.reporter.effective_params import effective_params
+from spikefleet.reporter.sections import (
+    AttemptSection,
+    CurationSection,
+    EventSection,
+    KnownFields,
+    ReportRecord,
+    RunSection,
+    Spread,
+    StreamSection,
+)
 from spikefleet.reporter.times import describe_times
 from spikefleet.reporter.verdict import make_verdict
 from spikefleet.signal.preparing.timeline import Timeline
@@ -35,22 +45,7 @@ _STEPS = (
     "sort",
     "analyze",
 )
-_RUN_FIELDS = (
-    "run_id",
-    "batch_id",
-    "recording_id",
-    "recording_name",
-    "stream",
-    "backend",
-    "state",
-    "stage",
-    "status",
-    "submitter",
-    "config_digest",
-    "sort_digest",
-    "created_at",
-    "updated_at",
-)
+_RUN_FIELDS = tuple(RunSection.__annotations__)
 
 
 @dataclass(frozen=True)
@@ -69,9 +64,7 @@ class Material:
     notes: tuple[str, ...] = ()
 
 
-def build_record(
-    task: ReportTask, material: Material, defaults: Mapping[str, Any]
-) -> dict[str, Any]:
+def build_record(task: ReportTask, material: Material, defaults: Mapping[str, Any]) -> ReportRecord:
     """Return the record. ``defaults`` is the resolved configuration nothing was changed in."""
     source = task.record
     run = _mapping(source.get("run"))
@@ -84,19 +77,20 @@ def build_record(
     units = _units(material.curation)
     recording = _mapping(source.get("recording"))
     preflight = _mapping(source.get("preflight"))
-    record: dict[str, Any] = {
+    last = _last_sort(attempts)
+    curation = _curation(material.curation)
+    known = _known_fields(task, run, attempts, units, recording)
+    return {
         "version": RECORD_VERSION,
-        **_known_fields(task, run, attempts, units, recording),
-        "run": {name: run[name] for name in _RUN_FIELDS if run.get(name) not in (None, "")},
+        **known,
+        "run": _run(run, task.run_id),
         "failure": failure or None,
         "recording": recording,
         "stream": _stream(preflight, material),
         "timeline": describe_times(material.timeline),
         "preflight": preflight,
-        "findings": join_findings(
-            _list(preflight.get("findings")), _mapping(_last_sort(attempts).get("node"))
-        ),
-        "canary": _mapping(_last_sort(attempts).get("canary")),
+        "findings": join_findings(_list(preflight.get("findings")), last["node"] if last else {}),
+        "canary": last["canary"] if last else {},
         "attempts": attempts,
         "events": [_event(e) for e in _list(source.get("events"))],
         "config": config,
@@ -106,33 +100,31 @@ def build_record(
             str(run.get("backend") or ""),
             _mapping(material.sort.get("sorter_params")),
             _mapping(_mapping(config.get("sorter")).get("sorter_params")),
-            _mapping(_mapping(_last_sort(attempts).get("params")).get("sorter_params")),
+            _mapping(last["params"].get("sorter_params")) if last else {},
         ),
-        "timings_s": _mapping(_last_sort(attempts).get("timings_s")),
-        "versions": _mapping(_last_sort(attempts).get("versions"))
-        or _mapping(material.sort.get("versions")),
-        "peaks": _mapping(_last_sort(attempts).get("peaks")),
+        "timings_s": last["timings_s"] if last else {},
+        "versions": (last["versions"] if last else {}) or _mapping(material.sort.get("versions")),
+        "peaks": last["peaks"] if last else {},
         "projection": _mapping(_mapping(run.get("result")).get("projection")),
-        "curation": _curation(material.curation),
+        "curation": curation,
+        "verdict": make_verdict(known["status"], failure, curation),
         "units": units,
         "quality": _quality(units),
-        "notes": [*material.notes, *tell_blind_guards(_last_sort(attempts))],
+        "notes": [*material.notes, *tell_blind_guards(last["blind_guards"] if last else {})],
     }
-    record["run"].setdefault("run_id", task.run_id)
-    record["verdict"] = make_verdict(record)
-    return record
 
 
 def _known_fields(
     task: ReportTask,
     run: Mapping[str, Any],
-    attempts: Sequence[Mapping[str, Any]],
+    attempts: Sequence[AttemptSection],
     units: Sequence[Mapping[str, Any]],
     recording: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> KnownFields:
     """The fields of a recording's result as earlier pipelines named them."""
     failure = _mapping(run.get("failure"))
-    peaks = _mapping(_last_sort(attempts).get("peaks"))
+    last = _last_sort(attempts)
+    peaks = last["peaks"] if last else {}
     sorts = sum(a["stage"] == "sort" for a in attempts)
     message = str(failure.get("message") or "")
     free_bytes = peaks.get("disk.free_bytes")
@@ -175,12 +167,17 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
+def _run(run: Mapping[str, Any], run_id: str) -> RunSection:
+    told = {name: run[name] for name in _RUN_FIELDS if run.get(name) not in (None, "")}
+    return cast(RunSection, {"run_id": run_id, **told})
+
+
+def _attempt(attempt: Mapping[str, Any]) -> AttemptSection:
     outcome = _mapping(attempt.get("outcome"))
     return {
-        "attempt_id": attempt.get("attempt_id"),
+        "attempt_id": str(attempt.get("attempt_id") or ""),
         "stage": str(attempt.get("stage") or ""),
-        "number": attempt.get("number"),
+        "number": int(attempt.get("number") or 0),
         "state": str(attempt.get("state") or ""),
         "params": _mapping(attempt.get("params")),
         "created_at": attempt.get("created_at"),
@@ -204,22 +201,23 @@ def _steps(timings: Any) -> dict[str, float]:
     )
 
 
-def _event(event: Mapping[str, Any]) -> dict[str, Any]:
+def _event(event: Mapping[str, Any]) -> EventSection:
     return {
-        "seq": event.get("seq"),
+        "seq": int(event.get("seq") or 0),
         "kind": str(event.get("kind") or ""),
-        "created_at": event.get("created_at"),
+        "created_at": str(event.get("created_at") or ""),
         "from_state": event.get("from_state") or "",
         "to_state": event.get("to_state") or "",
         "body": _mapping(event.get("body")),
     }
 
 
-def _stream(preflight: Mapping[str, Any], material: Material) -> dict[str, Any]:
+def _stream(preflight: Mapping[str, Any], material: Material) -> StreamSection:
     """What was sorted, in numbers; the analyzer's word counts over preflight's."""
-    stream = dict(_mapping(preflight.get("stream")))
-    if "n_channels" in stream:
-        stream["channel_count"] = stream.pop("n_channels")
+    known = _mapping(preflight.get("stream"))
+    if "n_channels" in known:
+        known["channel_count"] = known.pop("n_channels")
+    stream = cast(StreamSection, known)
     if material.recording_s is not None:
         stream["duration_s"] = material.recording_s
     if material.channel_count is not None:
@@ -242,7 +240,7 @@ def _units(curation: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _curation(curation: Mapping[str, Any]) -> dict[str, Any]:
+def _curation(curation: Mapping[str, Any]) -> CurationSection:
     """Thresholds and how many units each of them left."""
     if not curation:
         return {}
@@ -265,10 +263,10 @@ def _curation(curation: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _quality(units: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+def _quality(units: Sequence[Mapping[str, Any]]) -> dict[str, Spread]:
     """Distribution of each metric over the curated units; what is not finite is left out."""
     curated = [u for u in units if u["passed"]]
-    summary = {}
+    summary: dict[str, Spread] = {}
     for metric in QUALITY_METRICS:
         values = [
             float(u[metric])
@@ -287,9 +285,9 @@ def _quality(units: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     return summary
 
 
-def _last_sort(attempts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _last_sort(attempts: Sequence[AttemptSection]) -> AttemptSection | None:
     sorts = [a for a in attempts if a["stage"] == "sort"]
-    return sorts[-1] if sorts else {}
+    return sorts[-1] if sorts else None
 
 
 def _failure(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -310,10 +308,10 @@ def _percent(ratio: Any) -> float | None:
     return 100.0 * ratio if isinstance(ratio, (int, float)) else None
 
 
-def _span_s(attempts: Sequence[Mapping[str, Any]]) -> float | None:
+def _span_s(attempts: Sequence[AttemptSection]) -> float | None:
     """Seconds from the first attempt's decision to the last one's end, retries included."""
-    starts = [a["created_at"] for a in attempts if a.get("created_at")]
-    ends = [a["ended_at"] for a in attempts if a.get("ended_at")]
+    starts = [start for a in attempts if (start := a["created_at"])]
+    ends = [end for a in attempts if (end := a["ended_at"])]
     return _between_s(min(starts), max(ends)) if starts and ends else None
 
 

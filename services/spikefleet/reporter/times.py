@@ -5,13 +5,11 @@ Everything a report shows is on the original timeline; samples of what the sorte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from spikefleet.reporter.sections import TimesSection
 from spikefleet.signal.preparing.timeline import Timeline
 
 
-def describe_times(timeline: Timeline | None) -> dict[str, Any]:
+def describe_times(timeline: Timeline | None) -> TimesSection:
     """Return the record's ``timeline`` section; empty where the sort left no map.
 
     ``windows_s`` are the stretches that were sorted; times count from the first file's start.
@@ -41,7 +39,7 @@ def describe_times(timeline: Timeline | None) -> dict[str, Any]:
     }
 
 
-def tell_times(times: Mapping[str, Any]) -> list[str]:
+def tell_times(times: TimesSection) -> list[str]:
     """Return sentences on what was sorted and which clock counts; [] when nothing needs saying."""
     files = times.get("files") or []
     if not times or (times["is_whole"] and len(files) < 2):

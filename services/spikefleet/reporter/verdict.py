@@ -10,6 +10,7 @@ from typing import Any
 
 from spikefleet.core.failures.codes import FAILURES
 from spikefleet.core.findings.next_step import next_step_of, part_advice
+from spikefleet.reporter.sections import CurationSection, VerdictSection
 
 TONE_GOOD, TONE_WARN, TONE_BAD, TONE_NEUTRAL = "good", "warn", "bad", "neutral"
 
@@ -43,32 +44,31 @@ _SUCCEEDED = ("success", "succeeded")
 _ROWS = {str(row.code): row for row in FAILURES}
 
 
-def make_verdict(record: Mapping[str, Any]) -> dict[str, str]:
-    """Return label, tone, sentence and next_step ("" when there is nothing to do)."""
-    failure = record.get("failure") or {}
-    status = str(record.get("status") or "")
+def make_verdict(
+    status: str, failure: Mapping[str, Any], curation: CurationSection
+) -> VerdictSection:
+    """Return what a person reads first of a run with this status; {} is no failure, no curation."""
     if failure and status not in _SUCCEEDED:
         label, tone = _LABELS.get(status, ("Failed", TONE_BAD))
         sentence = str(failure.get("message") or _meaning(failure) or "The run failed.")
         return _verdict(label, tone, *part_advice(sentence, _next_step(failure)))
     # A report is made before its run ends: units without a failure are a success.
-    if record.get("curation") or status in _SUCCEEDED:
-        return _success(record)
+    if curation or status in _SUCCEEDED:
+        return _success(curation)
     label, tone = _LABELS.get(status, (status.replace("_", " ").capitalize(), TONE_NEUTRAL))
     return _verdict(label or "Unknown", tone, "The run left no units and no failure.", "")
 
 
-def _success(record: Mapping[str, Any]) -> dict[str, str]:
-    curation = record.get("curation") or {}
+def _success(curation: CurationSection) -> VerdictSection:
     n_sorted, n_curated = curation.get("n_sorted", 0), curation.get("n_curated", 0)
     if not curation:
         return _verdict("Success", TONE_GOOD, "The run succeeded.", "")
     if n_curated:
         sentence = f"{n_curated} of {n_sorted} {_units(n_sorted)} passed curation."
         return _verdict("Success", TONE_GOOD, sentence, "")
-    worst = max(curation.get("steps") or [{}], key=lambda step: step.get("n_failed", 0))
-    name = str(worst.get("name") or "a threshold")
-    n_failed = worst.get("n_failed", 0)
+    steps = curation.get("steps") or []
+    worst = max(steps, key=lambda step: step["n_failed"], default=None)
+    name, n_failed = (worst["name"], worst["n_failed"]) if worst else ("a threshold", 0)
     return _verdict(
         "Success, no unit kept",
         TONE_WARN,
@@ -82,7 +82,7 @@ def _units(count: int) -> str:
     return "unit" if count == 1 else "units"
 
 
-def _verdict(label: str, tone: str, sentence: str, next_step: str) -> dict[str, str]:
+def _verdict(label: str, tone: str, sentence: str, next_step: str) -> VerdictSection:
     return {"label": label, "tone": tone, "sentence": sentence, "next_step": next_step}
 
 

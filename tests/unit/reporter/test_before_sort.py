@@ -53,6 +53,6 @@ def test_a_trial_that_made_the_sort_begin_smaller_says_so():
 
 
 def test_a_blind_guard_is_told():
-    told = tell_blind_guards({"blind_guards": {"io_stall": "no counters"}})
+    told = tell_blind_guards({"io_stall": "no counters"})
     assert told == ["The guard io stall could not judge all the time: no counters."]
     assert tell_blind_guards({}) == []

@@ -1,28 +1,31 @@
-"""What the reporter is asked and answers; also what crosses into its confined process.
-
-``ReportTask.record`` is filled by the controller; every key is optional and unknown keys are kept
-out of the report:
-
-* ``run``: run_id, batch_id, recording_id, recording_name, stream, backend, state, stage, status,
-  submitter, config_digest, sort_digest, created_at and updated_at (ISO 8601), failure
-  (``Failure.to_json()``), result
-* ``attempts``: list of attempt_id, stage, number, state, params, created_at, ended_at, failure,
-  outcome (``AttemptOutcome.to_json()``: timings_s, peaks, versions, wall_s)
-* ``events``: list of seq, kind, body, created_at, from_state, to_state
-* ``config``: the resolved configuration, nested groups
-* ``config_diff``: dotted name to value where it differs from the defaults; computed when absent
-* ``preflight``: findings, estimate, measurements, stream
-* ``recording``: ``Recording.to_json()``
-"""
+"""What the reporter is asked and answers; also what crosses into its confined process."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.run_result import PreflightRecord
 from spikefleet.core.runs import AttemptPlace
+
+
+class RunRecord(TypedDict, total=False):
+    """All that the controller knows of a run. Unknown entries are kept out of the report."""
+
+    #: run_id, batch_id, recording_id, recording_name, stream, backend, state, stage, status,
+    #: submitter, config_digest, sort_digest, created_at and updated_at (ISO 8601), failure
+    #: (``Failure.to_json``), result (``RunResult``)
+    run: dict[str, Any]
+    #: each attempt_id, stage, number, state, params, created_at, ended_at, failure, outcome
+    #: (``AttemptOutcome.to_json``: timings_s, peaks, versions, wall_s)
+    attempts: list[dict[str, Any]]
+    events: list[dict[str, Any]]  #: each seq, kind, body, created_at, from_state, to_state
+    config: dict[str, Any]  #: the resolved configuration, nested groups
+    config_diff: dict[str, Any]  #: what differs from the defaults; computed when absent
+    preflight: PreflightRecord
+    recording: dict[str, Any]  #: ``Recording.to_json`` and where its files lie
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class ReportTask:
     ``attempt`` is the one at work; ``sort`` and ``curation`` are None where the stage left nothing.
     """
 
-    record: Mapping[str, Any]
+    record: RunRecord
     attempt: AttemptPlace
     sort: AttemptPlace | None = None
     curation: AttemptPlace | None = None
@@ -41,7 +44,7 @@ class ReportTask:
         """Return a JSON-ready dictionary; ``from_json`` reads it back."""
         sort, curation = self.sort, self.curation
         return {
-            "record": dict(self.record),
+            "record": self.record,
             "attempt": self.attempt.prefix,
             "sort": sort.prefix if sort else "",
             "curation": curation.prefix if curation else "",

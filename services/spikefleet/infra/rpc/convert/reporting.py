@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from spikefleet.api.v1 import reporter_pb2
 from spikefleet.core.attempts import Stage
-from spikefleet.core.rooms.reporting import Artifact, ReportAnswer, ReportTask
+from spikefleet.core.rooms.reporting import Artifact, ReportAnswer, ReportTask, RunRecord
 from spikefleet.infra.rpc.convert.attempt_refs import (
     from_attempt_ref,
     own_attempt,
@@ -28,7 +30,7 @@ def to_render(task: ReportTask) -> reporter_pb2.RenderRequest:
 def from_render(request: reporter_pb2.RenderRequest) -> ReportTask:
     """Read the request to make a report. Raises RpcProblem INVALID_ARGUMENT."""
     return ReportTask(
-        record=from_struct(request.record),
+        record=cast(RunRecord, from_struct(request.record)),
         attempt=own_attempt(request, Stage.REPORT),
         sort=from_attempt_ref(request, "sort", Stage.SORT),
         curation=from_attempt_ref(request, "curation", Stage.CURATE),
