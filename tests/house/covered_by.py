@@ -61,7 +61,6 @@ COVERED_BY: Mapping[str, str] = {
     "core/rooms/uploads.py": "unit/infra/rpc/convert/test_uploads.py",
     "core/rooms/wishes.py": _WISHES,
     "core/sorters/catalogue.py": "house/test_sorter_recipe.py",
-    "core/sorters/row.py": "house/test_sorter_recipe.py",
     "core/sorters/rows/*.py": "unit/runner/test_progress.py",
     "curation/sorts.py": "unit/curation/test_curation_servicer.py",
     "deploy/confined_rooms.py": "integration/test_report_page.py",
