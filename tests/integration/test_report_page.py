@@ -35,6 +35,12 @@ FLAGS = (
     "--v=0",
     "--virtual-time-budget=3000",
 )
+SIGNS = """<script>
+document.body.dataset.signs = [...document.querySelectorAll("figure")].map((figure) =>
+  figure.scrollWidth <= figure.clientWidth + 1 ? "fits"
+    : getComputedStyle(figure, "::before").content.includes("Scroll") ? "says it scrolls"
+    : "scrolls silently").join(",");
+</script></body>"""
 CLICK = (
     "<script>addEventListener('load', () => {"
     "document.querySelectorAll('#units th button')[1].click();"
@@ -116,3 +122,13 @@ def test_page_names_verdict_figures_and_their_texts(reports):
     bad = (reports / "bad" / "report.html").read_text()
     assert "Unsortable" in bad
     assert "Next step." in bad
+
+
+def test_on_a_phone_every_figure_fits_or_says_that_it_scrolls(reports, tmp_path):
+    page = tmp_path / "phone.html"
+    page.write_text((reports / "good" / "report.html").read_text().replace("</body>", SIGNS))
+    dom, _ = browse(page, tmp_path / "p", "--dump-dom", "--window-size=500,2600")
+    signs = re.findall(r'data-signs="([^"]*)"', dom)[0].split(",")
+    assert "scrolls silently" not in signs
+    assert signs.count("says it scrolls") == 3
+    assert signs.count("fits") >= 2

@@ -17,6 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from spikefleet.client.views import RunView
+from spikefleet.core.attempts import AttemptState
+from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.next_step import next_step_for, part_advice
 from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
@@ -229,7 +231,7 @@ def attempts_table(attempts: Sequence[Attempt]) -> Table:
         made.add_row(
             str(attempt.stage),
             str(attempt.number),
-            str(attempt.state),
+            str(RunStatus.SUCCESS if attempt.state is AttemptState.SUCCEEDED else attempt.state),
             format_duration((ended - attempt.created_at).total_seconds()),
             "" if attempt.failure is None else str(attempt.failure.code),
             changed,

@@ -23,6 +23,7 @@ from spikefleet.reporter.wording import (
     format_number,
     format_value,
     pick_peaks,
+    state_word,
     text_lines,
 )
 
@@ -198,7 +199,7 @@ def _sorter_params(record: ReportRecord) -> list[str]:
 
 def _timing(record: ReportRecord) -> list[str]:
     rows = [
-        (f"{a['stage']} {a['number']}", str(a["state"]), format_duration(a["wall_s"]))
+        (f"{a['stage']} {a['number']}", state_word(a["state"]), format_duration(a["wall_s"]))
         for a in record["attempts"]
     ]
     rows += [
@@ -219,7 +220,7 @@ def _quality(record: ReportRecord) -> list[str]:
 
 def _decisions(record: ReportRecord) -> list[str]:
     return [
-        f"- {str(event.get('created_at') or '')[:19].replace('T', ' ')} {describe_event(event)}"
+        f"- {str(event.get('created_at') or '')[:19].replace('T', ' ')} UTC {describe_event(event)}"
         for event in record["events"]
     ]
 

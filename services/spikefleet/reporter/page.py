@@ -26,6 +26,7 @@ from spikefleet.reporter.wording import (
     format_value,
     last_text_lines,
     pick_peaks,
+    state_word,
     text_lines,
 )
 from spikefleet.signal.units.unit_data import FloatArray
@@ -173,11 +174,12 @@ def _stages(record: ReportRecord) -> list[dict[str, Any]]:
             "share": 100 * (attempt["wall_s"] or 0.0) / total_s,
             "steps": {k: v for k, v in attempt["timings_s"].items() if "." not in k},
             "message": (attempt["failure"] or {}).get("message", ""),
+            "word": state_word(attempt["state"]),
         }
         for attempt in attempts
     ]
 
 
 def _moment(value: Any) -> str:
-    """2026-11-20 18:03:05 from an ISO time; the zone is in the page's footer."""
-    return str(value)[:19].replace("T", " ") if value else MISSING
+    """2026-11-20 18:03:05 UTC from an ISO time."""
+    return f"{str(value)[:19].replace('T', ' ')} UTC" if value else MISSING

@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.reading.logs import both_ends
+from spikefleet.core.runs import RunState
 from spikefleet.core.text import MISSING, format_size
 
 _LINE_LONGEST = 300
@@ -104,12 +106,17 @@ def pick_peaks(peaks: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in sorted(peaks.items()) if not name.endswith(fixed)}
 
 
+def state_word(state: Any) -> str:
+    """A state of a run or attempt in the one vocabulary of ``Run.outcome``."""
+    return str(RunStatus.SUCCESS) if state == RunState.SUCCEEDED else str(state)
+
+
 def describe_event(event: Mapping[str, Any]) -> str:
     """One line of a run's history: what happened, by which rule, on what evidence."""
     body = event.get("body") or {}
     words = [str(event.get("kind") or "event").replace(".", " ").replace("_", " ")]
     if event.get("to_state"):
-        words.append(f"→ {event['to_state']}")
+        words.append(f"→ {state_word(event['to_state'])}")
     if words[0].startswith("attempt") and body.get("stage"):
         number = body.get("number")
         words[0] = f"{body['stage']} {words[0]}" + (f" (number {number})" if number != 1 else "")
