@@ -12,8 +12,7 @@ from rich.text import Text
 
 from spikefleet.cli.printing import table, with_next_step
 from spikefleet.core.failures.codes import FailureCategory
-from spikefleet.core.failures.errors import Failure
-from spikefleet.core.findings.next_step import next_step_of
+from spikefleet.core.findings.next_step import next_step_for
 from spikefleet.core.text import counted, format_duration, format_size
 
 if TYPE_CHECKING:  # the science stack is imported by the command, when it runs
@@ -84,18 +83,10 @@ def _refusals(found: RecordingInspection) -> list[RenderableType]:
             failure.evidence.get("reason") in _REMEDY_IN_MESSAGE
             or failure.category is FailureCategory.ENVIRONMENT  # speaks of a lane's hold
         )
-        told = with_next_step(message, "" if remedied else _next_step(failure), "red")
+        told = with_next_step(message, "" if remedied else next_step_for(failure), "red")
         named = ", ".join(streams[message])
         lines.append(Text.assemble("\n", (f"{named}: ", "bold red"), told))
     return lines
-
-
-def _next_step(failure: Failure) -> str:
-    """What preflight says next of the same verdict: its reason names the check that decides."""
-    reason = failure.evidence.get("reason", "")
-    return str(
-        failure.evidence.get("next_step") or next_step_of(failure.code, f"preflight.{reason}")
-    )
 
 
 def _streams_table(found: RecordingInspection) -> Table:

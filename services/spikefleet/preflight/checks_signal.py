@@ -6,23 +6,15 @@ the code and the words of a finding, and lesser oddities become warnings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
 from spikefleet.core.findings.finding import Finding, fail, warn
 from spikefleet.core.recording.measurements import SignalMeasurements
+from spikefleet.core.recording.verdict import finding_of
 from spikefleet.preflight.registry import Facts, check
 
-# The finding's code for the reason or class that the signal's verdict carries.
-_VERDICT_CODES: Mapping[str, str] = {
-    "non_finite": "finite",
-    "saturated_signal": "saturated",
-    "flat": "flat",
-    "silent": "silent",
-    "noise_only": "noise_only",
-    "scale": "units_suspicious",
-}
 MAINS_LIMIT = 0.5
 ARTIFACT_LIMIT = 0.05
 # A quiet start is told when so many moments were due in it, and this share of them came at most.
@@ -33,12 +25,7 @@ _QUIET_SHARE = 0.1
 def _verdict_check(code: str) -> Callable[[Facts], Finding | None]:
     def check_verdict(facts: Facts) -> Finding | None:
         verdict = facts.verdict
-        if verdict is None:
-            return None
-        reason = str(verdict.evidence.get("reason") or verdict.code)
-        if _VERDICT_CODES.get(reason, "signal") != code:
-            return None
-        return fail(code, verdict)
+        return fail(code, verdict) if verdict and finding_of(verdict) == code else None
 
     return check_verdict
 

@@ -112,7 +112,8 @@ def test_a_missing_plugin_is_told_without_the_advice_for_a_held_lane() -> None:
 
 def test_a_silent_well_is_told_what_preflight_would_say_next() -> None:
     silent = Failure.from_error(
-        InsufficientActivityError("Every sample is digital zero.", reason="silent")
+        InsufficientActivityError("Every sample is digital zero.", reason="silent"),
+        rule_id="preflight.silent",
     )
     described = StreamDescription("well002", 4, 20000.0, 60.0, "uint16")
     refused = StreamInspection(described, refusal=silent)

@@ -7,6 +7,8 @@ that passes here may still hold few units; that is not a fault.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from spikefleet.core.failures.errors import (
     InputCorruptError,
     InsufficientActivityError,
@@ -20,6 +22,21 @@ from spikefleet.core.recording.measurements import SignalMeasurements
 _BAD_LIMIT = 0.9
 _RAIL_LIMIT = 0.5
 
+# The finding that the reason or the class of a verdict stands for.
+_FINDINGS: Mapping[str, str] = {
+    "non_finite": "finite",
+    "saturated_signal": "saturated",
+    "flat": "flat",
+    "silent": "silent",
+    "noise_only": "noise_only",
+    "scale": "units_suspicious",
+}
+
+
+def finding_of(verdict: SpikeSortingClassifiedError) -> str:
+    """Return the code of the finding that a verdict is; ``signal`` for one without its own."""
+    return _FINDINGS.get(str(verdict.evidence.get("reason") or verdict.code), "signal")
+
 
 def signal_failure(measured: SignalMeasurements) -> SpikeSortingClassifiedError | None:
     """Return the failure the measurements prove, or None when the recording can be sorted."""
@@ -31,8 +48,7 @@ def signal_failure(measured: SignalMeasurements) -> SpikeSortingClassifiedError 
         return _saturated(measured)
     if measured.silent_fraction == 1.0:
         return InsufficientActivityError(
-            "Every sample is digital zero: nothing was recorded on this stream. "
-            "Check that the amplifier was on and this well or probe connected.",
+            "Every sample is digital zero: nothing was recorded on this stream.",
             reason="silent",
             threshold_crossings=0,
         )
@@ -40,7 +56,7 @@ def signal_failure(measured: SignalMeasurements) -> SpikeSortingClassifiedError 
     if bad >= _BAD_LIMIT * measured.n_channels:
         return NoGoodChannelsError(
             f"{bad} of {measured.n_channels} channels never change or sit at the amplifier's rail, "
-            "and the others show no spikes. Check the headstage and the cable.",
+            "and the others show no spikes.",
             reason="flat",
             total_channels=measured.n_channels,
             bad_channels=bad,
@@ -50,8 +66,7 @@ def signal_failure(measured: SignalMeasurements) -> SpikeSortingClassifiedError 
 
 def _saturated(measured: SignalMeasurements) -> SpikeSortingClassifiedError:
     return SaturatedSignalError(
-        f"{measured.rail_fraction:.0%} of the samples sit at the amplifier's rail. "
-        "Check the reference and the gain.",
+        f"{measured.rail_fraction:.0%} of the samples sit at the amplifier's rail.",
         channels_saturated=len(measured.saturated_channels),
         total_channels=measured.n_channels,
         rail_fraction=measured.rail_fraction,
@@ -73,7 +88,7 @@ def _non_finite(measured: SignalMeasurements) -> SpikeSortingClassifiedError:
     at_s, channel = measured.first_non_finite_s, measured.first_non_finite_channel
     return InputCorruptError(
         f"The recording holds samples that are not numbers, first at {at_s:.3f} s on channel "
-        f"{channel}. Export it again from the original.",
+        f"{channel}.",
         reason="non_finite",
         first_at_s=at_s,
         channel=channel,
@@ -85,8 +100,7 @@ def _noise_only(measured: SignalMeasurements) -> SpikeSortingClassifiedError:
     return InsufficientActivityError(
         f"The noise threshold is crossed at {measured.n_moments} moments in "
         f"{measured.channel_seconds:.0f} channel-seconds, as noise alone does (up to "
-        f"{measured.n_crossings_noise} crossings). "
-        "Check that the culture or probe was active and the reference connected.",
+        f"{measured.n_crossings_noise} crossings).",
         reason="noise_only",
         threshold_crossings=measured.n_crossings,
         crossings_of_noise=measured.n_crossings_noise,

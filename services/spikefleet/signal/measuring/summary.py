@@ -29,7 +29,7 @@ from spikefleet.core.recording.description import (
     pick_stream,
 )
 from spikefleet.core.recording.file_sets import recording_files
-from spikefleet.core.recording.verdict import signal_failure
+from spikefleet.core.recording.verdict import finding_of, signal_failure
 from spikefleet.signal.formats import maxwell, maxwell_events
 from spikefleet.signal.formats.plain_files import require_no_way_out
 from spikefleet.signal.measuring.bad_channels import detect_bad_channels
@@ -239,7 +239,8 @@ def _inspect_stream(
             recording, every_sample=options.every_sample, progress=progress
         ) + tuple(_doubt_channels(bad_channels, known.n_channels))
         verdict = signal_failure(measure_signal(recording)) if refusal is None else None
-        refusal = Failure.from_error(verdict) if verdict is not None else refusal
+        if verdict is not None:
+            refusal = Failure.from_error(verdict, rule_id=f"preflight.{finding_of(verdict)}")
     except SpikeSortingClassifiedError as error:
         refusal = Failure.from_error(error)
     found = StreamInspection(
