@@ -19,9 +19,9 @@ from typing import Any
 
 import psutil
 
+from spikefleet.controller.estimates import compare_projection
 from spikefleet.core.attempts import AttemptSpec, InputFile, RunFolder
 from spikefleet.core.config import resolve
-from spikefleet.core.estimates import compare_projection
 from spikefleet.core.files import read_json, write_json
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.infra.system.folder_usage import measure_folder

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from spikefleet.controller.estimates import compare_projection
 from spikefleet.controller.finished_result import earlier_report, given_back, has_kept
 from spikefleet.controller.judge import Verdict
 from spikefleet.controller.outcome_counts import OutcomeCounts
 from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import STAGES, AttemptState, Stage
-from spikefleet.core.estimates import compare_projection
 from spikefleet.core.failures.codes import Disposition, RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.policy.changes import affects_result

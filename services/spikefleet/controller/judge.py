@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from spikefleet.controller.termination import read_termination_message
 from spikefleet.core.attempts import AttemptOutcome
 from spikefleet.core.failures.codes import FailureCode, row_for_exit
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.reading.cluster_reasons import from_reason
-from spikefleet.core.failures.reading.termination import read_termination_message
 from spikefleet.core.ids import AttemptId
 from spikefleet.infra.launchers.base import Observation, Phase
 from spikefleet.infra.stores.bytes.artifacts import (

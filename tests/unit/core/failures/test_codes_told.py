@@ -192,7 +192,7 @@ HELD: Mapping[str, str] = {
     "test_a_stretch_too_large_for_the_gpu_lets_the_sort_begin_with_smaller_batches",
     "a version at the edge of the tested range": "unit/preflight/test_checks_host.py::"
     "test_a_version_outside_the_tested_range_warns",
-    "the disk guard knows what was projected": "unit/runner/test_make_guards.py::"
+    "the disk guard knows what was projected": "unit/runner/guards/test_make.py::"
     "test_the_disk_guard_is_given_what_preflight_projected",
     "several plugin folders": "unit/signal/formats/test_maxwell.py::"
     "test_plugin_folders_are_listed_as_in_path",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spikefleet.core.estimates import compare_projection
+from spikefleet.controller.estimates import compare_projection
 
 ESTIMATE = {
     "memory_bytes": 2_000,

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from spikefleet.controller.termination import read_termination_message
 from spikefleet.core.attempts import AttemptOutcome
 from spikefleet.core.failures.codes import FAILURES, FailureCode
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.failures.reading.termination import read_termination_message
 from spikefleet.runner.outcome import make_termination_message
 
 GOOD = {"v": 1, "attempt_id": "a", "class": "DiskExhaustionError", "code": 107, "message": "Full."}
