@@ -10,13 +10,21 @@ from typing import Any
 
 import pytest
 from tests.support.archives import archive_folder, neural_like, save_folder
+from tests.support.runs import make_run
 from tests.support.serving import serving
 
-from spikefleet.api.v1 import ingest_pb2, reporter_pb2, reporter_pb2_grpc
+from spikefleet.api.v1 import (
+    controller_pb2,
+    controller_pb2_grpc,
+    ingest_pb2,
+    reporter_pb2,
+    reporter_pb2_grpc,
+)
 from spikefleet.client.downloads import DamagedCopyError
 from spikefleet.client.sorting import SortingClient
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.core.files import digest_document
+from spikefleet.infra.rpc.convert.runs import to_run
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.signal.archive.restore import restore_archive
 
@@ -182,11 +190,27 @@ class HostileServer(reporter_pb2_grpc.ReporterServiceServicer):
         yield reporter_pb2.ReadArtifactResponse(data=self._data[request.offset_bytes :])
 
 
+class AnyRun(controller_pb2_grpc.ControllerServiceServicer):
+    """Knows every run."""
+
+    async def GetRun(self, request, context):  # noqa: N802
+        return controller_pb2.GetRunResponse(run=to_run(make_run(run_id=request.run_id), []))
+
+
 def _fetch(folder: Path, names: list[str], size_bytes: int = 5) -> None:
-    add = reporter_pb2_grpc.add_ReporterServiceServicer_to_server
-    hostile = HostileServer(names, b"owned", size_bytes)
-    make = lambda _: [Registration("spikefleet.api.v1.ReporterService", hostile, add)]  # noqa: E731
-    with serving(make) as server, SortingClient(server.address) as client:
+    services = [
+        Registration(
+            "spikefleet.api.v1.ReporterService",
+            HostileServer(names, b"owned", size_bytes),
+            reporter_pb2_grpc.add_ReporterServiceServicer_to_server,
+        ),
+        Registration(
+            "spikefleet.api.v1.ControllerService",
+            AnyRun(),
+            controller_pb2_grpc.add_ControllerServiceServicer_to_server,
+        ),
+    ]
+    with serving(lambda _: services) as server, SortingClient(server.address) as client:
         client.fetch("run-1", folder)
 
 
