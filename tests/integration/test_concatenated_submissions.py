@@ -145,13 +145,14 @@ def test_one_well_that_one_plate_lacks_ends_alone(service: Service, tmp_path: Pa
 
 def test_a_part_that_is_gone_ends_the_run_by_its_name(service: Service, tmp_path: Path) -> None:
     paths = takes(tmp_path, "here", "gone")
-    shutil.rmtree(paths[1])
     with service.client() as client:
-        batch = client.submit_concatenated(paths, SORTER)
+        ids = [client.add_recording(path).recording_id for path in paths]
+        shutil.rmtree(paths[1])
+        batch = client.sort(ids, SORTER, concatenate=True)
         (ended,) = client.wait(batch.run_ids, timeout_s=90)
     assert ended.status == "input_error"
     assert ended.failure is not None
-    assert str(paths[1]) in ended.failure.message
+    assert str(paths[1]) in str(ended.failure.evidence["path"])
 
 
 @pytest.mark.parametrize(
