@@ -62,7 +62,9 @@ def archive(path: Path, out: Path, output: str) -> None:
     sizes = f"{format_size(manifest.source_bytes)} -> {format_size(manifest.stored_bytes)}"
     said = [f"wrote {out} ({sizes}, ratio {manifest.ratio:.2f}, {mb_per_s:.0f} MB/s)"]
     if manifest.kept:
-        said.append("Kept byte for byte: its samples are compressed already or lie in pieces.")
+        said.append(
+            "Kept byte for byte: its samples are compressed already, or are stored in pieces."
+        )
     elif manifest.ratio < LOW_RATIO:
         said.append("It hardly shrank: noise, or samples that were compressed before.")
     Output(output).emit(document, *said, next_command(f"spikefleet verify {out}"))

@@ -19,7 +19,7 @@ import click
 
 from spikefleet.infra.system.confinement import SandboxPolicy, confine
 
-# A header may lie some folders above its samples: Open Ephys' settings.xml, a probe.json.
+# A header may be some folders above its samples: Open Ephys' settings.xml, a probe.json.
 _ANCESTORS = 5
 _HEADERS = ("*.xml", "*.json", "*.meta", "*.oebin", "*.prb")
 _MOST_HEADERS = 100

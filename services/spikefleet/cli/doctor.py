@@ -154,7 +154,7 @@ def _confinement() -> Diagnosis:
     missing = missing_layers()
     if not missing:
         return Diagnosis("ok", "confinement", "readers and sorters reach their recording only")
-    step = "Sort recordings of people you trust only, or mend this."
+    step = "Sort recordings of people you trust only, or repair this."
     return Diagnosis("warn", "confinement", "; ".join(missing), step)
 
 
@@ -175,7 +175,7 @@ def _row(
 
 
 def _sorter(seen: NodeFacts, findings: Iterable[Finding]) -> Diagnosis:
-    """A sorter that is not here is no fault of a machine that may have others."""
+    """A sorter that is not here is not a fault of a machine that may have others."""
     info, versions = seen.wanted.backend, seen.software.versions
     if info.distribution not in versions:
         step = f"To sort with it here: pip install 'spikefleet[{info.extra}]'."
@@ -230,5 +230,5 @@ def _service(address: str) -> Diagnosis:
         return Diagnosis("warn", "service", f"none answers at {address}", _START)
     except ServiceError:
         step = "Stop what listens there, or name another address (--address, SPIKEFLEET_ADDRESS)."
-        return Diagnosis("warn", "service", f"what answers at {address} is no spikefleet", step)
+        return Diagnosis("warn", "service", f"what answers at {address} is not spikefleet", step)
     return Diagnosis("ok", "service", f"answers at {address}")

@@ -58,13 +58,13 @@ class _Pictures:
     help="Read all samples, not a few places: slow, and certain that they can be read.",
 )
 @click.option(
-    "--hdf5-plugin-path", metavar="FOLDER", help="Where a vendor's HDF5 plugin lies, as in PATH."
+    "--hdf5-plugin-path", metavar="FOLDER", help="Where a vendor's HDF5 plugin is, as in PATH."
 )
 @click.option(
     "--probe-picture",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.png",
-    help="Draw where the channels lie; of several streams one picture each.",
+    help="Draw where the channels are; of several streams one picture each.",
 )
 @click.option(
     "--trace-picture",
@@ -202,7 +202,7 @@ def _size_bytes(path: Path) -> int:
 def simulate(path: Path, file_format: str, output: str, **parameters: Any) -> None:
     """Write a recording with known spikes to PATH, in a real file format.
 
-    The known spikes lie beside it as NAME.truth.npz.
+    The known spikes are beside it as NAME.truth.npz.
     """
     with needs_extra("science"):
         # Late: numpy and SpikeInterface, as above.

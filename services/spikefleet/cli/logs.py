@@ -18,7 +18,7 @@ _POLL_S = 1.0
 
 @click.command()
 @click.argument("run_id", metavar="RUN")
-@click.option("-f", "--follow", is_flag=True, help="Go on printing until the run ends.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing until the run ends.")
 @click.option(
     "-n", "--lines", type=click.IntRange(1), default=200, show_default=True, help="Last lines."
 )

@@ -108,7 +108,7 @@ def _of_no_text(error: UnicodeEncodeError) -> dict[str, Any]:
     """A name of a file or an argument that holds bytes of another encoding."""
     return _error(
         "usage",
-        f"{error.object[:200]!r} is no text in UTF-8, and nothing can be called so.",
+        f"{error.object[:200]!r} is not text in UTF-8, and nothing can be called so.",
         "Rename the file, or write the argument in UTF-8, then run the command again.",
     )
 

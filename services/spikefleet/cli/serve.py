@@ -69,7 +69,7 @@ def serve(context: click.Context, /, **arguments: Any) -> None:
     """Run the service on this machine.
 
     Every option is also a setting, SPIKEFLEET_<NAME>. Ctrl-C or SIGTERM drains calls in flight;
-    running sorts go on and the next start adopts them, unless they are to be stopped.
+    running sorts continue and the next start adopts them, unless they are to be stopped.
     """
     roots = arguments.pop("recording_root")
     settings = settings_from(recording_root=roots or None, **arguments)

@@ -44,7 +44,7 @@ class Hand:
     project: str  #: --project
     session: str  #: --session
     name: str  #: --name
-    in_place: bool | None  #: --in-place or --upload; None: as it lies
+    in_place: bool | None  #: --in-place or --upload; None: as it is
     concatenate: bool = False  #: --concatenate
 
     def chosen_preset(self) -> str:
@@ -67,7 +67,7 @@ class Hand:
                 for path in self.paths
             ]
         except UnicodeEncodeError:
-            raise  # explained like every other name that is no text
+            raise  # explained like every other name that is not text
         except ValueError as error:
             raise click.UsageError(str(error)) from error
 

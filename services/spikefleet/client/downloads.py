@@ -50,7 +50,7 @@ class Downloader:
     ) -> list[FetchedFile]:
         """Copy every file of the run's winning attempts below ``folder``.
 
-        ``within`` keeps only the files whose key lies below that artifact prefix. ``overwrite``
+        ``within`` keeps only the files whose key is below that artifact prefix. ``overwrite``
         replaces files that are not as they were fetched.
 
         Raises FolderTakenError before anything is written, ServiceError, ServiceUnreachable,

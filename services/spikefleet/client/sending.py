@@ -1,4 +1,4 @@
-"""How recordings come to a service: registered where they lie, or uploaded.
+"""How recordings come to a service: registered where they are, or uploaded.
 
 Decides which of both; the service decides what it takes.
 """

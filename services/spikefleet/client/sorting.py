@@ -96,7 +96,7 @@ class SortingClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; runs go on without it."""
+        """Close the connection; runs continue without it."""
         self._channel.close()
 
     def submit(
@@ -173,7 +173,7 @@ class SortingClient:
         in_place: bool | None = None,
         progress: OnTransfer | None = None,
     ) -> Recording:
-        """Upload a recording or register it where it lies; see ``submit`` for ``in_place``.
+        """Upload a recording or register it where it is; see ``submit`` for ``in_place``.
 
         A path that is not there is registered as missing.
         """
@@ -274,7 +274,7 @@ class SortingClient:
     ) -> Iterator[RunUpdate]:
         """Yield updates until the run ends, or is held for an operator.
 
-        After a lost connection it goes on behind the last event it saw; ``on_lost`` is told of
+        After a lost connection it continues behind the last event it saw; ``on_lost`` is told of
         every try that met no service, and ServiceUnreachable is raised when nobody answers for
         ``patience_s``.
         """
@@ -382,7 +382,7 @@ class SortingClient:
         return tuple(from_hold(hold) for hold in answer.holds)
 
     def release(self, lane: str) -> int:
-        """Open a lane again; return how many runs went on."""
+        """Open a lane again; return how many runs continued."""
         with answering(self.address):
             request = controller_pb2.ReleaseHoldRequest(lane=lane)
             answer = self._controller.ReleaseHold(request)

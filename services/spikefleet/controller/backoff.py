@@ -1,7 +1,7 @@
-"""Runs that the controller itself trips over: each waits longer before it is looked at again.
+"""Runs that the controller itself fails in: each waits longer before it is looked at again.
 
 Keeps one run's trouble from filling the log and from slowing the others. Ends no run: what is
-wrong may be mended outside, and then the run goes on.
+wrong may be repaired outside, and then the run continues.
 """
 
 from __future__ import annotations

@@ -364,7 +364,7 @@ def _trial(outcome: Any) -> dict[str, Any]:
 
 
 def _was_mended(run: Run, past: Attempt) -> bool:
-    """Say whether an operator released the lane since, having mended what ended this attempt."""
+    """Say whether an operator released the lane since, having repaired what ended this attempt."""
     released_after = int(run.result.get("released_after", {}).get(str(past.stage), 0))
     return (
         past.failure is not None

@@ -1,7 +1,7 @@
 """Outcomes as Prometheus series, counted where they are recorded.
 
 Counters of ends begin with what the history holds, so a restart does not set them back; histograms
-begin anew.
+start from zero.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class ReconcileParts:
 
     runs: RunStore  #: the memory
     access: RunAccess  #: secrets of attempts
-    artifacts: ArtifactStore  #: where results lie
+    artifacts: ArtifactStore  #: where results are
     launcher: Launcher  #: where sorts execute
     calls: StageThreads  #: the other stages, in threads
     specs: SortSpecs  #: makes the order of a sort

@@ -188,7 +188,7 @@ class Wishes:
     def release(self, lane: str) -> int:
         """Open a lane; return how many runs are queued again.
 
-        What an operator can mend (storage, a lease in the way) has its retries back.
+        What an operator can repair (storage, a lease in the way) has its retries back.
         """
         return self.runs.release_hold(lane, _after_release)
 

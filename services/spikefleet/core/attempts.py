@@ -118,7 +118,7 @@ class AttemptSpec:
     prepared_folder: str = ""
     #: what preflight knows: ``stream``, ``estimate``, ``measurements`` (lists by their length)
     preflight: Mapping[str, Any] = field(default_factory=dict)
-    format: str = ""  #: reader chosen at registration; "" recognises the files anew
+    format: str = ""  #: reader chosen at registration; "" recognises the files again
     reader: str = ""  #: versions of that reader's packages
     version: int = 1  #: of this contract
 

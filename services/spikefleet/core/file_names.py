@@ -21,12 +21,12 @@ def check_name(path: str) -> str:
     """Return ``path`` when it is relative, POSIX, and stays where it is put.
 
     Raises UnsafeNameError: absolute, empty parts, ``.`` or ``..``, NUL or other control characters,
-    text that is no Unicode, a part of more than 255 bytes, 4096 bytes in all.
+    text that is not Unicode, a part of more than 255 bytes, 4096 bytes in all.
     """
     try:
         size_bytes = len(path.encode())
     except UnicodeEncodeError as error:
-        raise UnsafeNameError(f"{path!r} is no text that a file can be named by") from error
+        raise UnsafeNameError(f"{path!r} is not text that a file can be named by") from error
     parts = path.split("/")
     if any(part in {"", ".", ".."} for part in parts):
         raise UnsafeNameError(f"{path[:200]!r} is not a relative path that stays in its folder")

@@ -1,7 +1,7 @@
 """Documents and files: written whole, read within bounds, known by digest and by stamp.
 
-Knows no document's meaning. What a file's bytes are is told by its SHA-256; whether somebody wrote
-to it since, by its stamp, without reading it.
+Knows no document's meaning. A file's bytes are known by its SHA-256; whether somebody wrote to it
+since, by its stamp, without reading it.
 """
 
 from __future__ import annotations

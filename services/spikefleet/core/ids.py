@@ -1,4 +1,4 @@
-"""Identities, each of its own type: a run's id is no attempt's, though both are text.
+"""Identities, each of its own type: a run's id is not an attempt's, though both are text.
 
 A word from outside becomes one where it comes in: in ``infra/rpc/convert``, at a door, from a row.
 """

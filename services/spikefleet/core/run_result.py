@@ -61,7 +61,7 @@ class RunResult(TypedDict, total=False):
     changed_settings: Mapping[str, Any]
     # The run sorts by itself, whatever other runs have finished.
     fresh_sort: bool
-    # Stage to the number of the last attempt that a person wrote off, or that an operator mended.
+    # Stage to the number of the last attempt that a person wrote off, or that an operator repaired.
     attempts_before: dict[str, int]
     released_after: dict[str, int]
     # The finished result beside the one that is being made.

@@ -78,7 +78,7 @@ class Run:
     sort_digest: str  #: of what decides the spikes; equal ones share a sort
     identity: str  #: of recording, stream and configuration
     state: RunState  #: where it stands
-    stage: Stage  #: which stage is due or goes on
+    stage: Stage  #: which stage is due or continues
     created_at: datetime  #: UTC
     updated_at: datetime  #: UTC
     recording_name: str = ""  #: project/session/name
@@ -219,7 +219,7 @@ class LeaseAnswer:
 
     ``holder`` is who has or had the lease, ``token`` the number of its attempt, ``wait_s`` how long
     its lease still lasts by the records' clock. ``is_known`` False: nobody could be asked, and the
-    process goes on, since what it writes lies under its own attempt's prefix.
+    process continues, since what it writes is under its own attempt's prefix.
     """
 
     refusal: LeaseRefusal | None = None

@@ -86,7 +86,7 @@ class Recording:
     files: tuple[ManifestFile, ...]  #: every file with size and digest
     digest: str  #: of all bytes and names
     location: str
-    in_place: bool = False  #: registered where it lies, not uploaded
+    in_place: bool = False  #: registered where it is, not uploaded
     entry: str = ""
     missing: bool = False
     parts: tuple[Recording, ...] = ()

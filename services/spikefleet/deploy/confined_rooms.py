@@ -31,7 +31,7 @@ _KERNELS = "spikefleet.signal.filtering.numba_kernels:compile_now"
 def open_zygote(environment: Mapping[str, str], folder: Path) -> Zygote:
     """Start the process that confined ones are forked from; say loudly what cannot be kept away.
 
-    ``environment`` is all they see of ours, ``folder`` is where their scratch lies.
+    ``environment`` is all they see of ours, ``folder`` is where their scratch is.
     """
     for missing in missing_layers():
         log.warning("service.not_fully_confined", extra={"missing": missing})

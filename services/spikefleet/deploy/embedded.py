@@ -1,8 +1,8 @@
 """Every room in one process on one machine: SQLite, a local folder, child processes.
 
 Chooses the adapters and wires the rooms; the rooms talk to each other over the same gRPC as they
-would in a cluster. Ends in order: the loop stopped, no new calls, streams told; running sorts go on
-unless the settings say otherwise, and the next start adopts them.
+would in a cluster. Ends in order: the loop stopped, no new calls, streams told. Running sorts
+continue unless the settings say otherwise, and the next start adopts them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where a Prometheus on this machine finds the metrics of the service and of every running sort.
 
-One file in the form of Prometheus' ``file_sd_configs``, written anew when a sort starts or ends.
+One file in the form of Prometheus' ``file_sd_configs``, written when a sort starts or ends.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ def sort_multistream(
     """Sort every stream (or those in ``stream_ids``) of one recording; return results by stream.
 
     Of several recordings each stream is sorted as one, in the order given. Unknown stream ids raise
-    ServiceError, and an input that is no recording InputMissingError, before anything starts.
+    ServiceError, an input that is not a recording InputMissingError, before anything starts.
     """
     folder = Path(results_folder).absolute()
     given = list_inputs(recording_file, folder / "recordings")

@@ -16,7 +16,7 @@ from spikefleet.client.views import RunUpdate
 from spikefleet.core.attempts import Stage
 from spikefleet.core.runs import Run, RunState
 
-# Where each stage lies on the bar of a run; the sort takes nearly all of the time.
+# Where each stage is on the bar of a run; the sort takes nearly all of the time.
 _SHARES = {
     Stage.PREFLIGHT: (0.0, 0.05),
     Stage.SORT: (0.05, 0.9),
@@ -81,7 +81,7 @@ class RunBar:
 
 
 def run_fraction(run: Run) -> float | None:
-    """Share of the whole run that lies behind, from its stage and what the sorter says.
+    """Share of the whole run that is behind, from its stage and what the sorter says.
 
     None for a run that stopped before its end: nothing tells how much was left.
     """

@@ -28,7 +28,7 @@ class DataFolderBusyError(RuntimeError):
 
 
 class DataFolderOpenError(RuntimeError):
-    """Other users of this machine could change what lies in the data folder."""
+    """Other users of this machine could change what is in the data folder."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ _LARGEST_PORT = 65535
 _LONGEST_SECRET_BYTES = 256
 _DATABASES = ("sqlite:", "sqlite+pysqlite:", "postgresql:", "postgresql+psycopg:", "postgres:")
 
-# What a confined process may know of this machine: where programs lie, how to count and to compute.
+# What a confined process may know of this machine: where programs are, how to count and to compute.
 _CONFINED_NAMES = frozenset(
     {
         "PATH", "HOME", "LANG", "LANGUAGE", "TZ", "PYTHONPATH", "PYTHONHASHSEED", "LD_LIBRARY_PATH",
@@ -92,7 +92,7 @@ class Settings(BaseModel):
     recording_root: tuple[Path, ...] = Field(
         (),
         description="folders in which every user of this machine may register recordings where "
-        "they lie, separated by colons; none: only the user who runs the service may, anywhere",
+        "they are, separated by colons; none: only the user who runs the service may, anywhere",
     )
     image_digest: str = Field(
         "", description="digest of the container's image; empty: not known, or no container"
@@ -121,8 +121,8 @@ class Settings(BaseModel):
     )
     stop_attempts_on_exit: bool = Field(
         False,
-        description="stop running sorts when the service ends; otherwise they go on and the next "
-        "start adopts them",
+        description="stop running sorts when the service ends; otherwise they continue and the "
+        "next start adopts them",
     )
     until_input_ends: bool = Field(
         False,
@@ -199,7 +199,7 @@ class SubmitDefaults:
 
 
 def config_file(environ: Mapping[str, str] | None = None) -> Path | None:
-    """Where the user's configuration file lies, whether or not it is there; None: nowhere."""
+    """Where the user's configuration file is, whether or not it is there; None: nowhere."""
     environment = os.environ if environ is None else environ
     folder = environment.get("XDG_CONFIG_HOME", "")
     if not folder and not environment.get("HOME"):

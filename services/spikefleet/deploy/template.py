@@ -69,7 +69,7 @@ class Template:
                     continue
                 _, descriptors, _, _ = socket.recv_fds(self._control, _REQUEST_BYTES, REQUEST_FDS)
                 if len(descriptors) < REQUEST_FDS:
-                    return 0  # the attempts go on without us
+                    return 0  # the attempts continue without us
                 code = self._fork(*descriptors)
                 if code is not None:
                     return code

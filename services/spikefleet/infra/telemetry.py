@@ -93,7 +93,7 @@ RECONCILE_AGE = Series(
     "When did the controller last look at everything?",
 )
 RECONCILE_ERRORS = Series(
-    "spikefleet_reconcile_errors_total", _C, "Does the controller trip over itself?"
+    "spikefleet_reconcile_errors_total", _C, "Does the controller fail by itself?"
 )
 
 # Served by ingest.

@@ -1,4 +1,4 @@
-"""Accepting recordings where they lie: every file is digested, nothing is accepted on trust.
+"""Accepting recordings where they are: every file is digested, nothing is accepted on trust.
 
 What is not there is accepted as missing, so that its run can say so. Blocking; the door runs it in
 threads.
@@ -31,7 +31,7 @@ _REMEMBERED_DIGESTS = 4096
 
 
 class InPlaceIntake:
-    """Registers recordings where they lie."""
+    """Registers recordings where they are."""
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ class WholePart(Protocol):
 
     @property
     def offset_bytes(self) -> int:
-        """Where in the file the bytes lie."""
+        """Where in the file the bytes are."""
         ...
 
     @property
@@ -124,7 +124,7 @@ class ArrivingPart:
         if (message.upload_id, message.path, message.offset_bytes) != expected:
             raise RpcProblem(
                 "INVALID_ARGUMENT",
-                f"the part of {self.path} goes on at byte {expected[2]}, "
+                f"the part of {self.path} continues at byte {expected[2]}, "
                 f"not with {message.path} at {message.offset_bytes}",
                 field="offset_bytes",
             )

@@ -1,6 +1,6 @@
 """How many bytes of parts may be on their way at once: in all, and of one user.
 
-A part lies in memory until its digest is known, so a sender who is slow, or many at once, must not
+A part is in memory until its digest is known, so a sender who is slow, or many at once, must not
 fill the service's.
 """
 

@@ -1,4 +1,4 @@
-"""Which files of this machine a caller may have read where they lie.
+"""Which files of this machine a caller may have read where they are.
 
 Under the operator's roots, where some were declared; otherwise only what the caller is who runs the
 service, and may read it anyway. Regular files only, nothing of the kernel's own file systems, and
@@ -33,7 +33,7 @@ _SPECIAL = {
 
 @dataclass(frozen=True)
 class RecordingRoots:
-    """Where recordings may lie; ``roots`` empty: nothing was declared."""
+    """Where recordings may be; ``roots`` empty: nothing was declared."""
 
     roots: tuple[Path, ...] = ()
 
@@ -63,7 +63,7 @@ class RecordingRoots:
         if self.roots and not self._is_declared(resolved):
             raise RpcProblem(
                 "PATH_NOT_ALLOWED",
-                f"{path} lies in none of the folders for recordings in place "
+                f"{path} is in none of the folders for recordings in place "
                 f"({', '.join(map(str, self.roots))})",
                 field="path",
             )
@@ -129,7 +129,7 @@ class RecordingRoots:
             return
         raise RpcProblem(
             "PATH_REFUSED",
-            f"{file.relative_to(root)} is a link to {target}, which is no part of the recording",
+            f"{file.relative_to(root)} is a link to {target}, which is not part of the recording",
             field="path",
         )
 
@@ -138,7 +138,7 @@ class RecordingRoots:
         inside = any(path.is_relative_to(place) for place in _KERNELS)
         if (inside and not path.is_relative_to(_REMOVABLE)) or _is_of_kernel(path):
             raise RpcProblem(
-                "PATH_REFUSED", f"{path} belongs to the system and is no recording", field="path"
+                "PATH_REFUSED", f"{path} belongs to the system and is not a recording", field="path"
             )
         try:
             kind = stat.S_IFMT(path.stat().st_mode)

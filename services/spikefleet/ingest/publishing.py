@@ -1,4 +1,4 @@
-"""Giving the artifact store the bytes of a verified upload, and mending what it holds of them.
+"""Giving the artifact store the bytes of a verified upload, and repairing what it holds of them.
 
 A recording that is there already is read back against the upload: what was damaged since is
 replaced by the good bytes. Decides nothing about uploads.
@@ -50,7 +50,7 @@ class Publisher:
             (_stored(prefix, file), self._staging.file(upload_id, file.path))
             for file in recording.files
         ]
-        # As they lie, where the store can take them so; their digests are known.
+        # As they are, where the store can take them so; their digests are known.
         if not (isinstance(self._artifacts, AdoptsFiles) and self._artifacts.adopt(files)):
             for file, (wanted, source) in zip(recording.files, files, strict=True):
                 if self._artifacts.put_file(wanted.key, source).sha256 != wanted.sha256:

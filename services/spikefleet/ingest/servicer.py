@@ -193,7 +193,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def RegisterRecording(  # noqa: N802
         self, request: ingest_pb2.RegisterRecordingRequest, context: Any
     ) -> ingest_pb2.RegisterRecordingResponse:
-        """Accept a recording where it lies."""
+        """Accept a recording where it is."""
         recording = await DIGESTS.run(
             self._in_place.register,
             _name(request.name),

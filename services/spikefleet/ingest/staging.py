@@ -83,7 +83,7 @@ class Staging:
         return target
 
     def digest_start(self, upload_id: str, path: str, size_bytes: int) -> hashlib._Hash:
-        """SHA-256 of a file's first bytes as they lie on the disk now, to be gone on with."""
+        """SHA-256 of a file's first bytes as they are on the disk now, to be continued with."""
         digest = hashlib.sha256()
         for block in self._blocks(upload_id, path, 0, size_bytes):
             digest.update(block)
@@ -129,12 +129,12 @@ class Staging:
 def digest_file(path: Path) -> str:
     """SHA-256 (hex) of a regular file, read once in blocks.
 
-    Raises OSError, CallerLeftError; what is no regular file (any more) is not waited for.
+    Raises OSError, CallerLeftError; what is not a regular file (any more) is not waited for.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as handle:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "is no regular file", str(path))
+            raise OSError(errno.EINVAL, "is not a regular file", str(path))
         digest = hashlib.sha256()
         while block := handle.read(_BLOCK_BYTES):
             require_caller()

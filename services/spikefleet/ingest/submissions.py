@@ -241,7 +241,7 @@ def _known_before(recording: Recording, kept: KeptDescription | None) -> Descrip
 def _member(folder: Recording, member: Member) -> Recording:
     """Return one recording of several in a folder as a recording of its own; its bytes stay.
 
-    The member's entry and paths count from the folder's own entry. What lies beside that came along
+    The member's entry and paths count from the folder's own entry. What is beside that came along
     for what is in it, as the settings of a Record Node for its experiments, and goes with each.
     """
     inside = f"{folder.entry}/" if folder.entry else ""

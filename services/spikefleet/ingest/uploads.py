@@ -101,7 +101,7 @@ class UploadIntake:
     def create(self, request: UploadRequest) -> Upload:
         """Open an upload, or return the one its key opened before.
 
-        One that is complete is opened anew when the store has lost bytes of it since. Raises
+        One that is complete is opened again when the store has lost bytes of it since. Raises
         RpcProblem DISK_FULL when what is still to come does not fit, TOO_MANY_UPLOADS.
         """
         check_files(request.files, request.entry)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class PreflightPlaces:
-    """Where things lie: the artifact store's URL, the folder attempts scratch in, and the folder
+    """Where things are: the artifact store's URL, the folder attempts scratch in, and the folder
     of each uploaded recording on this machine by its location in the store.
     """
 

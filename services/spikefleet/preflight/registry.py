@@ -58,7 +58,7 @@ class Facts:
     recorded_s: float | None = None
     entry: str = ""
     config: SortingConfig = field(default_factory=SortingConfig)
-    geometry: Geometry | None = None  #: where its contacts lie
+    geometry: Geometry | None = None  #: where its contacts are
     projection: ResourceEstimate | None = None
 
     @property

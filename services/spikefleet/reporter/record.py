@@ -69,7 +69,7 @@ def build_record(task: ReportTask, material: Material, defaults: Mapping[str, An
     source = task.record
     run = _mapping(source.get("run"))
     failure = run["failure"] = _failure(run)
-    # A report is no part of itself: the attempt that makes it has not ended yet.
+    # A report is not part of itself: the attempt that makes it has not ended yet.
     attempts = [
         _attempt(a) for a in _list(source.get("attempts")) if a.get("stage") != Stage.REPORT
     ]

@@ -1,6 +1,6 @@
 """Making a run's report from the service: sources gathered, drawn in a confined process, published.
 
-Rendering never raises: what goes wrong is the answer's failure, and the run goes on.
+Rendering never raises: what goes wrong is the answer's failure, and the run continues.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The door of the reporter: renders in a confined process, serves reports and artifacts of runs.
 
 Only keys below ``runs/`` are served, and only those of the attempts a run's pointer names are
-listed. Rendering never raises: what goes wrong is the answer's failure, and the run goes on.
+listed. Rendering never raises: what goes wrong is the answer's failure, and the run continues.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         return record, f"{prefix}/{HTML_FILE}"
 
     def _list_artifacts(self, run_id: RunId) -> list[Artifact]:
-        """Return the files of a run; a reused sort may lie under another run's key."""
+        """Return the files of a run; a reused sort may be under another run's key."""
         return [
             Artifact(
                 file.key,

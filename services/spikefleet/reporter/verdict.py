@@ -47,7 +47,7 @@ _ROWS = {str(row.code): row for row in FAILURES}
 def make_verdict(
     status: str, failure: Mapping[str, Any], curation: CurationSection
 ) -> VerdictSection:
-    """Return what a person reads first of a run with this status; {} is no failure, no curation."""
+    """Return what a person reads first of a run with this status; {}: no failure, no curation."""
     if failure and status not in _SUCCEEDED:
         label, tone = _LABELS.get(status, ("Failed", TONE_BAD))
         sentence = str(failure.get("message") or _meaning(failure) or "The run failed.")

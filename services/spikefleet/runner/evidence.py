@@ -1,7 +1,7 @@
 """Gathers what is known of the child's end and asks what it means.
 
 The classifier's rules do the thinking; only two ends are judged here, because no rule can see them:
-a request to stop, and exit 0 without a complete result, which is no success.
+a request to stop, and exit 0 without a complete result, which is not a success.
 """
 
 from __future__ import annotations

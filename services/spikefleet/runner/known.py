@@ -22,7 +22,7 @@ class Known:
     attempt_id: AttemptId
     #: Monotonic time at which the parent began.
     started_s: float = field(default_factory=time.monotonic)
-    #: The step that goes on, and what those before it took (s).
+    #: The step that continues, and what those before it took (s).
     stage: str = "start"
     timings_s: Mapping[str, float] = field(default_factory=dict)
     #: What the machine's own checks found, and how the trial on a window went.

@@ -2,7 +2,7 @@
 
 The controller's lease distinguishes two attempts of one run, two processes of one attempt also
 a file that is written once under the attempt's prefix, which holds without a controller. A
-controller that is away stops nothing: what this process writes lies under its own attempt.
+controller that is away stops nothing: what this process writes is under its own attempt.
 """
 
 from __future__ import annotations

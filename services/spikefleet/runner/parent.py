@@ -231,7 +231,7 @@ class _LastWord(AbstractContextManager["_LastWord"]):
     """Writes the outcome when the attempt is over, however it ended.
 
     An error of our own must not take the outcome with it, so it becomes one (``parent_error``)
-    and goes no further. What is no error (SystemExit, KeyboardInterrupt) is written down too, but
+    and goes no further. What is not an error (SystemExit, KeyboardInterrupt) is recorded too, but
     travels on.
     """
 

@@ -1,7 +1,7 @@
 """Puts the recording where the child expects it, and refuses bytes that are not the submitted ones.
 
 Files this machine already holds are linked, never copied; the rest is fetched from the store. Every
-file is held to its size and to its SHA-256. One that lies in place and has not been touched since
+file is held to its size and to its SHA-256. One that is in place and has not been touched since
 it was digested is not read again. After the sort every file must still be the one that was staged.
 """
 

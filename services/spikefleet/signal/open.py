@@ -78,7 +78,7 @@ FAMILIES: tuple[FormatFamily, ...] = (
     raw_binary.FAMILY,
     archive_reading.FAMILY,
 )
-# A folder of more entries than this is no recording; its first ones are looked at.
+# A folder of more entries than this is not a recording; its first ones are looked at.
 _NEIGHBOURS_LOOKED_AT = 1000
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".nwb", ".brw")
 
@@ -96,7 +96,7 @@ def list_streams(path: Path) -> RecordingDescription:
 
 
 def _without_slow(described: RecordingDescription) -> RecordingDescription:
-    """Move streams too slow for spikes to the other ones, where faster ones lie beside them."""
+    """Move streams too slow for spikes to the other ones, where faster ones are beside them."""
     slow = [
         stream
         for stream in described.streams
@@ -120,7 +120,7 @@ def open_recording(
 
     The recording has one segment, one probe with contact positions in µm (several are laid apart),
     and per-channel gain and offset to µV. ``stream`` "" means the first. ``format`` is the reader
-    that was chosen before; "" recognises the files anew.
+    that was chosen before; "" recognises the files again.
 
     Raises:
         InputMissingError, InputCorruptError: as ``list_streams``; also ``no_geometry`` and
@@ -148,7 +148,7 @@ def open_unchecked(
     family, located = _find_family(Path(path), format)
     with reading(located):
         described = family.describe(located)
-        # One stream that holds spikes needs no name, whatever lies beside it.
+        # One stream that holds spikes needs no name, whatever is beside it.
         chosen = pick_stream(described if stream else _without_slow(described), stream, located)
         plugin_path = str(hdf5_plugin_path) if hdf5_plugin_path else None
         recording: BaseRecording = family.open(located, chosen, plugin_path)
@@ -239,7 +239,7 @@ def _several(path: Path, inside: Sequence[Path]) -> InputCorruptError:
     return corrupt(
         path,
         "several_recordings",
-        f"the folder is no recording but holds {count} ({listed}).",
+        f"the folder is not a recording but holds {count} ({listed}).",
         f"Submit by name{further}.",
     )
 
@@ -293,7 +293,7 @@ def _require_content(path: Path) -> None:
 
 
 def require_spike_band(recording: BaseRecording, path: Path, stream: str) -> None:
-    """Refuse to sort what holds no spikes, also where it lies alone; it may still be archived.
+    """Refuse to sort what holds no spikes, also where it is alone; it may still be archived.
 
     Raises:
         InputCorruptError: ``field_potential``.
@@ -309,7 +309,7 @@ def make_sortable(recording: BaseRecording, path: Path, stream: str = "") -> Non
     Raises:
         InputCorruptError: ``several_segments``, ``empty`` or ``no_geometry``.
         InvalidConfigurationError: the stream is too slow for spikes, or an LFP by its name, and
-            lies beside others that are not.
+            is beside others that are not.
     """
     why = why_unsortable(stream, float(recording.sampling_frequency))
     if why and stream in list_streams(path).other_streams:
@@ -329,7 +329,7 @@ def make_sortable(recording: BaseRecording, path: Path, stream: str = "") -> Non
         raise corrupt(path, "empty", "the recording holds no samples.")
     if not recording.has_probe():
         why = recording.get_annotation(PLACES_UNKNOWN)
-        raise corrupt(path, "no_geometry", why or "it does not say where its channels lie.")
+        raise corrupt(path, "no_geometry", why or "it does not say where its channels are.")
     lay_probes_apart(recording)
     if not recording.has_scaleable_traces():
         log.info("recording.gain_assumed", extra={"path": str(path)})

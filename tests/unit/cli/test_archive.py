@@ -50,7 +50,7 @@ def test_a_damaged_archive_ends_in_exit_code_1_and_names_the_object(recording, t
 def test_a_folder_that_is_no_archive_is_not_called_damaged(recording, tmp_path):
     done = _run("verify", recording)
     assert done.exit_code == 1
-    assert "is no archive" in done.stderr
+    assert "is not an archive" in done.stderr
     assert "run the command again" in done.stderr
     assert "damaged" not in done.output
 

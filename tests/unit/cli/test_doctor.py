@@ -103,7 +103,7 @@ def test_where_no_service_answers_it_is_said_how_to_start_one(tmp_path: Path) ->
 def test_what_answers_but_is_no_spikefleet_is_told_apart(tmp_path: Path) -> None:
     with serving(lambda _: []) as server:
         found = the_service(server.address, tmp_path)
-    assert (found.level, "is no spikefleet" in found.value) == ("warn", True)
+    assert (found.level, "is not spikefleet" in found.value) == ("warn", True)
 
 
 def test_no_hold_is_to_be_released_on_a_machine_that_was_only_looked_at(tmp_path: Path) -> None:

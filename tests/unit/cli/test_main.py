@@ -180,4 +180,4 @@ def test_a_name_that_is_no_text_is_wrong_usage_and_no_trace(
     given = [argument.replace("{here}", str(tmp_path)) for argument in arguments]
     done = CliRunner().invoke(cli, [*given, "--address", nobody, "--output", "json"])
     assert done.exit_code == 2
-    assert "no text in UTF-8" in json.loads(done.stdout)["error"]["message"]
+    assert "not text in UTF-8" in json.loads(done.stdout)["error"]["message"]

@@ -19,7 +19,7 @@ ACCEPTED: Mapping[str, str] = {
     "execution.reextract_waveforms": "waveforms belong to the sort and are made with it",
     "execution.recurate_first": "curation is never cached between runs",
     "execution.recurate_second": "curation is never cached between runs",
-    "execution.recompile_single_recording": "exports are made anew by every run",
+    "execution.recompile_single_recording": "exports are made again by every run",
     "execution.sorter_inactivity_in_process_grace_s": "the sorter never runs inside the process "
     "that watches it, which can therefore always stop it",
     "execution.cleanup_temp_files": "temporary files go with the scratch folder",

@@ -46,7 +46,7 @@ def require_client_settings(config: SortingConfig, base: SortingConfig) -> None:
     """Refuse a configuration that changes an operator's field of ``base``.
 
     Whether to use a container at all is a client's word; which one is not. A sorter's own
-    parameter that sounds like a place is the operator's too, however deep it lies. Raises
+    parameter that sounds like a place is the operator's too, however deep it is. Raises
     InvalidConfigurationError naming the field and who sets it.
     """
     for dotted in _PARAMS:

@@ -165,7 +165,7 @@ class RecordingConfig(ConfigGroup):
         return self
 
     def _in_order(self) -> None:
-        """Refuse windows that overlap, go back, or lie past ``first_n_mins``."""
+        """Refuse windows that overlap, go back, or are past ``first_n_mins``."""
         start, end = self.start_time_s, self.end_time_s
         wanted = [("rec_chunks_s", first, last) for first, last in self.rec_chunks_s]
         if start is not None or end is not None:
@@ -176,7 +176,7 @@ class RecordingConfig(ConfigGroup):
             if first >= last_s:
                 raise conflict(
                     f"recording.{field}",
-                    f"{field}: the window from {first:g} s lies past first_n_mins ({last_s:g} s)",
+                    f"{field}: the window from {first:g} s is past first_n_mins ({last_s:g} s)",
                 )
         frames = [("rec_chunks", float(first), float(last)) for first, last in self.rec_chunks]
         for before, after in pairwise(wanted or frames):

@@ -162,7 +162,7 @@ FAILURES: tuple[FailureRow, ...] = (
     _row(
         _F.STORAGE_UNAVAILABLE, "StorageUnavailableError", 96, _E, _D.RETRY_SAME, _S.ENVIRONMENT,
         "The artifact store could not be reached.",
-        "Check the store; the run goes on by itself, and is held if it stays away.",
+        "Check the store; the run continues by itself, and is held if it stays away.",
         rows.StorageEvidence,
     ),
     _row(

@@ -101,7 +101,7 @@ class InputCorruptEvidence(RecordingDoubts):
     path: str | None = says("the damaged file")
     next_step: str | None = says("what its owner can do, where that is known")
     finite_fraction: float | None = says("share of the samples that are numbers")
-    first_at_s: float | None = says("where the first sample that is no number lies")
+    first_at_s: float | None = says("where the first sample that is not a number is")
     sampling_rate_hz: float | None = says("the rate the file states")
     size_bytes: int | None = says("size of the file")
     registered_bytes: int | None = says("its size when it was registered")

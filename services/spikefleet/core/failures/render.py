@@ -39,10 +39,10 @@ stamped. Steps of a sorter's parameter ladder are taken only with the submitter'
 
 _CATEGORIES = {
     FailureCategory.BIOLOGICAL: "The tissue or the array: the run ends as unsortable.",
-    FailureCategory.INPUT: "The submitted files: the run ends and the submitter is told.",
+    FailureCategory.INPUT: "The submitted files: the run ends and the submitter is informed.",
     FailureCategory.ENVIRONMENT: "The facility: the lane is held, no retry is spent.",
     FailureCategory.RESOURCE: "Too little of something: another try with a change.",
-    FailureCategory.INTERNAL: "Ours to mend: one more try, then the run fails.",
+    FailureCategory.INTERNAL: "Ours to repair: one more try, then the run fails.",
     FailureCategory.INFRASTRUCTURE: "The machine went away: the same again, on its own budget.",
 }
 
@@ -56,11 +56,11 @@ _COLUMNS = (
     "what the operator does",
 )
 _ANSWERS = {
-    Disposition.SKIP: "ends the run with this outcome and goes on with the others",
+    Disposition.SKIP: "ends the run with this outcome and continues with the others",
     Disposition.RETRY_SAME: "tries again unchanged",
     Disposition.RETRY_SCALED: "tries again with the ladder's next step, or more of what ran out",
     Disposition.RETRY_ELSEWHERE: "tries again on another machine",
-    Disposition.HOLD: "stops this lane, keeps its runs and calls the operator; other lanes go on",
+    Disposition.HOLD: "holds this lane and its runs for the operator; other lanes continue",
     Disposition.REQUEUE: "puts the run back in the queue, as if it had not been tried",
     Disposition.FAIL: "ends the run as failed",
 }
@@ -83,7 +83,7 @@ kept: no measurement turns it into the recording's fault. A process that was kil
 memory only where the kernel counted or wrote so.
 
 Of a log the first 32 KiB and the last 256 KiB are read, and 32 MB between them are searched for the
-lines that rules know; `log_unread_bytes` in the evidence says how much lay beyond. The last line
+lines that rules know; `log_unread_bytes` in the evidence says how much was beyond. The last line
 that explains the end wins; one far from the end only where nothing else explains it. A line or
 traceback of an error that the program got over blames nobody. What nothing matches is
 `unclassified`, with a fingerprint that is the same whenever the same thing happens.

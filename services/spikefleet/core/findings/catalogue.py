@@ -167,7 +167,7 @@ _SIGNAL = (
 )
 _TRUTH = (
     FindingRow(
-        "unsigned", _REC, "note", _I, "The samples are unsigned; told by inspect alone.",
+        "unsigned", _REC, "note", _I, "The samples are unsigned; reported by inspect alone.",
         "Subtract the centre before reading amplitudes off the stored codes.",
     ),
     FindingRow(

@@ -81,7 +81,7 @@ def note(code: str, message: str, **evidence: Any) -> Finding:
 
 
 def warn(code: str, message: str, remediation: str = "", **evidence: Any) -> Finding:
-    """Make a finding that lets the run go on; the catalogue's remedy unless another is given.
+    """Make a finding that lets the run continue; the catalogue's remedy unless another is given.
 
     Raises:
         ValueError: the catalogue has no such code, or the code never warns.

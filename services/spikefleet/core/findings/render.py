@@ -16,7 +16,7 @@ _HEAD = """# Preflight
 Before a sorter starts, the service opens the recording, measures a bounded sample of the signal,
 and projects what the sort will need. The machine that sorts then looks at itself. Whatever is
 noticed is a finding: a level, a stable code, one sentence with the measured numbers, a remedy and a
-category. *note* is for `spikefleet inspect` alone; *warn* lets the run go on and is told in the
+category. *note* is for `spikefleet inspect` alone; *warn* lets the run continue and is in the
 report; *fail* ends the run with the failure named in [failures.md](failures.md), under the rule
 `preflight.<code>`. With
 `execution.preflight_strict` every warning fails; with `execution.preflight` off the signal is not

@@ -52,7 +52,7 @@ _STILL_WRITTEN = "still_written"
 def budget_of(code: FailureCode, reason: str = "") -> str:
     """Return the budget that a failure draws on, "" for none.
 
-    A file that a program still writes is not damaged: waiting mends it, so it has a budget of its
+    A file that a program still writes is not damaged: waiting repairs it, so it has a budget of its
     own and longer pauses.
     """
     if code is FailureCode.INPUT_CORRUPT and reason == _STILL_WRITTEN:

@@ -158,7 +158,7 @@ _ANSWERS: Mapping[str, _Answer] = {
 }
 
 # What a spent budget means: most causes end the run as failed; a bad input or a sort that stalls
-# twice is given up, and what the facility must mend is held for a person.
+# twice is given up, and what the facility must repair is held for a person.
 _WHEN_SPENT: Mapping[str, Disposition] = {
     "input": Disposition.SKIP,
     "still_written": Disposition.SKIP,
@@ -170,7 +170,7 @@ _WHEN_SPENT: Mapping[str, Disposition] = {
 
 
 def is_mended_by_release(code: FailureCode) -> bool:
-    """Say whether a person who releases a lane has mended this cause, so that it starts anew."""
+    """Say whether a person who releases a lane has repaired this cause, so that it starts again."""
     return _WHEN_SPENT.get(BUDGET_OF.get(code, "")) is Disposition.HOLD
 
 

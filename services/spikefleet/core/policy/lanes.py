@@ -1,6 +1,6 @@
 """Whom a failure of the environment holds: nobody but those whom it will meet as well.
 
-A lane is the sorter's, so that the other sorters go on. A file may need what only some files need,
+A lane is the sorter's, so that other sorters continue. A file may need what only some files need,
 and a run may ask of the sorter what nobody else asks: each of these has a lane of its own, so that
 no submission holds up those of others. What the machine's own checks found, and a full disk, holds
 the sorter's lane.

@@ -72,7 +72,7 @@ def is_hidden(path: Path) -> bool:
 
 
 def is_in_hidden_folder(path: Path, root: Path) -> bool:
-    """Say whether a file below ``root`` lies in a folder such as ".git" or ".Trashes"."""
+    """Say whether a file below ``root`` is in a folder such as ".git" or ".Trashes"."""
     return any(part.startswith(".") for part in path.relative_to(root).parent.parts)
 
 
@@ -89,7 +89,7 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def visible_entries(folder: Path) -> list[Path]:
-    """Return what lies directly in a folder, sorted, without the system's own files."""
+    """Return what is directly in a folder, sorted, without the system's own files."""
     return sorted(entry for entry in folder.iterdir() if not is_hidden(entry))
 
 
@@ -107,7 +107,7 @@ def _with_companions(path: Path) -> tuple[Path, ...]:
 
 
 def _is_openephys_experiment(folder: Path) -> bool:
-    """Say whether a folder is one experiment of a Record Node, whose settings lie above it."""
+    """Say whether a folder is one experiment of a Record Node, whose settings are above it."""
     if not folder.name.startswith("experiment") or not folder.is_dir():
         return False
     return any((entry / _OPENEPHYS_HEADER).is_file() for entry in folder.iterdir())

@@ -25,7 +25,7 @@ class SignalMeasurements:
     duration_s: float  #: its length
     measured_s: float  #: how much of it was looked at
     finite_fraction: float  #: share of samples that are numbers
-    first_non_finite_s: float | None  #: where the first sample lies that is none
+    first_non_finite_s: float | None  #: where the first sample is that is not a number
     first_non_finite_channel: str | None  #: its channel
     noise_uv: tuple[float, ...]  #: robust deviation, by channel (µV)
     median_noise_uv: float  #: its median over channels that move

@@ -33,7 +33,7 @@ def keep_frames(
     Seconds become frames by rounding. An end past the recording is clipped, a start is not.
 
     Raises:
-        InvalidConfigurationError: a window is empty, lies past the end, overlaps or goes back;
+        InvalidConfigurationError: a window is empty, is past the end, overlaps or goes back;
             ``field`` names the one that asked for it.
     """
     last, last_field = n_samples, ""

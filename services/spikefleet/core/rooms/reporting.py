@@ -25,7 +25,7 @@ class RunRecord(TypedDict, total=False):
     config: dict[str, Any]  #: the resolved configuration, nested groups
     config_diff: dict[str, Any]  #: what differs from the defaults; computed when absent
     preflight: PreflightRecord
-    recording: dict[str, Any]  #: ``Recording.to_json`` and where its files lie
+    recording: dict[str, Any]  #: ``Recording.to_json`` and where its files are
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ReportTask:
         """Read what ``to_json`` wrote."""
         attempt = AttemptPlace.read(document["attempt"])
         if attempt is None:
-            raise ValueError(f"{document['attempt']!r} is no attempt")
+            raise ValueError(f"{document['attempt']!r} is not an attempt")
         sort, curation = AttemptPlace.read(document["sort"]), document["curation"]
         return cls(document["record"], attempt, sort, AttemptPlace.read(curation))
 

@@ -69,7 +69,7 @@ class ParameterEntry:
         return words + (", or null" if self.nullable else "")
 
     def accepts(self, value: Any) -> bool:
-        """Whether a value has the kind and lies in the range. Looks at no fields of an object."""
+        """Whether a value has the kind and is in the range. Looks at no fields of an object."""
         if value is None:
             return self.nullable or self.kind == "any"
         if isinstance(value, bool) and self.kind in ("int", "number"):

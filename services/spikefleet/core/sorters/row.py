@@ -22,7 +22,7 @@ class ProgressRule:
     """A log line that says where the sorter is.
 
     ``pattern`` is searched in each line. ``step`` names the stage and ``fraction`` how much of the
-    whole sort lies behind it; an empty step only reads the line's count. Groups ``done`` and
+    whole sort is behind it; an empty step only reads the line's count. Groups ``done`` and
     ``total``, a progress bar on the same line, or an unlabelled one after it, move inside the step.
     With ``spikes_group`` the pattern's group ``spikes`` is a count of spikes.
     """

@@ -152,7 +152,7 @@ class AttemptFolder:
 
 
 def folder_of(root: Path, name: str) -> AttemptFolder:
-    """The folder of attempt ``name``. Raises ValueError for a name that is no file name."""
+    """The folder of attempt ``name``. Raises ValueError for a name that is not a file name."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} cannot name an attempt: letters, digits, dots and dashes only")
     return AttemptFolder(root / name)

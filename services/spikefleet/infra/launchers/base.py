@@ -35,7 +35,7 @@ class Observation:
     ``exit_code`` is None when nobody could collect it; ``signal`` is set when a signal killed the
     runner's parent; ``oom_killed`` when the kernel or kubelet says so. ``log_tail`` is the end of
     the sorter's log where nothing else was left. ``may_live``: nobody saw the attempt end (its node
-    is unreachable, or it was forgotten), so its processes may go on.
+    is unreachable, or it was forgotten), so its processes may continue.
     """
 
     name: str  #: of the attempt

@@ -1,6 +1,6 @@
 """Attempts as processes of this machine: each in its own session, so that it outlives the service.
 
-Everything needed to find an attempt again is in its folder; a launcher made anew over the same root
+Everything needed to find an attempt again is in its folder; a new launcher over the same root
 adopts what still runs. When a runner's parent is dead, whatever it started is killed: an attempt
 has either a parent or nothing. The launcher judges no outcome and retries nothing.
 """

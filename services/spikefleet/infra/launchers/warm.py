@@ -155,7 +155,7 @@ class WarmStarts:
             return None
 
     def close(self) -> None:
-        """End the templates; the attempts they started go on."""
+        """End the templates; the attempts they started continue."""
         for template in self._templates.values():
             template.close()
         self._templates.clear()
@@ -244,7 +244,7 @@ class _Template:
         return attempt
 
     def close(self) -> None:
-        """End it; what it started goes on."""
+        """End it; what it started continues."""
         self._control.close()
         self.process.kill()
         self.process.wait()

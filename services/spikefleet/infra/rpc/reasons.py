@@ -118,7 +118,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         ),
         "PATH_REFUSED": Reason(
             Code.FAILED_PRECONDITION,
-            "Name the folder or file in which the recording's own bytes lie, or upload it.",
+            "Name the folder or file in which the recording's own bytes are, or upload it.",
         ),
         "ILLEGAL_MOVE": Reason(
             Code.FAILED_PRECONDITION,

@@ -29,7 +29,7 @@ from spikefleet.infra.rpc.shares import MOST_CALLS, CallShares
 _MIB = 1 << 20
 _MOST_CONNECTIONS = 16_384
 _HANDSHAKE_S = 10.0
-_IDLE_CONNECTION_S = 300.0  # a client that calls again dials anew, unseen by its caller
+_IDLE_CONNECTION_S = 300.0  # a client that calls again dials again, unseen by its caller
 
 
 @dataclass(frozen=True)

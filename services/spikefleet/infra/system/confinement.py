@@ -174,7 +174,7 @@ def _try(enter: Callable[[], None], name: str, missing: list[str]) -> str:
 
 
 def _python_paths() -> tuple[str, ...]:
-    """Where this interpreter and everything it may import lie."""
+    """Where this interpreter and everything it may import are."""
     found = {sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(sys.executable).parent)}
     found.update(entry for entry in sys.path if entry and Path(entry).is_absolute())
     return tuple(sorted(found))

@@ -1,4 +1,4 @@
-"""What lies below a folder: its bytes on disk, and its largest files."""
+"""What is below a folder: its bytes on disk, and its largest files."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def blame_recording(error: OpeningError, limits: Limits) -> SpikeSortingClassifi
         case OpeningTooLongError():
             return InputMissingError(
                 f"The recording's files gave no answer for {limits.wall_s:.0f} s. "
-                "Check that the mount they lie on answers, then submit again.",
+                "Check that the mount they are on answers, then submit again.",
             )
         case OpeningCrashedError():
             return InputCorruptError(

@@ -226,7 +226,7 @@ def _scratch(below: Path | None) -> Iterator[Path]:
 class Zygote:
     """The warm process that confined ones are forked from; started when first needed.
 
-    ``environment`` is all it and they see of ours; ``folder`` is where their scratch lies.
+    ``environment`` is all it and they see of ours; ``folder`` is where their scratch is.
     """
 
     modules: tuple[str, ...]

@@ -1,7 +1,7 @@
 """A seccomp filter: system calls that no reader and no sorter needs fail with "not permitted".
 
 The one door to libseccomp, which knows the numbers of calls on each architecture. Refusing is by
-an error, not by a kill: libraries that merely try (a socket for logging, say) go on.
+an error, not by a kill: libraries that merely try (a socket for logging, say) continue.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def refuse_calls(*, programs: bool) -> None:
             _refuse(seccomp, rules, refused, name, seccomp.Arg(0, seccomp.NE, os.getpid()))
         process = seccomp.Arg(0, seccomp.MASKED_EQ, _CLONE_THREAD, 0)
         _refuse(seccomp, rules, refused, "clone", process)
-        # Its flags lie in memory, where no filter sees them; libraries then take clone.
+        # Its flags are in memory, where no filter sees them; libraries then take clone.
         _refuse(seccomp, rules, seccomp.ERRNO(errno.ENOSYS), "clone3")
     rules.load()
 

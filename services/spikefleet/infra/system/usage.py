@@ -22,7 +22,7 @@ _WALK_S = 1.0
 
 
 class AttemptUsage:
-    """Reads what this process and those below it hold, and what lies in its folder.
+    """Reads what this process and those below it hold, and what is in its folder.
 
     Of ``shared`` only what was added since the first reading counts.
     """

@@ -1,4 +1,4 @@
-"""Where a recording's channels lie: positions in µm, every id that fits, bad channels marked.
+"""Where a recording's channels are: positions in µm, every id that fits, bad channels marked.
 
 Long probes are cut into stretches side by side, all at one scale, so that every contact keeps a
 readable id. A recording without positions is refused: none are made up.
@@ -57,11 +57,11 @@ def draw_probe_picture(
     """Draw channel positions in µm with their ids; ``bad_channels`` (id -> why) are marked.
 
     Raises:
-        InputCorruptError: ``no_geometry``: the recording does not say where its channels lie.
+        InputCorruptError: ``no_geometry``: the recording does not say where its channels are.
     """
     if not recording.has_probe():
         raise InputCorruptError(
-            "The recording does not say where its channels lie. Put a probe.json beside it.",
+            "The recording does not say where its channels are. Put a probe.json beside it.",
             path=str(out),
             reason="no_geometry",
         )

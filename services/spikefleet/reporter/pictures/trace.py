@@ -58,7 +58,7 @@ def draw_trace_picture(
     Each trace is shown around its own median; nothing is filtered.
 
     Raises:
-        InvalidConfigurationError: the stretch lies outside the recording.
+        InvalidConfigurationError: the stretch is outside the recording.
         InputCorruptError: the traces cannot be read.
     """
     rate_hz, n_samples = float(recording.sampling_frequency), int(recording.get_num_samples())
@@ -99,7 +99,7 @@ def _frames(window: TraceWindow, rate_hz: float, n_samples: int) -> tuple[int, i
     start = (n_samples - length) // 2 if window.start_s is None else round(window.start_s * rate_hz)
     if not 0 <= start < n_samples:
         raise InvalidConfigurationError(
-            f"{window.start_s:g} s lies outside the recording, which lasts "
+            f"{window.start_s:g} s is outside the recording, which lasts "
             f"{n_samples / rate_hz:.3f} s. Name a time inside it.",
             field="trace_start",
             value=window.start_s,

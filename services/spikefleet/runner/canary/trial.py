@@ -2,7 +2,7 @@
 
 It answers one question: would this environment break the sort? So only what the environment did
 ends the attempt, as if the sort itself had failed so. What the stretch did (too quiet, a crash)
-proves nothing about the whole: it is written down and the sort goes on. A stretch too large for the
+proves nothing about the whole: it is recorded and the sort continues. A stretch too large for the
 GPU means that the whole is, too: the sort begins one step down, as a retry would. The trial has its
 own process, folder and copy; nothing it makes or draws reaches the sort.
 """
@@ -52,7 +52,7 @@ class CanaryState(StrEnum):
     SKIPPED = "skipped"  # it would have told nothing; ``reason`` says why
     REMEMBERED = "remembered"  # it has passed before, under the same conditions
     PASSED = "passed"
-    INCONCLUSIVE = "inconclusive"  # it failed for a reason of its own; the sort goes on
+    INCONCLUSIVE = "inconclusive"  # it failed for a reason of its own; the sort continues
     BLOCKED = "blocked"  # the environment is broken; the sort is not started
     INTERRUPTED = "interrupted"
 

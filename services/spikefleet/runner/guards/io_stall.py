@@ -1,6 +1,6 @@
 """Does the sorter wait for a disk that does not answer? Reads counters; never touches the disk.
 
-A sort that moves no byte is no stall by itself: clustering moves none for hours. It is one while
+A sort that moves no byte is not a stall by itself: clustering moves none for hours. It is one while
 something waits for the disk: threads in uninterruptible sleep, or requests the device has accepted
 and not finished.
 """

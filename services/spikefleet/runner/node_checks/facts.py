@@ -75,7 +75,7 @@ class SoftwareFacts:
 
     ``missing`` are those the sorter's extra asks for and that are not there; ``unfound`` when the
     sorter's own package is recorded as installed but cannot be found. ``tested`` are the versions
-    [low, high) our own metadata asks for; "" is no bound.
+    [low, high) our own metadata asks for; "" is not a bound.
     """
 
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -221,7 +221,7 @@ def _required(extra: str) -> dict[str, tuple[str, str]]:
 
 
 def _find_package(name: str) -> Path | None:
-    """Where a top-level package lies, without importing it."""
+    """Where a top-level package is, without importing it."""
     try:
         spec = find_spec(name)
     except (ImportError, ValueError):

@@ -1,6 +1,6 @@
 """The machine's own preflight: does this node have what the sort needs, before the sorter starts?
 
-A finding that fails ends the attempt with its own class; a warning goes on record. It imports
+A finding that fails ends the attempt with its own class; a warning is recorded. It imports
 neither torch nor SpikeInterface: what needs torch runs in a short-lived process of its own.
 """
 

@@ -37,7 +37,7 @@ class ContainedSamples:
 
     @property
     def place(self) -> ContainerPlace:
-        """Where it lies, for the manifest."""
+        """Where it is, for the manifest."""
         return ContainerPlace(self.dataset, self.offset_bytes, self.by_channel, self.order)
 
     @property
@@ -87,7 +87,7 @@ def _datasets(file: Any) -> list[tuple[str, Any]]:
 
 
 def _is_plain(dataset: Any) -> bool:
-    """Say whether a dataset lies in the file in one piece, as it is."""
+    """Say whether a dataset is in the file in one piece, as it is."""
     creation = dataset.id.get_create_plist()
     return bool(
         dataset.ndim in (1, 2)

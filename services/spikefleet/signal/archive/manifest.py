@@ -115,13 +115,13 @@ class ArchivedStream:
     """
 
     stream: str  #: its name
-    folder: str  #: where its array lies
+    folder: str  #: where its array is
     source: str  #: the file it came from
     sampling_rate_hz: float  #: its rate
     channel_ids: tuple[str, ...]  #: in order
     gains_to_uv: tuple[float, ...]  #: by channel
     offsets_to_uv: tuple[float, ...]  #: by channel
-    probe: Mapping[str, Any]  #: where contacts lie, as probeinterface writes it
+    probe: Mapping[str, Any]  #: where contacts are, as probeinterface writes it
     traces: ArchivedArray  #: the samples
     leftover: ArchivedArray | None = None
     place: ContainerPlace | None = None
@@ -222,13 +222,13 @@ def load_manifest(path: Path) -> ArchiveManifest:
     """Read an archive's manifest and check it against its own digest.
 
     Raises:
-        InputMissingError: there is none: the archive was never finished, or this is no archive.
+        InputMissingError: there is none: the archive was never finished, or this is not an archive.
         InputCorruptError: it has been changed or damaged (``digest_mismatch``, ``unreadable``).
     """
     file = path / NAME
     if not file.is_file():
         raise InputMissingError(
-            f"{path} has no {NAME}: it is no finished archive. Archive the recording again.",
+            f"{path} has no {NAME}: it is not a finished archive. Archive the recording again.",
             path=str(file),
         )
     try:
@@ -304,11 +304,11 @@ def _require_sane(stream: ArchivedStream, manifest: ArchiveManifest, file: Path)
             claimed = f"{n_frames} x {n_channels} samples"
             raise corrupt(file, "absurd", f"it claims {claimed}, and {held} bytes are stored.")
     if len(stream.channel_ids) != stream.traces.n_channels:
-        raise corrupt(file, "unreadable", "channel_ids is no list of its channels.")
+        raise corrupt(file, "unreadable", "channel_ids is not a list of its channels.")
 
 
 def _require_holes(container: ArchivedContainer, size_bytes: int, rest_bytes: int) -> None:
-    """Holes lie in order inside the file, and with what is left they make all of it."""
+    """Holes are in order inside the file, and with what is left they make all of it."""
     end = 0
     for first, length in container.holes:
         if first < end or length < 0:

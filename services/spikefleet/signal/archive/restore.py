@@ -128,7 +128,7 @@ def _require_stored(file: Path, size_bytes: int) -> None:
     if not file.exists():
         return  # told by whoever needs it
     if not file.is_file():
-        raise corrupt(file, "unreadable", "it is no regular file.")
+        raise corrupt(file, "unreadable", "it is not a regular file.")
     found = file.stat().st_size
     if found != size_bytes:
         told = f"it has {found} bytes where {size_bytes} were archived (verify says more)."

@@ -1,4 +1,4 @@
-"""What can be encoded: streams whose samples lie as they are in a file of the recording.
+"""What can be encoded: streams whose samples are as they are in a file of the recording.
 
 Decides by content. In a flat file of whole frames the leading columns must be the stream's own
 samples; in an HDF5 container one dataset, stored without compression and in one piece, must hold
@@ -45,7 +45,7 @@ class FlatFile:
 
     @property
     def place(self) -> None:
-        """A flat file is no container."""
+        """A flat file is not a container."""
         return
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
@@ -60,7 +60,7 @@ StoredSamples = FlatFile | ContainedSamples
 
 
 def encodable_streams(source: ArchiveSource, files: tuple[Path, ...]) -> dict[str, StoredSamples]:
-    """Return stream -> where its samples lie; empty when any stream has no such place.
+    """Return stream -> where its samples are; empty when any stream has no such place.
 
     Streams sorted only when named come along where they can; the others need not.
     """

@@ -71,7 +71,7 @@ def verify_archive(
     """Check everything an archive promises.
 
     Raises:
-        InputMissingError: there is nothing at ``path``, or a folder that is no archive.
+        InputMissingError: there is nothing at ``path``, or a folder that is not an archive.
     """
     path = path.expanduser().absolute()
     if not path.is_dir():
@@ -80,7 +80,7 @@ def verify_archive(
         )
     if not any((path / part).exists() for part in (NAME, STREAMS, FILES)):
         raise InputMissingError(
-            f"{path} is no archive: it has no {NAME}. Name the folder that was archived to.",
+            f"{path} is not an archive: it has no {NAME}. Name the folder that was archived to.",
             path=str(path),
         )
     try:
@@ -154,12 +154,12 @@ class _Check:
             return False
         status = (self._path / entry).lstat()
         if not stat.S_ISREG(status.st_mode):
-            what = "it is a link" if stat.S_ISLNK(status.st_mode) else "it is no regular file"
+            what = "it is a link" if stat.S_ISLNK(status.st_mode) else "it is not a regular file"
             self._damage(entry, "not_a_file", what)
             self._refused.add(entry)
             return False
         known = self._known.get(entry)
-        # What has a size that nothing here was archived with is no other object of it: no need to
+        # What has a size that nothing here was archived with is no part of it: no need to
         # read what may be without end.
         read = status.st_size in self._sizes
         if known is None:

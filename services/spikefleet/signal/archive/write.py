@@ -70,7 +70,7 @@ def write_archive(
 
     Raises:
         FileExistsError: there is something at ``out``.
-        InvalidConfigurationError: ``out`` lies inside the recording.
+        InvalidConfigurationError: ``out`` is inside the recording.
         InputCorruptError: the recording changed while it was read (``changed``), or is made of
             more than plain files of its own (``unsafe``).
     """
@@ -81,7 +81,7 @@ def write_archive(
         raise FileExistsError(f"{out} is already there. Name a folder that does not exist yet.")
     if out.is_relative_to(source.path.absolute()):
         raise InvalidConfigurationError(
-            f"{out} lies inside the recording itself. Name a folder outside it.",
+            f"{out} is inside the recording itself. Name a folder outside it.",
             field="out",
             value=str(out),
         )

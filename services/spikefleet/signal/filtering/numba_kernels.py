@@ -23,7 +23,7 @@ def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
     options = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
     try:
         compiled = njit(cache=True, **options)(function)
-    except RuntimeError:  # a read-only installation with no home: compiled anew in each process
+    except RuntimeError:  # a read-only installation with no home: compiled again in each process
         compiled = njit(**options)(function)
     return compiled  # type: ignore[no-any-return]
 
@@ -77,7 +77,7 @@ def encode_int16(
 ) -> bool:
     """Write ``samples * factor + shift`` into ``codes``, to the nearest, clipped at the rails.
 
-    Returns False when a sample is no number; its code then means nothing.
+    Returns False when a sample is not a number; its code then means nothing.
     """
     n_samples, n_channels = samples.shape
     spoiled = np.int32(0)
@@ -100,7 +100,7 @@ def keep_kernels(folder: str) -> None:
     """
     config.CACHE_DIR = folder
     for kernel in (filter_sections, encode_int16):
-        with suppress(RuntimeError):  # no writable place: compiled anew in each process
+        with suppress(RuntimeError):  # no writable place: compiled again in each process
             kernel.enable_caching()  # type: ignore[attr-defined]
 
 

@@ -82,7 +82,7 @@ class _File:
 
 @dataclass(frozen=True)
 class _Block:
-    """Where one uninterrupted stretch lies in its file, and the clock at its first frame."""
+    """Where one uninterrupted stretch is in its file, and the clock at its first frame."""
 
     first_byte: int
     n_frames: int
@@ -136,7 +136,7 @@ def describe(path: Path) -> RecordingDescription:
         raise corrupt(
             path,
             "empty",
-            "no 30 kHz file is here whose electrode channels pass what lies above 1 kHz.",
+            "no 30 kHz file is here whose electrode channels pass what is above 1 kHz.",
         )
     return RecordingDescription(FORMAT, tuple(streams), tuple(others))
 
@@ -262,7 +262,7 @@ def _streams(files: list[_File]) -> list[tuple[str, _Blocks]]:
 
 
 def _part_blocks(file: _File, blocks: list[_Block]) -> tuple[Take, ...]:
-    """Return the takes of a file: a block goes on where the clock of the one before does."""
+    """Return the takes of a file: a block continues where the clock of the one before does."""
     if blocks[0].stamped_packets:
         return _part_packets(file, blocks[0])
     # A clock finer than the frames may round a block's first frame to either side.

@@ -67,7 +67,7 @@ def open_hdf5(path: Path) -> Any:
     Raises:
         InputMissingError: the file is not there.
         InputCorruptError: the file is empty, truncated or not HDF5; ``still_written``: a program
-            holds it open for writing; ``unsafe``: something in it lies in another file.
+            holds it open for writing; ``unsafe``: something in it is in another file.
     """
     with reading(path):
         if path.stat().st_size == 0:
@@ -109,7 +109,7 @@ def dataset_at(file: Any, name: str, path: Path) -> Any:
     """Return a dataset by its path in the file.
 
     Raises:
-        InputCorruptError: it is not there, or is no dataset.
+        InputCorruptError: it is not there, or is not a dataset.
     """
     with reading(path):
         found = file.get(name)

@@ -56,7 +56,7 @@ def numbers_at(parent: Any, name: str, path: Path) -> NDArray[Any]:
     """
     values = read_whole(dataset_at(parent, name, path), path)
     if values.dtype.kind not in _NUMBERS or values.size > MOST_CHANNELS:
-        raise corrupt(path, "unreadable", f"{name} is no list of channels.")
+        raise corrupt(path, "unreadable", f"{name} is not a list of channels.")
     return np.asarray(values.reshape(-1))
 
 

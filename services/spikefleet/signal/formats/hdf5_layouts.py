@@ -1,4 +1,4 @@
-"""How samples lie in the HDF5 datasets our own readers read: one row per channel, or interleaved.
+"""How samples are in the HDF5 datasets our own readers read: one row per channel, or interleaved.
 
 Decides how a block is fetched with the fewest and smallest reads; knows no vendor. Keeps a handle
 on the dataset only, never samples.

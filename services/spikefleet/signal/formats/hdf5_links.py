@@ -22,7 +22,7 @@ _DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 
 
 def require_self_contained(file: Any, path: Path) -> None:
-    """Refuse an HDF5 file with links, storage or datasets that lie in other files.
+    """Refuse an HDF5 file with links, storage or datasets that are in other files.
 
     Remembers its answer until the file changes.
 

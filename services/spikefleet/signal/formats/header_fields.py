@@ -27,7 +27,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         InputMissingError: it is not there.
-        InputCorruptError: ``unreadable`` for what is no JSON, ``absurd`` beyond 64 MB.
+        InputCorruptError: ``unreadable`` for what is not JSON, ``absurd`` beyond 64 MB.
     """
     with reading(path):
         size_bytes = path.stat().st_size
@@ -44,7 +44,7 @@ def read_json(path: Path) -> Any:
 def entry(document: Any, key: str, path: Path) -> Any:
     """Return ``document[key]``; refused where it is no mapping or lacks the key."""
     if not isinstance(document, Mapping):
-        raise corrupt(path, "unreadable", f"where {key} should be is no table of fields.")
+        raise corrupt(path, "unreadable", f"where {key} should be is not a table of fields.")
     if key not in document:
         raise corrupt(path, "unreadable", f"its header lacks {key}.")
     return document[key]

@@ -63,13 +63,13 @@ _LONGEST_HEADER_BYTES = 2 << 20
 _SAMPLE_BYTES = 2
 _STAMP_BYTES = 4
 _STAMPS = 1 << 32
-"""Time stamps count in 32 bits: after 20 h at 30 kHz they go on from the lowest number."""
+"""Time stamps count in 32 bits: after 20 h at 30 kHz they continue from the lowest number."""
 _TIMED = re.compile(r"(.+)_\d{6}_\d{6}")
 
 
 @dataclass(frozen=True)
 class _Header:
-    """What the header says, and in which of the three layouts the samples lie."""
+    """What the header says, and in which of the three layouts the samples are."""
 
     file: Path
     layout: str
@@ -232,7 +232,7 @@ def _read_header(file: Path) -> _Header:
     high_cut_hz = number(said.get("actual_upper_bandwidth", 0), "its upper bandwidth", file)
     if 0 < high_cut_hz < LEAST_HIGH_CUT_HZ:
         raise corrupt(
-            file, "field_potential", f"its amplifier cut off what lies above {high_cut_hz:g} Hz."
+            file, "field_potential", f"its amplifier cut off what is above {high_cut_hz:g} Hz."
         )
     kinds = {int(channel["signal_type"]) for channel in channels} - {0}
     first = amplifier[0]

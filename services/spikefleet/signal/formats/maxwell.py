@@ -60,7 +60,7 @@ _ELECTRODE_UM = {"width": 5.45, "height": 9.3}
 
 @dataclass(frozen=True)
 class Well:
-    """Where one take of one well lies in the file, and the rows of it that are routed.
+    """Where one take of one well is in the file, and the rows of it that are routed.
 
     ``frame_numbers`` is the dataset that numbers its frames, None in the layout of 2016.
     """
@@ -132,7 +132,7 @@ def open_header(path: Path, stream: str) -> BaseRecording:
 
 
 def _read_clock(path: Path, stream: str) -> tuple[str, tuple[Take, ...]]:
-    """Return the recording of a well that ``stream`` lies in, and the takes in it."""
+    """Return the recording of a well that ``stream`` is in, and the takes in it."""
     with open_hdf5(path) as file:
         well, name = find_well(file, stream, path)
         return name, read_takes(file, well, path)
@@ -233,7 +233,7 @@ def takes_of(file: Any, path: Path) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class _Places:
-    """Where one take's parts lie in the file; "" where the layout has none."""
+    """Where one take's parts are in the file; "" where the layout has none."""
 
     settings: str
     mapping: str

@@ -221,7 +221,7 @@ def _read_takes(group: Any, n_samples: int, tick_us: float, path: Path) -> tuple
         return part_takes((), n_samples, 0, path)
     listed = numbers_at(group, "ChannelDataTimeStamps", path)
     if not listed.size or listed.size % 3 or listed.dtype.kind not in "iu":
-        raise corrupt(path, "unreadable", "ChannelDataTimeStamps is no table of blocks.")
+        raise corrupt(path, "unreadable", "ChannelDataTimeStamps is not a table of blocks.")
     blocks = listed.reshape(-1, 3).astype(np.int64)
     stated = int((blocks[:, 2] - blocks[:, 1] + 1).sum())
     if stated != n_samples:

@@ -204,7 +204,7 @@ def _read_header(file: Path) -> _Channel:
 
 
 def _corner_hz(said: str) -> float:
-    """Return a filter's corner; one that is no number cuts nothing off."""
+    """Return a filter's corner; one that is not a number cuts nothing off."""
     try:
         return float(said)
     except ValueError:
@@ -297,7 +297,7 @@ def _scan(
     """Return the records that are not full and the takes, read in pieces.
 
     A record's time stamp (µs) is that of its first frame; what is more than half a frame later
-    than the frames before it end, is a gap. A record that is no later than the one before it begins
+    than the frames before it end, is a gap. A record not later than the one before it begins
     another take.
     """
     frame_us = 1e6 / entry.sampling_rate_hz

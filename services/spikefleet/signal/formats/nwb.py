@@ -142,7 +142,7 @@ class NwbRecording(BaseRecording):  # type: ignore[misc]
         self.set_channel_gains(series.gains_to_uv)
         self.set_channel_offsets(series.offsets_to_uv)
         if series.places_um is not None:
-            # Two groups may lie on the same places; whoever sorts them lays them apart.
+            # Two groups may be on the same places; whoever sorts them lays them apart.
             self.set_probegroup(_make_probes(series.places_um, series.groups), check_overlap=False)
         self.set_channel_groups(series.groups)
         if series.areas is not None:

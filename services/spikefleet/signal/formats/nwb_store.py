@@ -1,4 +1,4 @@
-"""An NWB file's groups and arrays, the same whether it lies on HDF5 or on Zarr.
+"""An NWB file's groups and arrays, the same whether it is on HDF5 or on Zarr.
 
 Reads what is asked for by name and nothing else, after asking whether it is safe and of a sane
 size: text columns that Zarr keeps as pickled objects are never touched.

@@ -46,7 +46,7 @@ from spikefleet.signal.formats.takes import (
 FORMAT = "openephys"
 STRUCTURE_FILE_NAME = "structure.oebin"
 _SAMPLE_BYTES = 2
-# A share of the numbered frames: more is no end of an acquisition but another file.
+# A share of the numbered frames: more is not an end of an acquisition but another file.
 _MOST_UNNUMBERED = 0.1
 _NOT_NEURAL = ("ADC", "AUX", "SYNC")
 
@@ -171,7 +171,7 @@ def _read_streams(path: Path) -> list[_Stream]:
         for entry in _listed(field(read_json(file), "continuous", file), "continuous", file):
             name = str(field(entry, "folder_name", file)).rstrip("/")
             if not name or name.startswith("/") or ".." in Path(name).parts:
-                raise corrupt(file, "unsafe", f"the folder {name[:60]!r} lies outside it.")
+                raise corrupt(file, "unsafe", f"the folder {name[:60]!r} is outside it.")
             rate_hz = number(field(entry, "sample_rate", file), "sample_rate", file, above=0.0)
             channels = _listed(field(entry, "channels", file), "channels", file)
             for channel in channels:

@@ -2,7 +2,7 @@
 
 A stream is the electrode channels one processor saved in one take ("100", "100/take2"); auxiliary
 and ADC channels are named but refused. Records the acquisition lost are located, not filled with
-zeros. The files never say where the channels lie; a ``probe.json`` in the folder does.
+zeros. The files never say where the channels are; a ``probe.json`` in the folder does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the channels of an Open Ephys Neuropixels stream lie, by the electrode each was read from.
+"""Where the channels of an Open Ephys Neuropixels stream are, by the electrode each was read from.
 
 ``structure.oebin`` says of every recorded channel which electrode of the probe it is
 (``electrode_index``, Neuropix-PXI 0.5 and later). ``settings.xml`` says which probe that is, and
@@ -165,7 +165,7 @@ def _place_by_settings(
 ) -> Probe | str:
     """Place channels that name no electrode by the settings, where those leave no choice."""
     if settings.has_channel_map:
-        return "settings.xml maps channels anew, and no channel names its electrode."
+        return "settings.xml remaps channels, and no channel names its electrode."
     try:
         with reading(settings.file), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -288,7 +288,7 @@ def _require_plain_xml(content: bytes, file: Path) -> None:
     try:
         parser.Parse(content, True)
     except expat.ExpatError as error:  # raised in C, so that it would look like a bug of ours
-        raise corrupt(file, "unreadable", f"it is no XML ({error}).") from error
+        raise corrupt(file, "unreadable", f"it is not XML ({error}).") from error
 
 
 def _find_probe(root: ElementTree.Element, folder_name: str) -> ElementTree.Element | None:
@@ -317,7 +317,7 @@ def _band_less(stream: str) -> str:
 
 
 def _numbers(element: ElementTree.Element | None) -> dict[str, float]:
-    """Return an element's attributes "CH0", "CH1", ... as numbers; none where one is no number."""
+    """Return an element's attributes "CH0", "CH1", ... as numbers; none where one is none."""
     attributes = {} if element is None else element.attrib
     if len(attributes) > MOST_CHANNELS or not all(map(_CHANNEL_KEY.fullmatch, attributes)):
         return {}

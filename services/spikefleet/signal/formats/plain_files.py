@@ -1,4 +1,4 @@
-"""Whether what lies at a path is made of plain files: nothing a reader could wait for or be led by.
+"""Whether what is at a path is made of plain files: nothing a reader could wait for or be led by.
 
 A FIFO makes whoever opens it wait for ever, a device gives bytes without end, and a link may lead
 anywhere. Asked once, where a recording is found, so that no reader has to. Opens nothing.
@@ -58,19 +58,19 @@ def require_no_way_out(path: Path) -> None:
             raise corrupt(
                 path,
                 "unsafe",
-                f"{entry.name} is a link to {target}, which is no part of the recording.",
+                f"{entry.name} is a link to {target}, which is not part of the recording.",
                 "Put the file itself in the link's place.",
             )
 
 
 def is_annexed(root: Path, target: Path) -> bool:
-    """Say whether this is content of the git-annex repository that the recording lies in."""
+    """Say whether this is content of the git-annex repository that the recording is in."""
     stores = (place / ".git" / "annex" / "objects" for place in (root, *root.parents))
     return any(target.is_relative_to(store) for store in stores)
 
 
 def _entries(path: Path) -> Iterator[Path]:
-    """What is no plain file for certain: links and special files, and ``path`` itself."""
+    """What is not a plain file for certain: links and special files, and ``path`` itself."""
     if not path.is_dir():
         yield path
         stem = path.name.partition(".")[0]

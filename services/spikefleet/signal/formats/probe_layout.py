@@ -2,7 +2,7 @@
 
 Formats keep each probe's places relative to itself, so two probes, or four tetrodes, come with the
 same coordinates. A sorter that takes them so merges the neurons of one with those of the other.
-Here such probes are moved apart along x; probes that already lie apart stay where they are. What
+Here such probes are moved apart along x; probes that already are apart stay where they are. What
 was a probe becomes a shank of the one probe, so that groups stay distinct.
 """
 

@@ -1,4 +1,4 @@
-"""Where the channels lie when a format does not say: a ``probe.json`` beside the recording.
+"""Where the channels are when a format does not say: a ``probe.json`` beside the recording.
 
 The file is probeinterface's own JSON; ``device_channel_indices`` count the stream's signal channels
 in file order. It serves only recordings without a probe of their own, and is never guessed: without

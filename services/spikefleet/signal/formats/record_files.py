@@ -20,7 +20,7 @@ from spikefleet.core.recording.reader_errors import corrupt, reading
 
 @dataclass(frozen=True)
 class RecordLayout:
-    """Where samples lie in a file: ``n_records`` records, each channels x frames of ``dtype``.
+    """Where samples are in a file: ``n_records`` records, each channels x frames of ``dtype``.
 
     ``short_records`` lists ``(record, valid frames)`` of records that are not full. ``inverted``
     samples are stored inverted; reading restores their sign.

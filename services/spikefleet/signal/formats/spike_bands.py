@@ -11,7 +11,7 @@ import re
 LEAST_SPIKE_RATE_HZ = 5000.0
 """A spike lasts about a millisecond: below this rate it is five samples or fewer."""
 LEAST_HIGH_CUT_HZ = 1000.0
-"""Spikes lie above 300 Hz; what is cut off below this holds none of their shape."""
+"""Spikes are above 300 Hz; what is cut off below this holds none of their shape."""
 _FIELD_POTENTIAL = re.compile(r"(?<![A-Z])LFP?(?![a-z])|(?<![A-Za-z])lfp?(?![a-z])")
 _TAKE = re.compile(r"/takes?\d*$")
 

@@ -54,7 +54,7 @@ _OURS = ("clock", "probes_laid_apart", "not_closed", "gain_assumed")
 
 @dataclass(frozen=True)
 class _Header:
-    """What ``binary.json`` says, checked; ``files`` lie in the folder itself."""
+    """What ``binary.json`` says, checked; ``files`` are in the folder itself."""
 
     files: tuple[Path, ...]
     n_channels: int
@@ -161,7 +161,7 @@ def _read_header(path: Path) -> _Header:
     n_channels = whole(n_channels, "num_channels", file, least=1, most=MOST_CHANNELS)
     ids = said.get("channel_ids")
     if ids is not None and (not isinstance(ids, list) or len(ids) != n_channels):
-        raise corrupt(file, "unreadable", f"channel_ids is no list of {n_channels} names.")
+        raise corrupt(file, "unreadable", f"channel_ids is not a list of {n_channels} names.")
     starts = said.get("t_starts")
     return _Header(
         files=tuple(_inside(path, name) for name in listed),
@@ -193,7 +193,7 @@ def _inside(path: Path, name: Any) -> Path:
 
 def _plain_id(name: Any, file: Path) -> str | int:
     if isinstance(name, bool) or not isinstance(name, str | int):
-        raise corrupt(file, "unreadable", f"channel id {str(name)[:60]!r} is no name.")
+        raise corrupt(file, "unreadable", f"channel id {str(name)[:60]!r} is not a name.")
     return name
 
 
@@ -227,7 +227,7 @@ def _load_properties(recording: BaseRecording, path: Path) -> None:
     files = sorted(folder.iterdir()) if folder.is_dir() else []
     for file in (each for each in files if not is_hidden(each)):
         if file.suffix != ".npy":
-            raise corrupt(path, "unsafe", f"properties/{file.name} is no array; take it out.")
+            raise corrupt(path, "unsafe", f"properties/{file.name} is not an array; take it out.")
         if file.stem in ("contact_vector", "location", "group") and _has_probe_file(path):
             continue
         values = load_array(file, path)
@@ -248,7 +248,7 @@ def load_array(file: Path, path: Path) -> NDArray[Any]:
             raise corrupt(path, "absurd", f"{file.name} is too large for a property.")
         with file.open("rb") as content:
             if content.read(6) != b"\x93NUMPY":
-                raise corrupt(path, "unsafe", f"{file.name} is no NumPy array.")
+                raise corrupt(path, "unsafe", f"{file.name} is not a NumPy array.")
     try:
         values = np.load(file, allow_pickle=False)
     except ValueError as error:

@@ -1,7 +1,7 @@
 """Blocks of one stream as takes: one timeline while the clock runs on, another where it is set.
 
 Frames a recorder numbered but did not store are a gap inside a take, however long: a lost packet or
-a pause. A clock that goes back was set anew (another acquisition, two systems in step): what
+a pause. A clock that goes back was set again (another acquisition, two systems in step): what
 follows is another take, since nothing says how long after the first it began. Every reader whose
 format can hold either parts its streams here, so that the names and the findings are the same.
 """

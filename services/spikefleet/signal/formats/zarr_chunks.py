@@ -123,7 +123,7 @@ def _fields(value: Any, path: Path) -> Mapping[str, Any]:
 
 def _counts(value: Any, what: str, path: Path, least: int = 0) -> list[int]:
     if not isinstance(value, list) or len(value) > 8:
-        raise corrupt(path, "unreadable", f"{what} is no list of sizes.")
+        raise corrupt(path, "unreadable", f"{what} is not a list of sizes.")
     return [whole(size, what, path, least=least, most=1 << 48) for size in value]
 
 

@@ -64,7 +64,7 @@ def choose_left_out(recording: BaseRecording, wanted: Sequence[str]) -> dict[str
     """Return id -> why of the channels that ``recording.bad_channels`` means.
 
     Raises:
-        InvalidConfigurationError: a name is no channel's; the message names the nearest.
+        InvalidConfigurationError: a name is not a channel's; the message names the nearest.
         NoGoodChannelsError: none would be left.
         InputCorruptError: the traces cannot be read.
     """

@@ -1,6 +1,6 @@
 """The part of a recording that is sorted, measured as one signal and told in the recording's time.
 
-What lies outside the configured windows must not decide: a saturated start that was cut away is
+What is outside the configured windows must not decide: a saturated start that was cut away is
 no fault of what is sorted, and spikes that were cut away help no sorter.
 """
 

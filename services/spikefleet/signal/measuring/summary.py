@@ -79,7 +79,7 @@ class ScaleSummary:
 
 @dataclass(frozen=True)
 class ProbeSummary:
-    """Where the channels lie: names, and the span of their positions in µm."""
+    """Where the channels are: names, and the span of their positions in µm."""
 
     names: tuple[str, ...]
     n_contacts: int
@@ -101,7 +101,7 @@ class StreamInspection:
     stream: StreamDescription  #: its description
     n_samples: int = 0  #: its length
     scale: ScaleSummary | None = None  #: how its values were read as µV
-    probe: ProbeSummary | None = None  #: where its contacts lie
+    probe: ProbeSummary | None = None  #: where its contacts are
     tables: Mapping[str, int] = field(default_factory=dict)
     bad_channels: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()  #: what is doubtful

@@ -1,7 +1,7 @@
 """Walks over a recording and keeps what its windows show, in memory of one window.
 
 The first look is a bounded sample over the whole duration. Where that shows nothing more than
-noise, a second and longer one follows before anybody believes it: its windows lie at random in
+noise, a second and longer one follows before anybody believes it: its windows are at random in
 equal parts of the recording, so that no rhythm of the activity can hide from them.
 """
 
@@ -107,7 +107,7 @@ class Survey:
                 return
 
     def seems_spikeless(self) -> bool:
-        """Say whether what was counted so far is no more than noise gives."""
+        """Say whether what was counted so far is not more than noise gives."""
         return self.tally().noise_explains_it
 
     def tally(self) -> CrossingTally:

@@ -133,7 +133,7 @@ def _check_sidecar(recording: BaseRecording) -> Finding | None:
         return None
     return warn(
         "sidecar_decided",
-        "The channels lie where probe.json says, not where the acquisition system does.",
+        "The channels are where probe.json says, not where the acquisition system does.",
     )
 
 

@@ -102,7 +102,7 @@ def members_of(folder: Path) -> tuple[Path, ...]:
 
     A folder that a reader takes as one recording holds several only if each of them has the same
     streams: runs one after the other, and not the probes of one run. An Open Ephys folder holds the
-    recordings of its experiments, however deep they lie.
+    recordings of its experiments, however deep they are.
 
     Raises:
         InputMissingError, InputCorruptError: as ``find_recordings``; Record Nodes side by side,
@@ -205,7 +205,7 @@ def open_concatenated(
     """Open one stream of every recording, in the order given, and join them lazily.
 
     "STREAM/takes" is all takes of a stream, of one recording or of several. ``format`` is the
-    reader that was chosen for all of them before; "" recognises each anew.
+    reader that was chosen for all of them before; "" recognises each again.
 
     Raises:
         InputMissingError, HDF5PluginMissingError: as ``open_recording``.
@@ -353,7 +353,7 @@ class _Likeness:
         if self.locations_um.shape != other.locations_um.shape or not np.allclose(
             self.locations_um, other.locations_um, rtol=0, atol=_LOCATION_TOLERANCE_UM
         ):
-            return "its channels lie in other places"
+            return "its channels are in other places"
         for what, before, after in (
             ("gain", self.gains, other.gains),
             ("offset", self.offsets, other.offsets),

@@ -41,7 +41,7 @@ class Coding:
         """Return the codes of samples x channels, rounded to the nearest and clipped.
 
         Raises:
-            InputCorruptError: a sample is no number.
+            InputCorruptError: a sample is not a number.
         """
         codes = np.empty(samples.shape, dtype=np.int16)
         if implementation == "compiled" and samples.dtype == np.float32:

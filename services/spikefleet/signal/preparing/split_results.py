@@ -39,7 +39,7 @@ def split_trains(trains: Mapping[object, ArrayLike], timeline: Timeline) -> tupl
     ``trains`` are each unit's sorted samples, in any order; order and repeats are kept.
 
     Raises:
-        ValueError: a spike lies outside what was sorted.
+        ValueError: a spike is outside what was sorted.
     """
     placed = {unit: timeline.locate(samples) for unit, samples in trains.items()}
     kept = [0] * len(timeline.files)

@@ -1,4 +1,4 @@
-"""Where every sample of what was sorted lies in what was recorded, and back.
+"""Where every sample of what was sorted is in what was recorded, and back.
 
 A sorter sees one joined signal: windows cut out of one recording, or of several files one after the
 other. All results leave in the original time, so that the map is kept with them. It never guesses:
@@ -36,7 +36,7 @@ class Timeline:
     the [start, end) original frames that were sorted, in order and apart.
 
     Raises:
-        ValueError: the windows overlap, go back, are empty or lie outside the files.
+        ValueError: the windows overlap, go back, are empty or are outside the files.
     """
 
     sampling_rate_hz: float
@@ -79,7 +79,7 @@ class Timeline:
     def seams(self) -> tuple[int, ...]:
         """Sorted samples before which time jumps or another file begins; ends excluded.
 
-        An interval between two spikes that spans a seam is no interval that a neuron made.
+        An interval between two spikes that spans a seam is not an interval that a neuron made.
         """
         inside = [
             bound
@@ -107,12 +107,12 @@ class Timeline:
         """Return the original frame of each sorted sample.
 
         Raises:
-            ValueError: a sample lies outside what was sorted.
+            ValueError: a sample is outside what was sorted.
         """
         given = np.asarray(samples, dtype=np.int64)
         if given.size and (given.min() < 0 or given.max() >= self.n_samples):
             raise ValueError(
-                f"samples {given.min()} to {given.max()} lie outside the {self.n_samples} sorted"
+                f"samples {given.min()} to {given.max()} are outside the {self.n_samples} sorted"
             )
         starts, sorted_starts, _ = self._edges()
         piece = np.searchsorted(sorted_starts, given, side="right") - 1

@@ -1,6 +1,6 @@
 """Writes MaxWell's layout since 2019: one file, one or many wells, gzip instead of their codec.
 
-As on real plates, each row of six wells has its own recording id, the samples lie under
+As on real plates, each row of six wells has its own recording id, the samples are under
 ``data_store`` and ``wells`` links to them, and amplifier channels are not in electrode order.
 """
 

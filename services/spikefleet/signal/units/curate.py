@@ -3,7 +3,7 @@
 Two stages run one after the other and are both recorded. Inside them every criterion looks only at
 the survivors of the one before. A threshold of None skips its criterion. A metric that could not
 be measured fails the criterion that asks for it: an unmeasured unit is not a good unit. A metric of
-waveforms that no unit has is no verdict on the units: that is an error.
+waveforms that no unit has is not a verdict on the units: that is an error.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ pipelines, but holds no pickled objects, so ``numpy.load`` opens it with its saf
 * ``spike_trains``: original frames of all units one after the other (int64), and
   ``sorted_spike_trains``: the same spikes as samples of what the sorter saw, for the analyzer
 * ``templates``: (units, samples) in µV on each unit's largest channel; ``peak_ind`` the sample in
-  it that lies on the spike
+  it at the spike
 * ``locations``: (channels, 2) in µm; ``fs``: samples per second
 
 Units come in the order negative peaks by falling amplitude, then positive peaks likewise.

@@ -157,7 +157,7 @@ def _document(root: Path, name: str) -> dict[str, Any]:
         return {}
     except (ValueError, RecursionError) as error:
         raise InputCorruptError(
-            f"{root / name} is not a JSON document. Fetch it again with --overwrite.",
+            f"{root / name} is not JSON document. Fetch it again with --overwrite.",
             path=str(root / name),
         ) from error
     return found if isinstance(found, dict) else {}

@@ -37,8 +37,8 @@ class UnitQuality:
     presence_ratio: float  #: share of the time it fires
     channel_id: str  #: its largest channel
     channel_index: int  #: the same, counted from 0
-    x_um: float  #: where it lies
-    y_um: float  #: where it lies
+    x_um: float  #: where it is
+    y_um: float  #: where it is
     has_positive_peak: bool  #: its largest peak points up
 
     def to_json(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class UnitData:
     ``spike_samples`` and ``spike_units`` (index into ``unit_ids``) list every spike in time order.
     ``templates_uv`` and ``template_stds_uv`` are (U, T, C), ``noise_uv`` is (C,) and a robust
     standard deviation, locations are (·, 2) in µm, ``spike_amplitudes_uv`` is as long as
-    ``spike_samples`` or empty. ``peak_index`` is the sample of the templates that lies on a spike.
+    ``spike_samples`` or empty. ``peak_index`` is the sample of the templates that is on a spike.
 
     ``spike_samples`` and ``duration_s`` count what was sorted: windows and files joined. A person
     is given ``original_samples``, which ``timeline`` maps them to; None: sorted from end to end.
@@ -54,7 +54,7 @@ class UnitData:
 
     @property
     def original_samples(self) -> IntArray:
-        """Where every spike lies in what was recorded, in frames from the first file's start.
+        """Where every spike is in what was recorded, in frames from the first file's start.
 
         As long as ``spike_samples``, in the same order. Raises InputCorruptError when the timeline
         is that of another sort.

@@ -186,7 +186,7 @@ def from_text(text: str) -> list[Thrown]:
 
 
 def at_end_of(log: str) -> list[Thrown]:
-    """Return the exception a log ends with, and its causes; none when the program went on.
+    """Return the exception a log ends with, and its causes; none when the program continued.
 
     A traceback with more than a few lines after it, or with a new step or progress bar, is of an
     error somebody handled.

@@ -1,6 +1,6 @@
 """Reading logs within bounds, whatever their length, lines or bytes are.
 
-A log's head and tail are kept whole (2 MB at most); of what lies between, the last 32 MB are
+A log's head and tail are kept whole (2 MB at most); of what is between, the last 32 MB are
 searched and only the lines that hold one of the marks are kept. What nobody looked at is counted.
 Decides what of a log is looked at; what it means is for the rules.
 """
@@ -64,7 +64,7 @@ class LogText:
 
 
 def read_log(path: Path | None, marks: Iterable[str] = ()) -> LogText:
-    """Return a log's head, tail and, of what lies between, the lines that hold one of ``marks``.
+    """Return a log's head, tail and, of what is between, the lines that hold one of ``marks``.
 
     Each of these lines comes with the one before it, which tells whether it ends a traceback. A
     log that cannot be read (or None) gives an empty answer.

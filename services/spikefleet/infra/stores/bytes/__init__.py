@@ -1,1 +1,1 @@
-"""Where bytes lie: artifacts behind one Protocol, and how they are read."""
+"""Where bytes are: artifacts behind one Protocol, and how they are read."""

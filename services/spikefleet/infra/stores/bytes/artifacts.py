@@ -101,12 +101,12 @@ class HasLocalPaths(Protocol):
 
 @runtime_checkable
 class AdoptsFiles(Protocol):
-    """A store that can take files as they lie, without copying or reading their bytes."""
+    """A store that can take files as they are, without copying or reading their bytes."""
 
     def adopt(self, files: Sequence[tuple[StoredFile, Path]]) -> bool:
         """Make each file the bytes of what it is paired with, whose digest the caller vouches for.
 
-        Nobody may write to the files afterwards. False when they cannot be taken as they lie.
+        Nobody may write to the files afterwards. False when they cannot be taken as they are.
         """
         ...
 
@@ -200,7 +200,7 @@ def check_key(key: str) -> None:
     """Raise ValueError unless ``key`` is a relative POSIX path that stays where it is put."""
     parts = key.split("/")
     if not key or "\x00" in key or any(part in {"", ".", ".."} for part in parts):
-        raise ValueError(f"{key!r} is no artifact key: use a/b/c, without empty parts, . or ..")
+        raise ValueError(f"{key!r} is not an artifact key: use a/b/c, without empty parts, . or ..")
     if any(len(part.encode("utf-8", "surrogateescape")) > 255 for part in parts):
         raise ValueError(f"{key!r} has a part of more than 255 bytes, which no folder can hold")
 

@@ -156,7 +156,7 @@ class LocalArtifacts:
             sync(target.parent)
 
     def delete_prefix(self, prefix: str) -> None:
-        """Remove an unfinished prefix. Raises ValueError when a manifest lies in or below it."""
+        """Remove an unfinished prefix. Raises ValueError when a manifest is in or below it."""
         folder = self._path(prefix)
         if holds_manifest(prefix, self.list_keys(prefix)):
             raise ValueError(f"{prefix} holds a finished artifact and is not removed")
@@ -222,7 +222,7 @@ class LocalArtifacts:
             target.parent.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise ArtifactExistsError(
-                f"{target.relative_to(self.root)} lies below a key that is a file"
+                f"{target.relative_to(self.root)} is below a key that is a file"
             ) from error
         for made in missing:
             sync(made.parent)

@@ -1,6 +1,6 @@
 """A stored prefix as a folder on this machine, for readers that need files.
 
-A store whose keys are local files is read where it lies; any other is copied to a temporary folder
+A store whose keys are local files is read where it is; any other is copied to a temporary folder
 that goes away again. What comes out is for reading only.
 """
 

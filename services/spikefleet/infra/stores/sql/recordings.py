@@ -1,6 +1,6 @@
 """Accepted recordings: immutable, and one row for one name with the same bytes.
 
-A joined recording keeps the ids of its parts: where their bytes lie is remembered in one place.
+A joined recording keeps the ids of its parts: where their bytes are is remembered in one place.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _DESCRIBED = select(RECORDING.c.recording_id, RECORDING.c.document, RECORDING.c.
 
 
 class RecordingStore:
-    """Remembers recordings. Their bytes never change; where the same bytes lie may."""
+    """Remembers recordings. Their bytes never change; where the same bytes are may."""
 
     def __init__(self, database: Database, clock: Clock = utc_now) -> None:
         self._database = database

@@ -25,7 +25,7 @@ class EndCount:
 def count_ends(connection: Connection) -> list[EndCount]:
     """Return what the history tells of ends: decisions, finished stages, ends of runs.
 
-    A retry that was given up and left the run's finished result is no end of the run.
+    A retry that was given up and left the run's finished result is not an end of the run.
     """
     kind = EVENT.c.kind
     told = (

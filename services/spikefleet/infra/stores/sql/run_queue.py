@@ -62,7 +62,7 @@ class RunQueue:
         self._database = database
 
     def moving_runs(self, now: datetime) -> list[Run]:
-        """Return every run that may go on without a slot for a sort, oldest first.
+        """Return every run that may continue without a slot for a sort, oldest first.
 
         Those that run, begin another stage than the sort, are due, or are to be cancelled.
         """

@@ -318,7 +318,9 @@ def _check_attempt_move(attempt: Attempt, to: AttemptState) -> None:
 def _end_attempt(connection: Connection, attempt: Attempt, end: AttemptEnd, now: datetime) -> None:
     _check_attempt_move(attempt, end.attempt_state)
     if end.attempt_state is AttemptState.RUNNING:
-        raise IllegalMoveError(f"running is no end for attempt {attempt.name}: use mark_running")
+        raise IllegalMoveError(
+            f"running is not an end for attempt {attempt.name}: use mark_running"
+        )
     outcome = dict(end.outcome)
     if end.failure is not None:
         outcome.pop("failure", None)  # as it was judged, it has a column of its own

@@ -136,7 +136,7 @@ def pick_device(wanted: str) -> torch.device:
     """
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise EnvironmentSortFailure(
-            "A GPU was asked for, but torch sees none here; mend the driver or sort on the CPU.",
+            "A GPU was asked for, but torch sees none here; repair the driver or sort on the CPU.",
             device=wanted,
             torch=str(torch.__version__),
         )

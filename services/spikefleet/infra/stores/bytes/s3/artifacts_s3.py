@@ -157,7 +157,7 @@ class S3Artifacts:
         self.bucket.put(key, data, sha256=hashlib.sha256(data).hexdigest())
 
     def delete_prefix(self, prefix: str) -> None:
-        """Remove an unfinished prefix. Raises ValueError when a manifest lies in or below it."""
+        """Remove an unfinished prefix. Raises ValueError when a manifest is in or below it."""
         keys = self.list_keys(prefix) if prefix else []
         self._check(prefix)
         if holds_manifest(prefix, keys):

@@ -232,7 +232,7 @@ class S3Bucket:
                 raise
 
     def abort(self, key: str, upload_id: str) -> None:
-        """Drop an unfinished upload; one that is gone is no error."""
+        """Drop an unfinished upload; one that is gone is not an error."""
         try:
             with self._failures(f"end of the upload of {key}"):
                 self._client._abort_multipart_upload(self.place.bucket, self._name(key), upload_id)
@@ -302,7 +302,7 @@ def _connect(place: S3Place, endpoint: str, credentials: S3Credentials) -> Minio
     parts = urllib3.util.parse_url(endpoint)
     if parts.scheme not in ("http", "https") or not parts.host or parts.path not in (None, "/"):
         raise InvalidConfigurationError(
-            f"{endpoint!r} is no S3 endpoint: write https://HOST[:PORT].",
+            f"{endpoint!r} is not an S3 endpoint: write https://HOST[:PORT].",
             field="endpoint",
             value=endpoint,
         )
