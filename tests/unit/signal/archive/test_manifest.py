@@ -69,7 +69,7 @@ def test_a_later_version_is_refused_by_its_number(archive):
 
 def test_a_folder_without_a_manifest_is_no_archive(tmp_path):
     assert not is_archive(tmp_path)
-    with pytest.raises(InputMissingError, match="no finished archive"):
+    with pytest.raises(InputMissingError, match="not a finished archive"):
         read_manifest(tmp_path)
 
 
