@@ -1,11 +1,13 @@
 """The spikes a simulated recording is known to hold, beside it as ``<name>.truth.npz``.
 
 The file keeps, for every stream: unit_ids, spike_samples and spike_units (flat, sorted by time),
-unit_locations_um and peak_amplitudes_uv; and once, streams and sampling_rate_hz.
+unit_locations_um and peak_amplitudes_uv; and once, streams, sampling_rate_hz, and the recording's
+name with its files and their sizes: whose truth it is.
 """
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +38,33 @@ class Truth:
         return cls((), {}, sampling_rate_hz, np.zeros((0, 3)), np.zeros(0))
 
 
-def save_truth(path: Path, truths: Mapping[str, Truth]) -> None:
-    """Write the truth of every stream, atomically."""
+def sizes_of(recording: Path) -> dict[str, int]:
+    """Return the bytes of a recording's files by their path in it; one file alone is ""."""
+    if recording.is_file():
+        return {"": recording.stat().st_size}
+    files = (path for path in sorted(recording.rglob("*")) if not path.is_dir())
+    return {p.relative_to(recording).as_posix(): p.lstat().st_size for p in files}
+
+
+def truth_is_of(path: Path) -> dict[str, dict[str, int]]:
+    """Return the name of the recording whose truth this is, with its ``sizes_of``; or nothing."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if "recording" not in arrays:
+                return {}
+            sizes = zip(arrays["recording_files"], arrays["recording_sizes"], strict=True)
+            return {str(arrays["recording"]): {str(name): int(size) for name, size in sizes}}
+    except (ValueError, OSError, zipfile.BadZipFile):
+        return {}
+
+
+def save_truth(path: Path, truths: Mapping[str, Truth], recording: Path) -> None:
+    """Write the truth of every stream of a recording, atomically."""
+    sizes = sizes_of(recording)
     arrays: dict[str, NDArray[np.generic]] = {
+        "recording": np.array(recording.name),
+        "recording_files": np.array(list(sizes), dtype=str),
+        "recording_sizes": np.array(list(sizes.values()), dtype=np.int64),
         "streams": np.array(list(truths), dtype=str),
         "sampling_rate_hz": np.array(next(iter(truths.values())).sampling_rate_hz),
     }

@@ -21,7 +21,7 @@ from spikefleet.signal.simulation.signal import (
     StoredCoding,
     make_signal,
 )
-from spikefleet.signal.simulation.truth import Truth, save_truth
+from spikefleet.signal.simulation.truth import Truth, save_truth, sizes_of, truth_is_of
 
 _SUFFIXES = {"maxwell": ".raw.h5", "nwb": ".nwb"}
 _WELL_SEED_STEP = 1000
@@ -38,12 +38,7 @@ def simulate(request: SimulationRequest, progress: Progress | None = None) -> Si
     """
     path = _target(request)
     truth_path = path.with_name(f"{_stem(path)}.truth.npz")
-    if path.exists() and not truth_path.is_file():
-        # A recording without its truth beside it is somebody's measurement.
-        raise InvalidConfigurationError(
-            f"There is something at {path} that was not simulated; it stays. Choose another path.",
-            field="path",
-        )
+    _require_replaceable(path, truth_path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         shutil.rmtree(path)
@@ -63,7 +58,7 @@ def simulate(request: SimulationRequest, progress: Progress | None = None) -> Si
     if request.condition in (Condition.TRUNCATED, Condition.EMPTY):
         for file in damaged:
             _damage(file, request.condition)
-    save_truth(truth_path, truths)
+    save_truth(truth_path, truths, path)
     return SimulatedRecording((path,), truth_path)
 
 
@@ -98,6 +93,28 @@ def _share(progress: Progress | None, index: int, total: int) -> Progress | None
         return None
     report: Callable[[float], None] = progress
     return lambda fraction: report((index + fraction) / total)
+
+
+def _require_replaceable(path: Path, truth_path: Path) -> None:
+    """Refuse to replace what the truth beside it does not name as its own, file by file.
+
+    A recording without a truth is somebody's measurement, and so is a folder with one file more; a
+    truth is needed as long as the recording it names is there.
+    """
+    named = truth_is_of(truth_path) if truth_path.is_file() else {}
+    if path.exists() and named != {path.name: sizes_of(path)}:
+        raise InvalidConfigurationError(
+            f"There is something at {path} that was not simulated, or was changed since; it stays. "
+            "Choose another path.",
+            field="path",
+        )
+    others = [name for name in named if name != path.name and path.with_name(name).exists()]
+    if others or (truth_path.is_file() and not named):
+        owner = others[0] if others else "another recording"
+        raise InvalidConfigurationError(
+            f"{truth_path.name} holds the known spikes of {owner}; it stays. Choose another name.",
+            field="path",
+        )
 
 
 def _target(request: SimulationRequest) -> Path:

@@ -150,3 +150,36 @@ def test_an_earlier_simulation_is_replaced(tmp_path):
     for seed in (1, 2):
         simulate(SimulationRequest("nwb", tmp_path / "a", n_channels=4, duration_s=1.0, seed=seed))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nwb", "a.truth.npz"]
+
+
+def test_a_measurement_beside_the_truth_of_another_simulation_is_never_replaced(tmp_path):
+    small = {"n_channels": 4, "duration_s": 1.0}
+    simulate(SimulationRequest("nwb", tmp_path / "culture", **small))
+    folder, file = tmp_path / "culture", tmp_path / "culture.raw.h5"
+    folder.mkdir()
+    (folder / "day1.dat").write_bytes(b"a day of work")
+    file.write_bytes(b"another day")
+    for format in ("binary", "maxwell"):
+        with pytest.raises(InvalidConfigurationError, match="was not simulated"):
+            simulate(SimulationRequest(format, tmp_path / "culture", **small))
+    assert (folder / "day1.dat").read_bytes() == b"a day of work"
+    assert file.read_bytes() == b"another day"
+
+
+def test_a_simulation_to_which_somebody_added_a_file_is_kept(tmp_path):
+    request = SimulationRequest("binary", tmp_path / "a", n_channels=4, duration_s=1.0)
+    made = simulate(request)
+    (made.path / "notes.txt").write_text("mine")
+    with pytest.raises(InvalidConfigurationError, match="changed since"):
+        simulate(request)
+    assert (made.path / "notes.txt").read_text() == "mine"
+
+
+def test_the_truth_of_another_recording_is_not_overwritten(tmp_path):
+    small = {"n_channels": 4, "duration_s": 1.0}
+    made = simulate(SimulationRequest("maxwell", tmp_path / "x", **small))
+    truth = made.truth_path.read_bytes()
+    with pytest.raises(InvalidConfigurationError, match=r"known spikes of x\.raw\.h5"):
+        simulate(SimulationRequest("nwb", tmp_path / "x", **small))
+    assert made.truth_path.read_bytes() == truth
+    assert not (tmp_path / "x.nwb").exists()

@@ -59,7 +59,8 @@ def from_description(message: preflight_pb2.DescribeRecordingResponse) -> Descri
         tuple(message.other_streams),
     )
     return Description(
-        told if message.format else None,
+        # Recordings of several formats that are joined have none in common.
+        told if message.format or message.streams else None,
         read_failure(message),
         tuple(Member(member.entry, tuple(member.paths)) for member in message.members),
     )

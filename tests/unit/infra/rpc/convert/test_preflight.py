@@ -40,6 +40,7 @@ def test_a_finding_survives_the_way_with_its_level_and_its_numbers(level):
     "answer",
     [
         Description(RecordingDescription("maxwell", (STREAM,), ("well000/rec0001",))),
+        Description(RecordingDescription("", (STREAM,))),
         Description(failure=FAILURE),
         Description(members=(Member("r1", ("r1/a.bin", "r1/b.bin")), Member("r2", ()))),
     ],
