@@ -33,6 +33,7 @@ from spikefleet.signal.formats.openephys_places import (
     describes_probe,
     read_places,
 )
+from spikefleet.signal.formats.origins import RECORD_NODE
 from spikefleet.signal.formats.probe_sidecar import find_probe_file, place_channels
 from spikefleet.signal.formats.spike_bands import is_fast_enough
 from spikefleet.signal.formats.takes import (
@@ -146,6 +147,9 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         if len(entry.neural) != len(names):
             recording = recording.select_channels([names[column] for column in entry.neural])
         recording = cut_take(recording, stream, entry.stream, takes, entry.samples)
+    node = entry.recording.absolute().parents[1]
+    if node.name.startswith("Record Node"):
+        recording.annotate(**{RECORD_NODE: str(node)})
     recording.annotate(unnumbered_frames=n_frames - sum(one.n_frames for one in takes))
     return _place(recording, entry, path)
 

@@ -35,6 +35,7 @@ from spikefleet.core.recording.description import (
 from spikefleet.core.recording.file_sets import is_hidden, is_in_hidden_folder
 from spikefleet.core.recording.reader_errors import corrupt, reading
 from spikefleet.signal.formats.header_fields import MOST_CHANNELS, entry, number, whole
+from spikefleet.signal.formats.origins import CATGT_OF, PROBE_SERIAL, RUN_GATE
 from spikefleet.signal.formats.takes import (
     Take,
     cut_take,
@@ -46,6 +47,7 @@ from spikefleet.signal.formats.takes import (
 FORMAT = "spikeglx"
 _SAMPLE_BYTES = 2
 _TRIGGER = re.compile(r"(.+_g\d+)_t(\d+)(\..+)")
+_RUN = re.compile(r"(?P<catgt>catgt_)?(?P<run>.+_g\d+)_t(?P<trigger>\d+|cat)\..+")
 _LISTS = ("snsChanMap", "imroTbl", "snsShankMap", "snsGeomMap")
 
 
@@ -62,6 +64,7 @@ class _Header:
     info: dict[str, Any]
     first_sample: int | None
     electrodes: str
+    probe_serial: str
 
     @property
     def binary(self) -> Path:
@@ -172,9 +175,20 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         shifts = get_neuropixels_sample_shifts_from_probe(probe)
         if shifts is not None:
             recording.set_property("inter_sample_shift", shifts)
+    recording.annotate(**_origin(header))
     if any(one.declared_bytes is None for one in found.headers):
         recording.annotate(not_closed="SpikeGLX did not close this file: its header has no size")
     return recording
+
+
+def _origin(header: _Header) -> dict[str, str]:
+    """Return the probe and, of a file named as SpikeGLX or CatGT names it, run and gate."""
+    origin = {PROBE_SERIAL: header.probe_serial} if header.probe_serial else {}
+    matched = _RUN.fullmatch(header.meta.name)
+    if matched is None:
+        return origin
+    made_by_catgt = bool(matched["catgt"]) or matched["trigger"] == "cat"
+    return origin | {CATGT_OF if made_by_catgt else RUN_GATE: matched["run"]}
 
 
 def _open_samples(header: _Header, stream: str) -> BaseRecording:
@@ -279,6 +293,7 @@ def _read_header(meta: Path) -> _Header:
         info=info,
         first_sample=whole(first_sample, "firstSample", meta) if first_sample else None,
         electrodes=str(fields.get("imroTbl", fields.get("~imroTbl", ""))),
+        probe_serial=str(fields.get("imDatPrb_sn", fields.get("imProbeSN", ""))).lstrip("0"),
     )
 
 

@@ -32,6 +32,7 @@ from spikefleet.core.recording.description import (
 from spikefleet.core.recording.file_sets import is_hidden, is_in_hidden_folder, recording_files
 from spikefleet.core.recording.reader_errors import shown
 from spikefleet.signal.formats import openephys
+from spikefleet.signal.formats.origins import clash
 from spikefleet.signal.measuring.truth_checks import check_truth
 from spikefleet.signal.open import list_streams, open_recording, require_spike_band
 from spikefleet.signal.preparing.timeline import FileSpan
@@ -240,14 +241,14 @@ def concatenate(names: Sequence[str], recordings: Sequence[BaseRecording]) -> Co
 
     Raises:
         InputCorruptError: ``recordings_differ``: there are none, or the message says which file
-            differs from the first, in what: channel count, ids, rate, locations, gain, offset or
-            dtype.
+            differs from the first, in what: probe, moment, channel count, ids, rate, locations,
+            gain, offset or dtype.
     """
     if not recordings:
         raise _mismatch("no recording was given")
     first = _Likeness.of(recordings[0])
     for name, recording in zip(names[1:], recordings[1:], strict=True):
-        difference = first.difference(_Likeness.of(recording))
+        difference = clash(recordings[0], recording) or first.difference(_Likeness.of(recording))
         if difference:
             raise _mismatch(f"{name} differs from {names[0]}: {difference}")
     spans = tuple(
