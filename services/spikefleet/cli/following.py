@@ -217,8 +217,7 @@ class Bars:
         for event in update.events:
             if event.kind.startswith("decision."):
                 self._progress.console.print(
-                    f"{title_of(run)}: {event.kind.removeprefix('decision.')} – "
-                    f"{event.body.get('reason', '')}"
+                    f"{title_of(run)}: {_decided(run, event.kind)} – {event.body.get('reason', '')}"
                 )
 
     def pause(self, error: ServiceUnreachable) -> None:
@@ -254,6 +253,15 @@ class _PlainLines:
         """Nothing to put away."""
 
 
+def _decided(run: Run, kind: str) -> str:
+    """The word for a decision; for a skip how the run ends, which is what the documents call it."""
+    word = kind.removeprefix("decision.")
+    if word != "skip":
+        return word
+    ending = run.result.get("ending")
+    return str(run.status or (ending["status"] if ending else "not sorted"))
+
+
 def title_of(run: Run, width: int | None = None) -> str:
     """Recording and stream in at most ``width`` characters; the stream tells siblings apart."""
     name = run.recording_name.rpartition("/")[2] or run.run_id
@@ -268,6 +276,8 @@ def what_it_says(run: Run) -> str:
     """Stage, step, time left, spikes and memory, as far as they are known; vital things first."""
     if run.is_terminal:
         return _ending(run)
+    if run.is_stopping:
+        return "stopping"
     if run.state is RunState.HELD:
         why = "its lane waits for an operator." if run.failure is None else run.failure.message
         return f"held: {why} Next: spikefleet status {run.run_id}"
@@ -307,17 +317,17 @@ def _ending(run: Run) -> str:
 def next_steps(runs: Sequence[RunView]) -> list[Text]:
     """The commands a person most likely wants now, for at most one run of each kind."""
     kinds = (
-        (lambda run: run.has_succeeded, "report {} --open", "to look at the result"),
-        (lambda run: run.has_succeeded, "fetch {}", "for the units and spike times"),
+        (lambda run: run.has_succeeded, "report {run_id} --open", "to look at the result"),
+        (lambda run: run.has_succeeded, "fetch {run_id}", "for the units and spike times"),
         (
             lambda run: run.state in (RunState.FAILED, RunState.SKIPPED),
-            "report {} --open",
+            "report {run_id} --open",
             "for why",
         ),
-        (lambda run: run.state is RunState.CANCELLED, "retry {}", "to start it again"),
-        (lambda run: run.state is RunState.HELD, "status {}", "for what holds it"),
+        (lambda run: run.state is RunState.CANCELLED, "retry {run_id}", "to start it again"),
+        (lambda run: run.state is RunState.HELD, "release {run.lane}", "after the repair"),
     )
-    live = [run.run_id for run in runs if not run.is_settled]
+    live = [run.run_id for run in runs if not run.is_settled or run.run.is_stopping]
     batches = {run.run.batch_id for run in runs}
     if live:
         named = batches.pop() if len(live) > 1 and len(batches) == 1 else " ".join(live[:3])
@@ -326,7 +336,8 @@ def next_steps(runs: Sequence[RunView]) -> list[Text]:
     for fits, command, why in kinds:
         first = next((run for run in runs if fits(run)), None)
         if first is not None:
-            steps.append(next_command(f"spikefleet {command.format(first.run_id)}", why))
+            told = command.format(run_id=first.run_id, run=first.run)
+            steps.append(next_command(f"spikefleet {told}", why))
     return steps
 
 

@@ -39,6 +39,8 @@ def plan_lines(plan: SubmissionPlan, command: str) -> list[RenderableType]:
     lines.append(Text(f"Settings: {', '.join(settings_text(changed))}"))
     lines += [line for run in plan.runs for line in _doubts(run, several=len(plan.runs) > 1)]
     lines.append(Text("Nothing was started.", style="dim"))
+    if all(run.examination.failure is not None for run in plan.runs):
+        return lines
     return [*lines, next_command(command)]
 
 
@@ -48,7 +50,7 @@ def _config(plan: SubmissionPlan) -> SortingConfig:
 
 def _doubts(run: PlannedRun, *, several: bool) -> Iterator[Text]:
     """Why a stream would not be sorted, and what is noticed about it."""
-    name = f"{run.recording_name} {run.stream}: " if several else ""
+    name = f"{run.recording_name} {run.stream}".strip() + ": " if several else ""
     if run.examination.failure is not None:
         yield Text.assemble((name, "bold"), failure_lines(run.examination.failure))
         return

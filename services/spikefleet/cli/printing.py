@@ -110,6 +110,8 @@ def moment_text(moment: datetime) -> str:
 
 def state_text(run: Run) -> Text:
     """Where the run stands, in its one word; of a failed one also what it failed of."""
+    if run.is_stopping:
+        return Text("stopping", style=STATE_STYLES.get(RunState.CANCELLED, ""))
     detail = str(run.status or "") if run.outcome == RunState.FAILED else ""
     word = f"{run.outcome} ({detail})" if detail not in ("", run.outcome) else run.outcome
     return Text(word, style=STATE_STYLES.get(run.state, ""))
@@ -148,7 +150,9 @@ def runs_table(runs: Sequence[RunView], width: int | None = None) -> Table:
     room = width or console().width
     columns = ["run", "recording", "sorter", "settings", "state", "progress", "updated"]
     if room < _NARROW:
-        columns = ["run", "recording", "settings", "state", "progress"]
+        columns = ["run", "recording", "sorter", "settings", "state", "progress"]
+        if len({view.run.backend for view in runs}) < 2:
+            columns.remove("sorter")
     elif room >= _WIDE:
         columns = ["run", "batch", *columns[1:4], "by", *columns[4:]]
     if not any(view.run.result.get("changed_settings") for view in runs):

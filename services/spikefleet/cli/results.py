@@ -19,6 +19,7 @@ from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import FetchedFile, RunView
 from spikefleet.core.runs import RunState
 from spikefleet.core.text import counted, format_size
+from spikefleet.deploy.settings import has_screen
 from spikefleet.infra.rpc.errors import ServiceError
 
 
@@ -139,7 +140,7 @@ def report(address: str | None, output: str, **given: Any) -> None:
         page = document["html"]
         shown = page if only_path else f"report: {page}"
         lines.append(Text(shown, no_wrap=True, overflow="ignore"))
-        if opened and not out.is_json and click.launch(page) != 0:
+        if opened and not out.is_json and not (has_screen() and click.launch(page) == 0):
             lines.append("No browser could be opened here; open the file on your own machine.")
     if documents and not (only_path or opened):
         lines.append(next_command(f"spikefleet report {documents[0]['run_id']} --open"))

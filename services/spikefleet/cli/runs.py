@@ -113,7 +113,12 @@ def _tell_run(client: SortingClient, run_id: str, out: Output) -> None:
         for count, word in ((found, "sorted"), (kept, "kept"))
         if count is not None
     )
-    lines = [head, *settings_line(run), *([Text(counts)] if counts else [])]
+    lines = [
+        head,
+        Text(f"Batch: {run.batch_id}"),
+        *settings_line(run),
+        *([Text(counts)] if counts else []),
+    ]
     if retry := run.result.get("last_retry"):
         why = f": {retry['reason']}" if retry.get("reason") else ""
         lines.append(Text(f"A retry was {retry['ended']}{why} The result before it stands."))
@@ -132,7 +137,7 @@ def _tell_run(client: SortingClient, run_id: str, out: Output) -> None:
 
 
 def _hold_lines(client: SortingClient, view: RunView) -> list[Text]:
-    """The lane that a held run waits in, who put it on hold and why, and how it opens again."""
+    """The lane that a held run waits in, who put it on hold and why."""
     if view.state is not RunState.HELD:
         return []
     lane = view.run.lane
@@ -144,8 +149,7 @@ def _hold_lines(client: SortingClient, view: RunView) -> list[Text]:
         Text.assemble(
             ("On hold: ", "bold yellow"),
             f"lane {lane}, since {age_text(hold.created_at)}, found by {found}: {hold.reason}",
-        ),
-        next_command(f"spikefleet release {lane}", "after the repair"),
+        )
     ]
 
 
@@ -187,8 +191,8 @@ def cancel(
     if ended:
         subject = "It had ended" if chosen.is_one else f"{len(ended)} of them had ended"
         said.append(Text(f"{subject} before; nothing was stopped there.", style="dim"))
-    elif views:
-        said.append(next_command(f"spikefleet retry {views[0].run_id}", "to start it again"))
+    else:
+        said += next_steps(views)
     _tell_answers(out, chosen, views, refused, *said)
     context.exit(ExitCode.RUN_FAILED if refused else ExitCode.DONE)
 

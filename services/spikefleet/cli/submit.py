@@ -25,6 +25,8 @@ from spikefleet.cli.plan_view import plan_lines
 from spikefleet.cli.printing import Output, next_command, runs_table
 from spikefleet.client.names import recording_name
 from spikefleet.client.views import BatchView
+from spikefleet.core.failures.codes import RunStatus
+from spikefleet.core.rooms.preflight import SubmissionPlan
 from spikefleet.core.runs import RunState
 from spikefleet.core.sorters.catalogue import BACKENDS, DEFAULT_SORTER
 from spikefleet.core.submissions import RecordingName
@@ -142,8 +144,7 @@ def submit(context: click.Context, /, address: str | None, output: str, **given:
         if dry_run:
             plan = client.plan(ids, preset, **asked)
             out.emit(plan.to_json(), *plan_lines(plan, _without_dry_run()))
-            refused = any(run.examination.failure is not None for run in plan.runs)
-            context.exit(ExitCode.RUN_FAILED if refused else ExitCode.DONE)
+            context.exit(_planned_code(plan))
         batch = client.sort(ids, preset, **asked, label=", ".join(map(str, names)))
         if not watch:
             known = _known_steps(batch)
@@ -157,6 +158,13 @@ def submit(context: click.Context, /, address: str | None, output: str, **given:
         runs = follow(client, batch.run_ids, out)
     tell_end(out, runs, table_too=True)
     context.exit(exit_code(runs))
+
+
+def _planned_code(plan: SubmissionPlan) -> ExitCode:
+    """Done when some stream can be sorted and the input of none is at fault."""
+    failures = [run.examination.failure for run in plan.runs]
+    wrong = any(failure and failure.row.status is RunStatus.INPUT_ERROR for failure in failures)
+    return ExitCode.RUN_FAILED if wrong or all(failures) else ExitCode.DONE
 
 
 def _without_dry_run() -> str:

@@ -214,6 +214,8 @@ def _after_release(run: Run, attempts: Sequence[Attempt]) -> RunChanges:
 
 def _still_going(run: Run) -> str:
     """One sentence on what a run that has not ended is doing."""
+    if run.is_stopping:
+        return f"Run {run.run_id} is being cancelled; that takes a moment."
     match run.state:
         case RunState.QUEUED:
             return f"Run {run.run_id} has not ended: it is queued for its {run.stage} stage."

@@ -98,6 +98,11 @@ class Run:
         return self.state in TERMINAL
 
     @property
+    def is_stopping(self) -> bool:
+        """True from the wish to cancel it until it has ended."""
+        return self.cancel_requested and not self.is_terminal
+
+    @property
     def outcome(self) -> str:
         """The one word for where the run stands, in every list, page and sentence.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -283,6 +284,12 @@ def visible_gpus() -> tuple[str, ...]:
 def image_digest() -> str:
     """The digest of the image this process runs in; "" where it is not known."""
     return os.environ.get(_IMAGE_DIGEST, "").strip()
+
+
+def has_screen() -> bool:
+    """Whether a window can open where this process runs."""
+    is_x11 = sys.platform not in ("darwin", "win32")
+    return not is_x11 or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def hdf5_plugin_path() -> str:

@@ -9,12 +9,13 @@ from typing import cast
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
-from tests.support.runs import make_run, make_view
+from tests.support.runs import CREATED, make_run, make_view
 
 from spikefleet.cli.following import (
     Bars,
     exit_code,
     follow,
+    next_steps,
     run_fraction,
     title_of,
     what_it_says,
@@ -26,7 +27,7 @@ from spikefleet.client.views import OnLost, RunUpdate, RunView
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.runs import RunState
+from spikefleet.core.runs import RunEvent, RunState
 from spikefleet.infra.rpc.errors import ServiceUnreachable
 
 
@@ -188,3 +189,26 @@ def test_a_run_that_waits_for_another_attempt_tells_when_and_why() -> None:
     )
     run = make_run(state=RunState.WAITING, failure=failure)
     assert what_it_says(run).startswith("waiting for another sort soon: ")
+
+
+def test_a_run_being_cancelled_is_stopping_and_to_be_watched() -> None:
+    view = make_view(cancel_requested=True)
+    assert what_it_says(view.run) == "stopping"
+    assert [step.plain for step in next_steps([view])] == [f"Next: spikefleet watch {view.run_id}"]
+
+
+def test_after_the_repair_a_held_run_s_lane_is_released() -> None:
+    (step,) = next_steps([make_view(state=RunState.HELD, lane="lupin")])
+    assert step.plain == "Next: spikefleet release lupin  after the repair"
+
+
+def test_a_skip_is_told_in_the_documented_word() -> None:
+    screen = io.StringIO()
+    bars = Bars(Console(file=screen, width=100, force_terminal=True, color_system=None))
+    view = make_view(state=RunState.SKIPPED, status=RunStatus.UNSORTABLE)
+    reason = {"reason": "Every sample is zero."}
+    event = RunEvent(1, view.run_id, "decision.skip", reason, CREATED)
+    bars.show(RunUpdate(view, (event,)))
+    bars.close()
+    assert "unsortable – Every sample is zero." in screen.getvalue()
+    assert "skip" not in screen.getvalue()

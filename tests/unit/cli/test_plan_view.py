@@ -43,3 +43,8 @@ def test_of_several_streams_each_doubt_names_its_own() -> None:
     assert "p/s/n w0: Noticed: It is short." in text
     assert "p/s/n w1: It is silent." in text
     assert "Nothing was started." in text
+
+
+def test_a_plan_in_which_nothing_can_be_sorted_advises_no_submission() -> None:
+    assert "spikefleet submit x" not in said(SILENT, SILENT)
+    assert "Next: spikefleet submit x" in said(SORTED, SILENT)

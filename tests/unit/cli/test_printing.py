@@ -186,3 +186,11 @@ def test_what_was_used_is_told_beside_what_was_projected() -> None:
     (line,) = projection_line(make_run(result={"projection": projection}))
     assert str(line) == "Used of projected: memory 1.5 GB of 2 GB, duration 42 s of 1 min 35 s"
     assert projection_line(make_run(result={})) == []
+
+
+def test_the_sorter_shows_on_a_narrow_terminal_where_the_runs_differ_in_it() -> None:
+    def columns(*sorters: str) -> list[object]:
+        return [c.header for c in runs_table([make_view(backend=s) for s in sorters], 80).columns]
+
+    assert "sorter" in columns("lupin", "kilosort4")
+    assert "sorter" not in columns("lupin", "lupin")

@@ -6,8 +6,12 @@ from typing import Any
 import click
 import pytest
 
-from spikefleet.cli.submit import Hand
+from spikefleet.cli.options import ExitCode
+from spikefleet.cli.submit import Hand, _planned_code
 from spikefleet.core.config import preset
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.rooms.preflight import Examination, PlannedRun, SubmissionPlan
 from spikefleet.core.sorters.catalogue import BACKENDS
 
 
@@ -71,3 +75,20 @@ def test_a_sorters_name_is_a_preset(options: dict[str, str], preset: str) -> Non
 def test_sorter_and_preset_exclude_each_other() -> None:
     with pytest.raises(click.UsageError, match="not both"):
         _hand("/data/a.nwb", sorter="lupin", preset="kilosort4").chosen_preset()
+
+
+@pytest.mark.parametrize(
+    ("failures", "code"),
+    [
+        ([None, FailureCode.INSUFFICIENT_ACTIVITY], ExitCode.DONE),
+        ([FailureCode.INSUFFICIENT_ACTIVITY], ExitCode.RUN_FAILED),
+        ([None, FailureCode.INPUT_CORRUPT], ExitCode.RUN_FAILED),
+        ([None], ExitCode.DONE),
+    ],
+)
+def test_a_dry_run_fails_of_a_bad_input_or_when_nothing_can_be_sorted(
+    failures: list[FailureCode | None], code: ExitCode
+) -> None:
+    looked = [Examination(failure=Failure(f, "No.") if f else None) for f in failures]
+    runs = tuple(PlannedRun("p/s/n", "w", each) for each in looked)
+    assert _planned_code(SubmissionPlan({}, runs)) is code

@@ -8,7 +8,7 @@ import pytest
 from tests.support.controlled import Controlled
 from tests.support.runs import make_run
 
-from spikefleet.controller.wishes import summarise
+from spikefleet.controller.wishes import _still_going, summarise
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.config import resolve
 from spikefleet.core.config.sorting import SortingConfig
@@ -124,6 +124,11 @@ def test_a_run_under_way_is_not_started_again(controlled: Controlled) -> None:
     run_id = controlled.submit()
     with pytest.raises(IllegalMoveError, match="has not ended"):
         controlled.wishes.retry(RetryWish(run_id))
+
+
+def test_a_run_being_cancelled_says_so_when_it_is_asked_for_again() -> None:
+    said = _still_going(make_run(cancel_requested=True))
+    assert said == "Run run-0123456789abcdef is being cancelled; that takes a moment."
 
 
 @pytest.mark.parametrize("stage", [Stage.PREFLIGHT, Stage.SORT, Stage.CURATE])

@@ -12,6 +12,7 @@ from spikefleet.deploy.settings import (
     SubmitDefaults,
     base_environment,
     config_file,
+    has_screen,
     image_digest,
     load_settings,
     read_attempt_secret,
@@ -178,3 +179,12 @@ def test_the_file_may_say_what_submit_takes(tmp_path: Path):
 def test_a_mistake_in_the_file_is_an_error_that_names_it(tmp_path: Path, text: str, told: str):
     with pytest.raises(ValueError, match=rf"config\.toml.*{told}"):
         load_settings(with_file(tmp_path, text))
+
+
+def test_a_screen_is_where_the_environment_names_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert not has_screen()
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    assert has_screen()

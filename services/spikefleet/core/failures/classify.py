@@ -274,6 +274,8 @@ def _failure_of(match: Match, evidence: Evidence, thrown: Thrown | None) -> Fail
     if match.line:
         facts["log_line"] = match.line
     message = rule.message
+    if library := match.found.get("library"):
+        message = f"{message.removesuffix('.')}: {library}."
     if rule.code is FailureCode.INVALID_CONFIGURATION and thrown is not None:
         message = f"{rule.message} It said: {_first_line(thrown.message)}"
     if rule.code is FailureCode.INPUT_CORRUPT and evidence.preflight.get("digest_verified") is True:

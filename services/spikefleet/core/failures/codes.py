@@ -126,7 +126,7 @@ FAILURES: tuple[FailureRow, ...] = (
     _row(
         _F.ENVIRONMENT_OTHER, "EnvironmentSortFailure", 90, _E, _D.HOLD, _S.ENVIRONMENT,
         "The machine or image the sorter runs in is not fit for it.",
-        "Read the evidence, repair the node or image, then release the hold.",
+        "Read the evidence, repair this machine or the image, then release the hold.",
         rows.EnvironmentEvidence,
     ),
     _row(

@@ -74,7 +74,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         ),
         "BATCH_NOT_FOUND": Reason(
             Code.NOT_FOUND,
-            "List the runs to see their batches.",
+            "`spikefleet status RUN` shows the batch of a run.",
             resource="batch",
         ),
         "RECORDING_NOT_FOUND": Reason(
@@ -126,7 +126,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         ),
         "RUN_NOT_ENDED": Reason(
             Code.FAILED_PRECONDITION,
-            "Cancel it first, or wait until it has ended.",
+            "Wait until it has ended, or cancel it.",
         ),
         "RUN_HAS_RESULT": Reason(
             Code.FAILED_PRECONDITION,

@@ -210,6 +210,14 @@ def test_machine_and_file_failures_are_told_apart_for_every_sorter(type_name, me
         assert ended(backend, type_name, message).code is code
 
 
+def test_a_missing_library_is_named_in_the_first_sentence():
+    said = "/opt/x/libfftw3.so.3: cannot open shared object file"
+    told = ended("lupin", "ImportError", said).message
+    assert told.endswith("is missing on this machine or in its image: libfftw3.so.3.")
+    bare = ended("lupin", "OSError", "cannot open shared object file").message
+    assert bare.endswith("or in its image.")
+
+
 @pytest.mark.parametrize(
     "message",
     [

@@ -191,7 +191,7 @@ def read_batch(connection: Connection, batch_id: BatchId) -> BatchRecord:
     """Return a batch with its runs in submission order. Raises BatchNotFoundError."""
     row = connection.execute(select(BATCH).where(BATCH.c.batch_id == batch_id)).one_or_none()
     if row is None:
-        raise BatchNotFoundError(f"no batch {batch_id!r}")
+        raise BatchNotFoundError(f"There is no batch {batch_id!r}.")
     links = connection.execute(
         select(BATCH_RUN).where(BATCH_RUN.c.batch_id == batch_id).order_by(BATCH_RUN.c.position)
     ).all()
