@@ -215,6 +215,13 @@ def test_takes_whose_clocks_differ_by_ppm_are_joined_and_the_difference_is_told(
     assert "g1 ran at 30000.076300 Hz, -2.44 ppm" in found["rates_differ"].message
 
 
+def test_a_difference_that_rounding_of_time_stamps_gives_is_not_told():
+    takes = [recording_of(3000, rate_hz=rate) for rate in (30_000.0, 30_000.0008)]
+    joined = concatenate(["a", "b"], takes)
+    codes = {finding.code for finding in check_joined(joined, lambda recording: recording)}
+    assert "rates_differ" not in codes
+
+
 @pytest.mark.parametrize("named", ["", "Record Node 101", "Record Node 101/experiment1"])
 def test_an_open_ephys_folder_holds_the_recordings_of_its_node_however_deep(tmp_path, named):
     for number in (10, 2, 1):
