@@ -130,6 +130,14 @@ def test_fetching_twice_copies_once(service: Service, run_id: str, tmp_path: Pat
     assert not any(file["new"] for file in second["files"])
 
 
+def test_nothing_is_fetched_when_one_of_the_ids_is_unknown(
+    service: Service, run_id: str, tmp_path: Path
+) -> None:
+    asked = ["fetch", run_id, "run-0000000000000000", "--to", str(tmp_path / "all")]
+    assert _ask(service, *asked).exit_code == 2
+    assert not (tmp_path / "all").exists()
+
+
 def test_a_file_changed_since_it_was_fetched_is_not_lost(
     service: Service, run_id: str, tmp_path: Path
 ) -> None:
@@ -215,7 +223,7 @@ def test_asking_for_a_run_nobody_knows_is_wrong_usage(
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("--sorter", "kilosort5", "choose one of kilosort4"),
+        ("--sorter", "kilosort5", "did you mean 'kilosort4'"),
         ("--set", "snr_mim=5", "Next: "),
         ("--stream", "well099", "Next: "),
     ],
@@ -235,6 +243,7 @@ def test_no_lane_is_on_hold_and_releasing_one_lets_nothing_go(service: Service) 
     assert released["released_run_count"] == 0
     assert not released["was_held"]
     assert "kilosort4 was not on hold" in _ask(service, "release", "kilosort4").stdout
+    assert _ask(service, "release", "kilosort5").exit_code == 2
 
 
 def test_a_watch_outlives_a_killed_service_and_can_be_left_without_harm(

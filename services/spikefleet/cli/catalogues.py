@@ -6,6 +6,7 @@ Read from the catalogues of this installation; no service is asked and no sorter
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -51,7 +52,7 @@ def sorters(name: str, output: str) -> None:
         }
         for info in BACKENDS.values()
     ]
-    made = table("sorter", "called", "runs on", ">channels", ">from", "on this machine")
+    made = table("sorter", "called", "runs on", ">channels", ">shortest", "on this machine")
     for row in rows:
         made.add_row(
             str(row["name"]),
@@ -108,14 +109,19 @@ def presets(name: str, output: str) -> None:
             for field, value in fields.items():
                 if not is_pending(group, field):
                     made.add_row(f"{group}.{field}", json.dumps(value))
-        submit = next_command(f"spikefleet submit RECORDING --preset {name}")
-        Output(output).emit({"preset": name, "settings": document}, made, submit)
+        hidden = sum(is_pending(group, field) for group in document for field in document[group])
+        more = f"{hidden} settings that have no effect yet are left out."
+        key = name.upper().replace("-", "_")
+        step = next_command(f"spikefleet submit RECORDING --preset {name}")
+        if not _can_run({**PRESETS, **OWN_PRESETS}.get(key, {})):
+            step = next_command("spikefleet presets", "for those that are not refused today")
+        Output(output).emit({"preset": name, "settings": document}, made, more, step)
         return
     rows: list[dict[str, Any]] = [
         {
             "name": key.lower(),
             "sets": dict(changes),
-            "can_run": changes["sorter"] in BACKENDS and not changes.get("use_docker"),
+            "can_run": _can_run(changes),
         }
         for key, changes in {**PRESETS, **OWN_PRESETS}.items()
     ]
@@ -126,6 +132,10 @@ def presets(name: str, output: str) -> None:
     Output(output).emit(
         {"presets": rows}, made, next_command(f"spikefleet submit RECORDING --preset {_EXAMPLE}")
     )
+
+
+def _can_run(changes: Mapping[str, Any]) -> bool:
+    return changes.get("sorter") in BACKENDS and not changes.get("use_docker")
 
 
 def _short(value: Any) -> str:

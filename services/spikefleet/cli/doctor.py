@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.text import Text
 
-from spikefleet.cli.options import ExitCode, output_option, settings_from
+from spikefleet.cli.options import ExitCode, address_option, output_option, settings_from
 from spikefleet.cli.printing import Output, next_command, table
 from spikefleet.client.sorting import SortingClient
 from spikefleet.core.findings.finding import Finding
@@ -78,11 +78,12 @@ class Diagnosis:
     type=click.Path(file_okay=False, path_type=Path),
     help="Data folder of the service.",
 )
+@address_option
 @output_option
 @click.pass_context
-def doctor(context: click.Context, data_dir: Path | None, output: str) -> None:
+def doctor(context: click.Context, data_dir: Path | None, address: str | None, output: str) -> None:
     """Look at this machine: Python, sorters, GPU, memory, disk. Ends 1 when it cannot sort."""
-    settings = settings_from(data_dir=data_dir)
+    settings = settings_from(data_dir=data_dir, address=address)
     found = list(examine(settings))
     made = table("", "what", "found", "next step")
     for entry in found:
@@ -140,6 +141,7 @@ def _machine(settings: Settings) -> Iterator[Diagnosis]:
     yield _cores()
     yield _row("memory", f"{_size(seen.available_memory_bytes)} available", findings, _MEMORY_CODES)
     free = f"{_size(seen.free_scratch_bytes)} free for {settings.data_dir}"
+    free += "" if settings.data_dir.exists() else ", which does not exist yet"
     yield _row("disk", free, findings, _DISK_CODES, _ELSEWHERE)
     limits = f"{_count(seen.open_files)} open files, {_count(seen.processes)} processes"
     yield _row("limits", limits, findings, _LIMIT_CODES)
@@ -181,7 +183,7 @@ def _sorter(seen: NodeFacts, findings: Iterable[Finding]) -> Diagnosis:
         step = f"To sort with it here: pip install 'spikefleet[{info.extra}]'."
         return Diagnosis("warn", info.name, "not installed", step)
     torch = f", torch {versions['torch']}" if "torch" in versions else ""
-    told = f"{info.distribution} {versions[info.distribution]}{torch}"
+    told = f"{info.distribution} {versions[info.distribution]}{torch}, installed (not started)"
     return _row(info.name, told, findings, _SORTER_CODES)
 
 

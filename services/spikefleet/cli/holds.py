@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from spikefleet.cli.connection import connected
-from spikefleet.cli.options import address_option, output_option
+from spikefleet.cli.options import ExitCode, address_option, output_option
 from spikefleet.cli.printing import Output, age_text, next_command, table
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.text import counted
 
 
@@ -38,7 +39,8 @@ def holds(address: str | None, output: str) -> None:
 @click.argument("lane")
 @address_option
 @output_option
-def release(lane: str, address: str | None, output: str) -> None:
+@click.pass_context
+def release(context: click.Context, /, lane: str, address: str | None, output: str) -> None:
     """Open a lane again after its environment was repaired; its runs continue."""
     with connected(address) as client:
         held = [hold.lane for hold in client.holds()]
@@ -47,7 +49,7 @@ def release(lane: str, address: str | None, output: str) -> None:
     if lane not in held:
         others = f"On hold: {', '.join(held)}." if held else "No lane is on hold."
         Output(output).emit(document, f"{lane} was not on hold; nothing changed. {others}")
-        return
+        context.exit(ExitCode.DONE if lane in BACKENDS else ExitCode.USAGE)
     said = f"{lane} is open again; {counted(count, 'held run')} {_continues(count)}."
     Output(output).emit(document, said, next_command("spikefleet list", "to see where they stand"))
 

@@ -22,6 +22,7 @@ from spikefleet.core.failures.errors import (
     HDF5PluginMissingError,
     InputCorruptError,
     InputMissingError,
+    InvalidConfigurationError,
 )
 from spikefleet.core.text import format_size
 
@@ -199,7 +200,10 @@ def _size_bytes(path: Path) -> int:
     help="What state the recording is in.",
 )
 @output_option
-def simulate(path: Path, file_format: str, output: str, **parameters: Any) -> None:
+@click.pass_context
+def simulate(
+    context: click.Context, /, path: Path, file_format: str, output: str, **parameters: Any
+) -> None:
     """Write a recording with known spikes to PATH, in a real file format.
 
     The known spikes are beside it as NAME.truth.npz.
@@ -207,7 +211,13 @@ def simulate(path: Path, file_format: str, output: str, **parameters: Any) -> No
     with needs_extra("science"):
         # Late: numpy and SpikeInterface, as above.
         from spikefleet.signal import simulation  # noqa: PLC0415
-    request = simulation.SimulationRequest(format=file_format, path=path, **parameters)
+    try:
+        request = simulation.SimulationRequest(format=file_format, path=path, **parameters)
+    except InvalidConfigurationError as error:
+        name, _, said = str(error).partition(" ")
+        options = {p.name: p.opts[0] for p in context.command.params}
+        option = options.get(name) or name
+        raise InvalidConfigurationError(f"{option} {said}", field=option) from error
     shown_on = console(stderr=True)
     hidden = output == "json" or not shown_on.is_terminal  # a hidden bar leaves an empty line
     with Progress(console=shown_on, transient=True, disable=hidden) as progress:

@@ -159,8 +159,11 @@ class CommandTable(click.Group):
         if ctx.meta.get(_OWN_PROCESS):
             importlib.import_module(_CONFINED).own_process()
         problems = importlib.import_module(_PROBLEMS)
-        with problems.explained(ctx, as_json=ctx.meta[_JSON]):
-            return super().invoke(ctx)
+        try:
+            with problems.explained(ctx, as_json=ctx.meta[_JSON]):
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(int(problems.ExitCode.LEFT))
 
 
 def _asks_for_json(args: Sequence[str]) -> bool:

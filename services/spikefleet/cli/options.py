@@ -12,7 +12,7 @@ import click
 from pydantic import ValidationError
 
 from spikefleet.core.config.compat import told
-from spikefleet.deploy.settings import Settings, load_settings
+from spikefleet.deploy.settings import Settings, file_of, load_settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
     RUN_FAILED = 1
     USAGE = 2
     UNREACHABLE = 3
-    LEFT = 130  # a person left a watch with Ctrl-C, the shell's own number for it
+    LEFT = 130  # a person left with Ctrl-C, the shell's own number for it
 
 
 def output_option(command: _Command) -> _Command:
@@ -56,11 +56,18 @@ def settings_from(**arguments: Any) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         # A database's URL may hold a password, and this may end in a log.
-        got = "" if name == "database_url" else f" (got {first['input']!r})"
+        got = "" if name == "database_url" else f" (got {_shown(first['input'])})"
         said = first["msg"].removeprefix("Value error, ")  # our own sentence needs no announcing
-        raise click.UsageError(f"{name}: {said}{got}") from error
+        said = said.partition(", unable to")[0].replace("Input should be", "must be")
+        place = file_of(name, **arguments)
+        raise click.UsageError(f"{place + ': ' if place else ''}{name}: {said}{got}") from error
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _shown(given: object) -> str:
+    """A bad value as it was written."""
+    return ":".join(map(str, given)) if isinstance(given, tuple | list) else repr(given)
 
 
 set_option = click.option(

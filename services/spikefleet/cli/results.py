@@ -44,6 +44,8 @@ def fetch(
     documents, said = [], []
     with connected(address) as client, transfers(out) as progress:
         run_ids = chosen.ids(client)
+        for run_id in run_ids if len(run_ids) > 1 else ():
+            client.get(run_id)  # a mistyped id is refused before anything is copied
         for run_id in run_ids:
             place = _place(run_id, target, several=not chosen.is_one)
             files = client.fetch(run_id, place, progress, overwrite=overwrite)

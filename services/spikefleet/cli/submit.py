@@ -25,6 +25,7 @@ from spikefleet.cli.plan_view import plan_lines
 from spikefleet.cli.printing import Output, next_command, runs_table
 from spikefleet.client.names import recording_name
 from spikefleet.client.views import BatchView
+from spikefleet.core.config.names import nearest
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.rooms.preflight import SubmissionPlan
 from spikefleet.core.runs import RunState
@@ -54,9 +55,9 @@ class Hand:
         if self.sorter and self.preset:
             raise click.UsageError("give --sorter or --preset, not both")
         if self.sorter and self.sorter.lower().replace("-", "_") not in BACKENDS:
-            raise click.UsageError(
-                f"the sorter {self.sorter!r} is not available; choose one of {', '.join(BACKENDS)}"
-            )
+            near = nearest(self.sorter, BACKENDS)
+            hint = f"did you mean {near!r}?" if near else f"choose one of {', '.join(BACKENDS)}"
+            raise click.UsageError(f"the sorter {self.sorter!r} is not available; {hint}")
         return self.preset or self.sorter or DEFAULT_SORTER
 
     def names(self) -> list[RecordingName]:

@@ -150,7 +150,7 @@ def join_recordings(parts: Sequence[Recording]) -> Recording:
     ids = [part.recording_id for part in parts]
     twice = next((part.name for part in parts if ids.count(part.recording_id) > 1), None)
     if twice is not None:
-        raise ValueError(f"{twice} is listed twice")
+        raise ValueError(f"{twice} is listed twice.")
     first = parts[0].name
     name = RecordingName(
         first.project, first.session, safe_part(f"{first.name}-and-{len(parts) - 1}-more")

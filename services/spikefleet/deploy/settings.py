@@ -13,6 +13,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ PREFIX = "SPIKEFLEET_"
 WARM_CHILD = "_SPIKEFLEET_WARM_CHILD"
 _IMAGE_DIGEST = PREFIX + "IMAGE_DIGEST"
 _S3_CREDENTIALS = PREFIX + "S3_CREDENTIALS"
+_OPTION_NAMES = {"data": "data_dir"}
 DEFAULT_ADDRESS = "127.0.0.1:7311"
 _LARGEST_PORT = 65535
 _LONGEST_SECRET_BYTES = 256
@@ -224,6 +226,8 @@ def _read_file(environ: Mapping[str, str] | None) -> tuple[dict[str, Any], Submi
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     submit = found.pop("submit", {})
+    # The options of ``serve`` are names, too.
+    found = {_OPTION_NAMES.get(name, name.replace("-", "_")): found[name] for name in found}
     _require_known(path, "", found, Settings.model_fields)
     _require_known(path, "submit.", submit, SubmitDefaults.__dataclass_fields__)
     return found, SubmitDefaults(**{name: str(value) for name, value in submit.items()})
@@ -234,7 +238,15 @@ def _require_known(path: Path, prefix: str, given: Any, known: Mapping[str, Any]
         raise ValueError(f"{path}: submit is a table, [submit]")  # noqa: TRY004 - a file's value
     for name in given:
         if name not in known:
-            raise ValueError(f"{path}: {prefix}{name} is unknown; known: {', '.join(known)}")
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ValueError(f"{path}: {prefix}{name} is unknown; {hint}known: {', '.join(known)}")
+
+
+def file_of(name: str, **arguments: Any) -> str:
+    """The user's file when it is what gave a setting its value; "" when something else did."""
+    is_elsewhere = arguments.get(name) is not None or PREFIX + name.upper() in os.environ
+    return "" if is_elsewhere else str(config_file() or "")
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **arguments: Any) -> Settings:

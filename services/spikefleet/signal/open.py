@@ -287,7 +287,8 @@ def _require_content(path: Path) -> None:
     ):
         raise InputMissingError(
             f"{path.name} has no header beside it: SpikeGLX's .meta, or a .json that says what the "
-            "samples are. Copy the pair, not the samples alone.",
+            "samples are.",
+            next_step="Copy the pair, not the samples alone.",
             path=str(path.with_suffix(".meta" if path.suffix == ".bin" else ".json")),
         )
 

@@ -77,3 +77,9 @@ def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 2
     assert told in done.stderr
+
+
+def test_a_preset_says_what_it_leaves_out_and_advises_only_what_can_run() -> None:
+    assert "settings that have no effect yet are left out" in said("presets", "lupin")
+    assert "Next: spikefleet submit RECORDING --preset lupin" in said("presets", "lupin")
+    assert "submit" not in said("presets", "rt-sort-mea")

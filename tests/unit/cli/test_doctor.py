@@ -111,3 +111,17 @@ def test_no_hold_is_to_be_released_on_a_machine_that_was_only_looked_at(tmp_path
     occupied.write_text("not a folder")
     for found in examine(Settings(data_dir=occupied / "store")):
         assert "release the hold" not in found.next_step
+
+
+def test_a_data_folder_that_is_not_there_yet_is_told_so(tmp_path: Path) -> None:
+    def disk(folder: Path) -> str:
+        return next(c.value for c in examine(Settings(data_dir=folder)) if c.name == "disk")
+
+    assert disk(tmp_path / "new").endswith("/new, which does not exist yet")
+    assert "exist" not in disk(tmp_path)
+
+
+def test_doctor_looks_for_the_service_at_the_address_given(tmp_path: Path) -> None:
+    asked = ["doctor", "--data", str(tmp_path), "--address", "127.0.0.1:1", "--output", "json"]
+    checks = json.loads(CliRunner().invoke(cli, asked).stdout)["checks"]
+    assert "none answers at 127.0.0.1:1" in [check["value"] for check in checks]

@@ -150,3 +150,11 @@ def test_a_time_outside_the_recording_is_wrong_usage(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["inspect", made["path"], *asked])
     assert done.exit_code == 2
     assert "1.000 s" in done.stderr
+
+
+def test_a_refused_simulation_names_the_option(tmp_path: Path) -> None:
+    asked = ["simulate", str(tmp_path / "x.nwb"), "--format", "nwb", "--wells", "2"]
+    done = CliRunner().invoke(cli, asked)
+    assert done.exit_code == 2
+    assert "--wells must be 1" in done.stderr
+    assert "n_wells" not in done.stderr

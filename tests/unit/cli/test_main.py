@@ -181,3 +181,15 @@ def test_a_name_that_is_no_text_is_wrong_usage_and_no_trace(
     done = CliRunner().invoke(cli, [*given, "--address", nobody, "--output", "json"])
     assert done.exit_code == 2
     assert "not text in UTF-8" in json.loads(done.stdout)["error"]["message"]
+
+
+def test_ctrl_c_ends_any_command_with_the_shells_own_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(address: str | None) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spikefleet.cli.runs.connected", interrupted)
+    done = CliRunner().invoke(cli, ["list"])
+    assert done.exit_code == 130
+    assert "Aborted" not in done.output

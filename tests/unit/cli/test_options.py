@@ -1,6 +1,7 @@
 """Options shared by the commands."""
 
 from importlib import import_module
+from pathlib import Path
 
 import click
 import pytest
@@ -58,3 +59,19 @@ def test_a_bad_address_is_told_in_our_own_words() -> None:
 def test_brackets_without_end_are_wrong_usage() -> None:
     with pytest.raises(click.UsageError, match="sorter_params"):
         parse_overrides(["sorter_params=" + "[" * 100_000])
+
+
+def test_a_bad_setting_is_told_in_plain_words_with_where_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "spikefleet" / "config.toml"
+    file.parent.mkdir()
+    file.write_text('cpu_slots = "many"')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(click.UsageError) as caught:
+        settings_from()
+    assert caught.value.message == f"{file}: cpu_slots: must be a valid integer (got 'many')"
+    gone = tmp_path / "gone"
+    with pytest.raises(click.UsageError) as caught:
+        settings_from(cpu_slots=1, recording_root=(gone,))
+    assert caught.value.message == f"recording_root: there is no folder at {gone} (got {gone})"

@@ -92,3 +92,8 @@ def test_a_dry_run_fails_of_a_bad_input_or_when_nothing_can_be_sorted(
     looked = [Examination(failure=Failure(f, "No.") if f else None) for f in failures]
     runs = tuple(PlannedRun("p/s/n", "w", each) for each in looked)
     assert _planned_code(SubmissionPlan({}, runs)) is code
+
+
+def test_a_mistyped_sorter_is_answered_with_the_nearest() -> None:
+    with pytest.raises(click.UsageError, match="did you mean 'mountainsort5'"):
+        _hand("/data/a.nwb", sorter="mountinsort5").chosen_preset()

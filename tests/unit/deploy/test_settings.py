@@ -170,8 +170,8 @@ def test_the_file_may_say_what_submit_takes(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("adress = 'rig:1'", "adress is unknown; known: address"),
-        ("[submit]\nsroter = 'lupin'", r"submit\.sroter is unknown; known: sorter"),
+        ("adress = 'rig:1'", r"adress is unknown; did you mean address\? known: address"),
+        ("[submit]\nsroter = 'lupin'", r"submit\.sroter is unknown; did you mean sorter\?"),
         ("submit = 3", "submit is a table"),
         ("address = ", "cannot be read"),
     ],
@@ -188,3 +188,8 @@ def test_a_screen_is_where_the_environment_names_a_display(monkeypatch: pytest.M
     assert not has_screen()
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     assert has_screen()
+
+
+def test_the_file_takes_the_names_of_the_options_too(tmp_path: Path):
+    settings = load_settings(with_file(tmp_path, 'data = "/d"\ncpu-slots = 2'))
+    assert (settings.data_dir, settings.cpu_slots) == (Path("/d"), 2)

@@ -8,6 +8,7 @@ from tests.support.hostile.genuine import GENUINE
 from tests.support.recordings import make_recording
 
 from spikefleet.core.failures.errors import (
+    Failure,
     InputCorruptError,
     InputMissingError,
     InvalidConfigurationError,
@@ -121,8 +122,9 @@ def test_a_folder_of_recordings_that_are_folders_names_them(tmp_path):
 def test_a_lone_spikeglx_bin_asks_for_its_header(tmp_path):
     folder = make_recording(tmp_path, "spikeglx").path
     next(folder.glob("*.meta")).unlink()
-    with pytest.raises(InputMissingError, match=r"\.meta"):
+    with pytest.raises(InputMissingError, match=r"\.meta") as caught:
         list_streams(next(folder.glob("*.bin")))
+    assert Failure.from_error(caught.value).next_step.startswith("Copy the pair")
 
 
 def test_a_zarr_folder_opens_and_a_lost_chunk_is_noticed(tmp_path):

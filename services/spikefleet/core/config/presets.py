@@ -67,7 +67,10 @@ def preset(name: str) -> SortingConfig:
     near = nearest(key, preset_names())
     hint = f"did you mean {near!r}?" if near else f"choose one of {', '.join(preset_names())}."
     raise InvalidConfigurationError(
-        f"There is no preset called {name!r}; {hint}", field="preset", value=name, nearest=near
+        f"There is no preset or sorter called {name!r}; {hint}",
+        field="preset",
+        value=name,
+        nearest=near,
     )
 
 

@@ -319,6 +319,10 @@ class Failure:
         """What a person does next: the refusal's own words where it has some, else the row's."""
         return str(self.evidence.get("next_step") or self.row.next_step)
 
+    def __str__(self) -> str:
+        told = self.next_step
+        return self.message if told in self.message else f"{self.message} {told}"
+
     def becomes(
         self, code: FailureCode, rule_id: str, message: str = "", **found: JsonValue
     ) -> Failure:

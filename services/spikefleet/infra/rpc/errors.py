@@ -243,4 +243,4 @@ def answering(address: str) -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        raise service_error(error, address) from error
+        raise service_error(error, address) from None

@@ -153,11 +153,11 @@ def _document(root: Path, name: str) -> dict[str, Any]:
     """Return a JSON document of the folder; nothing where it is not there."""
     try:
         found = json.loads((root / name).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (ValueError, RecursionError) as error:
         raise InputCorruptError(
-            f"{root / name} is not JSON document. Fetch it again with --overwrite.",
+            f"{root / name} is no JSON document. Fetch it again with --overwrite.",
             path=str(root / name),
         ) from error
     return found if isinstance(found, dict) else {}

@@ -220,3 +220,8 @@ def test_what_is_no_failure_of_its_own_is_held_where_it_happens(name: str) -> No
     tree = ast.parse((TESTS / place).read_text(encoding="utf-8"))
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     assert function in [node.name for node in ast.walk(tree) if isinstance(node, functions)]
+
+
+def test_a_failure_in_text_is_its_sentence_and_its_next_step():
+    failure = Failure(FailureCode.INPUT_MISSING, "There is no file.")
+    assert str(failure) == f"There is no file. {failure.next_step}"

@@ -90,3 +90,10 @@ def test_results_are_read_without_sorters(folder: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "units.csv"
+    file.write_text("")
+    with pytest.raises(InputMissingError, match="spikefleet fetch"):
+        load_results(file)
