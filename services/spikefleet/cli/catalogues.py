@@ -12,13 +12,13 @@ from typing import Any
 
 import click
 
-from spikefleet.cli.options import output_option
+from spikefleet.cli.options import completing, output_option
 from spikefleet.cli.printing import Output, next_command, table
 from spikefleet.core.config import SortingConfig
 from spikefleet.core.config.effects import SORT_FIELDS, described, is_pending
 from spikefleet.core.config.names import nearest
 from spikefleet.core.config.operators import OPERATOR_FIELDS
-from spikefleet.core.config.presets import OWN_PRESETS, PRESETS, preset
+from spikefleet.core.config.presets import OWN_PRESETS, PRESETS, preset, preset_names
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.sorters.parameters import read_table
 
@@ -27,7 +27,7 @@ _EXAMPLE = next(info.name for info in BACKENDS.values() if not info.uses_gpu)
 
 
 @click.command()
-@click.argument("name", required=False, default="")
+@click.argument("name", required=False, default="", shell_complete=completing(lambda: BACKENDS))
 @output_option
 def sorters(name: str, output: str) -> None:
     """List the sorters; with a NAME list that sorter's own parameters.
@@ -93,7 +93,7 @@ def _parameters(sorter: str, out: Output) -> None:
 
 
 @click.command()
-@click.argument("name", required=False, default="")
+@click.argument("name", required=False, default="", shell_complete=completing(preset_names))
 @output_option
 def presets(name: str, output: str) -> None:
     """List the presets; with a NAME list the settings it begins with.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -46,6 +46,13 @@ def address_option(command: _Command) -> _Command:
         help="Where the service answers.  [default: SPIKEFLEET_ADDRESS, the configuration "
         "file's address, or 127.0.0.1:7311]",
     )(command)
+
+
+def completing(
+    names: Callable[[], Iterable[str]],
+) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """What ``shell_complete`` of an option or argument wants: the names that begin as typed."""
+    return lambda _context, _parameter, typed: [n for n in names() if n.startswith(typed)]
 
 
 def settings_from(**arguments: Any) -> Settings:

@@ -17,6 +17,7 @@ from spikefleet.cli.following import exit_code, follow, next_steps, tell_end
 from spikefleet.cli.options import (
     ExitCode,
     address_option,
+    completing,
     output_option,
     parse_overrides,
     set_option,
@@ -26,6 +27,7 @@ from spikefleet.cli.printing import Output, next_command, runs_table
 from spikefleet.client.names import recording_name
 from spikefleet.client.views import BatchView
 from spikefleet.core.config.names import nearest
+from spikefleet.core.config.presets import preset_names
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.rooms.preflight import SubmissionPlan
 from spikefleet.core.runs import RunState
@@ -92,8 +94,18 @@ def with_defaults(hand: Hand) -> Hand:
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--sorter", default="", help=f"Sorter to use.  [default: {DEFAULT_SORTER}]")
-@click.option("--preset", default="", help="Named configuration to start from.")
+@click.option(
+    "--sorter",
+    default="",
+    shell_complete=completing(lambda: BACKENDS),
+    help=f"Sorter to use.  [default: {DEFAULT_SORTER}]",
+)
+@click.option(
+    "--preset",
+    default="",
+    shell_complete=completing(preset_names),
+    help="Named configuration to start from.",
+)
 @set_option
 @click.option("--stream", "streams", multiple=True, help="Only this well or probe; repeatable.")
 @click.option("--project", default="", help="First part of the recording's address.")

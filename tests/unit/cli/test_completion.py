@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from spikefleet.cli.main import COMMANDS, cli
@@ -69,3 +70,18 @@ def test_the_script_of_bash_completes_an_option(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.stdout.strip() == "--sorter"
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["submit", "--sorter"], "mountainsort5"),
+        (["submit", "--preset"], "rt_sort_mea"),
+        (["sorters"], "mountainsort5"),
+        (["presets"], "rt_sort_mea"),
+    ],
+)
+def test_the_names_of_sorters_and_presets_are_completed(words: list[str], name: str) -> None:
+    found = ShellComplete(cli, {}, "spikefleet", "_X").get_completions(words, name[:4])
+    assert name in [item.value for item in found]
+    assert all(item.value.startswith(name[:4]) for item in found)
