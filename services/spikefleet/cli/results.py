@@ -12,7 +12,7 @@ from rich.text import Text
 
 from spikefleet.cli.connection import connected, transfers
 from spikefleet.cli.following import next_steps
-from spikefleet.cli.options import address_option, output_option
+from spikefleet.cli.options import ExitCode, address_option, output_option
 from spikefleet.cli.printing import Output, next_command
 from spikefleet.cli.selectors import Selection, is_run_or_batch, selecting
 from spikefleet.client.sorting import SortingClient
@@ -36,10 +36,10 @@ from spikefleet.infra.rpc.errors import ServiceError
 )
 @address_option
 @output_option
-def fetch(
-    folder: Path | None, overwrite: bool, address: str | None, output: str, **given: Any
-) -> None:
+@click.pass_context
+def fetch(context: click.Context, /, address: str | None, output: str, **given: Any) -> None:
     """Copy runs' files to a folder, each verified; of several runs to a folder for each in it."""
+    folder, overwrite = given.pop("folder"), given.pop("overwrite")
     chosen, target, out = *_parted(given, folder), Output(output)
     documents, said = [], []
     with connected(address) as client, transfers(out) as progress:
@@ -53,8 +53,8 @@ def fetch(
             said += _fetched_lines(documents[-1], None if files else client.get(run_id))
     if chosen.is_one:
         out.emit(documents[0], *said)
-    else:
-        out.emit({"runs": documents}, *(said or ["No run matches."]))
+        context.exit(ExitCode.DONE if documents[0]["files"] else ExitCode.USAGE)
+    out.emit({"runs": documents}, *(said or ["No run matches."]))
 
 
 def _parted(given: dict[str, Any], folder: Path | None) -> tuple[Selection, Path | None]:
