@@ -190,7 +190,7 @@ class S3Bucket:
             headers[_DIGEST] = sha256
         with self._failures(f"begin of {key}"):
             response = self._send("POST", key, headers=headers, query_params={"uploads": ""})
-            return _text(response.data, "str")
+            return _text(response.data, "UploadId")
 
     def put_part(self, key: str, upload_id: str, number: int, data: bytes) -> S3Part:
         """Store one part; sending it again replaces it."""
@@ -249,7 +249,7 @@ class S3Bucket:
             for element in root.findall("{*}Upload"):
                 key = (element.findtext("{*}Key") or "").removeprefix(self.place.prefix)
                 begun = _time(element.findtext("{*}Initiated"))
-                found.append((key, element.findtext("{*}str") or "", begun))
+                found.append((key, element.findtext("{*}UploadId") or "", begun))
             if (root.findtext("{*}IsTruncated") or "").lower() != "true":
                 return found
             query["key-marker"] = root.findtext("{*}NextKeyMarker") or ""
