@@ -59,6 +59,14 @@ class ArtifactStoreContract:
         assert store.get_bytes("a/b/c.bin") == b"spikes"
         assert store.size("a/b/c.bin") == 6
 
+    def test_bytes_longer_than_any_part_come_back_as_they_went_in(
+        self, store: ArtifactStore
+    ) -> None:
+        data = bytes(range(256)) * (20 << 12)  # 20 MiB: a manifest of very many files
+        stored = store.put_bytes("a/long", data)
+        assert store.put_bytes("a/long", data) == stored
+        assert store.get_bytes("a/long") == data
+
     def test_a_file_comes_back_as_it_went_in(self, store: ArtifactStore, tmp_path: Path) -> None:
         data = os.urandom(5 << 20) + b"tail"
         source = tmp_path / "source.bin"

@@ -44,7 +44,7 @@ def test_a_write_survives_connections_that_break_at_any_byte(
 ) -> None:
     for n, cut in enumerate((0, 1, 100, 500, 900, 1_000, 5_000, 20_000, 40_000)):
         proxy.cuts = [cut, cut, None]
-        store.bucket.reconnect()
+        proxy.hang_up()
         data = hashlib.shake_256(bytes([n])).digest(30_000)
         stored = store.put_bytes(f"cut/{n}", data)
         assert stored.sha256 == hashlib.sha256(data).hexdigest()
@@ -55,7 +55,7 @@ def test_a_write_survives_connections_that_break_at_any_byte(
 def test_a_read_goes_on_where_its_connection_broke(store: S3Artifacts, proxy: CutProxy) -> None:
     data = LONG[:3_000_000]
     store.put_bytes("a/x", data)
-    store.bucket.reconnect()
+    proxy.hang_up()
     proxy.cuts = [1_000_000, 700_000, 100, None]
     assert store.get_bytes("a/x") == data
     assert proxy.cuts == []
@@ -65,7 +65,7 @@ def test_parts_that_break_are_sent_again_and_the_file_is_whole(
     store: S3Artifacts, proxy: CutProxy, tmp_path: Path
 ) -> None:
     (tmp_path / "long.bin").write_bytes(LONG)
-    store.bucket.reconnect()
+    proxy.hang_up()
     proxy.cuts = [None, 9_000_000, None, 200_000]
     store.put_file("a/long.bin", tmp_path / "long.bin")
     assert store.get_bytes("a/long.bin") == LONG

@@ -15,8 +15,17 @@ class CutProxy:
         self._to = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def hang_up(self) -> None:
+        """End every connection there is, so that the next call opens a new one."""
+        with self._lock:
+            ending, self._open = self._open, []
+        for end in ending:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Take no more connections."""
@@ -29,6 +38,8 @@ class CutProxy:
                 with self._lock:
                     cut = self.cuts.pop(0) if self.cuts else None
                 server = socket.create_connection(("127.0.0.1", self._to))
+                with self._lock:
+                    self._open += [client, server]
                 left = _Left(cut)
                 for source, target in ((client, server), (server, client)):
                     threading.Thread(

@@ -196,6 +196,13 @@ def require_size(store: ArtifactStore, file: StoredFile) -> None:
         )
 
 
+def encode_pointer(key: str, document: Mapping[str, object]) -> bytes:
+    """Return the bytes of a ``current.json``. Raises ValueError for any other name."""
+    if PurePosixPath(key).name != POINTER:
+        raise ValueError(f"{key!r} is no {POINTER}: artifacts are written once")
+    return json.dumps(document, indent=1, sort_keys=True, default=str).encode()
+
+
 def check_key(key: str) -> None:
     """Raise ValueError unless ``key`` is a relative POSIX path that stays where it is put."""
     parts = key.split("/")

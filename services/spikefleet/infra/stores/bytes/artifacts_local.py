@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from spikefleet.core.failures.errors import StorageUnavailableError
 from spikefleet.core.files import sha256_of, sync
 from spikefleet.infra.stores.bytes.artifacts import (
-    POINTER,
     ArtifactDamagedError,
     ArtifactExistsError,
     ArtifactMissingError,
     StoredFile,
     check_key,
+    encode_pointer,
     holds_manifest,
 )
 
@@ -146,10 +145,8 @@ class LocalArtifacts:
 
     def swap_pointer(self, key: str, document: Mapping[str, object]) -> None:
         """Replace a ``current.json`` atomically. Raises ValueError for any other name."""
-        if PurePosixPath(key).name != POINTER:
-            raise ValueError(f"{key!r} is no {POINTER}: artifacts are written once")
+        data = encode_pointer(key, document)
         target = self._path(key)
-        data = json.dumps(document, indent=1, sort_keys=True, default=str).encode()
         with self._incoming_file([data]) as (temporary, _stored), self._failures(f"swap of {key}"):
             self._make_parents(target)
             temporary.replace(target)

@@ -10,24 +10,24 @@ drops.
 from __future__ import annotations
 
 import hashlib
-import json
+import io
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, urlencode
 
 from spikefleet.core.failures.errors import StorageUnavailableError
 from spikefleet.infra.stores.bytes.artifacts import (
-    POINTER,
     ArtifactDamagedError,
     ArtifactExistsError,
     ArtifactMissingError,
     StoredFile,
     check_key,
+    encode_pointer,
     holds_manifest,
 )
 from spikefleet.infra.stores.bytes.s3.bucket import (
@@ -62,7 +62,9 @@ class S3Artifacts:
         self._check(key)
         stored = StoredFile(key, len(data), hashlib.sha256(data).hexdigest())
         if len(data) > PART_BYTES:
-            raise ValueError(f"{len(data)} bytes are stored as a file, not from memory")
+            if not self._is_there(stored):
+                self._put_parts(stored, io.BytesIO(data))
+            return stored
         with self._turn(key), claimed(self.bucket, key):
             if self._is_there(stored):
                 return stored
@@ -151,9 +153,7 @@ class S3Artifacts:
     def swap_pointer(self, key: str, document: Mapping[str, object]) -> None:
         """Replace a ``current.json`` atomically. Raises ValueError for any other name."""
         self._check(key)
-        if PurePosixPath(key).name != POINTER:
-            raise ValueError(f"{key!r} is no {POINTER}: artifacts are written once")
-        data = json.dumps(document, indent=1, sort_keys=True, default=str).encode()
+        data = encode_pointer(key, document)
         self.bucket.put(key, data, sha256=hashlib.sha256(data).hexdigest())
 
     def delete_prefix(self, prefix: str) -> None:

@@ -121,10 +121,6 @@ class S3Bucket:
         if not found:
             raise self._unavailable("look for the bucket", "there is no such bucket; make it first")
 
-    def reconnect(self) -> None:
-        """Drop idle connections; the next call opens new ones."""
-        self._client._http.clear()
-
     def head(self, key: str) -> S3Object | None:
         """Return what is stored under a key; None where nothing is."""
         try:
