@@ -146,15 +146,17 @@ def test_a_running_attempt_serves_its_numbers(tmp_path: Path) -> None:
     assert_failed(attempt.finish(10), FailureCode.ATTEMPT_INTERRUPTED, tmp_path)
 
 
-def test_memory_beyond_the_declared_limit_stops_the_sorter(tmp_path: Path) -> None:
+def test_memory_close_to_the_declared_limit_stops_the_sorter(tmp_path: Path) -> None:
+    limit = 200 << 20
     outcome = run(
         tmp_path,
         "hoard_memory",
-        memory_limit_bytes=200 << 20,
-        execution={"host_ram_poll_interval_s": 0.1},
+        memory_limit_bytes=limit,
+        execution={"host_ram_poll_interval_s": 0.1, "host_ram_abort_pct": 90.0},
     )
     assert_failed(outcome, FailureCode.HOST_MEMORY_WATCHDOG, tmp_path)
-    assert outcome.peaks["host_memory.working_set_bytes"] > 200 << 20
+    # The sample that trips is the last: how far beyond the mark it lies depends on the machine.
+    assert outcome.peaks["host_memory.working_set_bytes"] >= 0.9 * limit
 
 
 def test_a_full_scratch_disk_stops_the_sorter(tmp_path: Path) -> None:
