@@ -61,16 +61,19 @@ check: $(READY) ## Format, lint, protos, storeys, types: everything that needs n
 
 test: $(READY) ## Run every test (ARGS="tests/unit -k name" for some)
 	@scripts/install-debian test
+	@scripts/install-helm $(BIN)
+	@scripts/install-prometheus $(BIN)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: $(READY) ## Run the accuracy bars on the larger recordings and the whole fuzz of the readers
 	@scripts/install-debian test
 	$(BIN)/python -m pytest -m slow -n $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 1200 $(ARGS)
 
-chart: $(READY) ## Render and lint the chart (fetches helm once, 37 MB)
-	scripts/install-helm $(BIN)
+chart: $(READY) ## Render and lint the chart, try its alerts (fetches helm and prometheus once, 56 MB)
+	@scripts/install-helm $(BIN)
+	@scripts/install-prometheus $(BIN)
 	$(BIN)/helm lint --strict charts/spikefleet
-	$(BIN)/python -m pytest tests/house/test_deploy_files.py -k chart $(ARGS)
+	$(BIN)/python -m pytest tests/house/test_deploy_files.py $(ARGS)
 
 bench: $(READY) ## Measure the runner's overhead and the control plane's import time
 	$(BIN)/python -m bench.run $(ARGS)
