@@ -10,6 +10,9 @@ _STORES = "contracts/test_run_stores.py"
 _LAUNCHERS = "contracts/test_launchers.py"
 _EXITS = "integration/test_runner_exit_paths.py"
 _RPC = "integration/test_rpc_server.py"
+_DEATHS = "integration/test_pod_deaths.py"
+_MANIFESTS = "unit/infra/launchers/kubernetes/test_manifests.py"
+_JOBS = "unit/infra/launchers/kubernetes/test_launcher.py"
 _CONFINED = "unit/infra/system/test_confinement.py"
 
 COVERED_BY: Mapping[str, str] = {
@@ -68,6 +71,11 @@ COVERED_BY: Mapping[str, str] = {
     "deploy/template.py": "integration/test_warm_starts.py",
     "infra/launchers/attempt_folders.py": _LAUNCHERS,
     "infra/launchers/base.py": _LAUNCHERS,
+    "infra/launchers/kubernetes/looks.py": _JOBS,
+    "infra/launchers/kubernetes/objects.py": _DEATHS,
+    "infra/launchers/kubernetes/opening.py": _JOBS,
+    "infra/launchers/kubernetes/pod_template.py": _MANIFESTS,
+    "infra/launchers/kubernetes/reading.py": _DEATHS,
     "infra/launchers/process.py": _LAUNCHERS,
     "infra/launchers/processes.py": _LAUNCHERS,
     "infra/rpc/channels.py": _RPC,

@@ -1,7 +1,8 @@
-"""Progress as the attempt's folder tells it, for when its reports do not arrive.
+"""Progress that no report brings: of a runner that is not heard, and of one that has not begun.
 
 A runner that outlived its service reports to the old address; its heartbeat is still there to be
-read. The folder is asked only when reports have been silent for a while.
+read. The folder is asked only when reports have been silent for a while. An attempt that waits for
+its machine has nobody to report, so what it waits for stands in the place of its step.
 """
 
 from __future__ import annotations
@@ -37,4 +38,17 @@ def newer_progress(
         "spike_count": said.get("spikes"),
         "memory_bytes": said.get("memory_bytes"),
         "updated_at": written.isoformat(),
+    }
+
+
+def waiting_progress(run: Run, waiting: str, now: datetime) -> dict[str, Any] | None:
+    """Return what the attempt waits for as a progress document; None when that is told already."""
+    if not waiting or run.progress.get("step") == waiting:
+        return None
+    return {
+        "step": waiting,
+        "fraction": None,
+        "spike_count": None,
+        "memory_bytes": None,
+        "updated_at": now.isoformat(),
     }

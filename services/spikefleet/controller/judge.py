@@ -25,17 +25,21 @@ from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactStore,
 )
 
-_SIGKILL_EXIT = 137
+_SIGKILL_EXITS = frozenset({137, 247})  # 247: -9 as another program passes it on
 _LOG_LINES = 50
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How an attempt ended. ``failure`` None means success; ``outcome`` is what it left, if any."""
+    """How an attempt ended. ``failure`` None means success; ``outcome`` is what it left, if any.
+
+    ``node`` is where it was, so that a retry can go elsewhere.
+    """
 
     failure: Failure | None
     outcome: AttemptOutcome | None
     step: str
+    node: str = ""
 
 
 def judge(
@@ -48,30 +52,79 @@ def judge(
     """
     outcome = _outcome(observation, attempt_id)
     complete, missing = _complete(verify)
+    node = observation.node
     if outcome is not None and outcome.exit_code == 0 and complete:
-        return Verdict(None, outcome, "manifest")
-    if observation.oom_killed and (outcome is None or outcome.failure is None):
-        return Verdict(
-            _outside(
-                FailureCode.HOST_OUT_OF_MEMORY,
-                "The kernel killed the attempt because its memory limit was reached.",
-                "outside.oom_killed",
-                exit_code=observation.exit_code,
-            ),
-            outcome,
-            "oom_killed",
-        )
+        contradiction = _named_by_code(observation)
+        if contradiction is None:
+            return Verdict(None, outcome, "manifest", node)
+        return Verdict(contradiction, outcome, "exit", node)
     told, step = (outcome.failure, "outcome") if outcome else (None, "")
     if told is None:
         told = read_termination_message(observation.termination_message, attempt_id)
         step = "termination_message"
-    outside = from_reason(observation.reason)
-    if outside is not None and _outranks(told, observation):
-        kept = {**outside.evidence, "exit_code": observation.exit_code}
-        return Verdict(replace(outside, evidence=kept), outcome, "reason")
+    failure, step = _weigh(observation, told, step, missing)
+    return Verdict(failure, outcome, step, node)
+
+
+def _weigh(
+    observation: Observation, told: Failure | None, step: str, missing: str
+) -> tuple[Failure, str]:
+    """Go down the ladder for an attempt that has no complete result."""
+    if observation.oom_killed and _is_unnamed(told, observation):
+        return _out_of_memory(observation), "oom_killed"
+    if _outranks(told, step, observation):
+        for rung, said in (("disruption", observation.disruption), ("reason", observation.reason)):
+            outside = _from_cluster(rung, said)
+            if outside is not None:
+                kept = {**outside.evidence, "exit_code": observation.exit_code}
+                message = _sentence(observation.waiting) or outside.message
+                return replace(outside, message=message, evidence=kept), rung
     if told is not None:
-        return Verdict(_agreeing(told, observation), outcome, step)
-    return Verdict(_from_exit(observation, missing), outcome, "exit")
+        return _agreeing(told, observation), step
+    return _from_exit(observation, missing), "exit"
+
+
+def _from_cluster(rung: str, said: str) -> Failure | None:
+    """A disruption counts as one whatever its reason is called; any other reason must be known."""
+    known = from_reason(said)
+    if rung == "disruption" and said and (known is None or known.code != FailureCode.DISRUPTED):
+        return from_reason(f"DisruptionTarget: {said}")
+    return known
+
+
+def _out_of_memory(observation: Observation) -> Failure:
+    return _outside(
+        FailureCode.HOST_OUT_OF_MEMORY,
+        "The kernel killed the attempt because its memory limit was reached.",
+        "outside.oom_killed",
+        exit_code=observation.exit_code,
+    )
+
+
+def _named_by_code(observation: Observation) -> Failure | None:
+    """The failure that the exit code names, against a document that speaks of success."""
+    code = observation.exit_code
+    row = row_for_exit(code) if code is not None else None
+    if row is None or row.code is FailureCode.ATTEMPT_INTERRUPTED:
+        return None
+    rule = "outside.exit_code"
+    return _outside(row.code, row.meaning, rule, exit_code=code, class_mismatch="success")
+
+
+def _is_unnamed(told: Failure | None, observation: Observation) -> bool:
+    """Whether neither the attempt's words nor its exit code give a cause of their own.
+
+    One process killed for memory marks the whole container, also where the attempt lived on and
+    ended for another reason that it told.
+    """
+    if told is not None and told.code is not FailureCode.ATTEMPT_INTERRUPTED:
+        return False
+    return told is not None or _named_by_code(observation) is None
+
+
+def _sentence(words: str) -> str:
+    """What it waited for, as the sentence that its owner reads."""
+    return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 def with_stored_outcome(
@@ -121,14 +174,17 @@ def _complete(verify: Callable[[], object]) -> tuple[bool, str]:
     return True, ""
 
 
-def _outranks(told: Failure | None, observation: Observation) -> bool:
+def _outranks(told: Failure | None, step: str, observation: Observation) -> bool:
     """Whether a cluster's reason says more than the attempt does.
 
-    An attempt that named its failure and left with the code of it had ended before it was taken.
+    An attempt that named its failure and left with the code of it had ended before it was taken;
+    where nobody saw its code, its outcome, which it writes last, says the same.
     """
     if told is None or told.code is FailureCode.ATTEMPT_INTERRUPTED:
         return True
-    return observation.exit_code is None or observation.exit_code != told.row.exit_code
+    if observation.exit_code is None:
+        return step != "outcome"
+    return observation.exit_code != told.row.exit_code
 
 
 def _agreeing(failure: Failure, observation: Observation) -> Failure:
@@ -153,7 +209,8 @@ def _from_exit(observation: Observation, missing: str) -> Failure:
     row = row_for_exit(code) if code is not None else None
     if row is not None:
         return _outside(row.code, row.meaning, "outside.exit_code", exit_code=code)
-    if observation.phase is Phase.GONE or observation.signal or code == _SIGKILL_EXIT:
+    unseen = code is None or observation.phase is Phase.GONE
+    if unseen or observation.signal or code in _SIGKILL_EXITS:
         return _outside(
             FailureCode.LOST,
             "The attempt's process vanished without leaving an outcome.",

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from spikefleet.controller.backoff import Backoff
 from spikefleet.controller.conclude import Conclusions
-from spikefleet.controller.heartbeats import newer_progress
+from spikefleet.controller.heartbeats import newer_progress, waiting_progress
 from spikefleet.controller.judge import judge, with_stored_outcome
 from spikefleet.controller.orphans import Orphans
 from spikefleet.controller.queue import SortQueue
@@ -28,7 +28,14 @@ from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.ids import RunId
 from spikefleet.core.runs import Attempt, Run, RunState
-from spikefleet.infra.launchers.base import Launcher, NoSlotError, Observation, Phase
+from spikefleet.infra.launchers.base import (
+    Launcher,
+    LauncherUnreachableError,
+    NameConflictError,
+    NoSlotError,
+    Observation,
+    Phase,
+)
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore, verify_prefix
 from spikefleet.infra.stores.sql.recordings import RecordingNotFoundError
 from spikefleet.infra.stores.sql.run_access import RunAccess
@@ -150,7 +157,9 @@ class Reconciler:
             return self._miss(run, attempt)
         self._missed.discard(attempt.name)
         if observation.phase in (Phase.PENDING, Phase.RUNNING):
-            progress = newer_progress(run, attempt, observation.heartbeat)
+            progress = newer_progress(run, attempt, observation.heartbeat) or waiting_progress(
+                run, observation.waiting, self._parts.clock()
+            )
             if progress is not None:
                 self._parts.runs.hear(attempt.attempt_id, progress)
             return self._mark_running(attempt)
@@ -188,6 +197,12 @@ class Reconciler:
             self._parts.launcher.start(spec, secret=secret)
         except NoSlotError:
             return False
+        except LauncherUnreachableError as error:
+            # It may have started: the next round finds it, or starts it under the same name.
+            log.warning("attempt.start_unknown", extra={"attempt": attempt.name, "why": str(error)})
+            return False
+        except NameConflictError as error:
+            return self._name_conflict(run, attempt, error)
         except OSError as error:
             if attempt.name in self._parts.launcher.observe():
                 return self._mark_running(attempt)  # it runs; only its bookkeeping failed
@@ -206,6 +221,18 @@ class Reconciler:
         )
         self._parts.conclusions.attempt_failed(run, attempt, failure)
         self._orphans.drop(attempt.name)
+        return True
+
+    def _name_conflict(self, run: Run, attempt: Attempt, error: Exception) -> bool:
+        """A stranger has the attempt's name: nothing is taken over, and a person must look."""
+        failure = Failure(
+            FailureCode.ENVIRONMENT_OTHER,
+            f"The attempt's name belongs to something else: {error}.",
+            stage=str(Stage.SORT),
+            rule_id="launcher.name_conflict",
+            evidence={"reason": "name_conflict", "said": str(error)},
+        )
+        self._parts.conclusions.attempt_failed(run, attempt, failure)
         return True
 
     def _mark_running(self, attempt: Attempt) -> bool:
@@ -274,6 +301,9 @@ class ReconcileLoop:
     def _step(self) -> bool:
         try:
             return self._reconciler.step()
+        except LauncherUnreachableError as error:
+            log.warning("reconcile.launcher_unreachable", extra={"why": str(error)})
+            return False
         except Exception:
             log.exception("reconcile.round_failed")
             return False

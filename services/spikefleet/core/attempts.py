@@ -120,6 +120,9 @@ class AttemptSpec:
     preflight: Mapping[str, Any] = field(default_factory=dict)
     format: str = ""  #: reader chosen at registration; "" recognises the files again
     reader: str = ""  #: versions of that reader's packages
+    #: nodes of a cluster that it stays away from, where there are others
+    exclude_nodes: tuple[str, ...] = ()
+    gpu_class: str = ""  #: size of the GPU it asks a cluster for; "" is the smallest
     version: int = 1  #: of this contract
 
     def to_json(self) -> dict[str, Any]:
@@ -134,6 +137,7 @@ class AttemptSpec:
         values = dict(document)
         values["inputs"] = tuple(InputFile(**entry) for entry in values["inputs"])
         values["parts"] = tuple(InputPart(**entry) for entry in values.get("parts", ()))
+        values["exclude_nodes"] = tuple(values.get("exclude_nodes", ()))
         return cls(**values)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.support.runs import make_run
 
-from spikefleet.controller.heartbeats import newer_progress
+from spikefleet.controller.heartbeats import newer_progress, waiting_progress
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.runs import Attempt
 from spikefleet.infra.rpc.convert.runs import to_progress
@@ -47,3 +47,13 @@ def test_reports_that_still_arrive_are_not_overwritten(age_s: float, is_kept: bo
 )
 def test_a_damaged_or_foreign_heartbeat_says_nothing(broken: dict[str, Any] | None) -> None:
     assert newer_progress(make_run(), ATTEMPT, broken) is None
+
+
+def test_what_an_attempt_waits_for_stands_in_the_place_of_its_step() -> None:
+    words = "waits for a node with room for it: 1 Insufficient nvidia.com/gpu"
+    found = waiting_progress(make_run(), words, NOW)
+    assert found is not None
+    message = to_progress(found)
+    assert (message.step, message.fraction, message.spike_count) == (words, -1.0, -1)
+    assert waiting_progress(make_run(progress=found), words, NOW) is None
+    assert waiting_progress(make_run(progress=found), "", NOW) is None

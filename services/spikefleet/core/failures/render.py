@@ -168,7 +168,7 @@ def render_proto(text: str) -> str:
 
 def _reason(row: OutsideReason) -> str:
     words = ", ".join(f"`{word}`" for word in row.words)
-    shown = f"{words}, its message naming a limit of the pod's own" if row.holds else words
+    shown = f"{words}, its message naming {row.names}" if row.holds else words
     return f"| {shown} | `{row.code}` | {row.message} |"
 
 

@@ -47,14 +47,18 @@ BUDGET_OF: Mapping[FailureCode, str] = {
 _FIELDS = ExecutionConfig.model_fields
 
 _STILL_WRITTEN = "still_written"
+_QUEUE = "queue"
+_PREEMPTED = "preempted_by_queue"
 
 
 def budget_of(code: FailureCode, reason: str = "") -> str:
     """Return the budget that a failure draws on, "" for none.
 
     A file that a program still writes is not damaged: waiting repairs it, so it has a budget of its
-    own and longer pauses.
+    own and longer pauses. A queue that takes a place back is no trouble at all.
     """
+    if code is FailureCode.DISRUPTED and reason == _PREEMPTED:
+        return _QUEUE
     if code is FailureCode.INPUT_CORRUPT and reason == _STILL_WRITTEN:
         return _STILL_WRITTEN
     return BUDGET_OF.get(code, "")
@@ -92,6 +96,7 @@ class Policy:
             "internal": 1,
             "parameters": 2,
             "infrastructure": 5,
+            "queue": 1000,  # as often as the queue likes
             "never_started": 3,
             "incomplete": 1,
             "input": 1,
@@ -137,7 +142,7 @@ def used(history: Sequence[PastAttempt], budget: str) -> int:
 
 def left(history: Sequence[PastAttempt], policy: Policy, spending: str = "") -> dict[str, int]:
     """Retries left per budget, after one more is spent from ``spending``; never negative."""
-    names = sorted({*BUDGET_OF.values(), _STILL_WRITTEN})
+    names = sorted({*BUDGET_OF.values(), _STILL_WRITTEN, _QUEUE})
     return {
         name: max(0, policy.limit(name) - used(history, name) - (name == spending))
         for name in names

@@ -74,6 +74,7 @@ class _Step:
 
 _Answer = Callable[[FailureCode, int, Policy, DecisionContext], _Step]
 _NOTHING_LEFT = "there is no further step to take"
+_NODE_LOST = "node_lost"
 
 
 def _same(_code: FailureCode, _retry: int, _policy: Policy, context: DecisionContext) -> _Step:
@@ -149,6 +150,8 @@ _ANSWERS: Mapping[str, _Answer] = {
     "internal": _same,
     "parameters": _ladder,
     "infrastructure": _same,
+    "lost_node": _elsewhere,
+    "queue": _same,
     "never_started": _same,
     "incomplete": _same,
     "input": _same,
@@ -197,7 +200,8 @@ def decide(
     if retry >= limit:
         reason = f"{retry} of {limit} retries for this cause are used up"
         return _final(spent, f"{budget}.spent", failure, history, policy, reason)
-    step = _ANSWERS[budget](code, retry, policy, context)
+    answer = _ANSWERS["lost_node" if reason_said == _NODE_LOST else budget]
+    step = answer(code, retry, policy, context)
     if step.obstacle:
         return _final(spent, f"{budget}.no_step", failure, history, policy, step.obstacle)
     return Decision(

@@ -33,9 +33,10 @@ class Observation:
     """One attempt as the launcher sees it. ``outcome`` is the parsed outcome.json, when readable.
 
     ``exit_code`` is None when nobody could collect it; ``signal`` is set when a signal killed the
-    runner's parent; ``oom_killed`` when the kernel or kubelet says so. ``log_tail`` is the end of
-    the sorter's log where nothing else was left. ``may_live``: nobody saw the attempt end (its node
-    is unreachable, or it was forgotten), so its processes may continue.
+    runner's parent (a cluster never tells one); ``oom_killed`` when the kernel or kubelet says so.
+    ``log_tail`` is the end of the sorter's log where nothing else was left. ``may_live``: nobody
+    saw the attempt end (its node is unreachable, or it was forgotten), so its processes may
+    continue.
     """
 
     name: str  #: of the attempt
@@ -43,7 +44,10 @@ class Observation:
     exit_code: int | None = None
     signal: int | None = None
     oom_killed: bool = False
-    reason: str = ""  #: in words, where it is gone
+    reason: str = ""  #: why it ended, as its machine or cluster says: ``Reason: message``
+    disruption: str = ""  #: who took it away, as a cluster says; "" for nobody
+    waiting: str = ""  #: what it waits for before it can run, in words for its owner
+    node: str = ""  #: machine of the cluster on which it is or was; "" is this one
     termination_message: str = ""  #: what the runner left last
     log_tail: str = ""
     outcome: Mapping[str, object] | None = None
@@ -53,6 +57,17 @@ class Observation:
 
 class NoSlotError(RuntimeError):
     """Every slot of the wanted kind is taken; nothing was started. Ask again later."""
+
+
+class LauncherUnreachableError(RuntimeError):
+    """The launcher's machine or cluster gives no answer, so nothing is known. Ask again later.
+
+    A start that ends so may have happened: the next one with the same name finds it.
+    """
+
+
+class NameConflictError(OSError):
+    """Something that is not this attempt has its name; nothing was started or taken over."""
 
 
 class Launcher(Protocol):
@@ -68,12 +83,13 @@ class Launcher(Protocol):
         """Start the attempt and give its process ``secret``, and nobody else.
 
         It is in no file and no environment, which the sorter could read. Raises NoSlotError;
-        OSError when the machine refuses.
+        LauncherUnreachableError, after which it may have started; NameConflictError; OSError when
+        the machine refuses.
         """
         ...
 
     def observe(self) -> dict[str, Observation]:
-        """Return every known attempt by name."""
+        """Return every known attempt by name. Raises LauncherUnreachableError."""
         ...
 
     def stop(self, name: str, *, grace_s: float) -> None:

@@ -358,3 +358,24 @@ def test_a_scratch_claim_that_was_too_small_is_made_larger():
 def test_a_full_disk_holds_the_sorters_lane_whatever_the_parameters():
     full = failure(F.DISK_EXHAUSTION)
     assert lane_of_hold("lupin", full, {"sorter": {"sorter_params": {"a": 1}}}) == "lupin"
+
+
+def test_a_queue_that_takes_a_place_back_spends_nothing_of_other_causes():
+    taken = {"reason": "preempted_by_queue"}
+    history = [PastAttempt("sort", F.DISRUPTED, reason="preempted_by_queue")] * 50
+    decision = decide(failure(F.DISRUPTED, **taken), history, Policy(), DecisionContext())
+    assert decision.action is D.RETRY_SAME
+    assert decision.budgets_left["infrastructure"] == Policy().limit("infrastructure")
+
+
+def test_disruptions_are_bounded_by_a_budget_of_their_own():
+    history = [PastAttempt("sort", F.DISRUPTED, reason="disruption")] * 5
+    decision = decide(failure(F.DISRUPTED), history, Policy(), DecisionContext())
+    assert (decision.action, decision.rule_id) == (D.FAIL, "infrastructure.spent")
+
+
+def test_after_a_lost_node_the_next_attempt_stays_away_from_it():
+    lost = answer(F.DISRUPTED, evidence={"reason": "node_lost"}, node="node-a")
+    assert (lost.action, lost.changes["exclude_nodes"]) == (D.RETRY_ELSEWHERE, ["node-a"])
+    drained = answer(F.DISRUPTED, evidence={"reason": "disruption"}, node="node-a")
+    assert (drained.action, drained.changes) == (D.RETRY_SAME, {})

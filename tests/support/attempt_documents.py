@@ -1,0 +1,29 @@
+"""The documents that attempts leave in the store, in memory."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from spikefleet.core.attempts import AttemptSpec
+
+
+class Documents:
+    """The store's documents, in memory."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, Mapping[str, Any]] = {}
+        self.reads: list[str] = []
+
+    def write_spec(self, spec: AttemptSpec) -> tuple[str, str]:
+        key = f"{spec.artifacts_prefix}/spec.json"
+        self.stored[key] = spec.to_json()
+        return key, hashlib.sha256(json.dumps(spec.to_json()).encode()).hexdigest()
+
+    def read(self, prefix: str, name: str) -> Mapping[str, object] | None:
+        self.reads.append(name)
+        return self.stored.get(f"{prefix}/{name}")
+
+    def leave(self, prefix: str, name: str, document: Mapping[str, Any]) -> None:
+        """What a pod writes."""
+        self.stored[f"{prefix}/{name}"] = document
