@@ -8,6 +8,11 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 SORTER ?= kilosort4
 ARGS ?=
+# What builds images (docker, podman or buildah), what their names begin with, and their tag.
+ENGINE ?= docker
+REGISTRY ?=
+TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGES := $(patsubst images/%.Dockerfile,%,$(wildcard images/*.Dockerfile))
 # More than the cores of a small machine: tests that start services wait much.
 JOBS ?= 3
 
@@ -20,7 +25,7 @@ TORCH := torch==2.13.0
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help venv demo serve test test-slow check chart bench protos clean
+.PHONY: help venv demo serve test test-slow check chart images kind-up bench protos clean $(IMAGES:%=image-%)
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -73,7 +78,18 @@ chart: $(READY) ## Render and lint the chart, try its alerts (fetches helm and p
 	@scripts/install-helm $(BIN)
 	@scripts/install-prometheus $(BIN)
 	$(BIN)/helm lint --strict charts/spikefleet
-	$(BIN)/python -m pytest tests/house/test_deploy_files.py $(ARGS)
+	$(BIN)/python -m pytest tests/house -k 'chart or deploy_files or monitoring' $(ARGS)
+
+images: $(IMAGES:%=image-%) ## Build every image (ENGINE=podman REGISTRY=host/path/ TAG=v1)
+
+$(IMAGES:%=image-%): image-%:
+	$(ENGINE) build -f images/$*.Dockerfile -t $(REGISTRY)spikefleet-$*:$(TAG) .
+
+kind-up: ## Make a kind cluster with the images for CPUs in it; then: skaffold run -p cpu
+	@command -v kind >/dev/null || { echo "kind is needed, and a container engine for it"; exit 1; }
+	kind get clusters | grep -qx spikefleet || kind create cluster --name spikefleet
+	$(MAKE) image-rooms image-cpu-sorters
+	kind load docker-image --name spikefleet $(REGISTRY)spikefleet-rooms:$(TAG) $(REGISTRY)spikefleet-cpu-sorters:$(TAG)
 
 bench: $(READY) ## Measure the runner's overhead and the control plane's import time
 	$(BIN)/python -m bench.run $(ARGS)

@@ -1,41 +1,70 @@
-"""Deploy files, extras and rooms name the same things; nothing here needs a cluster."""
+"""Recipes of images, constraints, skaffold, chart and extras name the same things."""
 
+import importlib.util
 import re
-import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+from tests.house.charts import CHART, read_yaml
 from tests.house.source import ROOT, project_files
 
-from spikefleet.deploy.settings import Settings, load_settings
+from spikefleet.core.sorters.catalogue import BACKENDS
 
-CHART = ROOT / "charts" / "spikefleet"
+IMAGES = ROOT / "images"
+RECIPES = {path.name.removesuffix(".Dockerfile"): path for path in IMAGES.glob("*.Dockerfile")}
+SKAFFOLD = read_yaml(ROOT / "skaffold.yaml")
 
 
-def _yaml(path: Path) -> Any:
-    return YAML(typ="safe").load(path)
+def _script(name: str) -> ModuleType:
+    """A script of images/, which is no part of the package."""
+    spec = importlib.util.spec_from_file_location(name, IMAGES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def _rooms_of_the_plan() -> set[str]:
-    plan = (ROOT / ".importlinter").read_text(encoding="utf-8")
-    line = next(line for line in plan.splitlines() if "runner |" in line)
-    return {name.strip() for name in line.split("|")}
+def _text(image: str) -> str:
+    return RECIPES[image].read_text(encoding="utf-8")
 
 
-def _artifacts() -> dict[str, dict[str, Any]]:
-    return {
-        artifact["image"]: artifact["docker"]
-        for artifact in _yaml(ROOT / "skaffold.yaml")["build"]["artifacts"]
-    }
+def _extras(image: str) -> list[str]:
+    (line,) = re.findall(r"requirements\.py pyproject\.toml (.+) >", _text(image))
+    return list(line.split())
+
+
+def _built(profile: str = "") -> dict[str, str]:
+    """Dockerfile by image name, of skaffold's base or with a profile's additions."""
+    artifacts = list(SKAFFOLD["build"]["artifacts"])
+    for each in SKAFFOLD["profiles"]:
+        if each["name"] == profile:
+            artifacts += [
+                patch["value"]
+                for patch in each.get("patches", [])
+                if patch["path"] == "/build/artifacts/-"
+            ]
+    return {artifact["image"]: artifact["docker"]["dockerfile"] for artifact in artifacts}
+
+
+def _set_values(profile: str = "") -> dict[str, str]:
+    """What skaffold gives the chart, of its base or with a profile's additions."""
+    place = "/deploy/helm/releases/0/setValueTemplates"
+    values = dict(SKAFFOLD["deploy"]["helm"]["releases"][0]["setValueTemplates"])
+    for each in SKAFFOLD["profiles"]:
+        for patch in each.get("patches", []) if each["name"] == profile else []:
+            if patch["path"] == place:
+                values = dict(patch["value"])
+            elif patch["path"].startswith(place):
+                values[patch["path"].removeprefix(f"{place}/")] = patch["value"]
+    return values
 
 
 def test_every_plain_yaml_file_parses() -> None:
@@ -46,149 +75,157 @@ def test_every_plain_yaml_file_parses() -> None:
     ]
     assert plain
     for path in plain:
-        assert _yaml(path) is not None, path
+        assert read_yaml(path) is not None, path
 
 
-def test_the_chart_names_exactly_the_rooms_of_the_plan() -> None:
-    assert set(_yaml(CHART / "values.yaml")["rooms"]) == _rooms_of_the_plan()
+def test_the_chart_names_the_served_rooms_of_the_plan() -> None:
+    plan = (ROOT / ".importlinter").read_text(encoding="utf-8")
+    line = next(line for line in plan.splitlines() if "runner |" in line)
+    rooms = {name.strip() for name in line.split("|")} - {"runner"}
+    assert set(read_yaml(CHART / "values.yaml")["rooms"]) == rooms
 
 
-def test_every_rooms_image_is_built_with_the_extra_the_chart_names() -> None:
-    built = {image: docker["buildArgs"]["EXTRA"] for image, docker in _artifacts().items()}
-    rooms = _yaml(CHART / "values.yaml")["rooms"]
-    assert rooms
-    for room, entry in rooms.items():
-        assert built.get(entry["image"]) == entry["extra"], room
+def test_the_chart_pulls_exactly_the_images_that_have_a_recipe() -> None:
+    values = read_yaml(CHART / "values.yaml")
+    runners = values["runners"]
+    named = {values["image"]["repository"], runners["defaults"]["image"]["repository"]}
+    named |= {
+        profile["image"]["repository"]
+        for profile in runners["profiles"].values()
+        if "image" in profile
+    }
+    assert named == {f"spikefleet-{image}" for image in RECIPES}
 
 
-def test_every_image_has_its_recipe_its_extra_and_its_constraints() -> None:
+def test_every_runner_profile_is_of_a_sorter() -> None:
+    assert set(read_yaml(CHART / "values.yaml")["runners"]["profiles"]) - {"default"} <= set(
+        BACKENDS
+    )
+
+
+@pytest.mark.parametrize("profile", ["", "cpu", "gpu", "ci"])
+def test_skaffold_builds_images_of_the_recipes(profile: str) -> None:
+    built = _built(profile)
+    assert built == {image: f"images/{image.removeprefix('spikefleet-')}.Dockerfile"
+                     for image in built}  # fmt: skip
+    assert {Path(name).name for name in built.values()} <= {p.name for p in RECIPES.values()}
+    if profile in ("gpu", "ci"):
+        assert len(built) == len(RECIPES)
+
+
+@pytest.mark.parametrize("profile", ["", "cpu", "gpu"])
+def test_skaffold_sets_values_of_images_that_it_builds(profile: str) -> None:
+    given = _set_values(profile)
+    assert given
+    for path, template in given.items():
+        place = read_yaml(CHART / "values.yaml")
+        for key in path.split(".")[:-1]:
+            place = place[key]
+        kind = path.rpartition(".")[2]
+        assert kind in ("repository", "tag", "digest"), path
+        (variable,) = re.findall(r"\.IMAGE_[A-Z]+_(\w+)}}", template)
+        assert variable.replace("_", "-") in _built(profile), path
+        assert place["repository"] == variable.replace("_", "-"), path
+
+
+def test_skaffolds_values_files_are_there_and_its_profiles_are_those_of_the_readme() -> None:
+    assert SKAFFOLD["apiVersion"] == "skaffold/v4beta13"
+    assert [profile["name"] for profile in SKAFFOLD["profiles"]] == ["cpu", "gpu", "ci"]
+    files = list(SKAFFOLD["deploy"]["helm"]["releases"][0]["valuesFiles"])
+    files += [p["value"] for each in SKAFFOLD["profiles"] for p in each.get("patches", [])
+              if "valuesFiles" in p["path"]]  # fmt: skip
+    assert len(files) == 2
+    assert all((ROOT / name).is_file() for name in files)
+
+
+def test_every_recipe_installs_extras_that_are_there_and_its_own_constraints() -> None:
+    assert {"rooms", "cpu-sorters", "kilosort4"} <= set(RECIPES)
     extras = _project()["optional-dependencies"]
-    artifacts = _artifacts()
-    assert artifacts
-    for image, docker in artifacts.items():
-        recipe = ROOT / docker["dockerfile"]
-        arguments = docker["buildArgs"]
-        assert arguments["EXTRA"] in extras, image
-        declared = set(re.findall(r"^ARG (\w+)", recipe.read_text(encoding="utf-8"), re.MULTILINE))
-        assert set(arguments) <= declared, image
-        if "CONSTRAINTS" in arguments:
-            assert (ROOT / "images/constraints" / f"{arguments['CONSTRAINTS']}.txt").is_file()
+    for image in RECIPES:
+        assert set(_extras(image)) <= set(extras), image
+        (name,) = re.findall(r"COPY images/constraints/([\w-]+)\.txt", _text(image))
+        assert name == image
+        assert (IMAGES / "constraints" / f"{name}.txt").is_file()
 
 
-def test_every_recipe_copies_only_what_is_there() -> None:
-    recipes = sorted((ROOT / "images").glob("*.Dockerfile"))
-    assert recipes
-    for recipe in recipes:
-        for line in re.findall(r"^COPY (?!--from)(.+)$", recipe.read_text(), re.MULTILINE):
-            for source in line.split()[:-1]:
-                name = source.replace("${CONSTRAINTS}", "room")
-                assert (ROOT / name).exists(), f"{recipe.name}: {source}"
+def test_every_requirement_of_an_image_is_pinned_by_its_constraints() -> None:
+    script = _script("requirements")
+    for image in RECIPES:
+        wanted = script.requirements(ROOT / "pyproject.toml", _extras(image))
+        assert len(wanted) > 10, image
+        pinned = {line.partition("==")[0] for line in
+                  (IMAGES / "constraints" / f"{image}.txt").read_text().splitlines()}  # fmt: skip
+        names = {re.split(r"[\[<>=!~ ;]", line)[0] for line in wanted}
+        assert names - pinned == set(), image
 
 
-def test_the_chart_is_released_with_the_distribution() -> None:
-    chart = _yaml(CHART / "Chart.yaml")
-    assert chart["appVersion"] == _project()["version"]
+def test_extras_that_name_each_other_are_resolved_without_the_distribution_itself() -> None:
+    wanted = _script("requirements").requirements(ROOT / "pyproject.toml", ["kilosort4"])
+    assert any(line.startswith("kilosort>=") for line in wanted)
+    assert any(line.startswith("spikeinterface>=") for line in wanted), (
+        "kilosort4 > runner > science"
+    )
+    assert any(line.startswith("grpcio>=") for line in wanted), "what every installation needs"
+    assert not any(line.startswith("spikefleet") for line in wanted)
 
 
-def test_every_setting_of_the_chart_is_a_setting_of_the_service() -> None:
-    template = (CHART / "templates" / "statefulset.yaml").read_text(encoding="utf-8")
-    named = {name.lower() for name in re.findall(r"SPIKEFLEET_([A-Z_]+)$", template, re.MULTILINE)}
-    named |= set(_yaml(CHART / "values.yaml")["settings"])
-    assert named - set(Settings.model_fields) == set()
+def test_every_recipe_has_two_stages_no_root_and_our_wheel_last() -> None:
+    for image in RECIPES:
+        text = _text(image)
+        assert re.findall(r"^FROM \$\{BASE\}( AS build)?$", text, re.MULTILINE) == [" AS build", ""]
+        assert "ARG BASE=python:3.11-slim-bookworm" in text
+        assert "USER 10001:10001" in text
+        last = re.findall(r"^(?:RUN|COPY) .+(?:\n .+)*", text, re.MULTILINE)[-1]
+        assert "--no-deps /wheels/spikefleet-" in last, image
+        assert "licences.json" in last, image
+        assert "--no-cache-dir" in text
+        assert not re.search(r"pip install(?!.*--no-cache-dir)", text), image
+
+
+def test_every_recipe_copies_only_what_is_there_and_not_ignored() -> None:
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines()
+              if line.startswith("!")}  # fmt: skip
+    for image in RECIPES:
+        for line in re.findall(r"^COPY (?!--from)(.+)$", _text(image), re.MULTILINE):
+            for name in line.split()[:-1]:
+                assert (ROOT / name).exists(), f"{image}: {name}"
+                assert {name, *map(str, Path(name).parents)} & let_in, f"{image}: {name}"
+
+
+def test_the_stubs_are_generated_by_the_versions_that_the_distribution_names() -> None:
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]
+    for image in RECIPES:
+        (line,) = re.findall(r"/build/bin/pip install (.+)", _text(image))
+        given = {word.strip('"') for word in line.split() if not word.startswith("--")}
+        assert given == set(build["requires"]), image
 
 
 def test_one_torch_version_is_pinned_everywhere() -> None:
+    names = ["Makefile", "images/constraints/embedded.txt"]
+    names += [f"images/{image}.Dockerfile" for image in RECIPES if "TORCH" in _text(image)]
+    names += [f"images/constraints/{image}.txt" for image in RECIPES if "TORCH" in _text(image)]
+    assert len(names) == 6
     pins = {
         name: set(re.findall(r"torch==[\w.]+", (ROOT / name).read_text(encoding="utf-8")))
-        for name in (
-            "Makefile",
-            "images/runner-kilosort4.Dockerfile",
-            "images/constraints/embedded.txt",
-            "images/constraints/kilosort4.txt",
-        )
+        for name in names
     }
     assert set(map(frozenset, pins.values())) == {frozenset(pins["Makefile"])}, pins
 
 
 def test_the_constraints_agree_with_each_other() -> None:
     def pins(name: str) -> set[str]:
-        lines = (ROOT / "images/constraints" / f"{name}.txt").read_text().splitlines()
+        lines = (IMAGES / "constraints" / f"{name}.txt").read_text().splitlines()
         return {line for line in lines if not line.startswith("#")}
 
-    assert pins("room") | pins("kilosort4") <= pins("embedded")
-    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.!]+", pin) for pin in pins("embedded"))
+    for image in RECIPES:
+        assert pins(image) <= pins("embedded"), image
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[\w.!]+", pin) for pin in pins("embedded"))
 
 
-def _helm(*arguments: str) -> str:
-    """Run helm on the chart; what it prints. `make chart` puts helm beside the interpreter."""
-    beside = Path(sys.executable).with_name("helm")
-    helm = str(beside) if beside.exists() else shutil.which("helm")
-    if helm is None:
-        pytest.skip("helm is not installed (`make chart` fetches it); the templates were not read")
-    done = subprocess.run([helm, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def _render(*values: str) -> dict[str, Any]:
-    """The chart's objects by kind."""
-    settings = [word for value in values for word in ("--set", value)]
-    documents = YAML(typ="safe").load_all(_helm("template", "check", str(CHART), *settings))
-    return {document["kind"]: document for document in documents if document}
-
-
-def test_the_chart_passes_helms_own_check() -> None:
-    assert "0 chart(s) failed" in _helm("lint", "--strict", str(CHART))
-
-
-def test_the_chart_renders_what_a_pod_needs() -> None:
-    objects = _render()
-    assert set(objects) == {"Service", "StatefulSet"}
-    service, pods = objects["Service"]["spec"], objects["StatefulSet"]["spec"]
-    labels = pods["template"]["metadata"]["labels"]
-    assert pods["selector"]["matchLabels"] == labels == service["selector"]
-    assert pods["replicas"] == 1
-    (container,) = pods["template"]["spec"]["containers"]
-    assert {port["targetPort"] for port in service["ports"]} == {
-        port["name"] for port in container["ports"]
-    }
-    mounted = {mount["name"] for mount in container["volumeMounts"]}
-    assert mounted == {claim["metadata"]["name"] for claim in pods["volumeClaimTemplates"]}
-
-
-def test_the_chart_gives_the_service_settings_it_accepts() -> None:
-    (container,) = _render()["StatefulSet"]["spec"]["template"]["spec"]["containers"]
-    environment = {entry["name"]: entry["value"] for entry in container["env"]}
-    assert all(isinstance(value, str) for value in environment.values())
-    settings = load_settings(environment)
-    assert settings.address.endswith(":7311")
-    assert (settings.metrics_port, settings.data_dir) == (9311, Path("/data"))
-
-
-def test_the_chart_takes_its_values() -> None:
-    objects = _render(
-        "settings.upload_idle_s=60", "storage.className=fast", "image.tag=v9", "ports.grpc=8000"
-    )
-    pods = objects["StatefulSet"]["spec"]
-    (container,) = pods["template"]["spec"]["containers"]
-    environment = {entry["name"]: entry["value"] for entry in container["env"]}
-    assert load_settings(environment).upload_idle_s == 60
-    assert load_settings(environment).address == "0.0.0.0:8000"
-    assert container["image"].endswith(":v9")
-    assert container["readinessProbe"]["grpc"]["port"] == 8000
-    assert pods["volumeClaimTemplates"][0]["spec"]["storageClassName"] == "fast"
-    (claim,) = _render()["StatefulSet"]["spec"]["volumeClaimTemplates"]
-    assert "storageClassName" not in claim["spec"], "empty is the cluster's default class"
-
-
-def test_the_chart_writes_numbers_as_the_service_reads_them(tmp_path: Path) -> None:
-    values = tmp_path / "values.yaml"
-    values.write_text(
-        "settings: {attempt_memory_bytes: 17179869184, reconcile_interval_s: 0.5, cpu_slots: 3}\n"
-    )
-    documents = YAML(typ="safe").load_all(_helm("template", "c", str(CHART), "-f", str(values)))
-    (pods,) = (document for document in documents if document["kind"] == "StatefulSet")
-    (container,) = pods["spec"]["template"]["spec"]["containers"]
-    settings = load_settings({entry["name"]: entry["value"] for entry in container["env"]})
-    assert settings.attempt_memory_bytes == 16 << 30
-    assert (settings.reconcile_interval_s, settings.cpu_slots) == (0.5, 3)
+def test_the_list_of_licences_tells_version_and_licence_of_what_is_installed() -> None:
+    rows = {row["name"]: row for row in _script("licences").licences()}
+    assert rows["spikefleet"] == {
+        "name": "spikefleet", "version": _project()["version"], "licence": "MIT",
+    }  # fmt: skip
+    assert rows["protobuf"]["licence"] != "unknown"
+    assert [name for name, row in rows.items() if not row["version"]] == []

@@ -20,8 +20,8 @@ def _pages() -> list[Path]:
 def _written(text: str, program: str) -> set[str]:
     """First words after ``program`` in code: at the start of inline code, or of a block's line."""
     blocks = "\n".join(text.split("```")[1::2])
-    at_start = re.findall(rf"^{program} ([a-z]+)\b", blocks, re.MULTILINE)
-    return {*at_start, *re.findall(rf"`{program} ([a-z]+)\b", text)}
+    at_start = re.findall(rf"^{program} ([a-z]+(?:-[a-z]+)*)\b", blocks, re.MULTILINE)
+    return {*at_start, *re.findall(rf"`{program} ([a-z]+(?:-[a-z]+)*)\b", text)}
 
 
 def test_every_relative_link_leads_to_a_file() -> None:
@@ -48,7 +48,7 @@ def test_every_command_a_page_names_exists() -> None:
 
 def test_every_make_target_a_page_names_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     for page in _pages():
         named = _written(page.read_text(encoding="utf-8"), "make")
         assert named - targets == set(), page

@@ -1,0 +1,32 @@
+# Sorters that need no GPU: MountainSort 5, SpyKING CIRCUS 2, Tridesclous 2, Lupin. TORCH_INDEX may name an index
+# of builds without CUDA, which are gigabytes smaller; without it torch comes from where everything else does.
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS build
+WORKDIR /src
+COPY pyproject.toml images/requirements.py ./
+RUN python requirements.py pyproject.toml sorters s3 > /requirements.txt
+RUN python -m venv /build && /build/bin/pip install --no-cache-dir --quiet "hatchling>=1.27" grpcio-tools==1.76.0 mypy-protobuf==5.1.0
+COPY hatch_build.py README.md LICENSE CHANGELOG.md ./
+COPY protos protos
+COPY services services
+RUN PATH=/build/bin:$PATH /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
+
+FROM ${BASE}
+ENV PATH=/opt/spikefleet/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ARG TORCH=torch==2.13.0
+ARG TORCH_INDEX=
+# A layer of its own: it is by far the largest and changes least.
+RUN python -m venv /opt/spikefleet \
+ && pip install --no-cache-dir ${TORCH_INDEX:+--index-url ${TORCH_INDEX}} "${TORCH}"
+COPY images/constraints/cpu-sorters.txt /constraints.txt
+COPY --from=build /requirements.txt /requirements.txt
+RUN pip install --no-cache-dir -r /requirements.txt -c /constraints.txt
+RUN useradd --uid 10001 --user-group --create-home spikefleet
+COPY images/licences.py /usr/share/spikefleet/licences.py
+# Ours comes last: a new release moves one small layer.
+RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
+    pip install --no-cache-dir --no-deps /wheels/spikefleet-*.whl \
+ && python /usr/share/spikefleet/licences.py /usr/share/spikefleet/licences.json
+USER 10001:10001
+CMD ["python", "-m", "spikefleet.deploy.pod"]

@@ -1,0 +1,36 @@
+# Kilosort 4. torch carries CUDA, so the base needs none; the driver comes with the node.
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS build
+WORKDIR /src
+COPY pyproject.toml images/requirements.py ./
+RUN python requirements.py pyproject.toml kilosort4 s3 > /requirements.txt
+RUN python -m venv /build && /build/bin/pip install --no-cache-dir --quiet "hatchling>=1.27" grpcio-tools==1.76.0 mypy-protobuf==5.1.0
+COPY hatch_build.py README.md LICENSE CHANGELOG.md ./
+COPY protos protos
+COPY services services
+RUN PATH=/build/bin:$PATH /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
+
+FROM ${BASE}
+ENV PATH=/opt/spikefleet/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# For the container runtime of GPU nodes: compute, and the tool that reads temperature and memory.
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+ARG TORCH=torch==2.13.0
+# A layer of its own: it is by far the largest and changes least.
+RUN python -m venv /opt/spikefleet \
+ && pip install --no-cache-dir "${TORCH}"
+COPY images/constraints/kilosort4.txt /constraints.txt
+COPY --from=build /requirements.txt /requirements.txt
+RUN pip install --no-cache-dir -r /requirements.txt -c /constraints.txt
+RUN useradd --uid 10001 --user-group --create-home spikefleet
+# Kilosort fetches its templates when it first sorts; a pod may have no way out and no place to keep them.
+ENV KILOSORT_LOCAL_DOWNLOADS_PATH=/usr/share/kilosort
+RUN mkdir -p /usr/share/kilosort && HOME=/tmp python -c "from kilosort.utils import template_path; template_path()" \
+ && chmod -R a+rX /usr/share/kilosort && rm -rf /tmp/.kilosort
+COPY images/licences.py /usr/share/spikefleet/licences.py
+# Ours comes last: a new release moves one small layer.
+RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
+    pip install --no-cache-dir --no-deps /wheels/spikefleet-*.whl \
+ && python /usr/share/spikefleet/licences.py /usr/share/spikefleet/licences.json
+USER 10001:10001
+CMD ["python", "-m", "spikefleet.deploy.pod"]

@@ -1,0 +1,148 @@
+"""What the chart's pods may ask of the cluster, and whom they may reach."""
+
+from typing import Any
+
+import pytest
+from tests.house.charts import RELEASE, USES, one, pod_templates, render
+
+MINIMAL, POSTGRES = "minimal-values.yaml", "gpu-facility-values.yaml"
+
+
+def _rights(objects: list[dict[str, Any]]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for rule in one(objects, "Role", "controller")["rules"]:
+        assert rule["verbs"]
+        assert "*" not in {*rule["verbs"], *rule["resources"], *rule["apiGroups"]}
+        for resource in rule["resources"]:
+            found.setdefault(resource, set()).update(rule["verbs"])
+    return found
+
+
+def test_the_controller_may_do_exactly_what_it_does() -> None:
+    assert _rights(render(MINIMAL)) == {
+        "jobs": {"create", "delete", "get", "list", "patch", "watch"},
+        "pods": {"get", "list", "watch"},
+        "pods/log": {"get"},
+        "events": {"list"},
+        "secrets": {"create"},
+        "configmaps": {"get"},
+        "leases": {"create", "get", "update"},
+    }
+
+
+def test_the_controller_reads_one_config_map_and_its_own_lease() -> None:
+    rules = one(render(MINIMAL), "Role", "controller")["rules"]
+    named = {
+        (resource, verb): rule.get("resourceNames")
+        for rule in rules
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert named["configmaps", "get"] == [f"{RELEASE}-runners"]
+    assert named["leases", "update"] == [f"{RELEASE}-controller"]
+
+
+@pytest.mark.parametrize("use", USES)
+def test_only_the_controller_has_a_token(use: str) -> None:
+    objects = render(use)
+    (binding,) = (each for each in objects if each["kind"] == "RoleBinding")
+    assert [subject["name"] for subject in binding["subjects"]] == [f"{RELEASE}-controller"]
+    holders = {
+        name: template["spec"].get("serviceAccountName")
+        for name, template in pod_templates(objects).items()
+        if template["spec"]["automountServiceAccountToken"] is not False
+    }
+    assert holders == {f"{RELEASE}-controller": f"{RELEASE}-controller"}
+    for account in (each for each in objects if each["kind"] == "ServiceAccount"):
+        assert account["automountServiceAccountToken"] is False
+
+
+def _chosen(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    if not selector.get("matchLabels", {}).items() <= labels.items():
+        return False
+    return all(
+        labels.get(each["key"]) in each["values"] for each in selector.get("matchExpressions", [])
+    )
+
+
+def _lets(policies: list[dict[str, Any]], way: str, pod: dict[str, str], peer: Any) -> set[Any]:
+    """The ports on which policies let ``pod`` be reached from, or reach, ``peer``.
+
+    A peer is the labels of a pod of this namespace, or None for the world outside the cluster.
+    """
+    ports: set[Any] = set()
+    side = {"Ingress": ("ingress", "from"), "Egress": ("egress", "to")}[way]
+    for policy in policies:
+        spec = policy["spec"]
+        if way not in spec["policyTypes"] or not _chosen(spec["podSelector"], pod):
+            continue
+        for rule in spec.get(side[0], []):
+            peers = rule.get(side[1])
+            is_let = peers is None or any(
+                (peer is not None and "podSelector" in each and _chosen(each["podSelector"], peer))
+                or (peer is None and "ipBlock" in each)
+                for each in peers
+            )
+            if is_let:
+                ports |= {each["port"] for each in rule["ports"]}
+    return ports
+
+
+def _pod(component: str) -> dict[str, str]:
+    return {
+        "app.kubernetes.io/name": "spikefleet",
+        "app.kubernetes.io/instance": RELEASE,
+        "app.kubernetes.io/component": component,
+    }
+
+
+@pytest.mark.parametrize("use", USES)
+def test_everything_is_closed_before_ways_are_opened(use: str) -> None:
+    closed = one(render(use), "NetworkPolicy", "closed")["spec"]
+    assert closed["policyTypes"] == ["Ingress", "Egress"]
+    assert not {"ingress", "egress"} & set(closed)
+    for component in ("runner", "controller", "preflight", "migrate"):
+        assert _chosen(closed["podSelector"], _pod(component))
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_runner_reaches_the_controller_and_its_bucket_and_nobody_reaches_a_runner(
+    use: str,
+) -> None:
+    objects = render(use)
+    policies = [each for each in objects if each["kind"] == "NetworkPolicy"]
+    bucket = set(
+        one(objects, "NetworkPolicy", "artifacts")["spec"]["egress"][1]["ports"][0].values()
+    )
+    assert _lets(policies, "Egress", _pod("runner"), _pod("controller")) >= {7311}
+    assert _lets(policies, "Ingress", _pod("controller"), _pod("runner")) >= {7311}
+    assert _lets(policies, "Egress", _pod("runner"), None) <= bucket | {53}
+    assert _lets(policies, "Ingress", _pod("runner"), _pod("preflight")) == set()
+    assert 7311 not in _lets(policies, "Egress", _pod("runner"), _pod("preflight"))
+
+
+def test_only_rooms_that_keep_records_reach_the_database() -> None:
+    policies = [each for each in render(POSTGRES) if each["kind"] == "NetworkPolicy"]
+    reaching = {
+        component
+        for component in ("ingest", "preflight", "curation", "reporter", "controller", "runner")
+        if 5432 in _lets(policies, "Egress", _pod(component), None)
+    }
+    assert reaching == {"ingest", "reporter", "controller"}
+
+
+def test_rigs_of_a_network_reach_the_rooms_that_answer_people() -> None:
+    policies = [e for e in render("external-services-values.yaml") if e["kind"] == "NetworkPolicy"]
+    rooms = ("ingest", "preflight", "curation", "reporter", "controller")
+    reached = {room for room in rooms if 7311 in _lets(policies, "Ingress", _pod(room), None)}
+    assert reached == {"ingest", "reporter", "controller"}
+
+
+def test_the_api_of_the_cluster_is_for_the_controller_alone() -> None:
+    policies = [each for each in render(POSTGRES) if each["kind"] == "NetworkPolicy"]
+    reaching = {
+        component
+        for component in ("ingest", "preflight", "reporter", "controller", "runner")
+        if 6443 in _lets(policies, "Egress", _pod(component), None)
+    }
+    assert reaching == {"controller"}
