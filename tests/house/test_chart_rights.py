@@ -1,10 +1,20 @@
 """What the chart's pods may ask of the cluster, and whom they may reach."""
 
+import re
 from typing import Any
 
 import pytest
 from tests.house.charts import RELEASE, USES, one, pod_templates, render
+from tests.house.source import PACKAGE
 
+LAUNCHER = PACKAGE / "infra" / "launchers" / "kubernetes"
+# The client's words where they are not the cluster's.
+VERBS = {"read": "get", "replace": "update"}
+RESOURCES = {
+    "config_map": "configmaps",
+    "pod_log": "pods/log",
+    "custom_object": "workloads",
+}
 MINIMAL, POSTGRES = "minimal-values.yaml", "gpu-facility-values.yaml"
 
 
@@ -28,6 +38,22 @@ def test_the_controller_may_do_exactly_what_it_does() -> None:
         "configmaps": {"get"},
         "leases": {"create", "get", "update"},
     }
+
+
+def test_the_controller_may_look_at_a_queue_only_where_there_is_one() -> None:
+    assert "workloads" not in _rights(render(POSTGRES))
+    assert _rights(render("external-services-values.yaml"))["workloads"] == {"list"}
+
+
+def test_whatever_the_launcher_asks_the_cluster_it_may_ask() -> None:
+    """By the names of the client's calls in its code: ``list_namespaced_job`` lists jobs."""
+    code = "".join(path.read_text(encoding="utf-8") for path in LAUNCHER.glob("*.py"))
+    calls = set(re.findall(r"\b([a-z]+)_namespaced_([a-z_]+)\b", code))
+    assert len(calls) > 6
+    rights = _rights(render("external-services-values.yaml"))
+    for verb, thing in calls:
+        resource = RESOURCES.get(thing, f"{thing}s")
+        assert VERBS.get(verb, verb) in rights.get(resource, set()), (verb, thing)
 
 
 def test_the_controller_reads_one_config_map_and_its_own_lease() -> None:
