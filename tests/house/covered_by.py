@@ -53,7 +53,6 @@ COVERED_BY: Mapping[str, str] = {
     "core/guards/gpu_reader.py": "unit/infra/test_gpus.py",
     "core/guards/sources.py": "unit/infra/system/test_memory_reader.py",
     "core/policy/budgets.py": "unit/core/policy/test_decide.py",
-    "core/policy/changes.py": "unit/core/policy/test_decide.py",
     "core/recording/measurements.py": "unit/preflight/test_checks_signal.py",
     "core/ids.py": "unit/infra/rpc/convert/test_runs.py",
     "core/rooms/curation.py": "unit/infra/rpc/convert/test_curation.py",

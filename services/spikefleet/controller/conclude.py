@@ -18,6 +18,7 @@ from spikefleet.controller.estimates import compare_projection
 from spikefleet.controller.finished_result import earlier_report, given_back, has_kept
 from spikefleet.controller.judge import Verdict
 from spikefleet.controller.outcome_counts import OutcomeCounts
+from spikefleet.controller.sizing import decision_context, within
 from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import STAGES, AttemptState, Stage
 from spikefleet.core.failures.codes import Disposition, RunStatus
@@ -32,6 +33,7 @@ from spikefleet.core.policy.decide import (
     is_mended_by_release,
 )
 from spikefleet.core.policy.lanes import lane_of_hold
+from spikefleet.core.policy.sizes import SorterMachine
 from spikefleet.core.run_result import Ending, RunResult
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.core.sorters.catalogue import BACKENDS
@@ -54,6 +56,14 @@ _AGAIN = frozenset(
 
 
 @dataclass(frozen=True)
+class EndedAt:
+    """Where an attempt ended: its node of a cluster, and whether nobody saw its process end."""
+
+    node: str = ""
+    may_live: bool = False
+
+
+@dataclass(frozen=True)
 class Conclusions:
     """Writes the end of attempts. Stateless: everything is in the records."""
 
@@ -63,6 +73,8 @@ class Conclusions:
     policy: Callable[[Run], Policy]
     clock: Callable[[], datetime]
     memory_limit_bytes: int = 0
+    #: what a cluster gives a sorter's attempts; None: they run here
+    machine_of: Callable[[str], SorterMachine] | None = None
 
     def sort_ended(
         self, run: Run, attempt: Attempt, verdict: Verdict, *, may_live: bool = False
@@ -77,9 +89,8 @@ class Conclusions:
         self.counts.sort_checked(run, document)
         compared = self._compare(run, verdict)
         if verdict.failure is not None:
-            self.attempt_failed(
-                run, attempt, verdict.failure, document, compared, may_live=may_live
-            )
+            where = EndedAt(verdict.node, may_live)
+            self.attempt_failed(run, attempt, verdict.failure, document, compared, where)
             return
         prefix = attempt.place.prefix
         result: RunResult = {"sort_prefix": prefix, **compared}
@@ -125,14 +136,14 @@ class Conclusions:
         failure: Failure,
         outcome: Any = None,
         result: RunResult | None = None,
-        *,
-        may_live: bool = False,
+        where: EndedAt | None = None,
     ) -> None:
         """Ask the policy and carry out what it says, but not before the lease of another ends."""
-        decision = self._decide(run, attempt, failure)
+        where = where or EndedAt()
+        decision = self._decide(run, attempt, failure, where.node)
         lease = self.runs.lease_of(run.run_id)
         wait_s = 0.0
-        stands = may_live or (lease is not None and lease.attempt_id != attempt.attempt_id)
+        stands = where.may_live or (lease is not None and lease.attempt_id != attempt.attempt_id)
         if lease is not None and lease.left_s and stands:
             wait_s = lease.left_s + _LEASE_MARGIN_S
         if wait_s > decision.delay_s and decision.action in _AGAIN:
@@ -155,6 +166,7 @@ class Conclusions:
                 "budgets_left": dict(decision.budgets_left),
                 "delay_s": decision.delay_s,
                 **_trial(outcome),
+                **({"node": where.node} if where.node else {}),
                 **({"lease_wait_s": round(wait_s, 1)} if wait_s else {}),
             },
             failure=failure,
@@ -162,7 +174,7 @@ class Conclusions:
             changes=given_back(run, "failed", failure.message)
             if falls_back
             else self._changes(run, attempt, failure, decision, result or RunResult()),
-            holder_may_live=may_live,
+            holder_may_live=where.may_live,
         )
         self.runs.finish_attempt(run, attempt, end)
 
@@ -189,7 +201,7 @@ class Conclusions:
         if to is RunState.CANCELLED:
             self.counts.run_ended(run, RunStatus.CANCELLED, self.clock())
 
-    def _decide(self, run: Run, attempt: Attempt, failure: Failure) -> Decision:
+    def _decide(self, run: Run, attempt: Attempt, failure: Failure, node: str) -> Decision:
         history = tuple(
             PastAttempt(
                 str(past.stage),
@@ -204,13 +216,9 @@ class Conclusions:
             and past.number > spent_before(run, attempt.stage)
             and not _was_mended(run, past)
         )
-        context = DecisionContext(
-            stage=str(attempt.stage),
-            params=dict(attempt.params),
-            config=run.config,
-            ladder=BACKENDS[run.backend].ladder,
-            memory_limit_bytes=self.memory_limit_bytes,
-        )
+        context = decision_context(run, attempt, node, self.memory_limit_bytes)
+        if self.machine_of is not None and attempt.stage is Stage.SORT:
+            context = within(self.machine_of(run.backend).sizes, run, attempt, context)
         return decide(failure, history, self.policy(run), context)
 
     def _changes(
@@ -233,13 +241,13 @@ class Conclusions:
                 not_before=self.clock() + timedelta(seconds=decision.delay_s),
             )
         if decision.action is Disposition.HOLD:
-            reason = f"{failure.message} {failure.next_step}"
+            wanted: RunResult = {"params": dict(decision.changes)} if decision.changes else {}
             return RunChanges(
                 failed_attempt=attempt.attempt_id,
                 status=RunStatus.ENVIRONMENT,
-                result=result,
-                lane=lane_of_hold(run.backend, failure, run.config),
-                hold_reason=reason,
+                result={**result, **wanted},
+                lane=lane_of_hold(run.backend, failure, run.config, decision.rule_id),
+                hold_reason=decision.reason if wanted else f"{failure.message} {failure.next_step}",
             )
         state = RunState.SKIPPED if decision.action is Disposition.SKIP else RunState.FAILED
         ending: Ending = {"state": str(state), "status": str(failure.row.status)}

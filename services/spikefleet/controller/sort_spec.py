@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec, InputFile, InputPart
 from spikefleet.core.policy.decide import apply_changes
+from spikefleet.core.policy.sizes import AttemptSize, SorterMachine, attempt_size
 from spikefleet.core.runs import Attempt, Run
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.submissions import Recording, part_names
@@ -35,6 +37,7 @@ class SortSpecs:
     """Builds specs. ``report_address`` is where the runner reports its progress.
 
     ``prepared_folder`` is shared by all attempts of this machine; empty: each keeps its own.
+    ``machine_of`` tells of a cluster what a sorter's attempts get there; None: they run here.
     """
 
     recordings: RecordingStore
@@ -42,15 +45,17 @@ class SortSpecs:
     report_address: str
     limits: SortLimits
     prepared_folder: str = ""
+    machine_of: Callable[[str], SorterMachine] | None = None
 
     def wants_gpu(self, backend: str) -> bool:
-        """True when the backend uses a GPU and the machine has one."""
-        return BACKENDS[backend].uses_gpu and self.limits.gpus > 0
+        """True when the backend uses a GPU and its machine has one."""
+        has_gpu = self.machine_of(backend).has_gpu if self.machine_of else self.limits.gpus > 0
+        return BACKENDS[backend].uses_gpu and has_gpu
 
     def spec(self, run: Run, attempt: Attempt) -> AttemptSpec:
         """Return the attempt's spec; parameters changed by retries are merged into its config."""
         recording = self.recordings.get(run.recording_id)
-        memory = attempt.params.get("memory_limit_bytes", self.limits.memory_limit_bytes)
+        size, cpus = self._size(run, attempt)
         return AttemptSpec(
             run_id=run.run_id,
             attempt_id=attempt.attempt_id,
@@ -64,18 +69,29 @@ class SortSpecs:
             artifacts_url=self.artifacts_url,
             artifacts_prefix=attempt.place.prefix,
             report_address=self.report_address,
-            memory_limit_bytes=int(memory),
-            scratch_limit_bytes=self.limits.scratch_limit_bytes,
+            memory_limit_bytes=size.memory_bytes,
+            scratch_limit_bytes=size.scratch_bytes,
             deadline_s=self.limits.deadline_s,
             gpu=self.wants_gpu(run.backend),
-            cpus=self.limits.cpus_per_attempt,
+            cpus=cpus,
             duration_s=_duration_s(run),
             parts=input_parts(recording),
             prepared_folder=self.prepared_folder,
             preflight=_known_before(run),
             format=recording.format,
             reader=recording.reader,
+            exclude_nodes=tuple(attempt.params.get("exclude_nodes", ())),
+            gpu_class=size.gpu_class,
         )
+
+    def _size(self, run: Run, attempt: Attempt) -> tuple[AttemptSize, int]:
+        """What the attempt gets, and how many cores."""
+        if self.machine_of is not None:
+            machine = self.machine_of(run.backend)
+            return attempt_size(machine.sizes, estimate_of(run), attempt.params), machine.cpus
+        limits = self.limits
+        memory = int(attempt.params.get("memory_limit_bytes", limits.memory_limit_bytes))
+        return AttemptSize(memory, limits.scratch_limit_bytes), limits.cpus_per_attempt
 
     def _config(self, run: Run, attempt: Attempt) -> dict[str, Any]:
         """The run's configuration with what this attempt changes, and what the operator asks."""
@@ -84,6 +100,11 @@ class SortSpecs:
             asked = {"docker_image_expected_digest": self.limits.image_digest}
             config["execution"] = {**config.get("execution", {}), **asked}
         return config
+
+
+def estimate_of(run: Run) -> Mapping[str, Any]:
+    """Return what preflight projected for the run; {} when it could not."""
+    return run.result.get("preflight", {}).get("estimate") or {}
 
 
 def _duration_s(run: Run) -> float:

@@ -1,7 +1,7 @@
 """What is written when a stage ends: next state, budgets, reasons, pointer."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from spikefleet.core.attempts import AttemptOutcome, Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.policy.decide import Policy
+from spikefleet.core.policy.sizes import SizeRange, SorterMachine
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
@@ -275,3 +276,31 @@ def test_the_event_of_a_sort_says_how_its_trial_went(room: Room, failed: bool) -
     if failed:
         assert room.run.state is RunState.HELD
         assert event.body["code"] == "model_loading"
+
+
+def in_a_cluster(room: Room, memory_bytes: int) -> None:
+    sizes = SizeRange(memory_bytes, memory_bytes, 10, 10)
+    room.conclusions = replace(room.conclusions, machine_of=lambda _: SorterMachine(sizes))
+
+
+def test_after_a_fault_on_a_node_of_a_cluster_the_next_attempt_avoids_it(room: Room) -> None:
+    run, attempt = room.begin(Stage.SORT)
+    fault = Failure(FailureCode.GPU_FAULT, "Xid 79.", rule_id="r")
+    room.conclusions.sort_ended(run, attempt, Verdict(fault, None, "outcome", node="node-a"))
+    assert room.run.result["params"]["exclude_nodes"] == ["node-a"]
+    assert room.runs.events(RUN_ID)[-1].body["node"] == "node-a"
+
+
+def test_a_run_that_had_the_most_is_held_with_words_and_asks_for_more_after_its_release(
+    room: Room,
+) -> None:
+    in_a_cluster(room, memory_bytes=4 << 30)
+    run, attempt = room.begin(Stage.SORT)
+    run = replace(run, config={"execution": {"n_jobs": 1}})
+    short = Failure(FailureCode.HOST_OUT_OF_MEMORY, "Too little.", rule_id="r")
+    room.conclusions.sort_ended(run, attempt, Verdict(short, None, "oom_killed"))
+    assert (room.run.state, room.run.lane) == (RunState.HELD, "kilosort4/needs-more")
+    (hold,) = room.runs.holds()
+    assert "largest memory" in hold.reason
+    assert "4 GiB" in hold.reason
+    assert room.run.result["params"]["memory_limit_bytes"] == 6 << 30

@@ -1,5 +1,6 @@
 """What an attempt is given: its inputs, its resolved configuration, its limits."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from tests.support.controlled import Controlled
 
 from spikefleet.controller.sort_spec import SortLimits, SortSpecs, input_files, input_parts
 from spikefleet.core.attempts import AttemptSpec, AttemptState, Stage
+from spikefleet.core.policy.sizes import SizeRange, SorterMachine
 from spikefleet.core.recording.description import KeptDescription, RecordingDescription
 from spikefleet.core.runs import Attempt, Run
 from spikefleet.core.submissions import join_recordings
@@ -140,3 +142,23 @@ def test_a_spec_of_an_earlier_release_is_still_read(controlled: Controlled) -> N
     spec = spec_of(controlled, SortLimits())
     older = {name: v for name, v in spec.to_json().items() if name not in ("format", "reader")}
     assert AttemptSpec.from_json(older) == spec
+
+
+def test_in_a_cluster_sizes_gpu_and_nodes_come_from_profile_and_retries(
+    controlled: Controlled,
+) -> None:
+    sizes = SizeRange(16, 64, 10, 100, ("24g", "80g"))
+    run = controlled.runs.get_run(controlled.submit(n_jobs=4))
+    params = {"memory_limit_bytes": 30, "gpu_class": "80g", "exclude_nodes": ["node-a"]}
+    now = datetime.now(UTC)
+    attempt = Attempt("a", run.run_id, Stage.SORT, 2, "s", AttemptState.INTENDED, params, now)
+    for has_gpu in (True, False):
+        machine = SorterMachine(sizes, has_gpu, cpus=6)
+        specs = SortSpecs(
+            controlled.recordings, "s3://b", "", SortLimits(), machine_of=lambda _, m=machine: m
+        )
+        spec = specs.spec(run, attempt)
+        assert (spec.memory_limit_bytes, spec.scratch_limit_bytes, spec.cpus) == (30, 10, 6)
+        assert (spec.gpu_class, spec.exclude_nodes) == ("80g", ("node-a",))
+        assert spec.gpu is has_gpu
+        assert AttemptSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec

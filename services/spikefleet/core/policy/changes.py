@@ -14,6 +14,7 @@ from typing import Any
 from spikefleet.core.config.sorting import execution_of
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.policy.budgets import Policy
+from spikefleet.core.policy.sizes import SizeRange, larger_gpu_class
 from spikefleet.core.sorters.catalogue import backend_of
 from spikefleet.core.sorters.row import BatchKnob, LadderStep
 
@@ -23,7 +24,8 @@ class DecisionContext:
     """What the failed attempt was.
 
     ``params`` are the changes it ran with, ``config`` is the run's resolved document, ``ladder``
-    the backend's steps, ``node`` where it ran ("" on a single machine).
+    the backend's steps, ``node`` where it ran ("" on a single machine). ``allowed`` is what the
+    facility lets an attempt of this sorter have, where it says so.
     """
 
     stage: str = "sort"
@@ -33,6 +35,12 @@ class DecisionContext:
     memory_limit_bytes: int = 0
     scratch_bytes: int = 0
     node: str = ""
+    allowed: SizeRange = field(default_factory=SizeRange)
+
+    @property
+    def gpu_class(self) -> str:
+        """The size of the GPU it had; "" is the smallest, or the only one."""
+        return str(self.params.get("gpu_class") or "")
 
     @property
     def sorter_params(self) -> dict[str, Any]:
@@ -105,9 +113,12 @@ def ladder_changes(
 
 def more_memory(context: DecisionContext, policy: Policy) -> dict[str, Any] | None:
     """Return changes with a higher memory limit, else with half the workers, else None."""
-    limit = int(context.params.get("memory_limit_bytes") or context.memory_limit_bytes)
-    if limit and limit < policy.memory_cap_bytes:
-        raised = min(policy.memory_cap_bytes, int(limit * policy.memory_factor))
+    limit = context.memory_limit_bytes
+    if not context.allowed.memory_bytes:
+        limit = int(context.params.get("memory_limit_bytes") or limit)
+    most = context.allowed.most_memory_bytes or policy.memory_cap_bytes
+    if limit and limit < most:
+        raised = min(most, int(limit * policy.memory_factor))
         return merged(context, memory_limit_bytes=raised)
     workers = int(context.params.get("n_jobs") or execution_of(context.config).n_jobs)
     if workers > 1:
@@ -116,9 +127,34 @@ def more_memory(context: DecisionContext, policy: Policy) -> dict[str, Any] | No
 
 
 def more_scratch(context: DecisionContext, policy: Policy) -> dict[str, Any] | None:
-    """Return changes with a larger scratch claim; None where no claim is known."""
-    claim = int(context.params.get("scratch_bytes") or context.scratch_bytes)
-    return merged(context, scratch_bytes=int(claim * policy.scratch_factor)) if claim else None
+    """Return changes with a larger scratch claim; None where none is known, or none larger."""
+    claim, most = scratch_claim(context), context.allowed.most_scratch_bytes
+    larger = int(claim * policy.scratch_factor)
+    larger = min(larger, most) if most else larger
+    return merged(context, scratch_bytes=larger) if larger > claim else None
+
+
+def scratch_claim(context: DecisionContext) -> int:
+    """Return the size of the scratch volume that the attempt had; 0 where it had none."""
+    if context.allowed.scratch_bytes:
+        return context.scratch_bytes
+    return int(context.params.get("scratch_bytes") or context.scratch_bytes)
+
+
+def larger_gpu(context: DecisionContext) -> dict[str, Any] | None:
+    """Return changes with the next larger GPU class; None where there is none."""
+    name = larger_gpu_class(context.allowed, context.gpu_class)
+    return merged(context, gpu_class=name) if name else None
+
+
+def beyond_the_largest(context: DecisionContext, policy: Policy, cause: str) -> dict[str, Any]:
+    """Return changes that ask for more than is allowed now, for when a person has allowed more."""
+    if cause == "disk":
+        more = int(scratch_claim(context) * policy.scratch_factor)
+        return merged(context, scratch_bytes=more)
+    return merged(
+        context, memory_limit_bytes=int(context.memory_limit_bytes * policy.memory_factor)
+    )
 
 
 def elsewhere(context: DecisionContext) -> dict[str, Any]:

@@ -8,7 +8,7 @@ Steps that can change spikes are not taken without leave. Nothing is launched or
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spikefleet.core.failures.codes import Disposition, FailureCode
@@ -25,13 +25,17 @@ from spikefleet.core.policy.changes import (
     DecisionContext,
     affects_result,
     apply_changes,
+    beyond_the_largest,
     elsewhere,
     ladder_changes,
+    larger_gpu,
     merged,
     more_memory,
     more_scratch,
+    scratch_claim,
     smaller_batches,
 )
+from spikefleet.core.policy.lanes import AT_LARGEST
 
 __all__ = [
     "Decision",
@@ -64,12 +68,16 @@ class Decision:
 
 @dataclass(frozen=True)
 class _Step:
-    """A retry that is possible; ``obstacle`` says why it may not be taken."""
+    """A retry that is possible; ``obstacle`` says why it may not be taken.
+
+    ``at_largest``: the attempt had the most that the facility allows, which a person may raise.
+    """
 
     action: Disposition
     changes: Mapping[str, Any] = field(default_factory=dict)
     how: str = "unchanged"
     obstacle: str = ""
+    at_largest: bool = False
 
 
 _Answer = Callable[[FailureCode, int, Policy, DecisionContext], _Step]
@@ -97,19 +105,40 @@ def _scaled(changes: Mapping[str, Any] | None, how: str) -> _Step:
     return _Step(Disposition.RETRY_SCALED, changes, how)
 
 
-def _gpu_memory(_code: FailureCode, _retry: int, policy: Policy, context: DecisionContext) -> _Step:
-    return _scaled(smaller_batches(context, policy), "with smaller batches")
+def _gpu_memory(_code: FailureCode, retry: int, policy: Policy, context: DecisionContext) -> _Step:
+    """Smaller batches while they may be taken, then a larger GPU, which changes no parameter."""
+    smaller = smaller_batches(context, policy) if retry < policy.oom_retry_max else None
+    if smaller is None and (larger := larger_gpu(context)):
+        return _scaled(larger, "on a larger GPU")
+    return _scaled(smaller, "with smaller batches")
 
 
 def _host_memory(_code: FailureCode, _retry: int, policy: Policy, ctx: DecisionContext) -> _Step:
-    return _scaled(more_memory(ctx, policy), "with more memory or fewer workers")
+    more = more_memory(ctx, policy)
+    if more is None and ctx.allowed.most_memory_bytes:
+        return _at_largest("host_memory", "memory", ctx.memory_limit_bytes, policy, ctx)
+    return _scaled(more, "with more memory or fewer workers")
 
 
 def _disk(_code: FailureCode, _retry: int, policy: Policy, context: DecisionContext) -> _Step:
     """More of a claim that is known; otherwise the disk is everybody's, and waiting may help."""
     if more := more_scratch(context, policy):
         return _scaled(more, "with a larger scratch claim")
+    if context.allowed.most_scratch_bytes:
+        return _at_largest("disk", "scratch", scratch_claim(context), policy, context)
     return _Step(Disposition.RETRY_SAME, merged(context), "after waiting for room on the disk")
+
+
+def _at_largest(
+    cause: str, what: str, n_bytes: int, policy: Policy, context: DecisionContext
+) -> _Step:
+    """Nothing more is allowed: a person decides, and what would come next is kept for then."""
+    obstacle = (
+        f"it had the largest {what} that a sort of this kind may get here "
+        f"({n_bytes / 2**30:.0f} GiB); allow more in the runner profile, then release it"
+    )
+    changes = beyond_the_largest(context, policy, cause)
+    return _Step(Disposition.HOLD, changes, obstacle=obstacle, at_largest=True)
 
 
 def _gpu_fault(code: FailureCode, retry: int, policy: Policy, context: DecisionContext) -> _Step:
@@ -173,8 +202,12 @@ _WHEN_SPENT: Mapping[str, Disposition] = {
 
 
 def is_mended_by_release(code: FailureCode) -> bool:
-    """Say whether a person who releases a lane has repaired this cause, so that it starts again."""
-    return _WHEN_SPENT.get(BUDGET_OF.get(code, "")) is Disposition.HOLD
+    """Say whether a person who releases a lane has repaired this cause, so that it starts again.
+
+    Who releases a sort that had the most memory has allowed it more.
+    """
+    budget = BUDGET_OF.get(code, "")
+    return budget == "host_memory" or _WHEN_SPENT.get(budget) is Disposition.HOLD
 
 
 def decide(
@@ -197,18 +230,25 @@ def decide(
         return _final(Disposition.SKIP, "input.verified", failure, history, policy)
     retry, limit = used(history, budget), policy.limit(budget)
     spent = _WHEN_SPENT.get(budget, Disposition.FAIL)
-    if retry >= limit:
+    larger = larger_gpu(context) if budget == "gpu_memory" else None
+    if retry >= limit and larger is None:
         reason = f"{retry} of {limit} retries for this cause are used up"
         return _final(spent, f"{budget}.spent", failure, history, policy, reason)
     answer = _ANSWERS["lost_node" if reason_said == _NODE_LOST else budget]
     step = answer(code, retry, policy, context)
+    if step.at_largest:
+        held = _final(
+            step.action, f"{budget}.{AT_LARGEST}", failure, history, policy, step.obstacle
+        )
+        return replace(held, changes=step.changes)
     if step.obstacle:
         return _final(spent, f"{budget}.no_step", failure, history, policy, step.obstacle)
     return Decision(
         action=step.action,
         rule_id=f"{budget}.{step.action}",
-        reason=f"{failure.message} Retry {retry + 1} of {limit} for this cause, {step.how}.",
-        delay_s=_delay_s(budget, retry, policy),
+        reason=f"{failure.message} Retry {retry + 1} of {max(limit, retry + 1)} for this cause, "
+        f"{step.how}.",
+        delay_s=_delay_s(budget, retry, policy, step.action),
         changes=step.changes,
         result_affecting=affects_result(step.changes, context),
         budgets_left=left(history, policy, spending=budget),
@@ -227,9 +267,11 @@ def _final(
     return Decision(action, rule_id, why, budgets_left=left(history, policy))
 
 
-def _delay_s(budget: str, retry: int, policy: Policy) -> float:
+def _delay_s(budget: str, retry: int, policy: Policy, action: Disposition) -> float:
+    """Waiting brings room or a whole file; a retry that gets more does not need it."""
     if budget == "gpu_thermal":
         return policy.cooldown_s
     pauses_s = {"still_written": policy.writing_pause_s, "disk": policy.room_pause_s}
-    base_s = pauses_s.get(budget, policy.base_delay_s)
+    is_scaled = action is Disposition.RETRY_SCALED
+    base_s = policy.base_delay_s if is_scaled else pauses_s.get(budget, policy.base_delay_s)
     return float(min(policy.max_delay_s, base_s * 2.0**retry))

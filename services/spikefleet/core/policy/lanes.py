@@ -17,10 +17,18 @@ from spikefleet.core.failures.errors import Failure
 PLUGIN_LANE = "hdf5-plugin"
 _OWN = "own-parameters"
 _CHECKED = "preflight."
+AT_LARGEST = "at_largest"  #: last part of a decision's rule: nothing larger is allowed
 
 
-def lane_of_hold(backend: str, failure: Failure, config: Mapping[str, Any]) -> str:
-    """Return the lane that ``failure`` of a run under ``config`` holds."""
+def lane_of_hold(
+    backend: str, failure: Failure, config: Mapping[str, Any], rule_id: str = ""
+) -> str:
+    """Return the lane that ``failure`` of a run under ``config`` holds.
+
+    ``rule_id`` is that of the decision: a run that needs more than is allowed holds itself only.
+    """
+    if rule_id.endswith(f".{AT_LARGEST}"):
+        return f"{backend}/needs-more"
     if failure.code is FailureCode.HDF5_PLUGIN_MISSING:
         return PLUGIN_LANE
     shared = failure.code is FailureCode.DISK_EXHAUSTION

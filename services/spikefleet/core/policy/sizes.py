@@ -26,6 +26,15 @@ class SizeRange:
 
 
 @dataclass(frozen=True)
+class SorterMachine:
+    """Where a cluster runs a sorter: its sizes, whether it has a GPU, and its cores."""
+
+    sizes: SizeRange
+    has_gpu: bool = False
+    cpus: int = 1
+
+
+@dataclass(frozen=True)
 class AttemptSize:
     """What one attempt gets, in bytes; 0 is what its machine has. ``gpu_class`` "" is any."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from spikefleet.core.policy.sizes import SizeRange
+from spikefleet.core.policy.sizes import SizeRange, SorterMachine
 from spikefleet.infra.launchers.kubernetes.quantities import bytes_of
 
 DEFAULT = "default"
@@ -112,6 +112,11 @@ class Runners:
                 "add one to the runners of the installation"
             )
         return found
+
+    def machine(self, backend: str) -> SorterMachine:
+        """Return what the sorter's pods get. Raises RunnersFileError as ``profile`` does."""
+        profile = self.profile(backend)
+        return SorterMachine(profile.sizes, profile.gpu is not None, profile.cpus)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Runners:
