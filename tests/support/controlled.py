@@ -25,10 +25,11 @@ from spikefleet.controller.wishes import Wishes
 from spikefleet.core.attempts import Stage
 from spikefleet.core.config import resolve
 from spikefleet.core.policy.decide import Policy
+from spikefleet.core.policy.sizes import SorterMachine
 from spikefleet.core.rooms.wishes import BatchWish
 from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName, digest_manifest
-from spikefleet.infra.launchers.base import Phase, Slots
+from spikefleet.infra.launchers.base import Launcher, Phase, Slots
 from spikefleet.infra.launchers.process import ProcessLauncher
 from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.stores.bytes.artifacts import pointer_key
@@ -78,13 +79,18 @@ def answering(answers: Mapping[tuple[Stage, int], StageResult]) -> Call:
 
 @dataclass
 class Controlled:
-    """The parts of one controller. ``plan`` is the toy sort's."""
+    """The parts of one controller. ``plan`` is the toy sort's.
+
+    ``launch`` makes another launcher than that of processes, ``machine_of`` tells what it has.
+    """
 
     folder: Path
     plan: str = "succeed"
     call: Call = willing
     cpu_slots: int = 2
     memory_limit_bytes: int = 0
+    launch: Callable[[Controlled], Launcher] | None = None
+    machine_of: Callable[[str], SorterMachine] | None = None
     clock: SkippingClock = field(default_factory=SkippingClock)
     errors: int = 0
     rounds: int = 0
@@ -105,12 +111,7 @@ class Controlled:
         self.recordings = RecordingStore(self.database)
         self.wishes = Wishes(self.runs, self.recordings)
         self.artifacts = LocalArtifacts(self.folder / "artifacts")
-        self.launcher = ProcessLauncher(
-            self.folder / "attempts",
-            Slots(self.cpu_slots, 0),
-            environment={"PATH": "/usr/bin:/bin", "PYTHONPATH": PACKAGE_ROOT},
-            command=lambda root: [sys.executable, "-P", str(TOY_SORT), self.plan, str(root)],
-        )
+        self.launcher = self.launch(self) if self.launch else self._processes()
         self.calls = StageThreads(self.call, wake=lambda: None)
         self.logs = AttemptLogs(self.runs, self.artifacts, self.launcher.read_log)
         limits = SortLimits(memory_limit_bytes=self.memory_limit_bytes)
@@ -121,6 +122,10 @@ class Controlled:
             policy=lambda run: Policy.from_config(run.config),
             clock=self.clock,
             memory_limit_bytes=self.memory_limit_bytes,
+            machine_of=self.machine_of,
+        )
+        specs = SortSpecs(
+            self.recordings, self.artifacts.url, "", limits, machine_of=self.machine_of
         )
         self.reconciler = Reconciler(
             ReconcileParts(
@@ -129,12 +134,20 @@ class Controlled:
                 artifacts=self.artifacts,
                 launcher=self.launcher,
                 calls=self.calls,
-                specs=SortSpecs(self.recordings, self.artifacts.url, "", limits),
+                specs=specs,
                 conclusions=conclusions,
                 clock=self.clock,
                 on_error=self._count_error,
                 on_round=self._count_round,
             )
+        )
+
+    def _processes(self) -> Launcher:
+        return ProcessLauncher(
+            self.folder / "attempts",
+            Slots(self.cpu_slots, 0),
+            environment={"PATH": "/usr/bin:/bin", "PYTHONPATH": PACKAGE_ROOT},
+            command=lambda root: [sys.executable, "-P", str(TOY_SORT), self.plan, str(root)],
         )
 
     def submit(self, name: str = "a", *, preset: str = "kilosort4", **overrides: Any) -> str:

@@ -84,6 +84,7 @@ class _Known:
     job: Json = field(default_factory=dict)
     pod: str = ""
     stopped: bool = False
+    gone: bool = False
 
 
 class KubernetesLauncher:
@@ -173,7 +174,7 @@ class KubernetesLauncher:
                 return
             if holds(known.job, "Complete") or holds(known.job, "Failed"):
                 self._record(known)
-            else:
+            elif not known.gone:
                 self._delete(name, known.uid, "Background")
             self._attempts().pop(name, None)
             self._looks.forget(name)
@@ -282,7 +283,7 @@ class KubernetesLauncher:
         told = self._looks.with_outcome(gone, prefix)
         if told.outcome is not None:
             told = replace(told, phase=Phase.EXITED)
-        return replace(known, seen=told)
+        return replace(known, seen=told, gone=True)
 
     def _record(self, known: _Known) -> None:
         """Name the Job recorded and let it expire, in one request."""

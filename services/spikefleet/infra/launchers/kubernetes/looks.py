@@ -34,14 +34,24 @@ _HEARTBEAT_S = 20.0
 
 
 class AttemptDocuments(Protocol):
-    """The documents of attempts in the artifact store, which the pod and the launcher share."""
+    """The documents of attempts in the artifact store, which the pod and the launcher share.
+
+    Every method raises LauncherUnreachableError while the store does not answer.
+    """
 
     def write_spec(self, spec: AttemptSpec) -> tuple[str, str]:
         """Store the attempt's spec.json; return its key and SHA-256. A second time is the same."""
         ...
 
-    def read(self, prefix: str, name: str) -> Mapping[str, object] | None:
-        """Return a JSON document below an attempt's prefix; None where it is absent or damaged."""
+    def live(self, prefix: str) -> Mapping[str, object]:
+        """Return what an attempt last told of itself (``started``, ``heartbeat``), {} if nothing.
+
+        ``prefix`` is where the attempt stores its artifacts.
+        """
+        ...
+
+    def outcome(self, prefix: str) -> Mapping[str, object] | None:
+        """Return the attempt's outcome.json; None where there is none, or a damaged one."""
         ...
 
 
@@ -100,7 +110,7 @@ class Looks:
         if sight.pods or has_ended:
             sight = replace(sight, heartbeat=self._heartbeat(name, prefix))
         if spec(job).get("suspend"):
-            started = may_have_run and self._documents.read(prefix, "started.json") is not None
+            started = may_have_run and bool(self._documents.live(prefix).get("started"))
             sight = replace(sight, workload=turn.workload_of(job), started=started)
         pod = sight.pod
         uids = [uid_of(job), *([uid_of(pod)] if pod else [])]
@@ -110,8 +120,15 @@ class Looks:
         return self.with_outcome(seen, prefix)
 
     def with_outcome(self, seen: Observation, prefix: str) -> Observation:
-        """Add what the attempt stored last; it tells the exit code where no container does."""
-        outcome = self._documents.read(prefix, "outcome.json")
+        """Add what the attempt stored last; it tells the exit code where no container does.
+
+        While the store does not answer nothing is known of the end, so the attempt has not ended.
+        """
+        try:
+            outcome = self._documents.outcome(prefix)
+        except LauncherUnreachableError as error:
+            log.warning("attempt.end_unread", extra={"attempt": seen.name, "why": str(error)})
+            return replace(seen, phase=Phase.RUNNING)
         code = seen.exit_code
         if code is None and outcome is not None and isinstance(outcome.get("exit_code"), int):
             code = int(str(outcome["exit_code"]))
@@ -126,7 +143,11 @@ class Looks:
         now = self._clock()
         at, heard = self._heard.get(name, (None, None))
         if at is None or (now - at).total_seconds() >= _HEARTBEAT_S:
-            heard = self._documents.read(prefix, "heartbeat.json")
+            try:
+                told = self._documents.live(prefix).get("heartbeat")
+                heard = told if isinstance(told, Mapping) else None
+            except LauncherUnreachableError as error:
+                log.info("attempt.heartbeat_unread", extra={"attempt": name, "why": str(error)})
             self._heard[name] = (now, heard)
         return heard
 

@@ -197,12 +197,13 @@ def test_a_half_started_job_of_before_is_taken_back_and_not_shown(
 def test_a_new_launcher_sees_what_another_has_started(
     launcher: KubernetesLauncher, script: Script, documents: Documents
 ) -> None:
-    documents.leave(PREFIX, "heartbeat.json", {"at": NOW.timestamp(), "progress": {"step": "sort"}})
+    heartbeat = {"at": NOW.timestamp(), "progress": {"step": "sort"}}
+    documents.leave(PREFIX, "live", {"heartbeat": heartbeat})
     script.on("GET", JOBS, listing(job()))
     script.on("GET", PODS, listing(pod()))
     seen = launcher.observe()[SPEC.name]
     assert (seen.phase, seen.node) == (Phase.RUNNING, "node-a")
-    assert seen.heartbeat == {"at": NOW.timestamp(), "progress": {"step": "sort"}}
+    assert seen.heartbeat == heartbeat
     launcher.start(SPEC)
     assert script.asked("POST") == []
 
@@ -265,19 +266,19 @@ def test_a_suspended_job_tells_the_queues_words_and_ends_only_if_it_had_run(
     assert (seen.phase, seen.waiting) == (
         Phase.PENDING, "waits for its turn in the cluster's queue: no unused quota"
     )  # fmt: skip
-    documents.leave(PREFIX, "started.json", {"pid": 1})
+    documents.leave(PREFIX, "live", {"started": {"pid": 1}})
     again = open_kubernetes(runners(), documents, url=script.url)
     assert again.observe()[SPEC.name].phase is Phase.EXITED
     documents.reads.clear()
     launcher.observe()
-    assert "started.json" not in documents.reads  # it has had no pod since it was first seen
+    assert documents.reads == []  # it has had no pod since it was first seen
 
 
 def test_an_end_is_told_with_code_message_and_what_the_attempt_stored(
     launcher: KubernetesLauncher, script: Script, documents: Documents
 ) -> None:
     outcome = AttemptOutcome("attempt-1", 107).to_json()
-    documents.leave(PREFIX, "outcome.json", outcome)
+    documents.leave(PREFIX, "outcome", outcome)
     state = {"terminated": {"exitCode": 107, "message": "{}", "startedAt": NOW.isoformat()}}
     script.on("GET", JOBS, listing(ended()))
     script.on("GET", PODS, listing(pod(phase="Failed", containerStatuses=[
@@ -305,7 +306,7 @@ def test_a_stop_deletes_the_job_with_its_pod_first_and_the_store_tells_the_end(
     assert deleted.body["propagationPolicy"] == "Foreground"
     assert launcher.observe()[SPEC.name].phase is Phase.RUNNING
     assert launcher.observe()[SPEC.name].phase is Phase.GONE
-    documents.leave(PREFIX, "outcome.json", AttemptOutcome("attempt-1", 113).to_json())
+    documents.leave(PREFIX, "outcome", AttemptOutcome("attempt-1", 113).to_json())
     seen = launcher.observe()[SPEC.name]
     assert (seen.phase, seen.exit_code) == (Phase.EXITED, 113)
     launcher.forget(SPEC.name)
@@ -380,7 +381,7 @@ def test_heartbeats_are_not_read_every_round(
     script.on("GET", PODS, listing(pod()))
     for _ in range(5):
         launcher.observe()
-    assert documents.reads.count("heartbeat.json") == 1
+    assert documents.reads.count("live") == 1
 
 
 def test_unknown_names_are_no_matter(launcher: KubernetesLauncher, script: Script) -> None:

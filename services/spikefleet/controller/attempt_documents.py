@@ -1,0 +1,77 @@
+"""The documents that a pod and its controller leave each other in the artifact store.
+
+The order goes beside the result, not into it: the runner stores its own copy of the spec with what
+it sorted. Reads and writes documents; judges none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spikefleet.core.attempts import AttemptSpec
+from spikefleet.infra.launchers.base import LauncherUnreachableError
+from spikefleet.infra.stores.bytes.artifacts import POINTER, ArtifactMissingError, ArtifactStore
+
+_OUTCOMES = ("outcome.json", "failure/outcome.json")  # of a success, of a failure
+_DIGEST_CHARACTERS = 16
+
+
+@dataclass(frozen=True)
+class StoredDocuments:
+    """Documents of attempts in one artifact store."""
+
+    artifacts: ArtifactStore
+
+    def write_spec(self, spec: AttemptSpec) -> tuple[str, str]:
+        """Store the order of an attempt; return its key and SHA-256.
+
+        The key follows from the bytes: an order that has changed since is another one. Raises
+        LauncherUnreachableError.
+        """
+        data = json.dumps(spec.to_json(), sort_keys=True).encode()
+        digest = hashlib.sha256(data).hexdigest()
+        key = f"{spec.artifacts_prefix}/order/{digest[:_DIGEST_CHARACTERS]}/spec.json"
+        try:
+            self.artifacts.put_bytes(key, data)
+        except OSError as error:
+            raise _away(error) from error
+        return key, digest
+
+    def live(self, prefix: str) -> Mapping[str, object]:
+        """Return what the attempt under ``prefix`` last told of itself; {} if nothing.
+
+        Raises LauncherUnreachableError.
+        """
+        return self._read(live_key(prefix)) or {}
+
+    def outcome(self, prefix: str) -> Mapping[str, object] | None:
+        """Return the outcome of the attempt under ``prefix``; None where there is none.
+
+        Raises LauncherUnreachableError.
+        """
+        for name in _OUTCOMES:
+            if (found := self._read(f"{prefix}/{name}")) is not None:
+                return found
+        return None
+
+    def _read(self, key: str) -> Mapping[str, object] | None:
+        try:
+            document: Any = json.loads(self.artifacts.get_bytes(key))
+        except (ArtifactMissingError, ValueError, RecursionError):
+            return None
+        except OSError as error:
+            raise _away(error) from error
+        return document if isinstance(document, dict) else None
+
+
+def live_key(prefix: str) -> str:
+    """Return the key of what the attempt under ``prefix`` last told of itself."""
+    return f"{prefix}/live/{POINTER}"
+
+
+def _away(error: Exception) -> LauncherUnreachableError:
+    return LauncherUnreachableError(f"the artifact store does not answer: {error}")

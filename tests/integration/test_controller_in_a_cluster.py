@@ -1,0 +1,353 @@
+"""A whole controller whose sorts are Jobs: what the cluster does to them, and what the run says."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.controlled import Controlled
+from tests.support.runner_profiles import CPU, live, runners
+from tests.support.scripted_api import (
+    EVENTS,
+    JOBS,
+    OWNER,
+    PODS,
+    SECRETS,
+    Answer,
+    Request,
+    Script,
+    listing,
+    scripted_api,
+    status,
+)  # fmt: skip
+
+from spikefleet.cli.following import what_it_says
+from spikefleet.controller.attempt_documents import StoredDocuments, live_key
+from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, Stage
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.runs import Attempt, RunState
+from spikefleet.infra.launchers.kubernetes.api import connect
+from spikefleet.infra.launchers.kubernetes.launcher import KubernetesLauncher
+from spikefleet.infra.stores.bytes.artifacts import publish_folder
+
+PROFILES = runners(profiles={"default": CPU | {"maxMemory": "24Gi"}}, s3Secret="")
+UNSCHEDULABLE = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "Unschedulable",
+    "message": "0/2 nodes are available: 2 Insufficient memory. preemption: none.",
+}
+SCHEDULED = {"type": "PodScheduled", "status": "True"}
+
+
+@dataclass
+class Cluster:
+    """Keeps the Jobs it is given; what becomes of their pods is the test's to say."""
+
+    script: Script
+    jobs: dict[str, Any] = field(default_factory=dict)
+    pods: dict[str, Any] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
+    deleted: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.script.on("GET", JOBS, lambda _: listing(*self.kept()))
+        self.script.on("GET", PODS, lambda _: listing(*self.pods.values()))
+        self.script.on("GET", EVENTS, listing())
+        self.script.on("GET", OWNER, (200, {"metadata": {"uid": "owner-uid"}}))
+        self.script.on("POST", JOBS, self.take)
+        self.script.on("POST", SECRETS, (201, {}))
+
+    def kept(self) -> list[Any]:
+        labels = [(job, job["metadata"]["labels"]) for job in self.jobs.values()]
+        return [job for job, own in labels if "spikefleet.dev/recorded" not in own]
+
+    def take(self, asked: Request) -> Answer:
+        name = asked.body["metadata"]["name"]
+        if name in self.jobs:
+            return 409, status(409, "AlreadyExists", "it is there")
+        metadata = {"uid": f"uid-{name}", "creationTimestamp": "2026-11-28T12:00:00Z"}
+        self.jobs[name] = live(asked.body, annotations={}, metadata=metadata)
+        self.made.append(name)
+        self.script.on("GET", f"{JOBS}/{name}", lambda _: (200, self.jobs[name]))
+        self.script.on("PATCH", f"{JOBS}/{name}", self.change)
+        self.script.on("DELETE", f"{JOBS}/{name}", self.drop)
+        return 201, self.jobs[name]
+
+    def change(self, asked: Request) -> Answer:
+        job = self.jobs[asked.path.rpartition("/")[2]]
+        for part, names in asked.body["metadata"].items():
+            job["metadata"][part] |= names
+        return 200, job
+
+    def drop(self, asked: Request) -> Answer:
+        name = asked.path.rpartition("/")[2]
+        self.deleted.append((name, asked.body["propagationPolicy"]))
+        self.pods.pop(name, None)
+        return 200, self.jobs.pop(name)
+
+    def has_pod(self, name: str, phase: str = "Running", **state: Any) -> None:
+        self.pods[name] = {
+            "metadata": {
+                "name": f"{name}-abcde",
+                "uid": f"pod-{name}",
+                "creationTimestamp": "2026-11-28T12:00:00Z",
+                "ownerReferences": [{"uid": f"uid-{name}"}],
+            },
+            "spec": {"nodeName": state.pop("node", "node-a")},
+            "status": {"phase": phase, **state},
+        }
+
+    def ends(self, name: str, kind: str = "Failed", message: str = "") -> None:
+        found = {"type": kind, "status": "True", "reason": "x", "message": message}
+        self.jobs[name]["status"] = {"conditions": [found]}
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with scripted_api() as script:
+        yield Cluster(script)
+
+
+@pytest.fixture
+def room(cluster: Cluster, tmp_path: Path) -> Iterator[Controlled]:
+    def launch(made: Controlled) -> KubernetesLauncher:
+        api = connect(url=cluster.script.url, namespace="sorting")
+        api.pause = lambda _s: None
+        documents = StoredDocuments(made.artifacts)
+        return KubernetesLauncher(api, PROFILES, documents, clock=made.clock)
+
+    made = Controlled(tmp_path, launch=launch, machine_of=PROFILES.machine)
+    yield made
+    made.close()
+
+
+def sorting(room: Controlled, run_id: str) -> Attempt:
+    """Drive until the run has a live sort attempt; return it."""
+
+    def there() -> list[Attempt]:
+        return [a for a in room.runs.live_attempts() if a.stage is Stage.SORT]
+
+    room.drive(there)
+    room.drive_rounds(1)
+    (attempt,) = there()
+    assert attempt.run_id == run_id
+    return attempt
+
+
+def names_of_live(room: Controlled) -> set[str]:
+    return {attempt.name for attempt in room.runs.live_attempts()}
+
+
+def order_of(room: Controlled, cluster: Cluster, name: str) -> AttemptSpec:
+    """What the pod of a Job would read."""
+    (container,) = cluster.jobs[name]["spec"]["template"]["spec"]["containers"]
+    told = {entry["name"]: entry.get("value") for entry in container["env"]}
+    return AttemptSpec.from_json(
+        json.loads(room.artifacts.get_bytes(str(told["SPIKEFLEET_ATTEMPT_SPEC"])))
+    )
+
+
+def publish(room: Controlled, attempt: Attempt, folder: Path) -> None:
+    """What a pod that succeeds leaves in the store."""
+    folder.mkdir()
+    outcome = AttemptOutcome(attempt.attempt_id, 0, n_units=3, n_spikes=9, duration_s=60.0)
+    (folder / "outcome.json").write_text(json.dumps(outcome.to_json()))
+    publish_folder(room.artifacts, attempt.place.prefix, folder)
+
+
+def test_a_sort_that_succeeds_as_a_job_goes_through_and_its_job_is_recorded(
+    room: Controlled, cluster: Cluster, tmp_path: Path
+) -> None:
+    run_id = room.submit()
+    attempt = sorting(room, run_id)
+    assert order_of(room, cluster, attempt.name).attempt_id == attempt.attempt_id
+    cluster.has_pod(attempt.name)
+    room.drive_rounds(2)
+    publish(room, attempt, tmp_path / "result")
+    cluster.has_pod(attempt.name, phase="Succeeded")
+    cluster.ends(attempt.name, "Complete")
+    assert room.finish(run_id).state is RunState.SUCCEEDED
+    assert cluster.made == [attempt.name]
+    assert "spikefleet.dev/recorded" in cluster.jobs[attempt.name]["metadata"]["labels"]
+    assert cluster.deleted == []
+    assert room.errors == 0
+
+
+def test_a_sort_that_waits_for_room_says_so_to_its_owner(
+    room: Controlled, cluster: Cluster
+) -> None:
+    run_id = room.submit()
+    attempt = sorting(room, run_id)
+    cluster.has_pod(attempt.name, "Pending", conditions=[UNSCHEDULABLE])
+    room.drive_rounds(2)
+    said = "sort, waits for a node with room for it: 2 Insufficient memory"
+    assert what_it_says(room.runs.get_run(run_id)) == said
+    room.clock.skip(30 * 86400)
+    room.drive_rounds(2)
+    assert what_it_says(room.runs.get_run(run_id)) == said
+
+
+def test_an_image_that_is_not_there_holds_the_run_with_words_and_takes_the_job_away(
+    room: Controlled, cluster: Cluster
+) -> None:
+    run_id = room.submit()
+    attempt = sorting(room, run_id)
+    reason = {"reason": "ErrImagePull", "message": "manifest unknown"}
+    cluster.has_pod(
+        attempt.name,
+        "Pending",
+        conditions=[SCHEDULED],
+        containerStatuses=[{"name": "sorter", "state": {"waiting": reason}}],
+        startTime=room.clock().isoformat(),
+    )
+    room.drive_rounds(2)
+    assert room.runs.get_run(run_id).state is RunState.RUNNING
+    room.clock.skip(601)
+    run = room.finish(run_id)
+    assert run.state is RunState.HELD
+    (hold,) = room.runs.holds()
+    assert hold.reason.startswith("Its image cannot be fetched (ErrImagePull): manifest unknown.")
+    assert cluster.deleted == [(attempt.name, "Background")]
+
+
+def test_a_start_without_an_answer_makes_one_job_in_the_end(
+    room: Controlled, cluster: Cluster
+) -> None:
+    def carried_out_in_silence(asked: Request) -> Answer:
+        cluster.take(asked)
+        return 504, status(504, "Timeout", "request did not complete")
+
+    cluster.script.on("POST", JOBS, carried_out_in_silence, cluster.take)
+    run_id = room.submit()
+    attempt = sorting(room, run_id)
+    room.drive(lambda: len(cluster.script.asked("POST", SECRETS)) == 1)
+    room.drive_rounds(3)
+    assert list(cluster.jobs) == [attempt.name]
+    assert [a.number for a in room.runs.attempts_of(run_id) if a.stage is Stage.SORT] == [1]
+    assert room.errors == 0
+
+
+def test_an_api_server_that_is_away_stops_nothing_and_loses_nothing(
+    room: Controlled, cluster: Cluster
+) -> None:
+    run_id = room.submit()
+    attempt = sorting(room, run_id)
+    cluster.has_pod(attempt.name)
+    room.drive_rounds(2)
+    cluster.script.on("GET", JOBS, (503, b""))
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            room.reconciler.step()
+    cluster.script.on("GET", JOBS, lambda _: listing(*cluster.kept()))
+    room.drive_rounds(3)
+    assert room.runs.get_run(run_id).state is RunState.RUNNING
+    assert cluster.made == [attempt.name]
+
+
+def test_a_restarted_controller_takes_its_jobs_over(room: Controlled, cluster: Cluster) -> None:
+    run_id = room.submit()
+    attempt = sorting(room, run_id)
+    cluster.has_pod(attempt.name)
+    room.rebuild()
+    room.drive_rounds(3)
+    assert cluster.made == [attempt.name]
+    assert cluster.deleted == []
+    assert [a.name for a in room.runs.live_attempts()] == [attempt.name]
+
+
+def test_a_job_of_a_stranger_holds_the_run_and_is_not_touched(
+    room: Controlled, cluster: Cluster
+) -> None:
+    stranger = {"metadata": {"uid": "s", "annotations": {"spikefleet.dev/attempt-id": "other"}}}
+    run_id = room.submit()
+    name = f"s-{run_id.removeprefix('run-')}-sort-1"
+    cluster.script.on("POST", JOBS, (409, status(409, "AlreadyExists", "it is there")))
+    cluster.script.on("GET", f"{JOBS}/{name}", (200, stranger))
+    assert room.finish(run_id).state is RunState.HELD
+    (hold,) = room.runs.holds()
+    assert "is not this attempt's" in hold.reason
+    assert cluster.script.asked("DELETE") == []
+
+
+def test_an_attempt_killed_for_memory_is_followed_by_a_job_with_more(
+    room: Controlled, cluster: Cluster
+) -> None:
+    run_id = room.submit(n_jobs=1)
+    given = []
+    for _ in range(3):
+        attempt = sorting(room, run_id)
+        given.append(order_of(room, cluster, attempt.name).memory_limit_bytes >> 30)
+        ended = {"exitCode": 137, "reason": "OOMKilled", "startedAt": "2026-11-28T12:00:00Z"}
+        cluster.has_pod(
+            attempt.name,
+            "Failed",
+            containerStatuses=[{"name": "sorter", "state": {"terminated": ended}}],
+        )
+        cluster.ends(attempt.name)
+        room.drive(lambda name=attempt.name: name not in names_of_live(room))
+        if room.is_settled(run_id):
+            break
+    run = room.runs.get_run(run_id)
+    assert given == [16, 24]
+    assert (run.state, run.lane) == (RunState.HELD, "kilosort4/needs-more")
+
+
+def test_after_a_lost_node_the_next_job_avoids_it_and_the_old_one_is_taken_away(
+    room: Controlled, cluster: Cluster
+) -> None:
+    run_id = room.submit()
+    attempt = sorting(room, run_id)
+    cluster.has_pod(attempt.name, node="node-b")
+    due = room.clock().isoformat()
+    cluster.pods[attempt.name]["metadata"]["deletionTimestamp"] = due
+    room.drive_rounds(2)
+    assert cluster.made == [attempt.name]
+    room.clock.skip(700)
+    room.drive(lambda: len(cluster.made) == 2)
+    assert cluster.deleted == [(attempt.name, "Background")]
+    assert order_of(room, cluster, cluster.made[1]).exclude_nodes == ("node-b",)
+    pod = cluster.jobs[cluster.made[1]]["spec"]["template"]["spec"]
+    assert "node-b" in json.dumps(pod["affinity"])
+
+
+def test_a_cancelled_sort_is_deleted_with_its_pod(room: Controlled, cluster: Cluster) -> None:
+    run_id = room.submit()
+    attempt = sorting(room, run_id)
+    cluster.has_pod(attempt.name)
+    room.drive_rounds(2)
+    room.runs.request_cancel(run_id)
+    room.drive(lambda: room.runs.get_run(run_id).state is RunState.CANCELLED)
+    assert cluster.deleted == [(attempt.name, "Foreground")]
+
+
+def test_readings_of_a_pod_that_does_not_report_are_shown(
+    room: Controlled, cluster: Cluster
+) -> None:
+    run_id = room.submit()
+    attempt = sorting(room, run_id)
+    cluster.has_pod(attempt.name)
+    heartbeat = {
+        "attempt_id": attempt.attempt_id,
+        "at": room.clock().timestamp() + 60,
+        "progress": {"step": "detect", "fraction": 0.5},
+    }
+    room.artifacts.swap_pointer(live_key(attempt.place.prefix), {"heartbeat": heartbeat})
+    room.clock.skip(30)
+    room.drive_rounds(2)
+    assert room.runs.get_run(run_id).progress["step"] == "detect"
+
+
+def test_an_end_without_any_pod_left_is_known_by_the_rule_that_matched(
+    room: Controlled, cluster: Cluster
+) -> None:
+    run_id = room.submit()
+    attempt = sorting(room, run_id)
+    message = "Container sorter for pod ns/p failed with exit code 80 matching FailJob rule at 0"
+    cluster.ends(attempt.name, message=message)
+    run = room.finish(run_id)
+    assert run.state is RunState.SKIPPED
+    assert run.failure is not None
+    assert run.failure.code is FailureCode.INSUFFICIENT_ACTIVITY
