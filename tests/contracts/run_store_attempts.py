@@ -13,7 +13,7 @@ from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import IllegalMoveError, RunState, attempt_name
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.migrations import MIGRATIONS
-from spikefleet.infra.stores.sql.run_counts import EndCount
+from spikefleet.infra.stores.sql.run_counts import EndCount, LiveCount
 from spikefleet.infra.stores.sql.runs import AttemptEnd, RunChanges, RunStore, StaleRunError
 from spikefleet.infra.stores.sql.tables import RUN
 
@@ -238,6 +238,17 @@ class AttemptContract(DatabaseFixtures):
         assert [hold.lane for hold in store.holds()] == ["lupin"]
         last = store.events(runs[0].run_id)[-1]
         assert (last.kind, last.from_state, last.to_state) == ("hold.released", "held", "queued")
+
+    def test_attempts_under_way_are_counted_until_they_end(self, store: RunStore) -> None:
+        assert store.live_counts() == []
+        first, attempt = store.intend_attempt(seed(store, "a"), Stage.SORT)
+        store.intend_attempt(seed(store, "b"), Stage.SORT)
+        assert store.live_counts() == [LiveCount("kilosort4", "sort", 2)]
+        store.mark_running(attempt)
+        assert store.live_counts() == [LiveCount("kilosort4", "sort", 2)]
+        end = AttemptEnd(AttemptState.SUCCEEDED, RunState.QUEUED, "stage.sort.done", {})
+        store.finish_attempt(store.get_run(first.run_id), attempt, end)
+        assert store.live_counts() == [LiveCount("kilosort4", "sort", 1)]
 
     def test_ends_are_counted_from_the_history(self, store: RunStore) -> None:
         for name in ("a", "b"):

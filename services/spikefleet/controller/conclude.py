@@ -95,6 +95,7 @@ class Conclusions:
         prefix = attempt.place.prefix
         result: RunResult = {"sort_prefix": prefix, **compared}
         if outcome is not None:
+            self.counts.recording_sorted(run, outcome.duration_s)
             result |= {
                 "n_units_sorted": outcome.n_units,
                 "n_spikes": outcome.n_spikes,

@@ -15,6 +15,7 @@ from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import Attempt, Run, RunState
+from spikefleet.core.sorters.catalogue import backend_of
 from spikefleet.infra import telemetry
 from spikefleet.infra.metrics import Measured, Metrics
 from spikefleet.infra.stores.sql.run_counts import EndCount
@@ -78,6 +79,10 @@ class OutcomeCounts:
                 telemetry.PROJECTION_RATIO, entry["ratio"], backend=run.backend, resource=resource
             )
 
+    def recording_sorted(self, run: Run, duration_s: float | None) -> None:
+        """A sort succeeded, of this much recorded time (None: it did not say)."""
+        self.metrics.add(telemetry.SORTED_SECONDS, duration_s or 0.0, backend=run.backend)
+
     def sort_checked(self, run: Run, outcome: Mapping[str, Any]) -> None:
         """A sort attempt ended that had looked at its machine, and perhaps tried a window."""
         for found in (outcome.get("node") or {}).get("findings") or ():
@@ -100,12 +105,17 @@ class OutcomeCounts:
 
 
 def store_gauges(runs: RunStore) -> Callable[[], Iterable[Measured]]:
-    """Return the reader of gauges that live in the store: runs by state, lanes on hold."""
+    """Return the reader of gauges that live in the store: runs, attempts, lanes on hold."""
 
     def read() -> Iterable[Measured]:
         counts = runs.counts_by_state()
         for state in RunState:
             yield Measured(telemetry.RUNS, float(counts.get(state, 0)), {"state": str(state)})
+        for live in runs.live_counts():
+            uses_gpu = live.stage == Stage.SORT and backend_of(live.backend).uses_gpu
+            labels = {"backend": live.backend, "stage": live.stage}
+            device = "gpu" if uses_gpu else "cpu"
+            yield Measured(telemetry.ATTEMPTS_LIVE, float(live.count), labels | {"device": device})
         for hold in runs.holds():
             yield Measured(telemetry.HOLDS, 1.0, {"lane": hold.lane})
 

@@ -62,6 +62,18 @@ NODE_FINDINGS = Series(
     "What do the machines that sort find wrong with themselves?",
     ("backend", "level", "finding"),
 )
+ATTEMPTS_LIVE = Series(
+    "spikefleet_attempts_live",
+    _G,
+    "How many attempts are under way, and on what?",
+    ("backend", "stage", "device"),
+)
+SORTED_SECONDS = Series(
+    "spikefleet_sorted_recording_seconds_total",
+    _C,
+    "How much recorded time is sorted?",
+    ("backend",),
+)
 RUN_DURATION = Series(
     "spikefleet_run_duration_seconds",
     _H,

@@ -56,6 +56,30 @@ def test_runs_by_state_and_held_lanes_are_read_from_the_store(tmp_path: Path) ->
     controlled.close()
 
 
+def test_attempts_under_way_are_told_with_what_they_run_on(tmp_path: Path) -> None:
+    controlled = Controlled(tmp_path, "sleep")
+    controlled.submit()
+    controlled.metrics.collect_from(store_gauges(controlled.runs))
+    controlled.drive(lambda: any(live.stage == "sort" for live in controlled.runs.live_counts()))
+    series = 'spikefleet_attempts_live{backend="kilosort4",device="gpu",stage="sort"}'
+    assert f"{series} 1.0" in controlled.metrics.render()
+    controlled.close()
+
+
+def test_recorded_time_counts_when_its_sort_is_finished(tmp_path: Path) -> None:
+    controlled = Controlled(tmp_path)
+    run = controlled.runs.get_run(controlled.submit())
+    metrics = Metrics()
+    counts = OutcomeCounts(metrics, utc_now)
+    for duration_s in (600.0, None, 30.5):
+        counts.recording_sorted(run, duration_s)
+    series = 'spikefleet_sorted_recording_seconds_total{backend="kilosort4"}'
+    assert f"{series} 630.5" in metrics.render()
+    controlled.finish(run.run_id)
+    assert series in controlled.metrics.render()
+    controlled.close()
+
+
 def test_what_the_machine_noticed_and_how_the_trial_went_are_counted(tmp_path: Path) -> None:
     controlled = Controlled(tmp_path)
     run = controlled.runs.get_run(controlled.submit())

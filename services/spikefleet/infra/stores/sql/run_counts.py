@@ -1,13 +1,13 @@
-"""How many attempts and runs have ended, and how: counted from the history, in one statement."""
+"""How many attempts and runs have ended, and how, and how many are under way: one statement each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, func, or_, select, text
 
 from spikefleet.core.runs import RunState
-from spikefleet.infra.stores.sql.tables import EVENT, RUN
+from spikefleet.infra.stores.sql.tables import ATTEMPT, EVENT, RUN
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,26 @@ class EndCount:
     code: str
     status: str
     count: int
+
+
+@dataclass(frozen=True)
+class LiveCount:
+    """So many attempts of one backend and stage are intended or running."""
+
+    backend: str
+    stage: str
+    count: int
+
+
+def count_live(connection: Connection) -> list[LiveCount]:
+    """Return how many attempts are under way, by backend and stage."""
+    query = (
+        select(RUN.c.backend, ATTEMPT.c.stage, func.count().label("attempts"))
+        .join(RUN, RUN.c.run_id == ATTEMPT.c.run_id)
+        .where(text("attempt.state IN ('intended', 'running')"))
+        .group_by(RUN.c.backend, ATTEMPT.c.stage)
+    )
+    return [LiveCount(row.backend, row.stage, row.attempts) for row in connection.execute(query)]
 
 
 def count_ends(connection: Connection) -> list[EndCount]:

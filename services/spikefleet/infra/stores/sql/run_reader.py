@@ -16,7 +16,7 @@ from spikefleet.core.ids import BatchId, RunId
 from spikefleet.core.runs import Attempt, Hold, Run, RunEvent, RunState
 from spikefleet.infra.stores.sql.bell import ChangeBell
 from spikefleet.infra.stores.sql.database import Database
-from spikefleet.infra.stores.sql.run_counts import EndCount, count_ends
+from spikefleet.infra.stores.sql.run_counts import EndCount, LiveCount, count_ends, count_live
 from spikefleet.infra.stores.sql.run_queue import RunQueue
 from spikefleet.infra.stores.sql.run_rows import (
     SUMMARIES,
@@ -126,6 +126,11 @@ class RunReader(RunQueue):
         """Return how often attempts and runs ended so, over the whole history."""
         with self._database.read() as connection:
             return count_ends(connection)
+
+    def live_counts(self) -> list[LiveCount]:
+        """Return how many attempts are under way, by backend and stage."""
+        with self._database.read() as connection:
+            return count_live(connection)
 
     def attempts_of(self, run_id: RunId) -> list[Attempt]:
         """Return a run's attempts in the order they were intended."""
