@@ -1,4 +1,4 @@
-"""How many attempts and runs have ended, and how, and how many are under way: one statement each."""
+"""How many attempts and runs have ended, and how, and how many are under way, in one statement."""
 
 from __future__ import annotations
 
