@@ -34,6 +34,14 @@ class LauncherContract:
         assert found.phase is Phase.RUNNING
         return found
 
+    def was_killed(self, seen: Observation) -> bool:
+        """Whether an end shows that the attempt's first process was killed."""
+        return (seen.exit_code, seen.signal, seen.outcome) == (None, 9, None)
+
+    def was_told_to_end(self, seen: Observation) -> bool:
+        """Whether an end shows that the attempt followed a SIGTERM."""
+        return seen.signal == 15
+
     def test_nothing_started_nothing_seen(self, launcher: Launcher) -> None:
         assert launcher.observe() == {}
         assert launcher.free_slots() == Slots(cpu=2, gpu=1)
@@ -60,8 +68,7 @@ class LauncherContract:
         self, launcher: Launcher, tmp_path: Path
     ) -> None:
         launcher.start(self.spec(tmp_path, "die"))
-        seen = self.ended(launcher)
-        assert (seen.exit_code, seen.signal, seen.outcome) == (None, 9, None)
+        assert self.was_killed(self.ended(launcher))
 
     def test_starting_twice_runs_once(self, launcher: Launcher, tmp_path: Path) -> None:
         spec = self.spec(tmp_path, "wait")
@@ -95,7 +102,7 @@ class LauncherContract:
         launcher.start(self.spec(tmp_path, "wait"))
         self.await_running(launcher)
         launcher.stop("r-sort-1", grace_s=30)
-        assert self.ended(launcher).signal == 15
+        assert self.was_told_to_end(self.ended(launcher))
 
     def test_a_stop_ends_an_attempt_that_does_not_listen(
         self, launcher: Launcher, tmp_path: Path
@@ -104,7 +111,7 @@ class LauncherContract:
         self.await_running(launcher)
         launcher.stop("r-sort-1", grace_s=0.2)
         assert launcher.observe()["r-sort-1"].phase is Phase.RUNNING
-        assert self.ended(launcher).signal == 9
+        assert self.was_killed(self.ended(launcher))
 
     def test_an_ended_attempt_is_forgotten_and_its_name_is_free(
         self, launcher: Launcher, tmp_path: Path

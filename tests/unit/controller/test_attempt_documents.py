@@ -65,7 +65,8 @@ def test_a_damaged_document_is_none(store: LocalArtifacts, damaged: bytes) -> No
     assert StoredDocuments(store).outcome(PREFIX) is None
 
 
-def test_a_store_that_takes_nothing_is_away(store: LocalArtifacts) -> None:
-    beyond = attempt(artifacts_prefix="n" * 300)  # longer than any name of a file
+def test_a_store_that_takes_nothing_is_away(store: LocalArtifacts, tmp_path: Path) -> None:
+    (tmp_path / "store" / PREFIX).mkdir(parents=True)
+    (tmp_path / "store" / PREFIX / "order").write_text("a file where the folder should be")
     with pytest.raises(LauncherUnreachableError, match="the artifact store does not answer"):
-        StoredDocuments(store).write_spec(beyond)
+        StoredDocuments(store).write_spec(SPEC)

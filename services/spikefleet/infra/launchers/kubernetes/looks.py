@@ -23,6 +23,7 @@ from spikefleet.infra.launchers.kubernetes.objects import (
     newest,
     owner_uids,
     spec,
+    status,
     uid_of,
 )
 from spikefleet.infra.launchers.kubernetes.reading import Patience, Sight, read_attempt
@@ -107,12 +108,12 @@ class Looks:
         prefix = str(annotations_of(job).get(ATTEMPT_PREFIX) or "")
         has_ended = holds(job, "Complete") or holds(job, "Failed")
         sight = Sight(job, turn.pods[uid_of(job)], turn.now, patience=self._patience)
-        if sight.pods or has_ended:
+        pod = sight.pod
+        if has_ended or (pod is not None and status(pod).get("phase") != "Pending"):
             sight = replace(sight, heartbeat=self._heartbeat(name, prefix))
         if spec(job).get("suspend"):
             started = may_have_run and bool(self._documents.live(prefix).get("started"))
             sight = replace(sight, workload=turn.workload_of(job), started=started)
-        pod = sight.pod
         uids = [uid_of(job), *([uid_of(pod)] if pod else [])]
         seen = read_attempt(replace(sight, events=turn.warnings_about(*uids)))
         if seen.phase in (Phase.PENDING, Phase.RUNNING):
