@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from spikefleet.core.submissions import Recording, RecordingName
-from spikefleet.deploy.confined_rooms import ConfinedRooms, open_zygote
+from spikefleet.deploy.rooms.confined import ConfinedRooms, open_zygote
 from spikefleet.deploy.settings import Settings, confined_environment
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.preflight.describe import describe_recording

@@ -23,6 +23,8 @@ SWITCHBOARDS = {
     "cli/inspect.py": "opens recordings; the other commands need no numpy",
     "cli/main.py": "help and version load no command",
     "cli/serve.py": "starts an embedded service",
+    "deploy/cluster.py": "only the controller's image has what starts sorts",
+    "deploy/rooms/serving.py": "a room's image holds only what its own rooms import",
     "infra/stores/bytes/artifacts_open.py": "a store in a folder needs no S3 client",
     "infra/system/syscalls.py": "its library is looked for on import and may be absent",
     "infra/system/zygote.py": "imports what its confined copies will call, named by the service",

@@ -12,7 +12,7 @@ from tests.support.fake_nvml import Device, FakeNvml
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.files import read_json
-from spikefleet.deploy.attempt import make_sink
+from spikefleet.deploy.attempt_sink import make_sink
 from spikefleet.deploy.settings import read_attempt_secret
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 from spikefleet.runner.guards.make import CgroupPlaces

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spikefleet.core.rooms.curation import CurationAnswer, CurationTask
 from spikefleet.core.rooms.reporting import ReportAnswer, ReportTask
-from spikefleet.deploy.confined_rooms import ConfinedRooms, open_zygote
+from spikefleet.deploy.rooms.confined import ConfinedRooms, open_zygote
 from spikefleet.deploy.settings import Settings, confined_environment
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.infra.stores.bytes.verified import VerifiedBytes

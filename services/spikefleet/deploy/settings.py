@@ -10,21 +10,20 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from spikefleet.deploy.config_file import SubmitDefaults, config_file, read_config_file
 
 PREFIX = "SPIKEFLEET_"
 # Where an attempt finds the warm process that its launcher left it; no setting.
 WARM_CHILD = "_SPIKEFLEET_WARM_CHILD"
 _IMAGE_DIGEST = PREFIX + "IMAGE_DIGEST"
 _S3_CREDENTIALS = PREFIX + "S3_CREDENTIALS"
-_OPTION_NAMES = {"data": "data_dir"}
 DEFAULT_ADDRESS = "127.0.0.1:7311"
 _LARGEST_PORT = 65535
 _LONGEST_SECRET_BYTES = 256
@@ -59,6 +58,11 @@ class Settings(BaseModel):
     database_url: str = Field(
         "", description="SQLAlchemy URL of the run database; empty: SQLite inside data_dir"
     )
+    database_password_file: Path | None = Field(
+        None,
+        description="file that holds the password of the run database, as a mounted secret shows "
+        "it; none: the URL holds it, or there is none",
+    )
     artifacts_url: str = Field(
         "",
         description="where recordings and results are kept: file:///folder, or a bucket, "
@@ -68,6 +72,23 @@ class Settings(BaseModel):
         None,
         description="folder with the files access-key and secret-key of the bucket, as a mounted "
         "secret shows them",
+    )
+    ingest_address: str = Field(
+        "", description="host:port where the other rooms reach ingest; empty: in this process"
+    )
+    preflight_address: str = Field("", description="as ingest_address, of preflight")
+    curation_address: str = Field("", description="as ingest_address, of curation")
+    reporter_address: str = Field("", description="as ingest_address, of the reporter")
+    controller_address: str = Field("", description="as ingest_address, of the controller")
+    room_secret_file: Path | None = Field(
+        None,
+        description="file with the secret by which rooms in several processes know each other; "
+        "none: all rooms are in this process",
+    )
+    runners_file: Path | None = Field(
+        None,
+        description="JSON file that says how sorts are run on Kubernetes: image, memory, GPU and "
+        "scratch by sorter; none: sorts are processes of this machine",
     )
     cpu_slots: int = Field(
         0, ge=0, description="sorts that may run at once without a GPU; 0: half the cores"
@@ -119,6 +140,12 @@ class Settings(BaseModel):
         "without a GPU, for two sorters at most; each holds about 300 MB and saves a sort its "
         "imports, 3 to 5 seconds of CPU; 0: none",
     )
+    drain_s: float = Field(
+        0.0,
+        ge=0,
+        description="seconds between the word that a room is about to leave and its last call, "
+        "which those who choose where calls go need to hear it; 5 on Kubernetes",
+    )
     reconcile_interval_s: float = Field(
         1.0, gt=0, description="seconds between two looks at everything"
     )
@@ -152,9 +179,14 @@ class Settings(BaseModel):
         "service without a password; only for a network in which all are trusted",
     )
 
-    @field_validator("address")
+    @field_validator(
+        "address", "ingest_address", "preflight_address", "curation_address", "reporter_address",
+        "controller_address",
+    )  # fmt: skip
     @classmethod
-    def _check_address(cls, address: str) -> str:
+    def _check_address(cls, address: str, field: ValidationInfo) -> str:
+        if not address and field.field_name != "address":
+            return address
         host, colon, port = address.rpartition(":")
         is_host = bool(host) and "/" not in host and (":" not in host or host.startswith("["))
         if not (colon and is_host and port.isdigit() and int(port) <= _LARGEST_PORT):
@@ -191,62 +223,31 @@ class Settings(BaseModel):
         """The database URL, with the default filled in."""
         return self.database_url or f"sqlite:///{self.data_dir / 'spikefleet.db'}"
 
+    @property
+    def database_password(self) -> str:
+        """The password in ``database_password_file``; "" without one. Raises OSError."""
+        return _read_secret(self.database_password_file)
 
-@dataclass(frozen=True)
-class SubmitDefaults:
-    """What ``submit`` takes where no option says otherwise; "" is not said."""
-
-    sorter: str = ""
-    preset: str = ""
-    project: str = ""
+    @property
+    def room_secret(self) -> str:
+        """The secret in ``room_secret_file``; "" without one. Raises OSError."""
+        return _read_secret(self.room_secret_file)
 
 
-def config_file(environ: Mapping[str, str] | None = None) -> Path | None:
-    """Where the user's configuration file is, whether or not it is there; None: nowhere."""
-    environment = os.environ if environ is None else environ
-    folder = environment.get("XDG_CONFIG_HOME", "")
-    if not folder and not environment.get("HOME"):
-        return None
-    base = Path(folder) if folder else Path(environment["HOME"]) / ".config"
-    return base / "spikefleet" / "config.toml"
+def _read_secret(path: Path | None) -> str:
+    return path.read_text(encoding="utf-8").strip() if path is not None else ""
 
 
 def submit_defaults(environ: Mapping[str, str] | None = None) -> SubmitDefaults:
     """Return the defaults of ``submit`` in the user's file. Raises ValueError naming the file."""
-    return _read_file(environ)[1]
-
-
-def _read_file(environ: Mapping[str, str] | None) -> tuple[dict[str, Any], SubmitDefaults]:
-    """Return the settings in the user's file, and its table ``[submit]``."""
-    path = config_file(environ)
-    if path is None or not path.is_file():
-        return {}, SubmitDefaults()
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-    submit = found.pop("submit", {})
-    # The options of ``serve`` are names, too.
-    found = {_OPTION_NAMES.get(name, name.replace("-", "_")): found[name] for name in found}
-    _require_known(path, "", found, Settings.model_fields)
-    _require_known(path, "submit.", submit, SubmitDefaults.__dataclass_fields__)
-    return found, SubmitDefaults(**{name: str(value) for name, value in submit.items()})
-
-
-def _require_known(path: Path, prefix: str, given: Any, known: Mapping[str, Any]) -> None:
-    if not isinstance(given, dict):
-        raise ValueError(f"{path}: submit is a table, [submit]")  # noqa: TRY004 - a file's value
-    for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"{path}: {prefix}{name} is unknown; {hint}known: {', '.join(known)}")
+    environment = os.environ if environ is None else environ
+    return read_config_file(environment, Settings.model_fields)[1]
 
 
 def file_of(name: str, **arguments: Any) -> str:
     """The user's file when it is what gave a setting its value; "" when something else did."""
     is_elsewhere = arguments.get(name) is not None or PREFIX + name.upper() in os.environ
-    return "" if is_elsewhere else str(config_file() or "")
+    return "" if is_elsewhere else str(config_file(os.environ) or "")
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
@@ -255,7 +256,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **arguments: Any) ->
     Raises pydantic.ValidationError for a bad value, ValueError for an unknown name.
     """
     environment = os.environ if environ is None else environ
-    values, _ = _read_file(environ)
+    values, _ = read_config_file(environment, Settings.model_fields)
     for name, value in environment.items():
         if not name.startswith(PREFIX):
             continue
@@ -266,6 +267,48 @@ def load_settings(environ: Mapping[str, str] | None = None, **arguments: Any) ->
         values[field] = value
     values.update({key: value for key, value in arguments.items() if value is not None})
     return Settings(**values)
+
+
+@dataclass(frozen=True)
+class PodOrder:
+    """What the pod of an attempt was told by its variables; see the launcher's manifests."""
+
+    spec_key: str  #: artifact key of its order
+    spec_sha256: str  #: of the order's bytes
+    artifacts_url: str
+    secret_file: Path | None  #: holds the attempt's secret
+    scratch: Path  #: may be written
+    termination_log: Path | None  #: where the container runtime reads the last word
+    memory_bytes: int = 0  #: the container's limit; 0: not told
+    pod: str = ""  #: the pod's name
+
+
+def pod_order(environ: Mapping[str, str] | None = None) -> PodOrder:
+    """Return what this pod was told. Raises ValueError naming the variable that is missing."""
+    environment = os.environ if environ is None else environ
+
+    def told(name: str, *, is_needed: bool = False) -> str:
+        value = environment.get(PREFIX + name, "").strip()
+        if is_needed and not value:
+            raise ValueError(
+                f"{PREFIX}{name} is not set: an attempt's pod is started by the controller, "
+                "which tells it what to sort"
+            )
+        return value
+
+    def path(name: str) -> Path | None:
+        return Path(told(name)) if told(name) else None
+
+    return PodOrder(
+        spec_key=told("ATTEMPT_SPEC", is_needed=True),
+        spec_sha256=told("ATTEMPT_SPEC_SHA256", is_needed=True),
+        artifacts_url=told("ARTIFACTS_URL", is_needed=True),
+        secret_file=path("ATTEMPT_SECRET_FILE"),
+        scratch=Path(told("SCRATCH", is_needed=True)),
+        termination_log=path("TERMINATION_LOG"),
+        memory_bytes=int(told("POD_MEMORY_BYTES") or 0),
+        pod=told("POD_NAME"),
+    )
 
 
 def read_attempt_secret(descriptor: int = 0) -> str:

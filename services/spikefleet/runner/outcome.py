@@ -82,6 +82,11 @@ def write_unreadable_spec(folder: RunFolder, error: Exception) -> int:
         rule_id="parent_error",
         evidence={"exception_type": type(error).__name__, "path": str(folder.spec)},
     )
+    return write_early_end(folder, failure)
+
+
+def write_early_end(folder: RunFolder, failure: Failure) -> int:
+    """Write the outcome of an attempt that never had its order; return its exit code."""
     outcome = AttemptOutcome(AttemptId(folder.root.name), exit_code_of(failure), failure)
     write_outcome(folder, outcome)
     return outcome.exit_code

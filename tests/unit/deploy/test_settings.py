@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from spikefleet.deploy.config_file import SubmitDefaults, config_file
 from spikefleet.deploy.settings import (
     DEFAULT_ADDRESS,
     Settings,
-    SubmitDefaults,
     base_environment,
-    config_file,
     has_screen,
     image_digest,
     load_settings,

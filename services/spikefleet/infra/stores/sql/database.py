@@ -50,11 +50,14 @@ def utc_now() -> datetime:
 class Database:
     """A SQLite file (``sqlite:////var/lib/spikefleet/state.db``) or a PostgreSQL database.
 
-    Raises ValueError for any other URL. Safe to share between threads; not across a fork.
+    ``password`` stands for one that the URL does not hold. Raises ValueError for any other URL.
+    Safe to share between threads; not across a fork.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, password: str = "") -> None:
         parsed = _parse_url(url)
+        if password and parsed.password is None:
+            parsed = parsed.set(password=password)
         self.dialect = parsed.get_backend_name()
         self.name = parsed.render_as_string(hide_password=True)
         options: dict[str, Any] = {"pool_size": 8, "max_overflow": 16}

@@ -11,7 +11,7 @@ from tests.support.attempts import make_spec
 from spikefleet.client.run_reports import RunReports
 from spikefleet.core.attempts import AttemptOutcome, RunFolder
 from spikefleet.core.files import read_json, write_json
-from spikefleet.deploy.attempt import ControllerSink, make_progress_document, make_sink
+from spikefleet.deploy.attempt_sink import ControllerSink, make_progress_document, make_sink
 from spikefleet.runner.reporting import AttemptProgress, SilentSink
 
 NOBODY = "127.0.0.1:1"

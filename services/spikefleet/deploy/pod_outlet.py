@@ -1,0 +1,91 @@
+"""Brings what an attempt's pod knows to where it outlives the pod, while the attempt runs.
+
+The last readings go to the artifact store, because the kernel may kill the runner together with its
+sorter; the sorter's log goes to standard output, where the cluster keeps it. Best effort: a store
+that is away disturbs no sort.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import BinaryIO
+
+from spikefleet.core.attempts import RunFolder
+from spikefleet.core.files import read_json
+from spikefleet.infra.stores.bytes.artifacts import POINTER, ArtifactStore
+
+_log = logging.getLogger(__name__)
+
+_EVERY_S = 1.0
+_STORED_EVERY_S = 15.0
+_READ_BYTES = 1 << 20
+
+
+def live_key(prefix: str) -> str:
+    """Key of what the attempt under ``prefix`` last told of itself."""
+    return f"{prefix}/live/{POINTER}"
+
+
+class PodOutlet:
+    """Follows one run folder until it is closed."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        artifacts: ArtifactStore,
+        prefix: str,
+        *,
+        out: BinaryIO | None = None,
+        stored_every_s: float = _STORED_EVERY_S,
+    ) -> None:
+        self._folder, self._artifacts, self._prefix = folder, artifacts, prefix
+        self._out = out or sys.stdout.buffer
+        self._stored_every_s = stored_every_s
+        self._offset = 0
+        self._told: object = None
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="pod-outlet", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what is left of the log, and end."""
+        self._closing.set()
+        self._thread.join(timeout=_STORED_EVERY_S)
+        self._pass_log_on()
+
+    def _follow(self) -> None:
+        waited_s = self._stored_every_s
+        while not self._closing.wait(_EVERY_S):
+            self._pass_log_on()
+            waited_s += _EVERY_S
+            if waited_s >= self._stored_every_s and self._store_readings():
+                waited_s = 0.0
+
+    def _pass_log_on(self) -> None:
+        try:
+            with self._folder.child_log.open("rb") as log:
+                log.seek(self._offset)
+                while data := log.read(_READ_BYTES):
+                    self._out.write(data)
+                    self._offset += len(data)
+            self._out.flush()
+        except OSError:
+            return  # no log yet, or nobody who reads
+
+    def _store_readings(self) -> bool:
+        """Store the heartbeat if it is a new one. False when there is none to store."""
+        heartbeat = read_json(self._folder.heartbeat)
+        if heartbeat is None or heartbeat == self._told:
+            return False
+        document = {"started": read_json(self._folder.started) or {}, "heartbeat": heartbeat}
+        try:
+            self._artifacts.swap_pointer(live_key(self._prefix), document)
+        except (OSError, ValueError) as error:
+            _log.warning("pod.readings_not_stored", extra={"error": str(error)})
+        self._told = heartbeat
+        return True

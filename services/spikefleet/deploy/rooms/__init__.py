@@ -1,0 +1,1 @@
+"""How each room is built from settings and adapters, one module per room."""

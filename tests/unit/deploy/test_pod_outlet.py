@@ -1,0 +1,40 @@
+"""What a pod knows leaves it while it runs: its log to standard output, its readings stored."""
+
+import io
+import json
+import time
+
+from spikefleet.core.attempts import RunFolder
+from spikefleet.core.files import write_json
+from spikefleet.deploy.pod_outlet import PodOutlet, live_key
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
+
+PREFIX = "runs/run/attempts/sort-1"
+
+
+def test_the_last_readings_are_stored_before_the_attempt_ends(tmp_path):
+    folder, store = RunFolder(tmp_path / "attempt"), LocalArtifacts(tmp_path / "store")
+    write_json(folder.started, {"pid": 7})
+    write_json(folder.heartbeat, {"at": 1.0, "peaks": {"host_memory.working_set_bytes": 5.0}})
+    outlet = PodOutlet(folder, store, PREFIX, out=io.BytesIO(), stored_every_s=0.0)
+    outlet.start()
+    deadline = time.monotonic() + 20
+    while store.size(live_key(PREFIX)) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    outlet.close()
+    stored = json.loads(store.get_bytes(live_key(PREFIX)))
+    assert stored["started"] == {"pid": 7}
+    assert stored["heartbeat"]["peaks"] == {"host_memory.working_set_bytes": 5.0}
+
+
+def test_the_whole_log_is_passed_on_once(tmp_path):
+    folder, out = RunFolder(tmp_path / "attempt"), io.BytesIO()
+    folder.root.mkdir()
+    outlet = PodOutlet(folder, LocalArtifacts(tmp_path / "store"), PREFIX, out=out)
+    outlet.start()
+    folder.child_log.write_bytes(b"first line\n")
+    time.sleep(1.5)
+    with folder.child_log.open("ab") as log:
+        log.write(b"last words")
+    outlet.close()
+    assert out.getvalue() == b"first line\nlast words"
