@@ -23,7 +23,12 @@ from spikefleet.core.files import write_json
 from spikefleet.deploy.attempt import parent_options
 from spikefleet.deploy.attempt_sink import make_sink
 from spikefleet.deploy.pod_outlet import PodOutlet
-from spikefleet.deploy.settings import PodOrder, confined_environment, pod_order, s3_credentials
+from spikefleet.deploy.settings import (
+    PodVariables,
+    confined_environment,
+    pod_variables,
+    s3_credentials,
+)
 from spikefleet.infra.launchers.process import THREAD_VARIABLES
 from spikefleet.infra.logs import configure_logging
 from spikefleet.infra.stores.bytes.artifacts import ArtifactDamagedError, ArtifactStore
@@ -42,7 +47,7 @@ def main() -> int:
     """Run this pod's attempt; return its exit code."""
     configure_logging(as_json=True)
     try:
-        order = pod_order()
+        order = pod_variables()
     except ValueError as error:
         _log.error("pod.no_order", extra={"error": str(error)})
         return _NOT_STARTED_BY_US
@@ -63,7 +68,9 @@ def main() -> int:
     return _run(order, folder, artifacts, spec)
 
 
-def _run(order: PodOrder, folder: RunFolder, artifacts: ArtifactStore, spec: AttemptSpec) -> int:
+def _run(
+    order: PodVariables, folder: RunFolder, artifacts: ArtifactStore, spec: AttemptSpec
+) -> int:
     secret = order.secret_file.read_text(encoding="ascii").strip() if order.secret_file else ""
     environment = confined_environment() | dict.fromkeys(THREAD_VARIABLES, str(spec.cpus))
     options = replace(parent_options(), environment=environment, metrics_address="0.0.0.0")
@@ -77,7 +84,7 @@ def _run(order: PodOrder, folder: RunFolder, artifacts: ArtifactStore, spec: Att
         outlet.close()
 
 
-def _take_order(order: PodOrder, artifacts: ArtifactStore, folder: RunFolder) -> AttemptSpec:
+def _take_order(order: PodVariables, artifacts: ArtifactStore, folder: RunFolder) -> AttemptSpec:
     """Fetch the order and write it where parent and child read it.
 
     Raises ArtifactDamagedError when it is not the one the controller wrote, ValueError, OSError.

@@ -270,7 +270,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **arguments: Any) ->
 
 
 @dataclass(frozen=True)
-class PodOrder:
+class PodVariables:
     """What the pod of an attempt was told by its variables; see the launcher's manifests."""
 
     spec_key: str  #: artifact key of its order
@@ -283,7 +283,7 @@ class PodOrder:
     pod: str = ""  #: the pod's name
 
 
-def pod_order(environ: Mapping[str, str] | None = None) -> PodOrder:
+def pod_variables(environ: Mapping[str, str] | None = None) -> PodVariables:
     """Return what this pod was told. Raises ValueError naming the variable that is missing."""
     environment = os.environ if environ is None else environ
 
@@ -299,7 +299,7 @@ def pod_order(environ: Mapping[str, str] | None = None) -> PodOrder:
     def path(name: str) -> Path | None:
         return Path(told(name)) if told(name) else None
 
-    return PodOrder(
+    return PodVariables(
         spec_key=told("ATTEMPT_SPEC", is_needed=True),
         spec_sha256=told("ATTEMPT_SPEC_SHA256", is_needed=True),
         artifacts_url=told("ARTIFACTS_URL", is_needed=True),
