@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tests.contracts.run_store import RunStoreContract
 from tests.contracts.run_store_attempts import AttemptContract
+from tests.contracts.run_store_epochs import EpochContract
 from tests.contracts.run_store_history import RunHistoryContract
 from tests.contracts.run_store_leases import LeaseContract
 from tests.contracts.run_store_queue import QueueContract
@@ -38,6 +39,14 @@ class TestAttemptsOnSqlite(_OnSqlite, AttemptContract):
 
 
 class TestAttemptsOnPostgres(_OnPostgres, AttemptContract):
+    pass
+
+
+class TestEpochsOnSqlite(_OnSqlite, EpochContract):
+    pass
+
+
+class TestEpochsOnPostgres(_OnPostgres, EpochContract):
     pass
 
 

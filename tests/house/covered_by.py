@@ -89,6 +89,7 @@ COVERED_BY: Mapping[str, str] = {
     "infra/stores/bytes/s3/*.py": "contracts/test_s3_artifact_stores.py",
     "infra/stores/bytes/sort_timeline.py": "unit/curation/test_curate_sort.py",
     "infra/stores/sql/bell.py": _STORES,
+    "infra/stores/sql/epochs.py": _STORES,
     "infra/stores/sql/run_counts.py": _STORES,
     "infra/stores/sql/run_leases.py": _STORES,
     "infra/stores/sql/run_reader.py": _STORES,

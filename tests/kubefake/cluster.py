@@ -122,6 +122,11 @@ class KubeFake:
             ]
             return sorted(mine, key=lambda one: str(one["metadata"]["creationTimestamp"]))
 
+    def put(self, resource: Resource, document: Mapping[str, Any]) -> Document:
+        """Keep an object past the API: no validation, no defaults."""
+        with self.clock.lock:
+            return self.store.create(resource, NAMESPACE, document)
+
     # --- what befalls the cluster -------------------------------------------------------------
 
     def delete_pod(self, name: str, grace_s: int | None = None) -> None:

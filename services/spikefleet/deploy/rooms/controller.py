@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -43,6 +45,8 @@ class BuiltController:
 
     def __init__(self, wiring: Wiring, engine: Engine) -> None:
         self._wiring, self._engine = wiring, engine
+        # Before anything is written: whoever controlled before this process writes nothing more.
+        wiring.database.take_epoch(f"{socket.gethostname()}:{os.getpid()}")
         self._event_log = EventLog(wiring.runs)
         self.loop = self._reconcile_loop()
         wiring.metrics.collect_from(store_gauges(wiring.runs))

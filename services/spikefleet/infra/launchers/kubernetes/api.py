@@ -125,6 +125,48 @@ class ClusterApi:
         body = {"propagationPolicy": policy, "preconditions": {"uid": uid}}
         self.ask(self._batch.delete_namespaced_job, name, self.namespace, body=body)
 
+    def get_lease(self, name: str, *, within_s: float) -> Json:
+        """Return a Lease, asked once. Raises ClusterMissingError."""
+        return self._soon(within_s, self._coordination.read_namespaced_lease, name)
+
+    def create_lease(self, manifest: Mapping[str, Any], *, within_s: float) -> Json:
+        """Make a Lease, once. Raises ClusterConflictError where another was quicker."""
+        call = self._coordination.create_namespaced_lease
+        return self._soon(within_s, call, body=dict(manifest))
+
+    def replace_lease(self, manifest: Mapping[str, Any], *, within_s: float) -> Json:
+        """Write a Lease that was read, once. Raises ClusterConflictError where it has changed."""
+        call, name = self._coordination.replace_namespaced_lease, manifest["metadata"]["name"]
+        return self._soon(within_s, call, name, body=dict(manifest))
+
+    def version_of(self, kind: str, selector: str) -> str:
+        """Return the version that a watch of these ``jobs`` or ``pods`` can begin from."""
+        call = self._lists()[kind]
+        answer = self.tell(call, self.namespace, label_selector=selector, limit=1)
+        return str((answer.get("metadata") or {}).get("resourceVersion") or "")
+
+    def watch(
+        self, kind: str, selector: str, version: str, *, lasts_s: int, silent_s: float
+    ) -> Iterator[Json]:
+        """Yield the changes of these ``jobs`` or ``pods`` since a version, bookmarks included.
+
+        Ends after ``lasts_s``. Raises ClusterUnreachableError when nothing at all came for
+        ``silent_s``, ClusterRefusedError.
+        """
+        asked = {
+            "label_selector": selector,
+            "resource_version": version,
+            "watch": True,
+            "allow_watch_bookmarks": True,
+            "timeout_seconds": lasts_s,
+        }
+        response = self._once(self._lists()[kind], (self.namespace,), asked, answer_s=silent_s)
+        try:
+            with _translated():
+                yield from _read_lines(response)
+        finally:
+            response.close()
+
     def read_log(self, pod: str, container: str) -> Iterator[bytes]:
         """Yield the log of a container as far as its node keeps it. Raises ClusterRefusedError."""
         call = self._core.read_namespaced_pod_log
@@ -173,11 +215,26 @@ class ClusterApi:
                     raise
         raise ClusterUnreachableError("the list changed too fast to be read")
 
-    def _once(self, call: Callable[..., Any], args: tuple[Any, ...], more: Json) -> Any:
+    def _lists(self) -> dict[str, Callable[..., Any]]:
+        return {"jobs": self._batch.list_namespaced_job, "pods": self._core.list_namespaced_pod}
+
+    def _soon(self, within_s: float, call: Callable[..., Any], *args: Any, **more: Any) -> Json:
+        response = self._once(call, (*args, self.namespace), more, answer_s=within_s)
         with _translated():
-            return call(
-                *args, **more, _preload_content=False, _request_timeout=(CONNECT_S, ANSWER_S)
-            )
+            answer: Json = json.loads(response.data)
+        return answer
+
+    def _once(
+        self,
+        call: Callable[..., Any],
+        args: tuple[Any, ...],
+        more: Json,
+        *,
+        answer_s: float = ANSWER_S,
+    ) -> Any:
+        limits = (min(CONNECT_S, answer_s), answer_s)
+        with _translated():
+            return call(*args, **more, _preload_content=False, _request_timeout=limits)
 
 
 class _translated:  # noqa: N801 - read as a verb in ``with``
@@ -192,6 +249,19 @@ class _translated:  # noqa: N801 - read as a verb in ``with``
         if isinstance(error, urllib3.exceptions.HTTPError | OSError | ValueError):
             said = f"{type(error).__name__}: {error}"
             raise ClusterUnreachableError(f"the API server did not answer ({said})") from error
+
+
+def _read_lines(response: Any) -> Iterator[Json]:
+    """One JSON object a line. Raises ValueError where a line is none."""
+    rest = b""
+    for piece in response.stream(None):
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            if line.strip():
+                found = json.loads(line)
+                if not isinstance(found, dict):
+                    raise ValueError("a line of the watch is no object")
+                yield found
 
 
 def _refusal(error: ApiException) -> Exception:

@@ -27,6 +27,7 @@ from sqlalchemy.exc import (
 )
 
 from spikefleet.core.failures.errors import StorageUnavailableError
+from spikefleet.infra.stores.sql.epochs import bump_epoch, check_epoch
 from spikefleet.infra.stores.sql.migrations import DIALECT_TYPES, MIGRATIONS, Migration
 from spikefleet.infra.stores.sql.tables import SCHEMA_VERSION, read_document
 
@@ -59,6 +60,7 @@ class Database:
         if password and parsed.password is None:
             parsed = parsed.set(password=password)
         self.dialect = parsed.get_backend_name()
+        self._epoch: int | None = None
         self.name = parsed.render_as_string(hide_password=True)
         options: dict[str, Any] = {"pool_size": 8, "max_overflow": 16}
         if self.dialect == "sqlite":
@@ -74,6 +76,18 @@ class Database:
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
 
+    def take_epoch(self, holder: str, clock: Clock = utc_now) -> int:
+        """Begin the next controller's epoch: from now on only its writes are done.
+
+        ``holder`` says who, for the messages of whoever comes too late. Returns the number; every
+        later ``write`` of this object is checked against it. Raises StaleControllerError where this
+        object held one and was overtaken: it cannot come back.
+        """
+        with self.write() as connection:
+            number = bump_epoch(connection, holder, clock())
+        self._epoch = number
+        return number
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view; never waits for writers. Raises StorageUnavailableError."""
@@ -84,13 +98,16 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """One transaction, committed at the end of the block, rolled back by any exception.
 
-        Waits for the writer before it. Raises StorageUnavailableError.
+        Waits for the writer before it. Raises StorageUnavailableError; StaleControllerError, having
+        written nothing, where this object holds an epoch and a later one has begun.
         """
         with self._failures("write"), self._engine.connect() as connection:
             connection = connection.execution_options(spikefleet_write=True)
             with connection.begin():
                 if self.dialect == "postgresql":
                     connection.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
+                if self._epoch is not None:
+                    check_epoch(connection, self._epoch)
                 yield connection
 
     def migrate(self, clock: Clock = utc_now) -> int:

@@ -221,6 +221,16 @@ _FAILURES = (
     "UPDATE run SET failure = NULL WHERE failed_attempt IS NOT NULL",
 )
 
+_EPOCHS = (
+    # One row: which controller may write, by a number that only grows.
+    """CREATE TABLE controller_epoch (
+        id INTEGER NOT NULL PRIMARY KEY,
+        epoch BIGINT NOT NULL,
+        holder TEXT NOT NULL,
+        taken_at {time} NOT NULL
+    )""",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "recordings and uploads", _INTAKE),
     Migration(2, "batches, runs, attempts, events, holds", _RUNS),
@@ -231,4 +241,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(7, "descriptions of recordings", _DESCRIPTIONS),
     Migration(8, "sizes of uploads", _UPLOAD_SIZES),
     Migration(9, "a run's failure is its attempt's", _FAILURES),
+    Migration(10, "the controller's epoch", _EPOCHS),
 )

@@ -246,6 +246,15 @@ RUN_LEASE = Table(
     Column("expires_at", UtcTime, nullable=False),
 )
 
+CONTROLLER_EPOCH = Table(
+    "controller_epoch",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("holder", CleanText, nullable=False),
+    Column("taken_at", UtcTime, nullable=False),
+)
+
 EVENT = Table(
     "event",
     METADATA,
