@@ -24,13 +24,13 @@ from tests.support.scripted_api import (
 )  # fmt: skip
 
 from spikefleet.cli.following import what_it_says
-from spikefleet.controller.attempt_documents import StoredDocuments, live_key
+from spikefleet.controller.attempt_documents import StoredDocuments
 from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.runs import Attempt, RunState
 from spikefleet.infra.launchers.kubernetes.api import connect
 from spikefleet.infra.launchers.kubernetes.launcher import KubernetesLauncher
-from spikefleet.infra.stores.bytes.artifacts import publish_folder
+from spikefleet.infra.stores.bytes.artifacts import live_key, publish_folder
 
 PROFILES = runners(profiles={"default": CPU | {"maxMemory": "24Gi"}}, s3Secret="")
 UNSCHEDULABLE = {

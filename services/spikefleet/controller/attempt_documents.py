@@ -14,7 +14,7 @@ from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec
 from spikefleet.infra.launchers.base import LauncherUnreachableError
-from spikefleet.infra.stores.bytes.artifacts import POINTER, ArtifactMissingError, ArtifactStore
+from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError, ArtifactStore, live_key
 
 _OUTCOMES = ("outcome.json", "failure/outcome.json")  # of a success, of a failure
 _DIGEST_CHARACTERS = 16
@@ -66,11 +66,6 @@ class StoredDocuments:
         except OSError as error:
             raise _away(error) from error
         return document if isinstance(document, dict) else None
-
-
-def live_key(prefix: str) -> str:
-    """Return the key of what the attempt under ``prefix`` last told of itself."""
-    return f"{prefix}/live/{POINTER}"
 
 
 def _away(error: Exception) -> LauncherUnreachableError:

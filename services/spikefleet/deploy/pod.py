@@ -23,12 +23,8 @@ from spikefleet.core.files import write_json
 from spikefleet.deploy.attempt import parent_options
 from spikefleet.deploy.attempt_sink import make_sink
 from spikefleet.deploy.pod_outlet import PodOutlet
-from spikefleet.deploy.settings import (
-    PodVariables,
-    confined_environment,
-    pod_variables,
-    s3_credentials,
-)
+from spikefleet.deploy.pod_variables import PodVariables, read_pod_variables
+from spikefleet.deploy.settings import confined_environment, own_environment, s3_credentials
 from spikefleet.infra.launchers.process import THREAD_VARIABLES
 from spikefleet.infra.logs import configure_logging
 from spikefleet.infra.stores.bytes.artifacts import ArtifactDamagedError, ArtifactStore
@@ -47,7 +43,7 @@ def main() -> int:
     """Run this pod's attempt; return its exit code."""
     configure_logging(as_json=True)
     try:
-        order = pod_variables()
+        order = read_pod_variables(own_environment())
     except ValueError as error:
         _log.error("pod.no_order", extra={"error": str(error)})
         return _NOT_STARTED_BY_US

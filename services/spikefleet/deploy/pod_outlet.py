@@ -14,18 +14,13 @@ from typing import BinaryIO
 
 from spikefleet.core.attempts import RunFolder
 from spikefleet.core.files import read_json
-from spikefleet.infra.stores.bytes.artifacts import POINTER, ArtifactStore
+from spikefleet.infra.stores.bytes.artifacts import ArtifactStore, live_key
 
 _log = logging.getLogger(__name__)
 
 _EVERY_S = 1.0
 _STORED_EVERY_S = 15.0
 _READ_BYTES = 1 << 20
-
-
-def live_key(prefix: str) -> str:
-    """Key of what the attempt under ``prefix`` last told of itself."""
-    return f"{prefix}/live/{POINTER}"
 
 
 class PodOutlet:

@@ -11,7 +11,6 @@ import os
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,11 +89,21 @@ class Settings(BaseModel):
         description="JSON file that says how sorts are run on Kubernetes: image, memory, GPU and "
         "scratch by sorter; none: sorts are processes of this machine",
     )
+    kubeconfig: Path | None = Field(
+        None,
+        description="how the cluster is reached; none: as the pod of this process is told",
+    )
     cpu_slots: int = Field(
-        0, ge=0, description="sorts that may run at once without a GPU; 0: half the cores"
+        0,
+        ge=0,
+        description="sorts that may run at once without a GPU; 0: half the cores; on a cluster "
+        "any number",
     )
     gpu_slots: int = Field(
-        -1, ge=-1, description="sorts that may run at once on a GPU each; -1: one per visible GPU"
+        -1,
+        ge=-1,
+        description="sorts that may run at once on a GPU each; -1: one per visible GPU; on a "
+        "cluster any number",
     )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="TCP port of /metrics; 0 picks a free one"
@@ -267,48 +276,6 @@ def load_settings(environ: Mapping[str, str] | None = None, **arguments: Any) ->
         values[field] = value
     values.update({key: value for key, value in arguments.items() if value is not None})
     return Settings(**values)
-
-
-@dataclass(frozen=True)
-class PodVariables:
-    """What the pod of an attempt was told by its variables; see the launcher's manifests."""
-
-    spec_key: str  #: artifact key of its order
-    spec_sha256: str  #: of the order's bytes
-    artifacts_url: str
-    secret_file: Path | None  #: holds the attempt's secret
-    scratch: Path  #: may be written
-    termination_log: Path | None  #: where the container runtime reads the last word
-    memory_bytes: int = 0  #: the container's limit; 0: not told
-    pod: str = ""  #: the pod's name
-
-
-def pod_variables(environ: Mapping[str, str] | None = None) -> PodVariables:
-    """Return what this pod was told. Raises ValueError naming the variable that is missing."""
-    environment = os.environ if environ is None else environ
-
-    def told(name: str, *, is_needed: bool = False) -> str:
-        value = environment.get(PREFIX + name, "").strip()
-        if is_needed and not value:
-            raise ValueError(
-                f"{PREFIX}{name} is not set: an attempt's pod is started by the controller, "
-                "which tells it what to sort"
-            )
-        return value
-
-    def path(name: str) -> Path | None:
-        return Path(told(name)) if told(name) else None
-
-    return PodVariables(
-        spec_key=told("ATTEMPT_SPEC", is_needed=True),
-        spec_sha256=told("ATTEMPT_SPEC_SHA256", is_needed=True),
-        artifacts_url=told("ARTIFACTS_URL", is_needed=True),
-        secret_file=path("ATTEMPT_SECRET_FILE"),
-        scratch=Path(told("SCRATCH", is_needed=True)),
-        termination_log=path("TERMINATION_LOG"),
-        memory_bytes=int(told("POD_MEMORY_BYTES") or 0),
-        pod=told("POD_NAME"),
-    )
 
 
 def read_attempt_secret(descriptor: int = 0) -> str:

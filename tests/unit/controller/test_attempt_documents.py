@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from tests.support.runner_profiles import attempt
 
-from spikefleet.controller.attempt_documents import StoredDocuments, live_key
+from spikefleet.controller.attempt_documents import StoredDocuments
 from spikefleet.core.attempts import AttemptSpec
 from spikefleet.infra.launchers.base import LauncherUnreachableError
-from spikefleet.infra.stores.bytes.artifacts import publish_folder, verify_prefix
+from spikefleet.infra.stores.bytes.artifacts import live_key, publish_folder, verify_prefix
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 
 SPEC = attempt()

@@ -6,7 +6,8 @@ import time
 
 from spikefleet.core.attempts import RunFolder
 from spikefleet.core.files import write_json
-from spikefleet.deploy.pod_outlet import PodOutlet, live_key
+from spikefleet.deploy.pod_outlet import PodOutlet
+from spikefleet.infra.stores.bytes.artifacts import live_key
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 
 PREFIX = "runs/run/attempts/sort-1"

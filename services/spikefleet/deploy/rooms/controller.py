@@ -18,6 +18,7 @@ from spikefleet.controller.sort_spec import SortLimits, SortSpecs
 from spikefleet.controller.stage_threads import StageThreads
 from spikefleet.controller.wishes import Wishes
 from spikefleet.core.policy.decide import Policy
+from spikefleet.core.policy.sizes import SorterMachine
 from spikefleet.deploy.rooms.wiring import Wiring
 from spikefleet.infra import telemetry
 from spikefleet.infra.launchers.base import Launcher
@@ -30,13 +31,15 @@ class Engine:
     """Where sorts execute.
 
     ``report_address`` is where runners report their progress, ``prepared_folder`` where those of
-    one machine share prepared copies; ``on_round`` is called in every round of the controller.
+    one machine share prepared copies; ``machine_of`` tells of a cluster what a sorter's attempts
+    get there; ``on_round`` is called in every round of the controller.
     """
 
     launcher: Launcher
     limits: SortLimits
     report_address: str
     prepared_folder: str = ""
+    machine_of: Callable[[str], SorterMachine] | None = None
     on_round: tuple[Callable[[], object], ...] = field(default=())
 
 
@@ -78,6 +81,7 @@ class BuiltController:
                 engine.report_address,
                 engine.limits,
                 prepared_folder=engine.prepared_folder,
+                machine_of=engine.machine_of,
             ),
             conclusions=Conclusions(
                 wiring.runs,
@@ -86,6 +90,7 @@ class BuiltController:
                 policy=lambda run: Policy.from_config(run.config),
                 clock=utc_now,
                 memory_limit_bytes=engine.limits.memory_limit_bytes,
+                machine_of=engine.machine_of,
             ),
             clock=utc_now,
             on_error=lambda: wiring.metrics.add(telemetry.RECONCILE_ERRORS),

@@ -232,3 +232,8 @@ def recording_prefix(recording_id: str) -> str:
 def pointer_key(run_id: str) -> str:
     """Key of the small file that names the winning attempt of every stage."""
     return f"runs/{run_id}/{POINTER}"
+
+
+def live_key(prefix: str) -> str:
+    """Key of what the attempt under ``prefix`` last told of itself while it ran."""
+    return f"{prefix}/live/{POINTER}"
