@@ -10,7 +10,8 @@ RUN python -m venv /build && /build/bin/pip install --no-cache-dir --quiet "hatc
 COPY hatch_build.py README.md LICENSE CHANGELOG.md ./
 COPY protos protos
 COPY services services
-RUN PATH=/build/bin:$PATH /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
+RUN PATH=/build/bin:$PATH /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
+ && cd /wheels && sha256sum spikefleet-*.whl > /wheel.sha256
 
 FROM ${BASE}
 ENV PATH=/opt/spikefleet/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
@@ -24,9 +25,12 @@ COPY --from=build /requirements.txt /requirements.txt
 RUN pip install --no-cache-dir -r /requirements.txt -c /constraints.txt
 RUN useradd --uid 10001 --user-group --create-home spikefleet
 COPY images/licences.py /usr/share/spikefleet/licences.py
+# Some builders would use the last layer again for another wheel: they do not look into a mount.
+COPY --from=build /wheel.sha256 /usr/share/spikefleet/wheel.sha256
 # Ours comes last: a new release moves one small layer.
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-deps /wheels/spikefleet-*.whl \
+    cd /wheels && sha256sum --check --quiet /usr/share/spikefleet/wheel.sha256 \
+ && pip install --no-cache-dir --no-deps /wheels/spikefleet-*.whl \
  && python /usr/share/spikefleet/licences.py /usr/share/spikefleet/licences.json
 USER 10001:10001
 CMD ["python", "-m", "spikefleet.deploy.pod"]

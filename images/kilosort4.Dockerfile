@@ -9,7 +9,8 @@ RUN python -m venv /build && /build/bin/pip install --no-cache-dir --quiet "hatc
 COPY hatch_build.py README.md LICENSE CHANGELOG.md ./
 COPY protos protos
 COPY services services
-RUN PATH=/build/bin:$PATH /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
+RUN PATH=/build/bin:$PATH /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
+ && cd /wheels && sha256sum spikefleet-*.whl > /wheel.sha256
 
 FROM ${BASE}
 ENV PATH=/opt/spikefleet/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
@@ -28,9 +29,12 @@ ENV KILOSORT_LOCAL_DOWNLOADS_PATH=/usr/share/kilosort
 RUN mkdir -p /usr/share/kilosort && HOME=/tmp python -c "from kilosort.utils import template_path; template_path()" \
  && chmod -R a+rX /usr/share/kilosort && rm -rf /tmp/.kilosort
 COPY images/licences.py /usr/share/spikefleet/licences.py
+# Some builders would use the last layer again for another wheel: they do not look into a mount.
+COPY --from=build /wheel.sha256 /usr/share/spikefleet/wheel.sha256
 # Ours comes last: a new release moves one small layer.
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-deps /wheels/spikefleet-*.whl \
+    cd /wheels && sha256sum --check --quiet /usr/share/spikefleet/wheel.sha256 \
+ && pip install --no-cache-dir --no-deps /wheels/spikefleet-*.whl \
  && python /usr/share/spikefleet/licences.py /usr/share/spikefleet/licences.json
 USER 10001:10001
 CMD ["python", "-m", "spikefleet.deploy.pod"]

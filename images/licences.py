@@ -3,8 +3,7 @@
     python images/licences.py FILE
 
 The licence is what the distribution says of itself: its SPDX expression, else its licence field's
-first line, else its classifiers, else the first line of its licence file; "unknown" where it says
-nothing.
+first line, else its classifiers, else the name of its licence file; "unknown" where it has none.
 """
 
 import json
@@ -25,15 +24,8 @@ def licence_of(distribution: Distribution) -> str:
             return str(first[0])
     classifiers = metadata.get_all("Classifier") or []
     named = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License ::")]
-    return ", ".join(named) or _first_line(distribution) or "unknown"
-
-
-def _first_line(distribution: Distribution) -> str:
-    for path in distribution.files or []:
-        if path.stem.upper() in ("LICENSE", "LICENCE", "COPYING") and path.suffix in ("", ".txt"):
-            lines = path.read_text(encoding="utf-8").strip().splitlines()
-            return lines[0].strip()[:_LONGEST] if lines else ""
-    return ""
+    files = metadata.get_all("License-File") or []
+    return ", ".join(named) or (f"see {files[0]}" if files else "unknown")
 
 
 def licences() -> list[dict[str, str]]:

@@ -199,7 +199,7 @@ def test_images_of_a_mirror_are_taken_by_digest_from_there() -> None:
 
 def test_the_values_are_closed_and_an_unknown_one_is_refused(tmp_path: Path) -> None:
     assert _closed(SCHEMA) == []
-    for wrong in ("colour=red", "settings.cpu_slots=3", "rooms.ingest.sise=1", "runners.gpu=1"):
+    for wrong in ("colour=red", "settings.warm_s=3", "rooms.ingest.sise=1", "runners.gpu=1"):
         done = run_helm("template", RELEASE, str(CHART), "-f", str(CHART / "ci" / MINIMAL),
                         "--set", wrong)  # fmt: skip
         assert done.returncode != 0, wrong

@@ -31,7 +31,7 @@ def _rights(objects: list[dict[str, Any]]) -> dict[str, set[str]]:
 def test_the_controller_may_do_exactly_what_it_does() -> None:
     assert _rights(render(MINIMAL)) == {
         "jobs": {"create", "delete", "get", "list", "patch", "watch"},
-        "pods": {"get", "list", "watch"},
+        "pods": {"list", "watch"},
         "pods/log": {"get"},
         "events": {"list"},
         "secrets": {"create"},
