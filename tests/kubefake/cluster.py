@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -16,9 +18,10 @@ from tests.kubefake.api import Answer, Api, Asked
 from tests.kubefake.clock import LiveClock, VirtualClock
 from tests.kubefake.garbage import GarbageCollector
 from tests.kubefake.job_controller import JobController, PodDoor
-from tests.kubefake.kubelet import Kubelet, Runtime
+from tests.kubefake.kubelet import Kubelet
 from tests.kubefake.news import News
 from tests.kubefake.nodes import Node, NodeController, Scheduler, requests_of
+from tests.kubefake.processes import ImageStandIn, ProcessRuntime
 from tests.kubefake.quantities import read_quantity
 from tests.kubefake.resources import JOBS, PODS, RESOURCEQUOTAS, Resource
 from tests.kubefake.script import Script
@@ -163,9 +166,18 @@ class KubeFake:
         with self.clock.lock:
             self.store.compact()
 
-    def run_with(self, runtime: Runtime) -> None:
-        """Let something else than scripts run the containers."""
-        self.kubelet.runtime = runtime
+    @contextmanager
+    def processes(
+        self, folder: Path, images: Mapping[str, ImageStandIn]
+    ) -> Iterator[ProcessRuntime]:
+        """Within it, containers of ``images`` are real processes below ``folder``."""
+        scripts, made = self.kubelet.runtime, ProcessRuntime(self.clock, self.store, folder, images)
+        self.kubelet.runtime = made
+        try:
+            yield made
+        finally:
+            self.kubelet.runtime = scripts
+            made.close()
 
     # --- inside ------------------------------------------------------------------------------
 

@@ -111,11 +111,11 @@ class Kubelet:
             return
         blocked = self.runtime.blocked(life.pod)
         if blocked is not None:
-            if blocked.reason in ("ErrImagePull", "ImagePullBackOff"):
-                self._tell(life, "Warning", "Failed", blocked.message)
+            kind = "FailedMount" if blocked.reason == "ContainerCreating" else "Failed"
+            self._tell(life, "Warning", kind, blocked.message)
             life.sandbox = True
             words = {"reason": blocked.reason}
-            if blocked.message:
+            if blocked.message and kind == "Failed":
                 words["message"] = blocked.message
             life.state = {"waiting": words}
             self._report(life)
