@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 import pytest
 from kubernetes import client
@@ -22,7 +23,9 @@ from spikefleet.core.attempts import AttemptSpec
 from spikefleet.infra.launchers.base import Phase, Slots
 from spikefleet.infra.launchers.kubernetes.api import ClusterApi
 from spikefleet.infra.launchers.kubernetes.launcher import KubernetesLauncher, LauncherTerms
+from spikefleet.infra.launchers.kubernetes.leader import Leader, LeaderTerms
 from spikefleet.infra.launchers.kubernetes.profiles import Runners
+from spikefleet.infra.launchers.kubernetes.watch import ClusterWatch
 
 MINIMAL = "minimal-values.yaml"
 
@@ -38,9 +41,8 @@ def granted() -> set[Use]:
     }
 
 
-# Asked for by the lease of the one controller and by its watches, not by the launcher itself.
-OF_THE_LEADER = {
-    *(Use("coordination.k8s.io", "leases", verb) for verb in ("create", "get", "update")),
+USES_OF_LEADING = {
+    Use("coordination.k8s.io", "leases", "update"),
     Use("batch", "jobs", "watch"),
     Use("", "pods", "watch"),
 }
@@ -106,9 +108,28 @@ def use_of_a_wait(place: Path) -> set[Use]:
         return set(fake.access.used)
 
 
-def test_the_launcher_works_with_the_rights_of_the_chart_and_none_is_idle(tmp_path: Path) -> None:
-    used = use_of_a_sort(tmp_path) | use_of_a_wait(tmp_path)
-    assert used | OF_THE_LEADER == granted()
+def use_of_leading() -> set[Use]:
+    """Lead, renew, hear of changes and leave; return the rights that this took."""
+    with installed() as fake:
+        api = ClusterApi(fake.client(), NAMESPACE)
+        name = one(render(MINIMAL), "Role", "controller")["metadata"]["name"]
+        terms = LeaderTerms(name, "me", duration_s=3, deadline_s=2.0, retry_s=0.1)
+        leader = Leader(api, terms, on_lost=lambda: None)
+        rung = Event()
+        watch = ClusterWatch(api, "app.kubernetes.io/name=spikefleet", rung.set)
+        leader.start()
+        watch.start()
+        assert leader.wait(10.0)
+        assert rung.wait(10.0)
+        wait_for(lambda: fake.access.used >= USES_OF_LEADING)
+        leader.close()
+        watch.close()
+        return set(fake.access.used)
+
+
+def test_the_controller_works_with_the_rights_of_the_chart_and_none_is_idle(tmp_path: Path) -> None:
+    used = use_of_a_sort(tmp_path) | use_of_a_wait(tmp_path) | use_of_leading()
+    assert used == granted()
 
 
 def test_a_right_that_is_taken_away_stops_the_launcher(tmp_path: Path) -> None:
