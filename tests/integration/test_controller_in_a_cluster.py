@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.support.controlled import Controlled
 from tests.support.runner_profiles import CPU, live, runners
+from tests.support.runner_profiles import attempt as make_attempt
 from tests.support.scripted_api import (
     EVENTS,
     JOBS,
@@ -230,7 +231,7 @@ def test_a_start_without_an_answer_makes_one_job_in_the_end(
     assert room.errors == 0
 
 
-def test_an_api_server_that_is_away_stops_nothing_and_loses_nothing(
+def test_an_api_server_that_is_away_ends_no_sort_and_stops_no_other_stage(
     room: Controlled, cluster: Cluster
 ) -> None:
     run_id = room.submit()
@@ -238,13 +239,18 @@ def test_an_api_server_that_is_away_stops_nothing_and_loses_nothing(
     cluster.has_pod(attempt.name)
     room.drive_rounds(2)
     cluster.script.on("GET", JOBS, (503, b""))
+    room.runs.request_cancel(run_id)
+    other = room.submit("b")
+    while "preflight" not in room.runs.get_run(other).result:
+        room.reconciler.step()
     for _ in range(3):
-        with pytest.raises(RuntimeError):
-            room.reconciler.step()
-    cluster.script.on("GET", JOBS, lambda _: listing(*cluster.kept()))
-    room.drive_rounds(3)
+        room.reconciler.step()
     assert room.runs.get_run(run_id).state is RunState.RUNNING
+    assert cluster.deleted == []
     assert cluster.made == [attempt.name]
+    cluster.script.on("GET", JOBS, lambda _: listing(*cluster.kept()))
+    room.drive(lambda: room.runs.get_run(run_id).state is RunState.CANCELLED)
+    assert cluster.deleted == [(attempt.name, "Foreground")]
 
 
 def test_a_restarted_controller_takes_its_jobs_over(room: Controlled, cluster: Cluster) -> None:
@@ -351,3 +357,23 @@ def test_an_end_without_any_pod_left_is_known_by_the_rule_that_matched(
     assert run.state is RunState.SKIPPED
     assert run.failure is not None
     assert run.failure.code is FailureCode.INSUFFICIENT_ACTIVITY
+
+
+def test_a_job_that_no_record_knows_is_marked_and_left_alone_for_a_day_across_restarts(
+    room: Controlled, cluster: Cluster
+) -> None:
+    unknown = make_attempt(name="s-from-a-lost-database-sort-1")
+    launcher = room.launcher
+    launcher.start(unknown, secret="5ec2e7")
+    cluster.has_pod(unknown.name)
+    room.drive_rounds(2)
+    notes = cluster.jobs[unknown.name]["metadata"]["annotations"]
+    since = notes["spikefleet.dev/unknown-since"]
+    room.clock.skip(23 * 3600)
+    room.rebuild()
+    room.drive_rounds(3)
+    assert cluster.deleted == []
+    assert notes["spikefleet.dev/unknown-since"] == since
+    room.clock.skip(2 * 3600)
+    room.drive_rounds(2)
+    assert cluster.deleted == [(unknown.name, "Foreground")]

@@ -1,8 +1,8 @@
 """What the launcher knows and the records do not count as live: stop it, drop it or leave it alone.
 
 Only an attempt that the records have ended is stopped. One they have never heard of may belong to
-a database that is about to be restored: it is left running, told of once, and cleared away only
-after a day.
+a database that is about to be restored: it is left running, marked, told of once, and cleared away
+only after a day.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Orphans:
         if self._runs.find_attempt(name) is not None:
             return False
         if name not in self._first_seen:
-            self._first_seen[name] = self._clock()
+            self._first_seen[name] = self._launcher.mark_unknown(name, self._clock())
             log.warning(
                 "attempt.unknown",
                 extra={"attempt_name": name, "left_alone_s": _QUARANTINE.total_seconds()},

@@ -75,16 +75,27 @@ class Reconciler:
     def step(self) -> bool:
         """Make one round. Returns True when something moved, so that the next round comes soon."""
         parts = self._parts
-        seen = parts.launcher.observe()
+        seen = self._observe()
         live = {attempt.run_id: attempt for attempt in parts.runs.live_attempts()}
         moved = False
         for run in parts.runs.moving_runs(parts.clock()):
-            moved |= self._guarded(run, live.get(run.run_id), seen)
-        moved |= self._queue.step(self._look, self._backoff.not_due())
+            attempt = live.get(run.run_id)
+            if seen is not None or attempt is None or attempt.stage is not Stage.SORT:
+                moved |= self._guarded(run, attempt, seen or {})
+        if seen is not None:
+            moved |= self._queue.step(self._look, self._backoff.not_due())
         if seen:
             self._orphans.sweep({attempt.name for attempt in parts.runs.live_attempts()}, seen)
         parts.on_round()
         return moved
+
+    def _observe(self) -> Mapping[str, Observation] | None:
+        """Look at every sort. None: nothing can be seen, so no sort moves; the other stages do."""
+        try:
+            return self._parts.launcher.observe()
+        except LauncherUnreachableError as error:
+            log.warning("reconcile.launcher_unreachable", extra={"why": str(error)})
+            return None
 
     def _guarded(self, run: Run, attempt: Attempt | None, seen: Mapping[str, Observation]) -> bool:
         return self._alone(run.run_id, lambda: self._advance(run, attempt, seen))
@@ -301,9 +312,6 @@ class ReconcileLoop:
     def _step(self) -> bool:
         try:
             return self._reconciler.step()
-        except LauncherUnreachableError as error:
-            log.warning("reconcile.launcher_unreachable", extra={"why": str(error)})
-            return False
         except Exception:
             log.exception("reconcile.round_failed")
             return False

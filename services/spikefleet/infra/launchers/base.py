@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -98,6 +99,13 @@ class Launcher(Protocol):
 
     def forget(self, name: str) -> None:
         """Drop an ended attempt's leftovers. A live attempt is left alone. Unknown: no-op."""
+        ...
+
+    def mark_unknown(self, name: str, since: datetime) -> datetime:
+        """Mark an attempt that no record knows, where people see it; return since when it is so.
+
+        The first mark stands, as far as the launcher can keep one.
+        """
         ...
 
     def read_log(self, name: str, offset: int, most_bytes: int) -> LogPart | None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from threading import RLock
 
@@ -137,6 +138,10 @@ class ProcessLauncher:
             self._own.pop(name, None)
             self._clean.discard(name)
             folder.remove()
+
+    def mark_unknown(self, name: str, since: datetime) -> datetime:
+        """Return ``since``: a folder of this machine bears no mark."""
+        return since
 
     def read_log(self, name: str, offset: int, most_bytes: int) -> LogPart | None:
         """Return a part of what the attempt's sorter has written, while its folder is there."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import RLock
@@ -38,6 +39,7 @@ from spikefleet.infra.launchers.kubernetes.manifests import (
     LAUNCHED,
     RECORDED,
     RECORDED_AT,
+    UNKNOWN_SINCE,
     WANTS_GPU,
     Order,
     job_manifest,
@@ -51,6 +53,7 @@ from spikefleet.infra.launchers.kubernetes.objects import (
     attempt_name,
     holds,
     metadata,
+    moment,
     name_of,
     newest,
     uid_of,
@@ -178,6 +181,19 @@ class KubernetesLauncher:
                 self._delete(name, known.uid, "Background")
             self._attempts().pop(name, None)
             self._looks.forget(name)
+
+    def mark_unknown(self, name: str, since: datetime) -> datetime:
+        """Annotate the Job with the time, once; a mark of before says since when."""
+        known = self._attempts().get(name)
+        if known is None:
+            return since
+        marked = moment(annotations_of(known.job).get(UNKNOWN_SINCE))
+        if marked is not None:
+            return marked
+        change = {"metadata": {"annotations": {UNKNOWN_SINCE: since.isoformat()}}}
+        with suppress(ClusterRefusedError, LauncherUnreachableError):
+            self._api.patch_job(name_of(known.job), change)
+        return since
 
     def read_log(self, name: str, offset: int, most_bytes: int) -> LogPart | None:
         """Return a part of what the pod has written, as far as its node still keeps it."""
