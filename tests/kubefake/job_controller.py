@@ -80,8 +80,7 @@ class JobController:
         if job["metadata"].get("deletionTimestamp") or _finished(status):
             for pod in pods:
                 self._untrack(namespace, pod["metadata"]["name"])
-            if not job["metadata"].get("deletionTimestamp"):
-                self._refresh(job, pods)
+            self._refresh(job, self._store.owned(PODS, job["metadata"]["uid"]))
             return
         if job["spec"].get("suspend"):
             self._suspend(job, pods)

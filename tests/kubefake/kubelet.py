@@ -22,6 +22,7 @@ _SETUP_S = 0.3
 _START_S = 0.2
 _REPORT_S = 1.0
 _OWN_LIMIT_GRACE_S = 2.0
+_LEAST_GRACE_S = 2.0  # of the kubelet, whatever the deletion said
 _NEVER_FOUND = (
     "The container could not be located when the pod was deleted.  The container used to be Running"
 )
@@ -190,7 +191,7 @@ class Kubelet:
             self._report(life)
         self.runtime.terminate(life.pod)
         self._clock.after(
-            max(grace_s, 0.0), lambda: None if life.dead else self.runtime.kill(life.pod)
+            max(grace_s, _LEAST_GRACE_S), lambda: None if life.dead else self.runtime.kill(life.pod)
         )
 
     def _ended(self, life: Life, how: Exit) -> None:

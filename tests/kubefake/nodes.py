@@ -243,7 +243,10 @@ class NodeController:
                 now,
                 reason=reason,
                 message=message,
-                generation=document["metadata"]["generation"],
+                # The eviction subresource alone does not say of which generation it speaks.
+                generation=None
+                if reason == "EvictionByEvictionAPI"
+                else document["metadata"]["generation"],
             )
 
         self._store.change(PODS, meta["namespace"], meta["name"], edit)
