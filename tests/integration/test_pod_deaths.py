@@ -374,3 +374,11 @@ def test_a_pod_that_no_one_ordered_to_end_is_given_up_when_its_node_stays_silent
     assert told(read_attempt(look)) == ("disrupted", "node_lost")
     heard = {"at": (look.now - timedelta(seconds=30)).timestamp()}
     assert read_attempt(replace(look, heartbeat=heard)).phase is Phase.RUNNING
+
+
+def test_a_pod_that_a_queue_takes_back_keeps_its_grace_period() -> None:
+    suspended = {"metadata": {"uid": "j", "name": "attempt"}, "spec": {"suspend": True}}
+    leaving = pod(phase="Running")
+    look = Sight(suspended, [leaving], NOW, started=True)
+    assert read_attempt(look).phase is Phase.RUNNING
+    assert told(read_attempt(replace(look, pods=[]))) == ("disrupted", "preempted_by_queue")

@@ -98,7 +98,21 @@ def _out_of_memory(observation: Observation) -> Failure:
         "The kernel killed the attempt because its memory limit was reached.",
         "outside.oom_killed",
         exit_code=observation.exit_code,
+        **_last_memory(observation),
     )
+
+
+def _last_memory(observation: Observation) -> dict[str, Any]:
+    """What the attempt last read of its memory before it was killed, in bytes and per cent."""
+    readings = (observation.heartbeat or {}).get("readings")
+    memory = readings.get("host_memory") if isinstance(readings, Mapping) else None
+    if not isinstance(memory, Mapping):
+        return {}
+    known = {name: memory.get(name) for name in ("working_set_bytes", "limit_bytes", "oom_kills")}
+    found = {n: int(v) for n, v in known.items() if isinstance(v, int | float)}
+    used = memory.get("used_ratio")
+    percent = {"percent_at_trip": round(100 * used, 1)} if isinstance(used, int | float) else {}
+    return {**found, **percent}
 
 
 def _named_by_code(observation: Observation) -> Failure | None:

@@ -87,6 +87,19 @@ def test_the_kernels_word_outranks_silence():
     assert code_of(ended(137, oom_killed=True)) is FailureCode.HOST_OUT_OF_MEMORY
 
 
+def test_the_last_readings_before_the_kill_are_kept() -> None:
+    memory = {"working_set_bytes": 15.5e9, "limit_bytes": 16e9, "used_ratio": 0.969}
+    heartbeat = {"readings": {"host_memory": memory}}
+    found = verdict(ended(137, oom_killed=True, heartbeat=heartbeat)).failure
+    assert found is not None
+    assert found.evidence["working_set_bytes"] == 15_500_000_000
+    assert found.evidence["percent_at_trip"] == 96.9
+    for damaged in ({"readings": 3}, {"readings": {"host_memory": [1]}}, {}):
+        assert code_of(ended(137, oom_killed=True, heartbeat=damaged)) is (
+            FailureCode.HOST_OUT_OF_MEMORY
+        )
+
+
 def test_exit_137_alone_decides_nothing_but_that_it_is_lost():
     assert code_of(ended(137)) is FailureCode.LOST
 

@@ -65,6 +65,7 @@ from spikefleet.infra.launchers.kubernetes.reading import Patience
 log = logging.getLogger(__name__)
 
 NO_LIMIT = 10_000  #: slots of a kind that the cluster alone limits
+STARTS_A_ROUND = 50  #: of each kind: a round that starts a thousand would see none end
 KEPT_S = 3600  #: how long a recorded Job can still be looked at
 
 
@@ -210,7 +211,7 @@ class KubernetesLauncher:
         return LogPart(bytes(text[start : start + most_bytes]), start, len(text))
 
     def free_slots(self) -> Slots:
-        """Slots no live attempt holds; as many as there can be where the cluster decides."""
+        """Slots no live attempt holds, as far as one round may start."""
         slots = self._terms.slots or Slots(NO_LIMIT, NO_LIMIT)
         with self._lock:
             held = [
@@ -219,7 +220,8 @@ class KubernetesLauncher:
                 if known.seen.phase in (Phase.PENDING, Phase.RUNNING)
             ]
         n_gpu = sum(held)
-        return Slots(max(0, slots.cpu - (len(held) - n_gpu)), max(0, slots.gpu - n_gpu))
+        free = (slots.cpu - (len(held) - n_gpu), slots.gpu - n_gpu)
+        return Slots(*(max(0, min(each, STARTS_A_ROUND)) for each in free))
 
     def _attempts(self) -> dict[str, _Known]:
         """What the last round saw and was started since; the first asker looks himself."""

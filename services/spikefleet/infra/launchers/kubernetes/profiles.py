@@ -114,7 +114,9 @@ class Runners:
         return found
 
     def machine(self, backend: str) -> SorterMachine:
-        """Return what the sorter's pods get. Raises RunnersFileError as ``profile`` does."""
+        """Return what the sorter's pods get; nothing where it has no profile to be started with."""
+        if not {backend, DEFAULT} & self.profiles.keys():
+            return SorterMachine(SizeRange())
         profile = self.profile(backend)
         return SorterMachine(profile.sizes, profile.gpu is not None, profile.cpus)
 

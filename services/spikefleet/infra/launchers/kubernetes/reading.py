@@ -91,6 +91,8 @@ def read_attempt(sight: Sight) -> Observation:
     if reason := _node_lost(sight):
         return Observation(phase=Phase.GONE, reason=reason, may_live=True, **seen)
     if spec(job).get("suspend") and sight.started:
+        if pod is not None and status(pod).get("phase") not in _ENDED_PHASES:
+            return Observation(phase=Phase.RUNNING, **seen)  # it still has its grace period
         reason = said("JobSuspended", condition(job, "Suspended").get("message"))
         return Observation(phase=Phase.EXITED, reason=reason, **seen)
     waiting = why_it_waits(job, pod, sight.events, sight.workload)

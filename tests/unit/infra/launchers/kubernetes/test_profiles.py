@@ -35,6 +35,14 @@ def test_a_claim_has_its_own_size() -> None:
     assert (sizes.scratch_bytes, sizes.most_scratch_bytes) == (0, 0)
 
 
+def test_a_machine_tells_what_a_sorter_gets_and_of_one_without_a_profile_nothing() -> None:
+    machine = runners().machine("kilosort4")
+    assert (machine.has_gpu, machine.cpus, machine.sizes.memory_bytes) == (True, 4, 16 * GIB)
+    assert runners().machine("lupin").has_gpu is False
+    nothing = runners(profiles={"kilosort4": GPU}).machine("lupin")
+    assert (nothing.has_gpu, nothing.sizes.memory_bytes) == (False, 0)
+
+
 def test_what_is_not_said_has_a_default() -> None:
     profile = runners(profiles={"default": {"image": "i", "memory": "8Gi"}}).profile("any")
     assert (profile.cpus, profile.max_memory_bytes, profile.gpu) == (1, 8 * GIB, None)
