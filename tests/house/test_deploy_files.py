@@ -12,6 +12,7 @@ from tests.house.charts import CHART, read_yaml
 from tests.house.source import ROOT, project_files
 
 from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.deploy.settings import confined_environment
 
 IMAGES = ROOT / "images"
 RECIPES = {path.name.removesuffix(".Dockerfile"): path for path in IMAGES.glob("*.Dockerfile")}
@@ -180,6 +181,16 @@ def test_every_recipe_has_two_stages_no_root_and_our_wheel_last() -> None:
         assert "licences.json" in last, image
         assert "--no-cache-dir" in text
         assert not re.search(r"pip install(?!.*--no-cache-dir)", text), image
+
+
+def test_what_an_image_prepares_for_a_sorter_reaches_its_confined_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prepared = set(re.findall(r"^ENV (\w+DOWNLOADS_PATH)=", _text("kilosort4"), re.MULTILINE))
+    assert prepared == {"KILOSORT_LOCAL_DOWNLOADS_PATH"}
+    for name in prepared:
+        monkeypatch.setenv(name, "/usr/share/kilosort")
+        assert confined_environment()[name] == "/usr/share/kilosort"
 
 
 def test_every_recipe_copies_only_what_is_there_and_not_ignored() -> None:

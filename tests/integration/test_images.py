@@ -1,6 +1,7 @@
 """Images are built by their recipes and started as a pod starts them."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,15 @@ from tests.support.container_images import (
     run,
 )
 
+from spikefleet.controller.attempt_documents import StoredDocuments
+from spikefleet.core.attempts import AttemptSpec, InputFile
+from spikefleet.core.config import resolve
+from spikefleet.core.recording.file_sets import recording_files
+from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
+from spikefleet.signal.simulation import SimulationRequest, simulate
+
+PREFIX = "runs/run/attempts/sort-1"
+USER = 10001
 # Building takes minutes and gigabytes.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("images")]
 
@@ -76,6 +86,49 @@ def test_the_sorters_image_has_its_sorters_and_no_root(sorters: str) -> None:
     done = run(sorters, "python", "-c", look)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-1] == "10001"
+
+
+def test_a_pod_of_the_sorters_image_sorts_on_a_root_that_cannot_be_written(
+    sorters: str, tmp_path: Path
+) -> None:
+    recording = simulate(SimulationRequest("binary", tmp_path / "rec", 8, 10.0, 4, seed=1)).path
+    root, files, entry = recording_files(recording)
+    store = LocalArtifacts(tmp_path / "store")
+    spec = AttemptSpec(
+        run_id="run",
+        attempt_id="run/sort-1",
+        name="sort-1",
+        number=1,
+        backend="mountainsort5",
+        recording=entry,
+        stream="",
+        inputs=tuple(
+            InputFile(path.relative_to(root).as_posix(), str(path), path.stat().st_size)
+            for path in (root / file for file in files)
+        ),
+        config=resolve("mountainsort5", {}).to_document(),
+        artifacts_url=store.url,
+        artifacts_prefix=PREFIX,
+        duration_s=10.0,
+    )
+    key, digest = StoredDocuments(store).write_spec(spec)
+    (tmp_path / "scratch").mkdir()
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(path, USER, USER)
+    done = run(
+        sorters,
+        mounts={tmp_path: str(tmp_path), tmp_path / "scratch": "/scratch"},
+        HOME="/tmp",
+        SPIKEFLEET_ATTEMPT_SPEC=key,
+        SPIKEFLEET_ATTEMPT_SPEC_SHA256=digest,
+        SPIKEFLEET_ARTIFACTS_URL=store.url,
+        SPIKEFLEET_SCRATCH="/scratch",
+        SPIKEFLEET_POD_NAME="sort-1-abcde",
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    outcome = json.loads(store.get_bytes(f"{PREFIX}/outcome.json"))
+    assert outcome["exit_code"] == 0
+    assert outcome["n_units"] >= 2
 
 
 @pytest.mark.parametrize("image", ["rooms", "cpu-sorters"])
