@@ -58,6 +58,19 @@ class EpochContract(DatabaseFixtures):
         assert after == before
         second.close()
 
+    def test_controller_that_may_act_no_more_writes_nothing_and_may_again_later(
+        self, database: Database, store: RunStore
+    ) -> None:
+        leads = [True]
+        database.write_while(lambda: leads[0])
+        run = seed(store)
+        leads[0] = False
+        with pytest.raises(StaleControllerError, match="no longer the controller"):
+            store.move_run(run, RunState.CANCELLED, kind="run.cancelled")
+        assert store.get_run(run.run_id) == run
+        leads[0] = True
+        assert store.move_run(run, RunState.CANCELLED, kind="run.cancelled").version == 1
+
     def test_successor_and_processes_without_an_epoch_go_on_writing(
         self, database: Database, second: Database, store: RunStore
     ) -> None:

@@ -51,7 +51,7 @@ USES_OF_LEADING = {
 @contextmanager
 def installed() -> Iterator[KubeFake]:
     """A cluster into which the chart's objects were put, asked from then on under its Role."""
-    script = Script(runs_s=30.0, exit=Exit(110, json.dumps({"code": 110})))
+    script = Script(runs_s=200.0, exit=Exit(110, json.dumps({"code": 110})))
     with KubeFake(speed=40.0, script=script) as fake:
         room = {"cpu": "16", "memory": "256Gi", "ephemeral-storage": "4Ti"}
         fake.nodes["node1"].capacity = {**fake.nodes["node1"].capacity, **room}

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -30,11 +31,15 @@ from spikefleet.infra.stores.sql.database import Database, SchemaTooNewError
 from spikefleet.infra.system.allocator import keep_freed_memory
 from spikefleet.infra.system.open_files import allow_open_files
 
+if TYPE_CHECKING:
+    from spikefleet.deploy.leadership import Leadership
+
 log = logging.getLogger(__name__)
 
 _OWNER_ONLY = 0o077
 _EVERY_INTERFACE = "0.0.0.0"
 _USAGE_ERROR = 2
+_LOST_LEADERSHIP = 1
 _DIALS: Mapping[RoomName, frozenset[RoomName]] = {
     RoomName.INGEST: frozenset({RoomName.PREFLIGHT, RoomName.CONTROLLER}),
     RoomName.CONTROLLER: frozenset({RoomName.PREFLIGHT, RoomName.CURATION, RoomName.REPORTER}),
@@ -67,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def serve_rooms(settings: Settings, served: frozenset[RoomName]) -> int:
     """Serve ``served`` until SIGTERM or SIGINT; return 0.
 
-    Raises ValueError when an address or the secret of the rooms is missing, OSError.
+    Returns 1 where it ended because another controller may have begun. Raises ValueError when an
+    address or the secret of the rooms is missing, OSError.
     """
     configure_logging(as_json=settings.log_format == "json")
     admission = _admission(settings, served)
@@ -89,10 +95,18 @@ async def _serve(
     stop_on_signals(stop)
     with ExitStack() as stack:
         wiring = Wiring(settings, served, addresses, admission, stack)
+        leadership = _leadership(settings, served, stop)
+        if leadership is not None:
+            stack.callback(leadership.close)
+            wiring.may_act = leadership.may_act
+            if not await leadership.win():
+                return 0
         metrics_port = wiring.metrics.serve(settings.metrics_port, address=_EVERY_INTERFACE)
         stack.callback(wiring.metrics.close)
         rooms = ServedRooms(wiring, lambda: _engine(wiring), propagation_s=settings.drain_s)
         await rooms.start()
+        if leadership is not None and rooms.loop is not None:
+            leadership.watch(rooms.loop.wake)
         log.info(
             "rooms.ready",
             extra={
@@ -103,7 +117,19 @@ async def _serve(
         )
         await rooms.serve_until(stop)
         log.info("rooms.stopped", extra={"rooms": sorted(served)})
-    return 0
+    return _LOST_LEADERSHIP if leadership is not None and leadership.was_lost else 0
+
+
+def _leadership(
+    settings: Settings, served: frozenset[RoomName], stop: asyncio.Event
+) -> Leadership | None:
+    """What keeps controllers of one cluster apart; none where the data folder's claim does."""
+    if RoomName.CONTROLLER not in served or settings.runners_file is None:
+        return None
+    # Late and by name: only the controller's image has what speaks with the cluster.
+    module = import_module("spikefleet.deploy.leadership")
+    found: Leadership = module.Leadership(settings, stop)
+    return found
 
 
 def _engine(wiring: Wiring) -> Engine:

@@ -28,6 +28,7 @@ def cluster_engine(wiring: Wiring) -> Engine:
         StoredDocuments(wiring.artifacts),
         terms=LauncherTerms(slots=_slots(settings)),
         kubeconfig=settings.kubeconfig,
+        may_act=wiring.may_act,
     )
     return Engine(
         launcher,

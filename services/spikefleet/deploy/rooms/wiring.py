@@ -43,7 +43,10 @@ class RoomName(StrEnum):
 
 @dataclass
 class Wiring:
-    """The rooms ``served`` by one process, and the ``addresses`` (host:port) of all rooms."""
+    """The rooms ``served`` by one process, and the ``addresses`` (host:port) of all rooms.
+
+    While ``may_act`` says no, this process writes nothing to the run database.
+    """
 
     settings: Settings
     served: frozenset[RoomName]
@@ -52,6 +55,7 @@ class Wiring:
     stack: ExitStack
     metrics: Metrics = field(default_factory=Metrics)
     chores: list[Chore] = field(default_factory=list)
+    may_act: Callable[[], bool] = lambda: True
 
     @cached_property
     def database(self) -> Database:
@@ -61,6 +65,7 @@ class Wiring:
         )
         self.stack.callback(database.close)
         database.migrate()
+        database.write_while(self.may_act)
         return database
 
     @cached_property

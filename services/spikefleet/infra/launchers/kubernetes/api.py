@@ -60,12 +60,14 @@ class ClusterUnreachableError(LauncherUnreachableError):
 class ClusterApi:
     """The objects of one namespace. Safe to call from several threads.
 
-    ``pause`` is how retries wait (seconds).
+    ``pause`` is how retries wait (seconds). While ``may_act`` says no, Jobs and Secrets are neither
+    made nor changed: those calls raise ClusterUnreachableError and ask nothing.
     """
 
     def __init__(self, connection: client.ApiClient, namespace: str) -> None:
         self.namespace = namespace
         self.pause: Callable[[float], None] = time.sleep
+        self.may_act: Callable[[], bool] = lambda: True
         self._batch, self._core = client.BatchV1Api(connection), client.CoreV1Api(connection)
         self._custom = client.CustomObjectsApi(connection)
         self._coordination = client.CoordinationV1Api(connection)
@@ -103,16 +105,19 @@ class ClusterApi:
 
     def create_job(self, manifest: Mapping[str, Any]) -> Json:
         """Make a Job, once. Raises ClusterConflictError where its name is taken."""
+        self._need_leave()
         call = self._batch.create_namespaced_job
         return self.tell(call, self.namespace, dict(manifest), field_validation="Strict")
 
     def create_secret(self, manifest: Mapping[str, Any]) -> Json:
         """Make a Secret, once. Raises ClusterConflictError where its name is taken."""
+        self._need_leave()
         call = self._core.create_namespaced_secret
         return self.tell(call, self.namespace, dict(manifest), field_validation="Strict")
 
     def patch_job(self, name: str, change: Mapping[str, Any]) -> Json:
         """Merge ``change`` into a Job. Raises ClusterMissingError."""
+        self._need_leave()
         call = self._batch.patch_namespaced_job
         merge = "application/merge-patch+json"
         return self.ask(call, name, self.namespace, dict(change), _content_type=merge)
@@ -122,6 +127,7 @@ class ClusterApi:
 
         Raises ClusterMissingError, ClusterConflictError for another Job of that name.
         """
+        self._need_leave()
         body = {"propagationPolicy": policy, "preconditions": {"uid": uid}}
         self.ask(self._batch.delete_namespaced_job, name, self.namespace, body=body)
 
@@ -180,7 +186,8 @@ class ClusterApi:
             try:
                 return self.tell(call, *args, **more)
             except ClusterUnreachableError:
-                if attempt + 1 == _TRIES:
+                # Who leads no more is about to end, and keeps nobody waiting.
+                if attempt + 1 == _TRIES or not self.may_act():
                     raise
                 self.pause(_pause_s(attempt))
         raise AssertionError("the last try returns or raises")
@@ -193,6 +200,10 @@ class ClusterApi:
         if not isinstance(answer, dict):
             raise ClusterUnreachableError("the API server's answer is no object")
         return answer
+
+    def _need_leave(self) -> None:
+        if not self.may_act():
+            raise ClusterUnreachableError("this process is no longer the controller: nothing asked")
 
     def _list(self, call: Callable[..., Any], **more: Any) -> list[Json]:
         """All pages; one that has grown too old is begun again, once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from spikefleet.infra.launchers.kubernetes.api import connect
@@ -17,11 +18,13 @@ def open_kubernetes(
     terms: LauncherTerms | None = None,
     kubeconfig: Path | None = None,
     url: str = "",
+    may_act: Callable[[], bool] = lambda: True,
 ) -> KubernetesLauncher:
     """Return the launcher of the cluster this process runs in, or of a kubeconfig or plain URL.
 
-    Nothing is asked of the cluster yet. Raises LauncherUnreachableError where there is no cluster
-    to be found.
+    While ``may_act`` says no, it changes nothing. Nothing is asked of the cluster yet. Raises
+    LauncherUnreachableError where there is no cluster to be found.
     """
     api = connect(url=url, kubeconfig=kubeconfig, namespace=runners.namespace)
+    api.may_act = may_act
     return KubernetesLauncher(api, runners, documents, terms=terms)

@@ -27,7 +27,7 @@ from sqlalchemy.exc import (
 )
 
 from spikefleet.core.failures.errors import StorageUnavailableError
-from spikefleet.infra.stores.sql.epochs import bump_epoch, check_epoch
+from spikefleet.infra.stores.sql.epochs import StaleControllerError, bump_epoch, check_epoch
 from spikefleet.infra.stores.sql.migrations import DIALECT_TYPES, MIGRATIONS, Migration
 from spikefleet.infra.stores.sql.tables import SCHEMA_VERSION, read_document
 
@@ -61,6 +61,7 @@ class Database:
             parsed = parsed.set(password=password)
         self.dialect = parsed.get_backend_name()
         self._epoch: int | None = None
+        self._may_write: Callable[[], bool] = lambda: True
         self.name = parsed.render_as_string(hide_password=True)
         options: dict[str, Any] = {"pool_size": 8, "max_overflow": 16}
         if self.dialect == "sqlite":
@@ -88,6 +89,10 @@ class Database:
         self._epoch = number
         return number
 
+    def write_while(self, may_write: Callable[[], bool]) -> None:
+        """From now on every ``write`` asks first, and raises StaleControllerError at a no."""
+        self._may_write = may_write
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view; never waits for writers. Raises StorageUnavailableError."""
@@ -99,8 +104,13 @@ class Database:
         """One transaction, committed at the end of the block, rolled back by any exception.
 
         Waits for the writer before it. Raises StorageUnavailableError; StaleControllerError, having
-        written nothing, where this object holds an epoch and a later one has begun.
+        written nothing, where this object holds an epoch and a later one has begun, or where it may
+        not write (``write_while``).
         """
+        if not self._may_write():
+            raise StaleControllerError(
+                "this process is no longer the controller: nothing was written; it must end"
+            )
         with self._failures("write"), self._engine.connect() as connection:
             connection = connection.execution_options(spikefleet_write=True)
             with connection.begin():

@@ -19,14 +19,7 @@ _ONLY = 1  # the table has one row
 
 
 class StaleControllerError(RuntimeError):
-    """Another controller has taken over; nothing was written. This process has to end."""
-
-    def __init__(self, held: int, current: int, holder: str) -> None:
-        super().__init__(
-            f"controller epoch {current} belongs to {holder or 'another controller'}, this process "
-            f"holds {held}: nothing was written; it must end, and start again to take over"
-        )
-        self.held, self.current, self.holder = held, current, holder
+    """Another controller has taken over, or may; nothing was written. This process has to end."""
 
 
 @dataclass(frozen=True)
@@ -64,4 +57,7 @@ def check_epoch(connection: Connection, held: int) -> None:
     """Raises StaleControllerError where a later epoch has begun."""
     current = read_epoch(connection)
     if current.number != held:
-        raise StaleControllerError(held, current.number, current.holder)
+        raise StaleControllerError(
+            f"controller epoch {current.number} belongs to {current.holder}, this process holds "
+            f"{held}: nothing was written; it must end, and start again to take over"
+        )

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 from kubernetes import client
 from tests.kubefake.cluster import NAMESPACE, KubeFake
+from tests.kubefake.conftest import make_job
 from tests.kubefake.faults import FaultProxy, Hang, Reset, Seen, refusal
 from tests.kubefake.resources import LEASES
 
-from spikefleet.infra.launchers.kubernetes.api import ClusterApi
+from spikefleet.infra.launchers.kubernetes.api import ClusterApi, ClusterUnreachableError
 from spikefleet.infra.launchers.kubernetes.leader import Leader, LeaderTerms
 
 DURATION_S, DEADLINE_S, RETRY_S = 2, 1.2, 0.2
@@ -102,6 +103,22 @@ def test_leader_that_is_refused_stops_at_its_deadline_and_says_so(
     assert first.lost.wait(5)
     assert first.lost_at - began <= DEADLINE_S + 0.2 < DURATION_S
     first.leader.close()
+
+
+def test_one_who_may_not_act_makes_changes_and_deletes_nothing(fake: KubeFake) -> None:
+    api = api_of(fake)
+    api.may_act = lambda: False
+    job = make_job()
+    for write in (
+        lambda: api.create_job(job),
+        lambda: api.create_secret({"metadata": {"name": "hush"}}),
+        lambda: api.patch_job("attempt", {}),
+        lambda: api.delete_job("attempt", "uid", policy="Background"),
+    ):
+        with pytest.raises(ClusterUnreachableError, match="no longer the controller"):
+            write()
+    assert fake.surface.requests == []
+    assert api.list_jobs("app=probe") == []
 
 
 def test_short_trouble_costs_no_leadership(fake: KubeFake, proxy: FaultProxy) -> None:
