@@ -29,6 +29,8 @@ class CutProxy:
 
     def close(self) -> None:
         """Take no more connections."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # also where one is waited for
         self._listener.close()
 
     def _accept(self) -> None:

@@ -23,6 +23,7 @@ from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.infra.stores.sql.run_access import RunAccess
 from spikefleet.infra.stores.sql.runs import RunStore
 from spikefleet.infra.stores.sql.uploads import UploadStore
+from spikefleet.ingest.direct_uploads import DIRECT_PART_BYTES
 from spikefleet.ingest.servicer import IngestParts, registration
 
 PART_BYTES = 1 << 20
@@ -51,6 +52,7 @@ class Facility:
 
     folder: Path
     part_size_bytes: int = PART_BYTES
+    direct_part_size_bytes: int = DIRECT_PART_BYTES
 
     def __post_init__(self) -> None:
         self.database = Database(f"sqlite:///{self.folder / 'spikefleet.db'}")
@@ -73,6 +75,7 @@ class Facility:
             controller=ControllerRoom(address, ROOM),
             meter=self.metrics,
             part_size_bytes=self.part_size_bytes,
+            direct_part_size_bytes=self.direct_part_size_bytes,
         )
         wishes = Wishes(self.runs, self.recordings)
         return [

@@ -9,21 +9,35 @@ for the disk for each would cost more than their bytes. Decides no part size and
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import grpc
 
 from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc
+from spikefleet.client.direct_sending import (
+    DirectSender,
+    SourceShorterError,
+    StoreUnreachableError,
+)
 from spikefleet.client.retry_waits import RetryWaits
 from spikefleet.client.views import OnTransfer, Transfer
 from spikefleet.core.files import digest_document
-from spikefleet.core.rooms.uploads import UploadedPart, UploadProgress
+from spikefleet.core.rooms.uploads import SignedPart, UploadedPart, UploadProgress
 from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.infra.rpc.convert.recordings import from_recording, to_files, to_name
-from spikefleet.infra.rpc.convert.uploads import from_acknowledged, from_upload
+from spikefleet.infra.rpc.convert.uploads import (
+    from_acknowledged,
+    from_created,
+    from_signed,
+    from_upload,
+    to_part,
+    to_sign,
+)
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answering
 
 MESSAGE_BYTES = 1 << 18
@@ -78,14 +92,16 @@ class Uploader:
         Raises ServiceError, ServiceUnreachable, SourceChangedError, OSError.
         """
         key, manifest = source.key(), source.manifest()
-        request = ingest_pb2.CreateUploadRequest(
-            name=to_name(source.name),
-            files=to_files(manifest),
-            entry=source.entry,
-            idempotency_key=key,
-        )
-        with answering(self._address):
-            upload = from_upload(self._stub.CreateUpload(request).upload)
+        upload = self._create(source, manifest, key, takes_direct=True)
+        if upload.recording is None and upload.direct:
+            try:
+                return self._send_direct(upload, source, manifest, (key, progress))
+            except StoreUnreachableError:
+                with answering(self._address):
+                    self._stub.AbortUpload(
+                        ingest_pb2.AbortUploadRequest(upload_id=upload.upload_id)
+                    )
+            upload = self._create(source, manifest, key, takes_direct=False)
         if upload.recording is not None:
             return upload.recording
         meter = _Meter(manifest, progress)
@@ -94,12 +110,58 @@ class Uploader:
             digested = self._send_files(upload, source, manifest, (meter, stored))
         except ServiceError as error:
             return self._completed_by_another(upload.upload_id, error)
-        if source.key() != key:
-            raise SourceChangedError(
-                f"{source.root} changed while it was sent; wait until it is complete, "
-                "then submit it again"
-            )
+        _require_same(source, key)
         return self._complete(upload.upload_id, digested)
+
+    def _create(
+        self, source: UploadSource, files: Sequence[ManifestFile], key: str, *, takes_direct: bool
+    ) -> UploadProgress:
+        request = ingest_pb2.CreateUploadRequest(
+            name=to_name(source.name),
+            files=to_files(files),
+            entry=source.entry,
+            idempotency_key=key,
+            takes_direct=takes_direct,
+        )
+        with answering(self._address):
+            return from_created(self._stub.CreateUpload(request))
+
+    def _send_direct(
+        self,
+        upload: UploadProgress,
+        source: UploadSource,
+        files: Sequence[ManifestFile],
+        told: tuple[str, OnTransfer | None],
+    ) -> Recording:
+        """Put the bytes into the store; parts that arrived damaged are put again."""
+        key, progress = told
+        for tries_left in reversed(range(_DAMAGED_TRIES)):
+            meter = _Meter(files, progress)
+            sender = DirectSender(
+                upload, partial(self._sign, upload.upload_id), self._patience, meter.add
+            )
+            try:
+                sent = sender.send(source.root, files)
+                _require_same(source, key)
+                return self._complete(upload.upload_id, sent.files, sent.parts)
+            except SourceShorterError as error:
+                raise SourceChangedError(str(error)) from error
+            except ServiceError as error:
+                if error.reason not in ("PART_DAMAGED", "UPLOAD_INCOMPLETE") or not tries_left:
+                    return self._completed_by_another(upload.upload_id, error)
+                with answering(self._address):
+                    request = ingest_pb2.GetUploadRequest(upload_id=upload.upload_id)
+                    upload = from_upload(self._stub.GetUpload(request).upload)
+        raise AssertionError("the last try returns or raises")
+
+    def _sign(self, upload_id: str, places: Sequence[tuple[str, int]]) -> tuple[SignedPart, ...]:
+        request = to_sign(upload_id, places)
+        while True:
+            try:
+                with answering(self._address):
+                    return from_signed(self._stub.SignParts(request).parts)
+            except ServiceUnreachable as error:
+                self._patience.wait(error)
 
     def _send_files(
         self,
@@ -202,8 +264,15 @@ class Uploader:
                 return recording
         raise refusal
 
-    def _complete(self, upload_id: str, files: Sequence[ManifestFile]) -> Recording:
-        request = ingest_pb2.CompleteUploadRequest(upload_id=upload_id, files=to_files(files))
+    def _complete(
+        self,
+        upload_id: str,
+        files: Sequence[ManifestFile],
+        parts: Sequence[UploadedPart] = (),
+    ) -> Recording:
+        request = ingest_pb2.CompleteUploadRequest(
+            upload_id=upload_id, files=to_files(files), parts=map(to_part, parts)
+        )
         while True:
             try:
                 with answering(self._address):
@@ -297,18 +366,29 @@ def _read_parts(
             yield _Part(upload.upload_id, file.path, offset, tuple(chunks), whole.hexdigest())
 
 
+def _require_same(source: UploadSource, key: str) -> None:
+    """Raise SourceChangedError unless the files look as they did when ``key`` was made."""
+    if source.key() != key:
+        raise SourceChangedError(
+            f"{source.root} changed while it was sent; wait until it is complete, "
+            "then submit it again"
+        )
+
+
 class _Meter:
-    """Adds up what is on the server, for a progress bar."""
+    """Adds up what is on the server, for a progress bar. Safe from several threads."""
 
     def __init__(self, files: Sequence[ManifestFile], progress: OnTransfer | None) -> None:
         self._total_bytes = sum(file.size_bytes for file in files)
         self._done_bytes = 0
         self._progress = progress
+        self._lock = threading.Lock()
 
     def add(self, path: str, size_bytes: int) -> None:
-        self._done_bytes += size_bytes
-        if self._progress is not None:
-            self._progress(Transfer("upload", path, self._done_bytes, self._total_bytes))
+        with self._lock:
+            self._done_bytes += size_bytes
+            if self._progress is not None:
+                self._progress(Transfer("upload", path, self._done_bytes, self._total_bytes))
 
 
 def _stored(parts: Sequence[UploadedPart]) -> dict[str, _Parts]:

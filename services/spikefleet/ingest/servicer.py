@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,13 @@ from spikefleet.infra.rpc.access import current_caller, not_yours, require_own
 from spikefleet.infra.rpc.blocking import DIGESTS, PARTS, READS, SUBMISSIONS
 from spikefleet.infra.rpc.convert.preflight import to_plan
 from spikefleet.infra.rpc.convert.recordings import from_files, from_name, to_recording
-from spikefleet.infra.rpc.convert.uploads import to_part, to_upload
+from spikefleet.infra.rpc.convert.uploads import (
+    from_parts,
+    to_created,
+    to_part,
+    to_signed,
+    to_upload,
+)
 from spikefleet.infra.rpc.convert.wishes import from_submit, to_made
 from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.interceptors import RpcMeter
@@ -26,6 +32,7 @@ from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
 from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.infra.stores.sql.uploads import Upload, UploadStore
 from spikefleet.ingest.arrivals import Manifest
+from spikefleet.ingest.direct_uploads import DIRECT_PART_BYTES, DirectUploads
 from spikefleet.ingest.intake import InPlaceIntake
 from spikefleet.ingest.part_messages import (
     MOST_SMALL_PARTS,
@@ -42,6 +49,7 @@ from spikefleet.ingest.submissions import (
     DescribesRecordings,
     SubmissionIntake,
 )
+from spikefleet.ingest.upload_room import MOST_OPEN
 from spikefleet.ingest.uploads import (
     PART_SIZE_BYTES,
     UploadIntake,
@@ -67,6 +75,7 @@ class IngestParts:
     controller: CreatesBatches  #: makes runs
     meter: RpcMeter | None = None  #: counts bytes
     part_size_bytes: int = PART_SIZE_BYTES  #: of every part but the last
+    direct_part_size_bytes: int = DIRECT_PART_BYTES  #: the same of a direct upload
     upload_idle_s: float = 7 * 86_400.0
     places: RecordingRoots = field(default_factory=RecordingRoots)
 
@@ -91,6 +100,12 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
     def __init__(self, parts: IngestParts) -> None:
         self._recordings = parts.recordings
+        self._direct = DirectUploads(
+            parts.uploads,
+            parts.recordings,
+            parts.artifacts,
+            part_size_bytes=parts.direct_part_size_bytes,
+        )
         self._uploads = UploadIntake(
             parts.uploads,
             parts.recordings,
@@ -99,6 +114,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             meter=parts.meter,
             part_size_bytes=parts.part_size_bytes,
         )
+        self._uploads.on_dropped = self._direct.drop
         self._budget = PartsBudget()
         self._upload_idle_s = parts.upload_idle_s
         self._in_place = InPlaceIntake(parts.recordings, parts.places, meter=parts.meter)
@@ -121,8 +137,25 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             caller.owner,
             caller.is_operator,
         )
-        upload = await DIGESTS.run(self._uploads.create, wanted)
-        return ingest_pb2.CreateUploadResponse(upload=await self._upload(upload))
+        if not (request.takes_direct and self._direct.takes(wanted)):
+            upload = await DIGESTS.run(self._uploads.create, wanted)
+            return to_created(*await self._progress(upload))
+        upload = await DIGESTS.run(self._direct.create, wanted, MOST_OPEN)
+        progress, accepted_at = await self._progress(upload)
+        if progress.recording is None:
+            missing = await READS.run(self._direct.first_missing, upload, progress.parts)
+            progress = replace(progress, signed=tuple(missing))
+        return to_created(progress, accepted_at)
+
+    async def SignParts(  # noqa: N802
+        self, request: ingest_pb2.SignPartsRequest, context: Any
+    ) -> ingest_pb2.SignPartsResponse:
+        """Return addresses in the store."""
+        require(upload_id=request.upload_id)
+        upload = await self._own_upload(request.upload_id)
+        wanted = [(part.path, part.offset_bytes) for part in request.parts]
+        signed = await READS.run(self._direct.sign, upload, wanted)
+        return ingest_pb2.SignPartsResponse(parts=map(to_signed, signed))
 
     async def GetUpload(  # noqa: N802
         self, request: ingest_pb2.GetUploadRequest, context: Any
@@ -130,7 +163,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         """Return what has been received."""
         require(upload_id=request.upload_id)
         upload = await self._own_upload(request.upload_id)
-        return ingest_pb2.GetUploadResponse(upload=await self._upload(upload))
+        return ingest_pb2.GetUploadResponse(upload=to_upload(*await self._progress(upload)))
 
     async def UploadParts(  # noqa: N802
         self, request_iterator: AsyncIterator[ingest_pb2.UploadPartsRequest], context: Any
@@ -176,9 +209,13 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.CompleteUploadResponse:
         """Verify, publish, accept."""
         require(upload_id=request.upload_id)
-        await self._own_upload(request.upload_id)
+        upload = await self._own_upload(request.upload_id)
         told = from_files(request.files)
-        recording = await DIGESTS.run(self._uploads.complete, request.upload_id, told)
+        if upload.direct:
+            parts = from_parts(request.parts)
+            recording = await DIGESTS.run(self._direct.complete, upload.upload_id, told, parts)
+        else:
+            recording = await DIGESTS.run(self._uploads.complete, request.upload_id, told)
         return ingest_pb2.CompleteUploadResponse(recording=await self._message(recording))
 
     async def AbortUpload(  # noqa: N802
@@ -251,17 +288,23 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             if recording_id not in owned:
                 raise not_yours(f"Recording {recording_id}")
 
-    async def _upload(self, upload: Upload) -> ingest_pb2.Upload:
+    async def _progress(self, upload: Upload) -> tuple[UploadProgress, datetime | None]:
+        """How far an upload is, and when what it became was accepted."""
         recording = await READS.run(self._uploads.recording, upload)
+        if upload.direct:
+            parts = await READS.run(self._direct.parts, upload)
+        else:
+            parts = await READS.run(self._uploads.parts, upload.upload_id)
         known = UploadProgress(
             upload.upload_id,
             upload.part_size_bytes,
-            tuple(await READS.run(self._uploads.parts, upload.upload_id)),
+            tuple(parts),
             upload.files,
             MOST_SMALL_PARTS,
             recording,
+            direct=bool(upload.direct),
         )
-        return to_upload(known, await self._accepted_at(recording))
+        return known, await self._accepted_at(recording)
 
     async def _message(self, recording: Recording) -> recording_pb2.Recording:
         return to_recording(recording, await self._accepted_at(recording))

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from spikefleet.core.rooms.uploads import UploadedPart
@@ -96,6 +96,8 @@ class UploadIntake:
         self._publisher = Publisher(artifacts, staging)
         self._meter = meter
         self._part_size_bytes = part_size_bytes
+        #: told of every upload that ends without a recording
+        self.on_dropped: Callable[[Upload], None] = lambda upload: None
         self.arrivals = Arrivals()
 
     def create(self, request: UploadRequest) -> Upload:
@@ -123,7 +125,7 @@ class UploadIntake:
             files=request.files,
             entry=request.entry,
             part_size_bytes=self._part_size(request.files),
-            idempotency_key=_key_of(request),
+            idempotency_key=upload_key(request),
             owner=request.owner,
         )
         upload = self._uploads.create(new)
@@ -152,6 +154,9 @@ class UploadIntake:
 
         def read() -> Manifest:
             upload = self._uploads.get(upload_id)
+            if upload.direct:
+                text = "parts of this upload go to signed addresses"
+                raise RpcProblem("INVALID_ARGUMENT", text, field="upload_id")
             sizes = {file.path: file.size_bytes for file in upload.files}
             return Manifest(upload.owner, upload.part_size_bytes, sizes)
 
@@ -245,7 +250,8 @@ class UploadIntake:
     def abort(self, upload_id: str) -> None:
         """Drop an unfinished upload and its bytes."""
         with self.arrivals.changing(upload_id):
-            self._uploads.abort(upload_id)
+            upload = self._uploads.abort(upload_id)
+            self.on_dropped(upload)
             self._staging.discard(upload_id)
             self.arrivals.forget(upload_id)
 
@@ -261,6 +267,7 @@ class UploadIntake:
             with self.arrivals.changing_if_idle(upload.upload_id) as is_idle:
                 if not is_idle or not self._uploads.expire(upload.upload_id, idle_s):
                     continue
+                self.on_dropped(upload)
                 self._staging.discard(upload.upload_id)
                 self.arrivals.forget(upload.upload_id)
             expired += 1
@@ -380,6 +387,10 @@ class UploadIntake:
         )
 
 
-def _key_of(request: UploadRequest) -> str:
-    """The key under which the upload is found again; a stranger's equal key is another one."""
-    return f"{request.owner}/{request.idempotency_key}" if request.idempotency_key else ""
+def upload_key(request: UploadRequest, way: str = "") -> str:
+    """The key under which the upload is found again; a stranger's equal key is another one.
+
+    So is one of another ``way`` for the bytes.
+    """
+    key = f"{request.owner}/{request.idempotency_key}" if request.idempotency_key else ""
+    return f"{key}:{way}" if key and way else key

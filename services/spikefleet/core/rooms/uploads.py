@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spikefleet.core.submissions import ManifestFile, Recording
 
@@ -11,7 +11,8 @@ from spikefleet.core.submissions import ManifestFile, Recording
 class UploadedPart:
     """One stored part of a file; ``sha256`` is hex, of the part.
 
-    With ``from_start`` it is of the file from its first byte to the end of this part.
+    With ``from_start`` it is of the file from its first byte to the end of this part. A part that
+    was put into the store has the ``md5`` that the store computed instead (hex).
     """
 
     path: str
@@ -19,6 +20,16 @@ class UploadedPart:
     size_bytes: int
     sha256: str
     from_start: bool = False
+    md5: str = ""
+
+
+@dataclass(frozen=True)
+class SignedPart:
+    """Where one part is put; ``url`` is a secret of the upload's owner, for a while."""
+
+    path: str
+    offset_bytes: int
+    url: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,7 @@ class UploadProgress:
     """How far an upload is. ``recording`` is what it became, None while it is not complete.
 
     Up to ``most_small_parts`` parts may travel in one message; 0 of a service that knows no such.
+    Parts of a ``direct`` upload go to signed addresses; ``signed`` are the first of them.
     """
 
     upload_id: str
@@ -34,3 +46,5 @@ class UploadProgress:
     files: tuple[ManifestFile, ...]
     most_small_parts: int = 0
     recording: Recording | None = None
+    direct: bool = False
+    signed: tuple[SignedPart, ...] = ()

@@ -42,6 +42,7 @@ CALLS: Mapping[str, Access] = MappingProxyType(
         "IngestService/CreateUpload": _PEOPLE,
         "IngestService/GetUpload": _PEOPLE,
         "IngestService/UploadParts": _PEOPLE,
+        "IngestService/SignParts": _PEOPLE,
         "IngestService/CompleteUpload": _PEOPLE,
         "IngestService/AbortUpload": _PEOPLE,
         "IngestService/RegisterRecording": _PEOPLE,

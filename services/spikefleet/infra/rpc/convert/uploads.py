@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from spikefleet.api.v1 import ingest_pb2
-from spikefleet.core.rooms.uploads import UploadedPart, UploadProgress
+from spikefleet.core.rooms.uploads import SignedPart, UploadedPart, UploadProgress
 from spikefleet.infra.rpc.convert.recordings import (
     from_files,
     from_recording,
@@ -23,6 +24,7 @@ def to_part(part: UploadedPart) -> ingest_pb2.UploadedPart:
         size_bytes=part.size_bytes,
         sha256="" if part.from_start else part.sha256,
         file_sha256=part.sha256 if part.from_start else "",
+        md5=part.md5,
     )
 
 
@@ -35,6 +37,7 @@ def from_parts(messages: Iterable[ingest_pb2.UploadedPart]) -> tuple[UploadedPar
             part.size_bytes,
             part.file_sha256 or part.sha256,
             from_start=bool(part.file_sha256),
+            md5=part.md5,
         )
         for part in messages
     )
@@ -55,7 +58,38 @@ def to_upload(upload: UploadProgress, accepted_at: datetime | None = None) -> in
         files=to_files(upload.files),
         most_small_parts=upload.most_small_parts,
         recording=to_recording(recording, accepted_at) if recording else None,
+        direct=upload.direct,
     )
+
+
+def to_created(
+    upload: UploadProgress, accepted_at: datetime | None = None
+) -> ingest_pb2.CreateUploadResponse:
+    """Return the answer to the opening of an upload."""
+    return ingest_pb2.CreateUploadResponse(
+        upload=to_upload(upload, accepted_at), signed=map(to_signed, upload.signed)
+    )
+
+
+def from_created(message: ingest_pb2.CreateUploadResponse) -> UploadProgress:
+    """Read the answer to the opening of an upload."""
+    return replace(from_upload(message.upload), signed=from_signed(message.signed))
+
+
+def to_sign(upload_id: str, places: Iterable[tuple[str, int]]) -> ingest_pb2.SignPartsRequest:
+    """Return the request for addresses of parts, each named by path and first byte."""
+    wanted = [ingest_pb2.PartPlace(path=path, offset_bytes=at) for path, at in places]
+    return ingest_pb2.SignPartsRequest(upload_id=upload_id, parts=wanted)
+
+
+def to_signed(part: SignedPart) -> ingest_pb2.SignedPart:
+    """Return the message of a signed address."""
+    return ingest_pb2.SignedPart(path=part.path, offset_bytes=part.offset_bytes, url=part.url)
+
+
+def from_signed(messages: Iterable[ingest_pb2.SignedPart]) -> tuple[SignedPart, ...]:
+    """Read signed addresses."""
+    return tuple(SignedPart(part.path, part.offset_bytes, part.url) for part in messages)
 
 
 def from_upload(message: ingest_pb2.Upload) -> UploadProgress:
@@ -67,4 +101,5 @@ def from_upload(message: ingest_pb2.Upload) -> UploadProgress:
         from_files(message.files),
         message.most_small_parts,
         from_recording(message.recording) if message.HasField("recording") else None,
+        message.direct,
     )

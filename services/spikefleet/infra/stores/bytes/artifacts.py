@@ -123,6 +123,47 @@ class RepairsFiles(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class StoredPart:
+    """One part of a file on its way into a store: ``number`` from 1, ``md5`` hex."""
+
+    number: int
+    size_bytes: int
+    md5: str
+
+
+@runtime_checkable
+class TakesParts(Protocol):
+    """A store into which others put parts of a file themselves, at signed addresses.
+
+    Every method raises StorageUnavailableError.
+    """
+
+    def begin_parts(self, key: str) -> str:
+        """Begin a file of parts under ``key``; return its id."""
+        ...
+
+    def sign_part(self, key: str, parts_id: str, number: int, life_s: float) -> str:
+        """Return an address that takes one part by HTTP PUT for ``life_s`` seconds."""
+        ...
+
+    def parts_there(self, key: str, parts_id: str) -> list[StoredPart]:
+        """Return the parts that came, by number. Raises FileNotFoundError when it is ended."""
+        ...
+
+    def is_made_of(self, key: str, parts: Sequence[StoredPart]) -> bool:
+        """Say whether ``key`` is stored and has exactly the bytes of these parts."""
+        ...
+
+    def join_parts(self, key: str, parts_id: str, parts: Sequence[StoredPart]) -> None:
+        """Make the file of its parts. Raises FileNotFoundError when it was dropped."""
+        ...
+
+    def drop_parts(self, key: str, parts_id: str) -> None:
+        """Drop a file of parts that is not wanted; one that is gone is not an error."""
+        ...
+
+
 def publish_folder(store: ArtifactStore, prefix: str, folder: Path) -> list[StoredFile]:
     """Store every file of ``folder`` under ``prefix``, then the manifest, last.
 

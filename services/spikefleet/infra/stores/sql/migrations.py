@@ -231,6 +231,11 @@ _EPOCHS = (
     )""",
 )
 
+_DIRECT_UPLOADS = (
+    # Of an upload whose parts go straight into the store: the store's id of each file of parts.
+    "ALTER TABLE upload ADD COLUMN direct {json}",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "recordings and uploads", _INTAKE),
     Migration(2, "batches, runs, attempts, events, holds", _RUNS),
@@ -242,4 +247,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(8, "sizes of uploads", _UPLOAD_SIZES),
     Migration(9, "a run's failure is its attempt's", _FAILURES),
     Migration(10, "the controller's epoch", _EPOCHS),
+    Migration(11, "uploads straight into the store", _DIRECT_UPLOADS),
 )

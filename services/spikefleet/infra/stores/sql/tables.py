@@ -151,6 +151,7 @@ UPLOAD = Table(
     Column("updated_at", UtcTime, nullable=False),
     Column("owner", CleanText, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
+    Column("direct", Document, nullable=True),
 )
 
 UPLOAD_PART = Table(

@@ -5,8 +5,8 @@ A part is written here only after its bytes are durable; this module sees no byt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -65,6 +65,8 @@ class Upload:
     created_at: datetime  #: UTC
     updated_at: datetime  #: when bytes last came (UTC)
     owner: str = ""  #: whose it is
+    #: of a direct upload: the store's id of each file's parts, by path; empty for another
+    direct: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class NewUpload:
     part_size_bytes: int
     idempotency_key: str = ""
     owner: str = ""
+    direct: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,22 +109,9 @@ class UploadStore:
         """
         files = [asdict(file) for file in new.files]
         with self._database.write() as connection:
-            if new.idempotency_key:
-                row = connection.execute(
-                    select(UPLOAD).where(UPLOAD.c.idempotency_key == new.idempotency_key)
-                ).one_or_none()
-                if row is not None:
-                    same = (row.name, row.files, row.entry) == (
-                        str(new.name),
-                        clean_document(files),
-                        new.entry,
-                    )
-                    if not same:
-                        raise UploadConflictError(
-                            f"key {new.idempotency_key!r} already opened an upload of {row.name} "
-                            "with other files"
-                        )
-                    return _make_upload(row)
+            found = _find(connection, new)
+            if found is not None:
+                return found
             now = self._clock()
             connection.execute(
                 UPLOAD.insert().values(
@@ -135,10 +125,20 @@ class UploadStore:
                     created_at=now,
                     updated_at=now,
                     owner=new.owner,
-                    size_bytes=sum(file.size_bytes for file in new.files),
+                    # What it takes of this machine's disk.
+                    size_bytes=0 if new.direct else sum(file.size_bytes for file in new.files),
+                    direct=dict(new.direct) or None,
                 )
             )
             return _read_upload(connection, new.upload_id)
+
+    def find(self, new: NewUpload) -> Upload | None:
+        """Return what ``create`` would find; None when it would open an upload.
+
+        Raises UploadConflictError.
+        """
+        with self._database.read() as connection:
+            return _find(connection, new)
 
     def get(self, upload_id: str) -> Upload:
         """Return one upload. Raises UploadNotFoundError."""
@@ -161,7 +161,17 @@ class UploadStore:
         UploadClosedError.
         """
         places = [{"in_path": part.path, "at_bytes": part.offset_bytes} for part in parts]
-        rows = [{"upload_id": upload_id, **asdict(part)} for part in parts]
+        rows = [
+            {
+                "upload_id": upload_id,
+                "path": part.path,
+                "offset_bytes": part.offset_bytes,
+                "size_bytes": part.size_bytes,
+                "sha256": part.sha256,
+                "from_start": part.from_start,
+            }
+            for part in parts
+        ]
         here = (
             (UPLOAD_PART.c.upload_id == upload_id)
             & (UPLOAD_PART.c.path == bindparam("in_path"))
@@ -230,6 +240,12 @@ class UploadStore:
             )
             return _read_upload(connection, upload_id)
 
+    def touch(self, upload_id: str) -> None:
+        """Note that an open upload is alive. Raises UploadNotFoundError, UploadClosedError."""
+        with self._database.write() as connection:
+            _require_state(upload_id, _read_state(connection, upload_id))
+            self._update(connection, upload_id)
+
     def free_key(self, upload_id: str) -> None:
         """Let the key of a complete upload open another one: what became of it was lost since."""
         with self._database.write() as connection:
@@ -288,6 +304,22 @@ class UploadStore:
         )
 
 
+def _find(connection: Connection, new: NewUpload) -> Upload | None:
+    """The upload that the key opened. Raises UploadConflictError for one of other files."""
+    if not new.idempotency_key:
+        return None
+    query = select(UPLOAD).where(UPLOAD.c.idempotency_key == new.idempotency_key)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    files = clean_document([asdict(file) for file in new.files])
+    if (row.name, row.files, row.entry) != (str(new.name), files, new.entry):
+        raise UploadConflictError(
+            f"key {new.idempotency_key!r} already opened an upload of {row.name} with other files"
+        )
+    return _make_upload(row)
+
+
 def _read_upload(connection: Connection, upload_id: str) -> Upload:
     row = connection.execute(select(UPLOAD).where(UPLOAD.c.upload_id == upload_id)).one_or_none()
     if row is None:
@@ -308,6 +340,7 @@ def _make_upload(row: Row[Any]) -> Upload:
         created_at=row.created_at,
         updated_at=row.updated_at,
         owner=row.owner,
+        direct=row.direct or {},
     )
 
 

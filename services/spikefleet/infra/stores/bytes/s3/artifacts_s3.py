@@ -13,7 +13,7 @@ import hashlib
 import io
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactExistsError,
     ArtifactMissingError,
     StoredFile,
+    StoredPart,
     check_key,
     encode_pointer,
     holds_manifest,
@@ -38,6 +39,7 @@ from spikefleet.infra.stores.bytes.s3.bucket import (
     S3Credentials,
     S3Part,
     S3Place,
+    is_made_of,
     read_credentials,
 )
 from spikefleet.infra.stores.bytes.s3.claims import FOLDER, claimed
@@ -167,6 +169,33 @@ class S3Artifacts:
         for key, upload_id, _ in self.bucket.list_uploads(f"{prefix}/"):
             self.bucket.abort(key, upload_id)
 
+    def begin_parts(self, key: str) -> str:
+        """Begin a file of parts and return its id."""
+        self._check(key)
+        return self.bucket.begin(key)
+
+    def sign_part(self, key: str, parts_id: str, number: int, life_s: float) -> str:
+        """Return an address of the external endpoint that takes one part by PUT."""
+        return self.bucket.presign_part(key, parts_id, number, life_s)
+
+    def parts_there(self, key: str, parts_id: str) -> list[StoredPart]:
+        """Return the parts that the server has. Raises FileNotFoundError."""
+        found = self.bucket.list_parts(key, parts_id)
+        return [StoredPart(part.number, part.size_bytes, part.etag) for part in found]
+
+    def is_made_of(self, key: str, parts: Sequence[StoredPart]) -> bool:
+        """Say whether the key holds the bytes of these parts."""
+        found = self.bucket.head(key)
+        return found is not None and is_made_of(found, _s3_parts(parts))
+
+    def join_parts(self, key: str, parts_id: str, parts: Sequence[StoredPart]) -> None:
+        """Make the object of its parts. Raises FileNotFoundError."""
+        self.bucket.complete(key, parts_id, _s3_parts(parts))
+
+    def drop_parts(self, key: str, parts_id: str) -> None:
+        """Drop an unfinished object."""
+        self.bucket.abort(key, parts_id)
+
     def sweep(self, older_than_s: float = 7 * 86_400.0) -> int:
         """Drop uploads in parts, and claims, that were begun long ago; return how many.
 
@@ -252,6 +281,10 @@ class S3Artifacts:
                 resumes -= 1
         if offset == 0 and sha256 and digest.hexdigest() != sha256:
             raise ArtifactDamagedError(f"{key} has not the bytes that were stored")
+
+
+def _s3_parts(parts: Sequence[StoredPart]) -> list[S3Part]:
+    return [S3Part(part.number, part.size_bytes, part.md5) for part in parts]
 
 
 def open_s3(

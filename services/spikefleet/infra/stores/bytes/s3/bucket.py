@@ -224,7 +224,7 @@ class S3Bucket:
                 )
         except (FileNotFoundError, StorageUnavailableError):
             found = self.head(key)
-            if found is None or not _is_made_of(found, parts):
+            if found is None or not is_made_of(found, parts):
                 raise
 
     def abort(self, key: str, upload_id: str) -> None:
@@ -341,7 +341,7 @@ def _object(headers: Mapping[str, str]) -> S3Object:
     )
 
 
-def _is_made_of(found: S3Object, parts: Sequence[S3Part]) -> bool:
+def is_made_of(found: S3Object, parts: Sequence[S3Part]) -> bool:
     """Say whether an object is what these parts make: their size, and the digest of digests."""
     digests = b"".join(bytes.fromhex(part.etag) for part in sorted(parts, key=lambda p: p.number))
     whole = hashlib.md5(digests, usedforsecurity=False).hexdigest()
