@@ -18,10 +18,11 @@ from kubernetes import client
 from tests.e2e.conftest import SORTER
 from tests.kubefake.cluster import NAMESPACE, TOKEN, KubeFake
 from tests.kubefake.processes import ImageStandIn
-from tests.kubefake.resources import JOBS
+from tests.kubefake.resources import JOBS, SECRETS
 from tests.support.postgres import postgres_server, postgres_url
 from tests.support.room_processes import RoomProcesses
 from tests.support.runner_profiles import CPU, document
+from tests.support.s3_servers import S3Server
 
 from spikefleet.core.runs import RunState
 from spikefleet.deploy.rooms.wiring import RoomName
@@ -48,23 +49,46 @@ def fake(tmp_path: Path) -> Iterator[KubeFake]:
         yield cluster
 
 
+def make_rooms(
+    fake: KubeFake, folder: Path, settings: dict[str, str], **runners: Any
+) -> RoomProcesses:
+    """Every room in one process that starts its sorts on the fake; not started yet."""
+    told = document(namespace=NAMESPACE, reportAddress="", profiles={"default": PROFILE}, **runners)
+    where = {
+        "RUNNERS_FILE": str(write(folder / "runners.json", told)),
+        "KUBECONFIG": str(write(folder / "kubeconfig", kubeconfig(fake))),
+    }
+    return RoomProcesses(folder / "rooms", [ROOMS], settings | where)
+
+
 @pytest.fixture
 def rooms(fake: KubeFake, tmp_path: Path, postgres_url: str) -> Iterator[RoomProcesses]:
-    runners = document(
-        namespace=NAMESPACE, s3Secret="", reportAddress="", profiles={"default": PROFILE}
-    )
-    made = RoomProcesses(
-        tmp_path / "rooms",
-        [ROOMS],
-        {
-            "DATABASE_URL": postgres_url,
-            "ARTIFACTS_URL": (tmp_path / "artifacts").as_uri(),
-            "RUNNERS_FILE": str(write(tmp_path / "runners.json", runners)),
-            "KUBECONFIG": str(write(tmp_path / "kubeconfig", kubeconfig(fake))),
-        },
-    ).start()
+    store = (tmp_path / "artifacts").as_uri()
+    settings = {"DATABASE_URL": postgres_url, "ARTIFACTS_URL": store}
+    made = make_rooms(fake, tmp_path, settings, s3Secret="").start()
     yield made
     made.close()
+
+
+@pytest.fixture
+def bucket_rooms(fake: KubeFake, tmp_path: Path, postgres_url: str) -> Iterator[RoomProcesses]:
+    server = S3Server("swift", tmp_path / "s3")
+    server.start()
+    keys = {
+        "access-key": server.credentials.access_key,
+        "secret-key": server.credentials.secret_key,
+    }
+    fake.put(SECRETS, {"kind": "Secret", "metadata": {"name": "lab-s3"}, "stringData": keys})
+    bucket = server.make_bucket().bucket
+    settings = {
+        "DATABASE_URL": postgres_url,
+        "ARTIFACTS_URL": f"s3://{bucket}/lab?endpoint={server.endpoint}",
+        "S3_CREDENTIALS": str(server.write_credentials(tmp_path / "secret")),
+    }
+    made = make_rooms(fake, tmp_path, settings, s3Secret="lab-s3").start()
+    yield made
+    made.close()
+    server.end()
 
 
 def write(path: Path, what: Any) -> Path:
@@ -108,6 +132,19 @@ def test_a_recording_is_sorted_by_a_pod_and_reported(
     (job,) = jobs_of(fake).values()
     await_that(lambda: "spikefleet.dev/recorded" in job_labels(fake))
     assert job["status"]["succeeded"] == 1
+
+
+@pytest.mark.slow
+def test_the_same_over_a_bucket_whose_keys_the_pod_has_from_a_secret(
+    bucket_rooms: RoomProcesses, fake: KubeFake, recording: Path, tmp_path: Path
+) -> None:
+    with bucket_rooms.client() as people:
+        (run_id,) = people.submit(recording, SORTER, in_place=False).run_ids
+        (run,) = people.wait([run_id], timeout_s=270)
+        assert run.state is RunState.SUCCEEDED, (run.run.failure, bucket_rooms.log(ROOMS)[-3000:])
+        assert {f.path.name for f in people.fetch(run_id, tmp_path / "out")} >= {"report.html"}
+    assert len(jobs_of(fake)) == 1
+    assert not (tmp_path / "artifacts").exists()
 
 
 def job_labels(fake: KubeFake) -> dict[str, str]:
