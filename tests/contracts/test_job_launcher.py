@@ -126,6 +126,17 @@ class TestKubernetesLauncher(LauncherContract):
         own = fake.job("r-sort-1")["metadata"]["annotations"]["spikefleet.dev/attempt-secret"]
         assert own in named
 
+    def test_an_attempt_is_told_to_serve_its_metrics_where_its_pod_says(
+        self, launcher: Launcher, fake: KubeFake, tmp_path: Path
+    ) -> None:
+        launcher.start(self.spec(tmp_path, "wait"))
+        self.await_running(launcher)
+        (pod,) = fake.pods_of("r-sort-1")
+        (container,) = pod["spec"]["containers"]
+        (port,) = (p["containerPort"] for p in container["ports"] if p["name"] == "metrics")
+        (key,) = (v["value"] for v in container["env"] if v["name"] == "SPIKEFLEET_ATTEMPT_SPEC")
+        assert self.documents.stored[key]["metrics_port"] == port
+
     def test_an_ended_job_stays_until_it_is_recorded_and_then_expires(
         self, launcher: Launcher, fake: KubeFake, tmp_path: Path
     ) -> None:

@@ -58,7 +58,7 @@ from spikefleet.infra.launchers.kubernetes.objects import (
     newest,
     uid_of,
 )
-from spikefleet.infra.launchers.kubernetes.pod_template import SORTER
+from spikefleet.infra.launchers.kubernetes.pod_template import METRICS_PORT, SORTER
 from spikefleet.infra.launchers.kubernetes.profiles import Runners, RunnersFileError
 from spikefleet.infra.launchers.kubernetes.reading import Patience
 
@@ -121,6 +121,8 @@ class KubernetesLauncher:
             if spec.name in self._attempts():
                 return
             self._take_slot(spec.gpu)
+            # The port that the pod's manifest names, where its metrics are looked for.
+            spec = replace(spec, metrics_port=METRICS_PORT)
             key, sha256 = self._documents.write_spec(spec)
             try:
                 order = Order(spec, key, sha256, self._runners, self._owner(), secret)
