@@ -131,6 +131,8 @@ class KubernetesLauncher:
                 self._api.patch_job(name_of(job), {"metadata": {"annotations": {LAUNCHED: "true"}}})
             except RunnersFileError as error:
                 raise OSError(str(error)) from error
+            except ClusterMissingError as error:
+                raise LauncherUnreachableError(f"what was made is gone again: {error}") from error
             except ClusterRefusedError as error:
                 if error.is_quota:
                     raise NoSlotError(f"the namespace's quota is used up: {error}") from error
@@ -241,7 +243,11 @@ class KubernetesLauncher:
     def _owner(self) -> str:
         """The uid of the ConfigMap that owns every Job; a release that is gone owns nothing."""
         if self._owner_uid is None:
-            self._owner_uid = uid_of(self._api.get_config_map(self._runners.owner))
+            name = self._runners.owner
+            try:
+                self._owner_uid = uid_of(self._api.get_config_map(name))
+            except ClusterMissingError as error:
+                raise RunnersFileError(f"there is no ConfigMap {name} to own the Jobs") from error
         return self._owner_uid
 
     def _make_job(self, order: Order) -> Json:
@@ -264,7 +270,7 @@ class KubernetesLauncher:
         is_ours = notes.get(ATTEMPT_SECRET) == order.secret_name
         if is_ours and not _is_leaving(found) and RECORDED not in _labels(found):
             return found
-        self._api.delete_job(name, uid_of(found), policy="Background")
+        self._delete(order.spec.name, uid_of(found), "Background")
         try:
             return self._api.create_job(manifest)
         except ClusterConflictError as error:

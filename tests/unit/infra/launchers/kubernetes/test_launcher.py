@@ -15,7 +15,6 @@ from tests.support.scripted_api import (
     PODS,
     SECRETS,
     WORKLOADS,
-    Request,
     Script,
     listing,
     scripted_api,
@@ -172,6 +171,21 @@ def test_what_the_cluster_refuses_is_an_error_with_its_words(
         launcher.start(SPEC)
 
 
+def test_a_job_that_goes_while_it_is_looked_at_is_made_by_the_next_start(
+    launcher: KubernetesLauncher, script: Script
+) -> None:
+    script.on("POST", JOBS, TAKEN)
+    with pytest.raises(LauncherUnreachableError, match="is gone again"):
+        launcher.start(SPEC)
+
+
+def test_without_its_owner_no_job_is_made(launcher: KubernetesLauncher, script: Script) -> None:
+    script.on("GET", OWNER, (404, status(404, "NotFound", "it is not there")))
+    with pytest.raises(OSError, match="no ConfigMap lab-runners"):
+        launcher.start(SPEC)
+    assert script.asked("POST") == []
+
+
 def test_a_start_without_an_answer_is_unknown_and_is_found_or_made_by_the_next(
     launcher: KubernetesLauncher, script: Script
 ) -> None:
@@ -325,13 +339,6 @@ def test_an_ended_job_is_recorded_and_expires_in_one_request(
     assert script.asked("DELETE") == []
 
 
-def test_a_live_job_is_not_forgotten(launcher: KubernetesLauncher, script: Script) -> None:
-    script.on("GET", JOBS, listing(job()))
-    launcher.observe()
-    launcher.forget(SPEC.name)
-    assert script.asked("PATCH") == script.asked("DELETE") == []
-
-
 def test_a_job_that_was_given_up_is_taken_away_when_it_is_forgotten(
     script: Script, documents: Documents
 ) -> None:
@@ -387,10 +394,3 @@ def test_heartbeats_are_not_read_every_round(
     for _ in range(5):
         launcher.observe()
     assert documents.reads.count("live") == 1
-
-
-def test_unknown_names_are_no_matter(launcher: KubernetesLauncher, script: Script) -> None:
-    launcher.stop("nobody", grace_s=1)
-    launcher.forget("nobody")
-    assert script.asked("DELETE") == script.asked("PATCH") == []
-    assert isinstance(script.requests[0], Request)
