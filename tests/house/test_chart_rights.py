@@ -4,8 +4,11 @@ import re
 from typing import Any
 
 import pytest
-from tests.house.charts import RELEASE, USES, one, pod_templates, render
+from ruamel.yaml import YAML
+from tests.house.charts import CHART, RELEASE, USES, one, pod_templates, render, run_helm
 from tests.house.source import PACKAGE
+
+from spikefleet.deploy.leadership import lease_name
 
 LAUNCHER = PACKAGE / "infra" / "launchers" / "kubernetes"
 # The client's words where they are not the cluster's.
@@ -65,7 +68,19 @@ def test_the_controller_reads_one_config_map_and_its_own_lease() -> None:
         for verb in rule["verbs"]
     }
     assert named["configmaps", "get"] == [f"{RELEASE}-runners"]
-    assert named["leases", "update"] == [f"{RELEASE}-controller"]
+    assert named["leases", "update"] == [lease_name(RELEASE)]
+
+
+def test_the_lease_of_a_release_with_a_long_name_is_the_one_its_role_names() -> None:
+    release = "electrophysiology-of-the-second-floor-b-wing"
+    done = run_helm("template", release, str(CHART), "-f", str(CHART / "ci" / MINIMAL))
+    (role,) = (e for e in YAML(typ="safe").load_all(done.stdout) if e and e["kind"] == "Role")
+    (names,) = (
+        rule["resourceNames"]
+        for rule in role["rules"]
+        if rule["resources"] == ["leases"] and "update" in rule["verbs"]
+    )
+    assert names == [lease_name(release)]
 
 
 @pytest.mark.parametrize("use", USES)
