@@ -16,6 +16,7 @@ from typing import Any
 
 from bench import (
     classify,
+    cluster,
     command_line,
     control_plane_import,
     controller,
@@ -66,6 +67,7 @@ BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
     "projection": projection.measure,
     "classify": classify.measure,
     "controller": controller.measure,
+    "cluster": cluster.measure,
     "submissions": submissions.measure,
     "report": report.measure,
 }
