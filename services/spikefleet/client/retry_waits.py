@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from spikefleet.infra.rpc.errors import ServiceUnreachable
+from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answering
+
+_T = TypeVar("_T")
+_PASSING = ("STORAGE_UNAVAILABLE",)  # the service answers; what it keeps bytes in does not
 
 DEFAULT_PATIENCE_S = 300.0
 
@@ -26,7 +31,24 @@ class RetryWaits:
         self._since_s = None
         self._wait_s = 0.0
 
-    def wait(self, error: ServiceUnreachable) -> None:
+    def until_answered(
+        self, address: str, call: Callable[[], _T], *, must_be_there: bool = False
+    ) -> _T:
+        """Make a call that may be repeated until it is answered or the patience is spent.
+
+        ``must_be_there``: a service that is not there is told at once. Raises ServiceError.
+        """
+        while True:
+            try:
+                with answering(address):
+                    return call()
+            except ServiceError as error:
+                is_away = isinstance(error, ServiceUnreachable) and not must_be_there
+                if not is_away and error.reason not in _PASSING:
+                    raise
+                self.wait(error)
+
+    def wait(self, error: ServiceError) -> None:
         """Sleep before the next try. Raises ``error`` when the patience is spent."""
         now_s = time.monotonic()
         if self._since_s is None:

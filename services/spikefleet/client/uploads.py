@@ -12,6 +12,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -97,10 +98,9 @@ class Uploader:
             try:
                 return self._send_direct(upload, source, manifest, (key, progress))
             except StoreUnreachableError:
-                with answering(self._address):
-                    self._stub.AbortUpload(
-                        ingest_pb2.AbortUploadRequest(upload_id=upload.upload_id)
-                    )
+                request = ingest_pb2.AbortUploadRequest(upload_id=upload.upload_id)
+                with suppress(ServiceError), answering(self._address):  # else it is dropped later
+                    self._stub.AbortUpload(request)
             upload = self._create(source, manifest, key, takes_direct=False)
         if upload.recording is not None:
             return upload.recording
@@ -123,8 +123,15 @@ class Uploader:
             idempotency_key=key,
             takes_direct=takes_direct,
         )
-        with answering(self._address):
-            return from_created(self._stub.CreateUpload(request))
+        answer = self._patience.until_answered(
+            self._address, lambda: self._stub.CreateUpload(request), must_be_there=True
+        )
+        return from_created(answer)
+
+    def _get(self, upload_id: str) -> UploadProgress:
+        request = ingest_pb2.GetUploadRequest(upload_id=upload_id)
+        answer = self._patience.until_answered(self._address, lambda: self._stub.GetUpload(request))
+        return from_upload(answer.upload)
 
     def _send_direct(
         self,
@@ -149,19 +156,13 @@ class Uploader:
             except ServiceError as error:
                 if error.reason not in ("PART_DAMAGED", "UPLOAD_INCOMPLETE") or not tries_left:
                     return self._completed_by_another(upload.upload_id, error)
-                with answering(self._address):
-                    request = ingest_pb2.GetUploadRequest(upload_id=upload.upload_id)
-                    upload = from_upload(self._stub.GetUpload(request).upload)
+                upload = self._get(upload.upload_id)
         raise AssertionError("the last try returns or raises")
 
     def _sign(self, upload_id: str, places: Sequence[tuple[str, int]]) -> tuple[SignedPart, ...]:
         request = to_sign(upload_id, places)
-        while True:
-            try:
-                with answering(self._address):
-                    return from_signed(self._stub.SignParts(request).parts)
-            except ServiceUnreachable as error:
-                self._patience.wait(error)
+        answer = self._patience.until_answered(self._address, lambda: self._stub.SignParts(request))
+        return from_signed(answer.parts)
 
     def _send_files(
         self,
@@ -257,9 +258,7 @@ class Uploader:
         Raises ``refusal`` where it means anything else.
         """
         if refusal.reason == "UPLOAD_CLOSED":
-            with answering(self._address):
-                request = ingest_pb2.GetUploadRequest(upload_id=upload_id)
-                recording = from_upload(self._stub.GetUpload(request).upload).recording
+            recording = self._get(upload_id).recording
             if recording is not None:
                 return recording
         raise refusal
@@ -273,13 +272,11 @@ class Uploader:
         request = ingest_pb2.CompleteUploadRequest(
             upload_id=upload_id, files=to_files(files), parts=map(to_part, parts)
         )
-        while True:
-            try:
-                with answering(self._address):
-                    answer = self._stub.CompleteUpload(request, timeout=_COMPLETE_DEADLINE_S)
-                return from_recording(answer.recording)
-            except ServiceUnreachable as error:
-                self._patience.wait(error)
+        answer = self._patience.until_answered(
+            self._address,
+            lambda: self._stub.CompleteUpload(request, timeout=_COMPLETE_DEADLINE_S),
+        )
+        return from_recording(answer.recording)
 
 
 @dataclass(frozen=True)

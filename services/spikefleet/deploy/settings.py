@@ -143,6 +143,12 @@ class Settings(BaseModel):
         description="seconds after which an unfinished upload that receives nothing is dropped; "
         "0: never",
     )
+    direct_part_bytes: int = Field(
+        64 << 20,
+        ge=5 << 20,
+        description="length of the parts in which rigs put recordings straight into a bucket; a "
+        "rig holds four of them in memory",
+    )
     warm_s: float = Field(
         600.0,
         ge=0,

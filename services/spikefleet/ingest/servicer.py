@@ -30,7 +30,7 @@ from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
 from spikefleet.infra.stores.sql.recordings import RecordingStore
-from spikefleet.infra.stores.sql.uploads import Upload, UploadStore
+from spikefleet.infra.stores.sql.uploads import Upload, UploadClosedError, UploadStore
 from spikefleet.ingest.arrivals import Manifest
 from spikefleet.ingest.direct_uploads import DIRECT_PART_BYTES, DirectUploads
 from spikefleet.ingest.intake import InPlaceIntake
@@ -142,10 +142,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             return to_created(*await self._progress(upload))
         upload = await DIGESTS.run(self._direct.create, wanted, MOST_OPEN)
         progress, accepted_at = await self._progress(upload)
-        if progress.recording is None:
+        if progress.recording is not None:
+            return to_created(progress, accepted_at)
+        try:
             missing = await READS.run(self._direct.first_missing, upload, progress.parts)
-            progress = replace(progress, signed=tuple(missing))
-        return to_created(progress, accepted_at)
+        except UploadClosedError:  # a call that its client did not live to hear has completed it
+            upload = await READS.run(self._uploads.get, upload.upload_id)
+            return to_created(*await self._progress(upload))
+        return to_created(replace(progress, signed=tuple(missing)), accepted_at)
 
     async def SignParts(  # noqa: N802
         self, request: ingest_pb2.SignPartsRequest, context: Any

@@ -24,6 +24,7 @@ def build_ingest(wiring: Wiring) -> list[Registration]:
         wiring.controller_room(),
         meter=wiring.metrics,
         places=RecordingRoots(settings.recording_root),
+        direct_part_size_bytes=settings.direct_part_bytes,
     )
     if settings.upload_idle_s:
         parts = replace(parts, upload_idle_s=settings.upload_idle_s)
