@@ -10,7 +10,9 @@ from tests.support.cut_proxy import CutProxy
 from tests.support.s3_servers import S3Server
 
 from spikefleet.core.failures.errors import InvalidConfigurationError, StorageUnavailableError
+from spikefleet.infra.stores.bytes.artifacts import ArtifactDamagedError
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
+from spikefleet.infra.stores.bytes.s3 import ranges
 from spikefleet.infra.stores.bytes.s3.artifacts_s3 import S3Artifacts
 from spikefleet.infra.stores.bytes.s3.bucket import PART_BYTES, S3Credentials
 
@@ -59,6 +61,30 @@ def test_a_read_goes_on_where_its_connection_broke(store: S3Artifacts, proxy: Cu
     proxy.cuts = [1_000_000, 700_000, 100, None]
     assert store.get_bytes("a/x") == data
     assert proxy.cuts == []
+
+
+def test_ranges_that_break_go_on_and_the_fetched_file_is_whole(
+    store: S3Artifacts, proxy: CutProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "RANGE_BYTES", 3_000_000)
+    (tmp_path / "long.bin").write_bytes(LONG)
+    store.put_file("a/long.bin", tmp_path / "long.bin")
+    proxy.hang_up()
+    proxy.cuts = [None, 1_000_000, 700_000, None, 2_000_000]
+    store.fetch("a/long.bin", tmp_path / "fetched.bin")
+    assert (tmp_path / "fetched.bin").read_bytes() == LONG
+    assert proxy.cuts == []
+
+
+def test_a_fetched_object_that_is_not_what_was_written_is_refused(
+    store: S3Artifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "RANGE_BYTES", 10_000)
+    told = hashlib.sha256(LONG[:30_000]).hexdigest()
+    store.bucket.put("a/other", LONG[1:30_001], sha256=told)
+    with pytest.raises(ArtifactDamagedError, match="not the bytes"):
+        store.fetch("a/other", tmp_path / "other.bin")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_parts_that_break_are_sent_again_and_the_file_is_whole(

@@ -31,6 +31,7 @@ from spikefleet.infra.stores.bytes.artifacts import (
     encode_pointer,
     holds_manifest,
 )
+from spikefleet.infra.stores.bytes.s3 import ranges
 from spikefleet.infra.stores.bytes.s3.bucket import (
     MOST_PARTS,
     PART_BYTES,
@@ -128,13 +129,20 @@ class S3Artifacts:
 
     def fetch(self, key: str, path: Path) -> None:
         """Copy a key to a local file, atomically. Raises ArtifactMissingError and -DamagedError."""
-        chunks = self.read_chunks(key, chunk_bytes=4 << 20)
+        self._check(key)
+        found = self.bucket.head(key)
+        if found is None:
+            raise ArtifactMissingError(f"nothing is stored under {key}")
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         try:
-            with temporary.open("xb") as handle:
-                for chunk in chunks:
-                    handle.write(chunk)
+            with temporary.open("xb+") as handle:
+                if found.size_bytes > ranges.RANGE_BYTES:
+                    ranges.fetch_ranges(self.bucket, key, found.size_bytes, handle.fileno())
+                    _require_digest(key, handle, found.sha256)
+                else:
+                    for chunk in self._read(key, found.size_bytes, found.sha256, 0, 4 << 20):
+                        handle.write(chunk)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -281,6 +289,13 @@ class S3Artifacts:
                 resumes -= 1
         if offset == 0 and sha256 and digest.hexdigest() != sha256:
             raise ArtifactDamagedError(f"{key} has not the bytes that were stored")
+
+
+def _require_digest(key: str, handle: BinaryIO, sha256: str) -> None:
+    """Refuse bytes that are not those whose digest the writer left, where one did."""
+    handle.seek(0)
+    if sha256 and hashlib.file_digest(handle, "sha256").hexdigest() != sha256:  # type: ignore[arg-type]
+        raise ArtifactDamagedError(f"{key} has not the bytes that were stored")
 
 
 def _s3_parts(parts: Sequence[StoredPart]) -> list[S3Part]:
