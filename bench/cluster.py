@@ -3,8 +3,9 @@
 The cluster is the strict fake of the tests, in a process of its own, on a clock that this one
 moves: rounds until nothing moves, then ten seconds of the cluster's time. Each sort finds that
 nobody fired, so that every run has three attempts, one of which is a Job: preflight, sort, report.
-CPU and memory are this process's for all of them, with their records; requests are the Job's. Those lie in memory, so that a disk's
-time for durable writes is not in the seconds. ``BENCH_ATTEMPTS`` says how many.
+CPU and memory are this process's for all of them, with their records; requests are the Job's.
+The records lie in memory, so that a disk's time for durable writes is not in the seconds.
+``BENCH_ATTEMPTS`` says how many.
 """
 
 from __future__ import annotations
