@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from spikefleet.client.rooms import CurationRoom, PreflightRoom, ReporterRoom
 from spikefleet.controller.record import run_record
+from spikefleet.controller.sort_spec import input_files
 from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import Stage
 from spikefleet.core.config.sorting import SortingConfig
@@ -69,6 +70,7 @@ class RoomCalls:
             stream=told["stream"],
             estimate=told["estimate"],
             measurements=told["measurements"],
+            input_bytes=sum(file.size_bytes for file in input_files(recording)),
         )
         return StageResult({"preflight": preflight}, failure=answer.failure)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from spikefleet.controller.sort_spec import estimate_of
+from spikefleet.controller.sort_spec import needs_in_pod
 from spikefleet.core.policy.changes import DecisionContext
 from spikefleet.core.policy.sizes import SizeRange, attempt_size
 from spikefleet.core.runs import Attempt, Run
@@ -32,7 +32,7 @@ def within(
     allowed: SizeRange, run: Run, attempt: Attempt, context: DecisionContext
 ) -> DecisionContext:
     """Add what the attempt had of a cluster, and the most that it may have."""
-    size = attempt_size(allowed, estimate_of(run), attempt.params)
+    size = attempt_size(allowed, needs_in_pod(run), attempt.params)
     return replace(
         context,
         allowed=allowed,

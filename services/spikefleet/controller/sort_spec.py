@@ -88,7 +88,7 @@ class SortSpecs:
         """What the attempt gets, and how many cores."""
         if self.machine_of is not None:
             machine = self.machine_of(run.backend)
-            return attempt_size(machine.sizes, estimate_of(run), attempt.params), machine.cpus
+            return attempt_size(machine.sizes, needs_in_pod(run), attempt.params), machine.cpus
         limits = self.limits
         memory = int(attempt.params.get("memory_limit_bytes", limits.memory_limit_bytes))
         return AttemptSize(memory, limits.scratch_limit_bytes), limits.cpus_per_attempt
@@ -105,6 +105,16 @@ class SortSpecs:
 def estimate_of(run: Run) -> Mapping[str, Any]:
     """Return what preflight projected for the run; {} when it could not."""
     return run.result.get("preflight", {}).get("estimate") or {}
+
+
+def needs_in_pod(run: Run) -> Mapping[str, Any]:
+    """Return the projection with the recording itself, which a pod has on its scratch volume."""
+    estimate = estimate_of(run)
+    scratch = estimate.get("scratch_bytes")
+    if not isinstance(scratch, int | float):
+        return estimate
+    staged = run.result.get("preflight", {}).get("input_bytes", 0)
+    return {**estimate, "scratch_bytes": scratch + staged}
 
 
 def _duration_s(run: Run) -> float:

@@ -17,6 +17,7 @@ class PreflightRecord(TypedDict, total=False):
     stream: dict[str, Any] | None
     estimate: dict[str, Any] | None
     measurements: dict[str, Any]
+    input_bytes: int  #: of the recording's files, which a pod copies to its scratch volume
 
 
 class Ending(TypedDict):

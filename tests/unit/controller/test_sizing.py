@@ -10,7 +10,9 @@ from spikefleet.core.policy.sizes import SizeRange
 from spikefleet.core.runs import Attempt
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
-RUN = make_run(result={"preflight": {"estimate": {"memory_bytes": 20, "scratch_bytes": 5}}})
+RUN = make_run(
+    result={"preflight": {"estimate": {"memory_bytes": 20, "scratch_bytes": 5}, "input_bytes": 40}}
+)
 
 
 def attempt(**params: object) -> Attempt:
@@ -27,7 +29,8 @@ def test_on_one_machine_the_limit_is_the_machines() -> None:
 def test_in_a_cluster_it_had_what_the_profile_the_projection_and_the_retries_gave() -> None:
     allowed = SizeRange(16, 64, 10, 100)
     first = within(allowed, RUN, attempt(), decision_context(RUN, attempt(), "node-a", 0))
-    assert (first.memory_limit_bytes, first.scratch_bytes, first.node) == (20, 10, "node-a")
+    # The volume holds the recording, too, which the pod brings there.
+    assert (first.memory_limit_bytes, first.scratch_bytes, first.node) == (20, 45, "node-a")
     again = attempt(memory_limit_bytes=30)
     assert within(allowed, RUN, again, first).memory_limit_bytes == 30
     assert first.allowed == allowed
