@@ -25,7 +25,7 @@ TORCH := torch==2.13.0
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help venv demo serve test test-slow check chart images kind-up bench protos clean $(IMAGES:%=image-%)
+.PHONY: help venv demo serve test test-slow test-kills check chart images kind-up bench protos clean $(IMAGES:%=image-%)
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -55,6 +55,9 @@ demo: $(READY) ## Sort a recording with known spikes, end to end (SORTER=kilosor
 
 serve: $(READY) ## Start the service on this machine (ARGS="--address 127.0.0.1:7433")
 	$(BIN)/spikefleet serve $(ARGS)
+
+test-kills: $(READY) ## Kill rig, service and bucket 200 times while recordings are uploaded (15 minutes)
+	KILLS=200 $(BIN)/python -m pytest -m slow -n 0 tests/integration/test_direct_upload_kills.py $(ARGS)
 
 check: $(READY) ## Format, lint, protos, storeys, types: everything that needs no test run
 	$(BIN)/ruff format --check .

@@ -120,31 +120,20 @@ def await_that(what: Callable[[], Any], timeout_s: float = 120.0) -> Any:
     return found
 
 
-def test_a_recording_is_sorted_by_a_pod_and_reported(
-    rooms: RoomProcesses, fake: KubeFake, recording: Path, tmp_path: Path
-) -> None:
-    with rooms.client() as people:
-        (run_id,) = people.submit(recording, SORTER, in_place=False).run_ids
-        (run,) = people.wait([run_id], timeout_s=240)
-        assert run.state is RunState.SUCCEEDED, (run.run.failure, rooms.log(ROOMS)[-3000:])
-        assert run.run.result["n_units_curated"] > 0
-        assert {f.path.name for f in people.fetch(run_id, tmp_path / "out")} >= {"report.html"}
-    (job,) = jobs_of(fake).values()
-    await_that(lambda: "spikefleet.dev/recorded" in job_labels(fake))
-    assert job["status"]["succeeded"] == 1
-
-
-@pytest.mark.slow
-def test_the_same_over_a_bucket_whose_keys_the_pod_has_from_a_secret(
+def test_a_recording_goes_from_a_rig_into_a_bucket_is_sorted_by_a_pod_and_reported(
     bucket_rooms: RoomProcesses, fake: KubeFake, recording: Path, tmp_path: Path
 ) -> None:
     with bucket_rooms.client() as people:
         (run_id,) = people.submit(recording, SORTER, in_place=False).run_ids
         (run,) = people.wait([run_id], timeout_s=270)
         assert run.state is RunState.SUCCEEDED, (run.run.failure, bucket_rooms.log(ROOMS)[-3000:])
+        assert run.run.result["n_units_curated"] > 0
         assert {f.path.name for f in people.fetch(run_id, tmp_path / "out")} >= {"report.html"}
-    assert len(jobs_of(fake)) == 1
-    assert not (tmp_path / "artifacts").exists()
+    (job,) = jobs_of(fake).values()
+    await_that(lambda: "spikefleet.dev/recorded" in job_labels(fake))
+    assert job["status"]["succeeded"] == 1
+    staged = tmp_path / "rooms" / "-".join(ROOMS) / "staging"
+    assert not staged.exists() or not list(staged.iterdir())  # no byte came through the service
 
 
 def job_labels(fake: KubeFake) -> dict[str, str]:
