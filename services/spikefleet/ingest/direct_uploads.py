@@ -3,7 +3,7 @@
 The store's list of parts is the truth. A part is right when the store computed the MD5 of it that
 the rig computed of what it read; the SHA-256 of whole files is the rig's word, which the runner
 checks before it sorts. A recording taken in on its sender's word alone is therefore never
-mistaken for one of another sender's: its id has its owner in it.
+mistaken for one of another sender's: its digest has its owner in it, and so has the run's.
 """
 
 from __future__ import annotations
@@ -206,10 +206,12 @@ class DirectUploads:
         """Make the recording valid where its bytes are, or return the one that it is again."""
         prefix = recording_prefix(upload.upload_id)
         base = accepted_recording(upload.name, files, upload.entry)
-        identity = [base.recording_id, upload.owner, "direct"]
+        # Runs of equal digests are one run, whose results all its owners may read.
+        digest = digest_document(["told by", upload.owner, base.digest])
+        identity = [str(upload.name), digest]
         for known in (identity, [*identity, upload.upload_id]):
             recording_id = RecordingId(f"rec-{digest_document(known)[:16]}")
-            recording = replace(base, recording_id=recording_id, location=prefix)
+            recording = replace(base, recording_id=recording_id, digest=digest, location=prefix)
             try:
                 earlier = self._recordings.get(recording_id)
             except RecordingNotFoundError:

@@ -190,6 +190,21 @@ def test_a_folder_inside_a_recording_stands_for_those_in_it_with_what_lies_above
     ]
 
 
+def test_what_lies_in_a_folder_of_told_digests_is_not_taken_for_the_same_bytes(
+    recordings,
+) -> None:
+    files = tuple(ManifestFile(f"{name}/data.bin", 1, name) for name in ("r9", "r10"))
+    members = tuple(Member(name, (f"{name}/data.bin",)) for name in ("r9", "r10"))
+    found = []
+    for name, digest in (("read", digest_manifest(files)), ("told", "with an owner in it")):
+        recordings.add(replace(_part(name), files=files, digest=digest))
+        room = _joined(recordings, Description(members=members), PLATE, ids=(f"rec-{name}",))
+        found.append(recordings.get(room.tasks[0].streams[0][0]))
+    read, told = found
+    assert {part.digest for part in read.parts}.isdisjoint(part.digest for part in told.parts)
+    assert read.digest != told.digest
+
+
 def test_one_recording_alone_is_sorted_as_itself(recordings) -> None:
     assert _joined(recordings, PLATE, ids=("rec-p",)).tasks[0].streams[0][0] == "rec-p"
 
