@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,6 +18,10 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # A developer's own settings must not decide whether a test passes.
 for _name in [name for name in os.environ if name.startswith("SPIKEFLEET_")]:
     del os.environ[_name]
+
+# A busy machine is slow, which is no fault of what is tested: speed is measured in bench/.
+settings.register_profile("ours", deadline=None)
+settings.load_profile("ours")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,6 +17,7 @@ from spikefleet.core.runs import RunState
 from spikefleet.infra import telemetry
 from spikefleet.infra.metrics import Metrics
 
+pytestmark = pytest.mark.slow
 MONITORING = Path(__file__).resolve().parents[2] / "charts" / "spikefleet" / "monitoring"
 PANELS = [
     pytest.param(panel, id=f"{path.stem}-{panel['title']}")

@@ -1,5 +1,6 @@
 """The main job with rooms in processes of their own, on PostgreSQL."""
 
+import pytest
 from tests.e2e.conftest import SORTER
 from tests.support.postgres import postgres_server, postgres_url
 from tests.support.room_processes import RoomProcesses
@@ -9,6 +10,7 @@ from spikefleet.deploy.rooms.wiring import RoomName
 
 __all__ = ["postgres_server", "postgres_url"]  # fixtures
 
+pytestmark = pytest.mark.slow
 DOORS = (RoomName.INGEST, RoomName.REPORTER, RoomName.CONTROLLER)
 WORKERS = ((RoomName.PREFLIGHT,), (RoomName.CURATION,))
 
