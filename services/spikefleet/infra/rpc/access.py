@@ -1,9 +1,9 @@
 """Who may make which call: one table, and how a caller is known.
 
 People are known by the uid that the kernel names for their connection; the operator is the user
-who runs the service (and root). Rooms know each other by a secret that is drawn at every start and
-stays in memory. A runner has the secret of its attempt, which the controller compares. A call that
-the table does not list is refused.
+who runs the service (and root). Rooms know each other by a secret: drawn at every start where they
+share a process, from a file where they do not. A runner has the secret of its attempt, which the
+controller compares. A call that the table does not list is refused.
 """
 
 from __future__ import annotations
