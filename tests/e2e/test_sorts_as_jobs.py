@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from kubernetes import client
 from tests.e2e.conftest import SORTER
-from tests.kubefake.cluster import NAMESPACE, TOKEN, KubeFake
+from tests.kubefake.cluster import NAMESPACE, KubeFake, kubeconfig
 from tests.kubefake.processes import ImageStandIn
 from tests.kubefake.resources import JOBS, SECRETS
 from tests.support.postgres import postgres_server, postgres_url
@@ -56,7 +56,7 @@ def make_rooms(
     told = document(namespace=NAMESPACE, reportAddress="", profiles={"default": PROFILE}, **runners)
     where = {
         "RUNNERS_FILE": str(write(folder / "runners.json", told)),
-        "KUBECONFIG": str(write(folder / "kubeconfig", kubeconfig(fake))),
+        "KUBECONFIG": str(write(folder / "kubeconfig", kubeconfig(fake.url))),
     }
     return RoomProcesses(folder / "rooms", [ROOMS], settings | where)
 
@@ -94,17 +94,6 @@ def bucket_rooms(fake: KubeFake, tmp_path: Path, postgres_url: str) -> Iterator[
 def write(path: Path, what: Any) -> Path:
     path.write_text(json.dumps(what))
     return path
-
-
-def kubeconfig(fake: KubeFake) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {"server": fake.url}}],
-        "users": [{"name": "me", "user": {"token": TOKEN}}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "me"}}],
-    }
 
 
 def jobs_of(fake: KubeFake) -> dict[str, Any]:

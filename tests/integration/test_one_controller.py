@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.kubefake.cluster import NAMESPACE, TOKEN, KubeFake
+from tests.kubefake.cluster import KubeFake, kubeconfig
 from tests.kubefake.faults import FaultProxy, Hang
 from tests.kubefake.resources import LEASES
 from tests.support.room_processes import free_port
@@ -83,19 +83,6 @@ class Installation:
                 return read_epoch(connection)
         finally:
             database.close()
-
-
-def kubeconfig(server: str) -> dict[str, object]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {"server": server}}],
-        "users": [{"name": "it", "user": {"token": TOKEN}}],
-        "contexts": [
-            {"name": "it", "context": {"cluster": "it", "user": "it", "namespace": NAMESPACE}}
-        ],
-    }
 
 
 @pytest.fixture

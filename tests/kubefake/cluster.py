@@ -34,6 +34,19 @@ TOKEN = "kubefake-token"
 _SCRIPT = Script()
 
 
+def kubeconfig(server: str) -> Document:
+    """A kubeconfig of the fake at ``server``, its own URL or that of a proxy before it."""
+    context = {"cluster": "it", "user": "me", "namespace": NAMESPACE}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "it",
+        "clusters": [{"name": "it", "cluster": {"server": server}}],
+        "users": [{"name": "me", "user": {"token": TOKEN}}],
+        "contexts": [{"name": "it", "context": context}],
+    }
+
+
 class KubeFake:
     """One API server with one namespace, ``facility``, and one node, ``node1``.
 

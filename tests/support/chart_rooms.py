@@ -13,18 +13,15 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from kubernetes import client
 from tests.house.charts import RELEASE, one, pod_templates
-from tests.kubefake.cluster import NAMESPACE, TOKEN, KubeFake
-from tests.support.room_processes import free_port
+from tests.kubefake.cluster import NAMESPACE, KubeFake, kubeconfig
+from tests.support.room_processes import free_port, is_serving
 
 _START_S = 90.0
 _SERVICES = Path(__file__).resolve().parents[2] / "services"
@@ -145,29 +142,9 @@ class ChartRooms:
 
     def _kubeconfig(self) -> Path:
         path = self.folder / "kubeconfig.json"
-        entry = {"cluster": "fake", "user": "controller", "namespace": NAMESPACE}
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "fake",
-            "contexts": [{"name": "fake", "context": entry}],
-            "clusters": [{"name": "fake", "cluster": {"server": self.fake.url}}],
-            "users": [{"name": "controller", "user": {"token": TOKEN}}],
-        }
-        path.write_text(json.dumps(document), encoding="utf-8")
+        path.write_text(json.dumps(kubeconfig(self.fake.url)), encoding="utf-8")
         return path
 
     def _wait_for(self, pod: str) -> None:
-        deadline = time.monotonic() + _START_S
-        with grpc.insecure_channel(f"127.0.0.1:{self.ports[pod]}") as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
-            while time.monotonic() < deadline:
-                assert self.processes[pod].poll() is None, self.log(pod)
-                try:
-                    answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2.0)
-                except grpc.RpcError:
-                    time.sleep(0.1)
-                    continue
-                if answer.status == health_pb2.HealthCheckResponse.SERVING:
-                    return
-        raise AssertionError(self.log(pod))
+        if not is_serving(self.ports[pod], self.processes[pod], _START_S):
+            raise AssertionError(self.log(pod))

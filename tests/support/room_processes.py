@@ -26,6 +26,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_serving(port: int, process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Wait until the health of a process says that it serves; False when it ends, or never does."""
+    deadline = time.monotonic() + timeout_s
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2.0)
+            except grpc.RpcError:
+                time.sleep(0.1)
+                continue
+            if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                return True
+    return False
+
+
 @dataclass
 class RoomProcesses:
     """Groups of rooms, each group a process with a data folder of its own below ``folder``."""
@@ -68,19 +84,8 @@ class RoomProcesses:
 
     def wait_for(self, group: tuple[RoomName, ...]) -> None:
         """Wait until the group's health says that it serves."""
-        deadline = time.monotonic() + _START_S
-        with grpc.insecure_channel(f"127.0.0.1:{self.ports[group]}") as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
-            while time.monotonic() < deadline:
-                assert self.processes[group].poll() is None, self.log(group)
-                try:
-                    answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2.0)
-                except grpc.RpcError:
-                    time.sleep(0.1)
-                    continue
-                if answer.status == health_pb2.HealthCheckResponse.SERVING:
-                    return
-        raise AssertionError(self.log(group))
+        if not is_serving(self.ports[group], self.processes[group], _START_S):
+            raise AssertionError(self.log(group))
 
     def address(self, room: RoomName) -> str:
         """Where a room answers."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -21,22 +20,18 @@ from pydantic import ValidationError
 
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.deploy.rooms.controller import Engine
-from spikefleet.deploy.rooms.serving import ServedRooms, stop_on_signals
+from spikefleet.deploy.rooms.serving import ServedRooms, prepare_process, stop_on_signals
 from spikefleet.deploy.rooms.wiring import RoomName, Wiring
 from spikefleet.deploy.service_file import DataFolderBusyError, DataFolderOpenError, claim
 from spikefleet.deploy.settings import Settings, load_settings
-from spikefleet.infra.logs import configure_logging
 from spikefleet.infra.rpc.access import Admission
 from spikefleet.infra.stores.sql.database import Database, SchemaTooNewError
-from spikefleet.infra.system.allocator import keep_freed_memory
-from spikefleet.infra.system.open_files import allow_open_files
 
 if TYPE_CHECKING:
     from spikefleet.deploy.leadership import Leadership
 
 log = logging.getLogger(__name__)
 
-_OWNER_ONLY = 0o077
 _EVERY_INTERFACE = "0.0.0.0"
 _USAGE_ERROR = 2
 _LOST_LEADERSHIP = 1
@@ -75,12 +70,9 @@ def serve_rooms(settings: Settings, served: frozenset[RoomName]) -> int:
     Returns 1 where it ended because another controller may have begun. Raises ValueError when an
     address or the secret of the rooms is missing, OSError.
     """
-    configure_logging(as_json=settings.log_format == "json")
+    prepare_process(settings)
     admission = _admission(settings, served)
     addresses = _addresses(settings, served)
-    keep_freed_memory()
-    allow_open_files()
-    os.umask(_OWNER_ONLY)
     with claim(settings.data_dir):
         return asyncio.run(_serve(settings, served, addresses, admission))
 

@@ -18,22 +18,18 @@ from importlib.metadata import version
 from spikefleet.deploy.machine import Machine, look_at_machine
 from spikefleet.deploy.metrics_targets import FILE_NAME, MetricsTargets
 from spikefleet.deploy.process_engine import process_engine
-from spikefleet.deploy.rooms.serving import ServedRooms, stop_on_signals
+from spikefleet.deploy.rooms.serving import ServedRooms, prepare_process, stop_on_signals
 from spikefleet.deploy.rooms.wiring import RoomName, Wiring
 from spikefleet.deploy.service_file import announce, claim, withdraw
 from spikefleet.deploy.settings import Settings
 from spikefleet.infra.launchers.base import Phase
-from spikefleet.infra.logs import configure_logging
 from spikefleet.infra.rpc.access import Admission
 from spikefleet.infra.rpc.channels import is_loopback
-from spikefleet.infra.system.allocator import keep_freed_memory
-from spikefleet.infra.system.open_files import allow_open_files
 
 log = logging.getLogger(__name__)
 
 _STOP_GRACE_S = 20.0
 _STDIN = 0
-_OWNER_ONLY = 0o077
 
 
 class EmbeddedService:
@@ -98,11 +94,7 @@ def serve(settings: Settings) -> int:
     Raises ExposedAddressError, DataFolderBusyError, DataFolderOpenError, OSError.
     """
     require_trusted_network(settings)
-    configure_logging(as_json=settings.log_format == "json")
-    keep_freed_memory()
-    allow_open_files()
-    # Recordings and results of every user: others reach them through the doors, never as files.
-    os.umask(_OWNER_ONLY)
+    prepare_process(settings)
     with claim(settings.data_dir):
         return asyncio.run(_serve(settings))
 

@@ -2,8 +2,8 @@
 
 The store's list of parts is the truth. A part is right when the store computed the MD5 of it that
 the rig computed of what it read; the SHA-256 of whole files is the rig's word, which the runner
-checks before it sorts. A recording taken in on its sender's word alone is therefore never
-mistaken for one of another sender's: its digest has its owner in it, and so has the run's.
+checks before it sorts. A recording taken in on its sender's word alone is therefore not mistaken
+for one of another owner's: its digest has its owner in it, and so has the run's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 
 from spikefleet.core.files import digest_document
 from spikefleet.core.ids import RecordingId
@@ -97,13 +98,13 @@ class DirectUploads:
     def first_missing(self, upload: Upload, there: Sequence[UploadedPart]) -> list[SignedPart]:
         """Return addresses of the first parts that are not there."""
         known = {(part.path, part.offset_bytes) for part in there}
-        wanted = [
+        missing = (
             (file.path, offset)
             for file in upload.files
             for offset, _ in _plan(upload, file)
             if (file.path, offset) not in known
-        ]
-        return self.sign(upload, wanted[:MOST_SIGNED])
+        )
+        return self.sign(upload, list(islice(missing, MOST_SIGNED)))
 
     def sign(self, upload: Upload, wanted: Sequence[tuple[str, int]]) -> list[SignedPart]:
         """Return an address for each part, named by path and first byte.
@@ -115,9 +116,10 @@ class DirectUploads:
                 "INVALID_ARGUMENT", f"at most {MOST_SIGNED} addresses at once", field="parts"
             )
         self._uploads.touch(upload.upload_id)
-        planned = {file.path: dict(_plan(upload, file)) for file in upload.files}
+        sizes_bytes = {file.path: file.size_bytes for file in upload.files}
         for path, offset in wanted:
-            if offset not in planned.get(path, {}):
+            begins_one = offset % upload.part_size_bytes == 0
+            if not (begins_one and 0 <= offset < sizes_bytes.get(path, 0)):
                 raise RpcProblem(
                     "INVALID_ARGUMENT",
                     f"the upload has no part of {path!r} at byte {offset}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,11 +17,16 @@ from importlib import import_module
 from spikefleet.controller.reconcile import ReconcileLoop
 from spikefleet.deploy.rooms.controller import BuiltController, Engine
 from spikefleet.deploy.rooms.wiring import RoomName, Wiring
+from spikefleet.deploy.settings import Settings
+from spikefleet.infra.logs import configure_logging
 from spikefleet.infra.rpc.server import Registration, RpcServer, ServerOptions
+from spikefleet.infra.system.allocator import keep_freed_memory
+from spikefleet.infra.system.open_files import allow_open_files
 
 log = logging.getLogger(__name__)
 
 _CHORES_LOOK_S = 10.0
+_OWNER_ONLY = 0o077
 _CONFINED = frozenset({RoomName.PREFLIGHT, RoomName.CURATION, RoomName.REPORTER})
 
 
@@ -88,6 +94,15 @@ class ServedRooms:
             for error in await asyncio.gather(*work, return_exceptions=True):
                 if error is not None:
                     log.error("chore.failed", exc_info=error)
+
+
+def prepare_process(settings: Settings) -> None:
+    """Set up what every process that serves rooms has: log, memory, open files, closed files."""
+    configure_logging(as_json=settings.log_format == "json")
+    keep_freed_memory()
+    allow_open_files()
+    # Recordings and results of every user: others reach them through the doors, never as files.
+    os.umask(_OWNER_ONLY)
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
