@@ -7,7 +7,6 @@ rules read. This module knows no particular sorter.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,9 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from spikeinterface.core import NumpySorting
-from spikeinterface.sortingcomponents.peak_detection.matched_filtering import (
-    MatchedFilteringPeakDetector,
-)
 
 from spikefleet.signal.sorters.activity import require_activity, require_units
 from spikefleet.signal.sorters.base import SortRequest
@@ -79,7 +75,7 @@ class StagedSorter:
         )
         params = sorter.set_params_to_folder(request.recording, folder, params, verbose=True)
         sorter.setup_recording(request.recording, folder, verbose=True)
-        with _seeded_matched_filter(params[self.seed_param]):
+        with seeded_draws(params[self.seed_param]):
             sorter._run_from_folder(folder / "sorter_output", params, True)
         found = sorter._get_result_from_folder(folder / "sorter_output")
         return require_units(_inside(found, request.recording), self.name, activity)
@@ -102,18 +98,29 @@ JOB_KEYS = frozenset(
 
 
 @contextmanager
-def _seeded_matched_filter(seed: int | None) -> Iterator[None]:
-    """Let the matched filter measure its noise at moments drawn from ``seed``.
+def seeded_draws(seed: int | None) -> Iterator[None]:
+    """Let every draw of the sorter that asks for no seed start from ``seed``.
 
-    No parameter of a sorter reaches them: without this a repeated sort does not repeat.
+    SpikeInterface whitens, selects peaks, measures noise and projects at moments that no parameter
+    of a sorter reaches: without this a repeated sort finds other units. Each unseeded generator
+    gets the same seed, so the order in which threads ask does not matter. ``None`` changes nothing.
     """
-    parameters = inspect.signature(MatchedFilteringPeakDetector.__init__).parameters
-    chunks: dict[str, Any] = parameters["random_chunk_kwargs"].default
-    chunks["seed"] = seed
+    if seed is None:
+        yield
+        return
+    own, unseeded = seed, np.random.default_rng
+    state = np.random.get_state()
+
+    def default_rng(seed: Any = None) -> np.random.Generator:
+        return unseeded(own if seed is None else seed)
+
+    np.random.default_rng = default_rng
+    np.random.seed(own)
     try:
         yield
     finally:
-        del chunks["seed"]
+        np.random.default_rng = unseeded
+        np.random.set_state(state)
 
 
 def _inside(sorting: BaseSorting, recording: BaseRecording) -> NumpySorting:
