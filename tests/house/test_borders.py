@@ -24,6 +24,7 @@ SWITCHBOARDS = {
     "cli/main.py": "help and version load no command",
     "cli/serve.py": "starts an embedded service",
     "deploy/cluster.py": "only the controller's image has what starts sorts",
+    "deploy/pod.py": "listens for stop signals before anything of weight is imported",
     "deploy/rooms/serving.py": "a room's image holds only what its own rooms import",
     "infra/stores/bytes/artifacts_open.py": "a store in a folder needs no S3 client",
     "infra/system/syscalls.py": "its library is looked for on import and may be absent",
@@ -84,8 +85,10 @@ def test_no_exit_path_skips_its_recorded_end() -> None:
         for node in ast.walk(parse(path))
         if isinstance(node, ast.Attribute) and ast.unparse(node) == "os._exit"
     ]
-    # A forked copy must not run its original's clean-up; its answer has been sent by then.
+    # A forked copy must not run its original's clean-up; its answer has been sent by then. A pod's
+    # process has said its last word, and an output that nobody reads must not hold its end.
     assert [at.partition(":")[0] for at in found] == [
+        "services/spikefleet/deploy/pod.py",
         "services/spikefleet/deploy/template.py",
         "services/spikefleet/infra/system/zygote.py",
     ]

@@ -78,6 +78,7 @@ class RunningAttempt:
     def child_pid(self) -> int:
         """The child's pid, once it runs and has said so."""
         wait_for(lambda: self.folder.child_log.is_file() and self.folder.child_log.stat().st_size)
+        wait_for(self.folder.child_started.exists)
         return int((read_json(self.folder.child_started) or {})["pid"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
@@ -50,7 +51,7 @@ class TextFormatter(logging.Formatter):
 
 
 def configure_logging(
-    *, as_json: bool, level: str = "INFO", stream: IO[str] | None = None
+    *, as_json: bool, level: str = "INFO", stream: IO[str] | io.TextIOBase | None = None
 ) -> logging.Handler:
     """Send every log record to ``stream`` (stderr) in one form; replaces earlier handlers.
 

@@ -24,6 +24,11 @@ class Interruption:
         self.name = ""
         self._breaks_in = False
 
+    def listen(self) -> None:
+        """Take the signals over for good (main thread only)."""
+        for number in SIGNALS:
+            signal.signal(number, self._hear)
+
     @contextmanager
     def listening(self) -> Iterator[Interruption]:
         """Take the signals over for the length of a ``with`` block (main thread only)."""

@@ -68,10 +68,12 @@ def run_attempt(
     *,
     sink: ProgressSink | None = None,
     options: ParentOptions | None = None,
+    interruption: Interruption | None = None,
 ) -> int:
     """Run the attempt in the folder ``root`` and return its exit code, a row of the failure table.
 
-    An attempt that has its outcome is not run again. Must be called from the main thread.
+    ``interruption`` is one that listens already. An attempt that has its outcome is not run again.
+    Must be called from the main thread.
     """
     folder = RunFolder(root)
     ended = read_json(folder.outcome)
@@ -83,7 +85,11 @@ def run_attempt(
         _log.error("attempt.runs_already", extra={"folder": str(root), "pid": first and first.pid})
         return exit_code_of(Failure(FailureCode.CONCURRENT_SORT, "", rule_id="parent.folder"))
     place = Place(
-        folder, artifacts, sink or SilentSink(), options or ParentOptions(), Interruption()
+        folder,
+        artifacts,
+        sink or SilentSink(),
+        options or ParentOptions(),
+        interruption or Interruption(),
     )
     ledger = _Ledger(place, Known(AttemptId(folder.root.name)))
     with place.interruption.listening(), _LastWord(ledger) as last_word:

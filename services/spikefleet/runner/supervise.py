@@ -23,6 +23,7 @@ from spikefleet.core.failures.evidence_rows import SorterTimeoutEvidence
 from spikefleet.core.files import write_json
 from spikefleet.infra.launchers import processes
 from spikefleet.runner.audit import AuditTrail
+from spikefleet.runner.child_log import BoundedLog
 from spikefleet.runner.guards.loop import GuardLoop
 from spikefleet.runner.interruption import STOP_REQUESTED, Interruption
 from spikefleet.runner.progress import ProgressParser
@@ -74,6 +75,7 @@ class LogTail:
         """Return the new text; empty when there is none."""
         try:
             with self._path.open("rb") as handle:
+                self._offset = min(self._offset, handle.seek(0, os.SEEK_END))  # it may be cut
                 handle.seek(self._offset)
                 data = handle.read(_READ_BYTES)
         except OSError:
@@ -96,7 +98,7 @@ class Supervisor:
     ) -> None:
         self._folder, self._guards, self._reporter = folder, guards, reporter
         self._parser, self._timing, self._audit = parser, timing, audit
-        self._tail = LogTail(folder.child_log)
+        self._tail, self._bounded = LogTail(folder.child_log), BoundedLog(folder.child_log)
         self._progress = AttemptProgress(step="start")
         self._started_s = time.monotonic()
 
@@ -187,6 +189,8 @@ class Supervisor:
 
     def _follow_log(self) -> None:
         updates = self._parser.feed(self._tail.read())
+        if self._bounded.keep():
+            self._audit.note("supervisor", "log_cut", left_out_bytes=self._bounded.left_out)
         last = updates[-1] if updates else None
         self._progress = AttemptProgress(
             step=last.step if last else self._progress.step,

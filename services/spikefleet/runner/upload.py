@@ -17,6 +17,7 @@ from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, RunFolder
 from spikefleet.core.failures.errors import StorageUnavailableError
 from spikefleet.core.files import write_json
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore, publish_folder
+from spikefleet.runner.child_log import BoundedLog
 
 _log = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ def _add_records(
     if folder.sorter.is_dir():
         for path in folder.sorter.rglob("*.log"):
             if _is_plain(path):
+                BoundedLog(path).keep()
                 _link(path, logs / path.name)
     write_json(target / "spec.json", spec.to_json())
     write_json(target / "outcome.json", outcome.to_json())

@@ -39,3 +39,32 @@ def test_the_whole_log_is_passed_on_once(tmp_path):
         log.write(b"last words")
     outlet.close()
     assert out.getvalue() == b"first line\nlast words"
+
+
+def test_a_log_that_grows_faster_than_it_can_be_passed_on_loses_its_middle_and_says_so(tmp_path):
+    folder, out = RunFolder(tmp_path / "attempt"), io.BytesIO()
+    folder.root.mkdir()
+    outlet = PodOutlet(folder, LocalArtifacts(tmp_path / "store"), PREFIX, out=out)
+    folder.child_log.write_bytes(b"a" * (9 << 20) + b"the end")
+    outlet.start()
+    outlet.close()
+    said = out.getvalue()
+    assert len(said) < 5 << 20
+    assert said.endswith(b"the end")
+    left_out = (9 << 20) + len(b"the end") - (4 << 20)
+    assert b"[spikefleet: %d bytes of the log are left out here" % left_out in said
+
+
+def test_a_log_that_was_cut_is_followed_from_its_new_end(tmp_path):
+    folder, out = RunFolder(tmp_path / "attempt"), io.BytesIO()
+    folder.root.mkdir()
+    outlet = PodOutlet(folder, LocalArtifacts(tmp_path / "store"), PREFIX, out=out)
+    folder.child_log.write_bytes(b"a" * 5000)
+    outlet.start()
+    time.sleep(1.5)
+    folder.child_log.write_bytes(b"cut")
+    time.sleep(1.5)
+    with folder.child_log.open("ab") as log:
+        log.write(b", and on")
+    outlet.close()
+    assert out.getvalue() == b"a" * 5000 + b", and on"

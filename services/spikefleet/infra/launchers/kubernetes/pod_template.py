@@ -134,12 +134,14 @@ def _environment(order: PodOrder) -> list[dict[str, Any]]:
     profile = order.profile
     _, at, digest = profile.image.partition("@")
     said = {
+        "SPIKEFLEET_ATTEMPT_ID": order.spec.attempt_id,
         "SPIKEFLEET_ATTEMPT_SPEC": order.spec_key,
         "SPIKEFLEET_ATTEMPT_SPEC_SHA256": order.spec_sha256,
         "SPIKEFLEET_ARTIFACTS_URL": order.spec.artifacts_url,
         "SPIKEFLEET_ATTEMPT_SECRET_FILE": f"{_ATTEMPT}/{SECRET_KEY}",
         "SPIKEFLEET_SCRATCH": _SCRATCH,
         "SPIKEFLEET_TERMINATION_LOG": _TERMINATION_LOG,
+        **({"SPIKEFLEET_SCRATCH_STAYS": "true"} if profile.scratch.claim else {}),
         **({"SPIKEFLEET_S3_CREDENTIALS": _S3} if order.s3_secret else {}),
         **({"SPIKEFLEET_IMAGE_DIGEST": digest} if at else {}),
         **dict.fromkeys(THREAD_VARIABLES, str(profile.cpus)),

@@ -128,6 +128,7 @@ def test_the_pod_is_told_where_its_order_lies_and_what_it_is() -> None:
     assert sorter["command"] == ["python", "-m", "spikefleet.deploy.pod"]
     assert "args" not in sorter
     assert said["SPIKEFLEET_ATTEMPT_SPEC"].endswith("/attempts/sort-1/spec.json")
+    assert said["SPIKEFLEET_ATTEMPT_ID"] == order().spec.attempt_id
     assert said["SPIKEFLEET_ATTEMPT_SPEC_SHA256"] == "0f" * 32
     assert said["SPIKEFLEET_IMAGE_DIGEST"] == "sha256:" + "ab" * 32
     assert said["OMP_NUM_THREADS"] == "4"
@@ -136,6 +137,12 @@ def test_the_pod_is_told_where_its_order_lies_and_what_it_is() -> None:
     assert fields["SPIKEFLEET_NODE_NAME"] == {"fieldRef": {"fieldPath": "spec.nodeName"}}
     memory = fields["SPIKEFLEET_POD_MEMORY_BYTES"]["resourceFieldRef"]
     assert memory == {"containerName": "sorter", "resource": "limits.memory"}
+
+
+def test_only_a_pod_on_a_claim_is_told_that_its_scratch_stays() -> None:
+    told = {name: {e["name"]: e.get("value") for e in sorter_of(name)["env"]} for name in ORDERS}
+    assert told["claim"]["SPIKEFLEET_SCRATCH_STAYS"] == "true"
+    assert "SPIKEFLEET_SCRATCH_STAYS" not in told["cpu"]
 
 
 def test_the_secret_of_the_attempt_is_no_value_of_the_job_and_goes_with_it() -> None:
