@@ -243,12 +243,19 @@ class AttemptContract(DatabaseFixtures):
         assert store.live_counts() == []
         first, attempt = store.intend_attempt(seed(store, "a"), Stage.SORT)
         store.intend_attempt(seed(store, "b"), Stage.SORT)
-        assert store.live_counts() == [LiveCount("kilosort4", "sort", 2)]
+        assert store.live_counts() == [LiveCount("kilosort4", "sort", "start", 2)]
         store.mark_running(attempt)
-        assert store.live_counts() == [LiveCount("kilosort4", "sort", 2)]
+        assert self._live(store) == {"start": 1, "running": 1}
+        store.hear(attempt.attempt_id, {"step": "waits for its image", "waits_for": "image"})
+        assert self._live(store) == {"start": 1, "image": 1}
+        store.hear(attempt.attempt_id, {"step": "begins", "waits_for": ""})
+        assert self._live(store) == {"start": 1, "running": 1}
         end = AttemptEnd(AttemptState.SUCCEEDED, RunState.QUEUED, "stage.sort.done", {})
         store.finish_attempt(store.get_run(first.run_id), attempt, end)
-        assert store.live_counts() == [LiveCount("kilosort4", "sort", 1)]
+        assert store.live_counts() == [LiveCount("kilosort4", "sort", "start", 1)]
+
+    def _live(self, store: RunStore) -> dict[str, int]:
+        return {live.phase: live.count for live in store.live_counts()}
 
     def test_ends_are_counted_from_the_history(self, store: RunStore) -> None:
         for name in ("a", "b"):

@@ -86,7 +86,7 @@ class Conclusions:
         outcome = verdict.outcome
         document = outcome.to_json() if outcome else {}
         attempt = _with_changes(attempt, document)
-        self.counts.sort_checked(run, document)
+        self.counts.sort_ended(run, attempt, document)
         compared = self._compare(run, verdict)
         if verdict.failure is not None:
             where = EndedAt(verdict.node, may_live)

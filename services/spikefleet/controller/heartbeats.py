@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from spikefleet.core.runs import Attempt, Run
+from spikefleet.infra.launchers.base import Observation
 
 _SILENCE = timedelta(seconds=5)
 
@@ -41,12 +42,20 @@ def newer_progress(
     }
 
 
-def waiting_progress(run: Run, waiting: str, now: datetime) -> dict[str, Any] | None:
-    """Return what the attempt waits for as a progress document; None when that is told already."""
-    if not waiting or run.progress.get("step") == waiting:
+def waiting_progress(run: Run, observation: Observation, now: datetime) -> dict[str, Any] | None:
+    """Return what the attempt waits for as a progress document; None when that is told already.
+
+    One that waited and has begun is told as well, so that nobody counts it among the waiting
+    until its first report.
+    """
+    kind = str(observation.waits_for or "")
+    told = str(run.progress.get("waits_for") or "")
+    words = observation.waiting or ("begins" if told else "")
+    if not words or (run.progress.get("step"), told) == (words, kind):
         return None
     return {
-        "step": waiting,
+        "step": words,
+        "waits_for": kind,
         "fraction": None,
         "spike_count": None,
         "memory_bytes": None,

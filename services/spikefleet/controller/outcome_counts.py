@@ -68,9 +68,6 @@ class OutcomeCounts:
         self.metrics.observe(
             telemetry.STAGE_DURATION, seconds, backend=run.backend, stage=str(attempt.stage)
         )
-        if attempt.stage is Stage.SORT and attempt.number == 1:
-            waited = (attempt.created_at - run.created_at).total_seconds()
-            self.metrics.observe(telemetry.QUEUE_WAIT, max(waited, 0.0), backend=run.backend)
 
     def projection_compared(self, run: Run, compared: Mapping[str, Mapping[str, float]]) -> None:
         """A sort ended whose needs had been projected."""
@@ -83,8 +80,19 @@ class OutcomeCounts:
         """A sort succeeded, of this much recorded time (None: it did not say)."""
         self.metrics.add(telemetry.SORTED_SECONDS, duration_s or 0.0, backend=run.backend)
 
-    def sort_checked(self, run: Run, outcome: Mapping[str, Any]) -> None:
-        """A sort attempt ended that had looked at its machine, and perhaps tried a window."""
+    def sort_ended(self, run: Run, attempt: Attempt, outcome: Mapping[str, Any]) -> None:
+        """A sort attempt ended: how long it waited, what its machine noticed, how its trial went.
+
+        The wait of a run ends when its first attempt runs, which in a cluster may be long after the
+        attempt was started; one that left no outcome counts from its start.
+        """
+        if attempt.number == 1:
+            waited = (attempt.created_at - run.created_at).total_seconds()
+            there_s = (self.clock() - attempt.created_at).total_seconds()
+            ran_s = outcome.get("wall_s")
+            if isinstance(ran_s, int | float) and 0 < ran_s < there_s:
+                waited += there_s - ran_s
+            self.metrics.observe(telemetry.QUEUE_WAIT, max(waited, 0.0), backend=run.backend)
         for found in (outcome.get("node") or {}).get("findings") or ():
             self.metrics.add(
                 telemetry.NODE_FINDINGS,
@@ -113,7 +121,7 @@ def store_gauges(runs: RunStore) -> Callable[[], Iterable[Measured]]:
             yield Measured(telemetry.RUNS, float(counts.get(state, 0)), {"state": str(state)})
         for live in runs.live_counts():
             uses_gpu = live.stage == Stage.SORT and backend_of(live.backend).uses_gpu
-            labels = {"backend": live.backend, "stage": live.stage}
+            labels = {"backend": live.backend, "stage": live.stage, "phase": live.phase}
             device = "gpu" if uses_gpu else "cpu"
             yield Measured(telemetry.ATTEMPTS_LIVE, float(live.count), labels | {"device": device})
         for hold in runs.holds():

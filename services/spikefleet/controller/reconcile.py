@@ -169,7 +169,7 @@ class Reconciler:
         self._missed.discard(attempt.name)
         if observation.phase in (Phase.PENDING, Phase.RUNNING):
             progress = newer_progress(run, attempt, observation.heartbeat) or waiting_progress(
-                run, observation.waiting, self._parts.clock()
+                run, observation, self._parts.clock()
             )
             if progress is not None:
                 self._parts.runs.hear(attempt.attempt_id, progress)

@@ -39,6 +39,19 @@ class AttemptState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class WaitsFor(StrEnum):
+    """What a started sort waits for before it can run; a label of series, so the words are few."""
+
+    QUEUE = "queue"  # its turn in the cluster's queue
+    QUOTA = "quota"  # room in the namespace's quota
+    ADMISSION = "admission"  # the cluster's leave to make its pod
+    NODE = "node"  # a node with room for it
+    IMAGE = "image"  # its image
+    CONTAINER = "container"  # a Secret, a ConfigMap: whatever its container is made with
+    VOLUME = "volume"  # its volumes
+    POD = "pod"  # nothing in particular: the pod is being made
+
+
 ATTEMPT_MOVES: Mapping[AttemptState, frozenset[AttemptState]] = {
     AttemptState.INTENDED: frozenset(
         {

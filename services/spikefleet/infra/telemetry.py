@@ -65,8 +65,8 @@ NODE_FINDINGS = Series(
 ATTEMPTS_LIVE = Series(
     "spikefleet_attempts_live",
     _G,
-    "How many attempts are under way, and on what?",
-    ("backend", "stage", "device"),
+    "How many attempts run, on what, and what do the others wait for?",
+    ("backend", "stage", "device", "phase"),
 )
 SORTED_SECONDS = Series(
     "spikefleet_sorted_recording_seconds_total",
@@ -89,7 +89,11 @@ STAGE_DURATION = Series(
     _MINUTES,
 )
 QUEUE_WAIT = Series(
-    "spikefleet_queue_wait_seconds", _H, "How long do runs wait for a slot?", ("backend",), _MINUTES
+    "spikefleet_queue_wait_seconds",
+    _H,
+    "How long do runs wait until their sort runs?",
+    ("backend",),
+    _MINUTES,
 )
 PROJECTION_RATIO = Series(
     "spikefleet_projection_ratio",

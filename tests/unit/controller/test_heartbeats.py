@@ -7,8 +7,9 @@ import pytest
 from tests.support.runs import make_run
 
 from spikefleet.controller.heartbeats import newer_progress, waiting_progress
-from spikefleet.core.attempts import AttemptState, Stage
+from spikefleet.core.attempts import AttemptState, Stage, WaitsFor
 from spikefleet.core.runs import Attempt
+from spikefleet.infra.launchers.base import Observation, Phase
 from spikefleet.infra.rpc.convert.runs import to_progress
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -49,11 +50,25 @@ def test_a_damaged_or_foreign_heartbeat_says_nothing(broken: dict[str, Any] | No
     assert newer_progress(make_run(), ATTEMPT, broken) is None
 
 
+def waits(words: str, kind: WaitsFor | None) -> Observation:
+    return Observation("a", Phase.PENDING, waiting=words, waits_for=kind)
+
+
 def test_what_an_attempt_waits_for_stands_in_the_place_of_its_step() -> None:
     words = "waits for a node with room for it: 1 Insufficient nvidia.com/gpu"
-    found = waiting_progress(make_run(), words, NOW)
+    found = waiting_progress(make_run(), waits(words, WaitsFor.NODE), NOW)
     assert found is not None
     message = to_progress(found)
     assert (message.step, message.fraction, message.spike_count) == (words, -1.0, -1)
-    assert waiting_progress(make_run(progress=found), words, NOW) is None
-    assert waiting_progress(make_run(progress=found), "", NOW) is None
+    assert found["waits_for"] == "node"
+    assert waiting_progress(make_run(progress=found), waits(words, WaitsFor.NODE), NOW) is None
+
+
+def test_an_attempt_that_waited_and_has_begun_is_told_once() -> None:
+    begun = Observation("a", Phase.RUNNING)
+    assert waiting_progress(make_run(), begun, NOW) is None
+    waiting = waiting_progress(make_run(), waits("waits for its image", WaitsFor.IMAGE), NOW)
+    found = waiting_progress(make_run(progress=waiting), begun, NOW)
+    assert found is not None
+    assert (found["step"], found["waits_for"]) == ("begins", "")
+    assert waiting_progress(make_run(progress=found), begun, NOW) is None

@@ -1,7 +1,11 @@
 """Outcomes as series: every end is counted once, with its cause and what was decided."""
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import pytest
 from tests.support.controlled import Controlled, answering
 
 from spikefleet.controller.outcome_counts import OutcomeCounts, store_gauges
@@ -61,8 +65,40 @@ def test_attempts_under_way_are_told_with_what_they_run_on(tmp_path: Path) -> No
     controlled.submit()
     controlled.metrics.collect_from(store_gauges(controlled.runs))
     controlled.drive(lambda: any(live.stage == "sort" for live in controlled.runs.live_counts()))
-    series = 'spikefleet_attempts_live{backend="kilosort4",device="gpu",stage="sort"}'
+    series = (
+        'spikefleet_attempts_live{backend="kilosort4",device="gpu",phase="running",stage="sort"}'
+    )
     assert f"{series} 1.0" in controlled.metrics.render()
+    controlled.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "waited_s"),
+    [
+        ({"wall_s": 600.0}, 3900.0),
+        ({}, 900.0),
+        ({"wall_s": 0.0}, 900.0),
+        ({"wall_s": 1e30}, 900.0),
+        ({"wall_s": float("nan")}, 900.0),
+        ({"wall_s": "long"}, 900.0),
+    ],
+)
+def test_a_run_waits_until_its_sort_runs_and_not_until_it_is_started(
+    tmp_path: Path, told: dict[str, Any], waited_s: float
+) -> None:
+    """Started after 15 minutes, ended an hour later, of which the sort took ten minutes."""
+    controlled = Controlled(tmp_path)
+    run, attempt = controlled.runs.intend_attempt(
+        controlled.runs.get_run(controlled.submit()), Stage.SORT
+    )
+    attempt = replace(attempt, created_at=run.created_at + timedelta(seconds=900))
+    metrics = Metrics()
+    counts = OutcomeCounts(metrics, lambda: attempt.created_at + timedelta(seconds=3600))
+    counts.sort_ended(run, attempt, told)
+    counts.sort_ended(run, replace(attempt, number=2), told)
+    text = metrics.render()
+    assert f'spikefleet_queue_wait_seconds_sum{{backend="kilosort4"}} {waited_s}' in text
+    assert 'spikefleet_queue_wait_seconds_count{backend="kilosort4"} 1.0' in text
     controlled.close()
 
 
@@ -88,8 +124,9 @@ def test_what_the_machine_noticed_and_how_the_trial_went_are_counted(tmp_path: P
         "node": {"findings": [{"level": "warn", "code": "low_vram"}]},
         "canary": {"state": "inconclusive"},
     }
-    counts.sort_checked(run, outcome)
-    counts.sort_checked(run, {})
+    _, attempt = controlled.runs.intend_attempt(run, Stage.SORT)
+    counts.sort_ended(run, attempt, outcome)
+    counts.sort_ended(run, attempt, {})
     text = controlled.metrics.render()
     assert lines(text, "spikefleet_node_findings_total") == {
         'spikefleet_node_findings_total{backend="kilosort4",finding="low_vram",level="warn"} 1.0'

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from spikefleet.core.attempts import AttemptSpec
+from spikefleet.core.attempts import AttemptSpec, WaitsFor
 from spikefleet.core.runs import LogPart
 
 
@@ -48,6 +48,7 @@ class Observation:
     reason: str = ""  #: why it ended, as its machine or cluster says: ``Reason: message``
     disruption: str = ""  #: who took it away, as a cluster says; "" for nobody
     waiting: str = ""  #: what it waits for before it can run, in words for its owner
+    waits_for: WaitsFor | None = None  #: the same, as one of few
     node: str = ""  #: machine of the cluster on which it is or was; "" is this one
     termination_message: str = ""  #: what the runner left last
     log_tail: str = ""

@@ -100,7 +100,7 @@ def read_attempt(sight: Sight) -> Observation:
         return Observation(phase=Phase.RUNNING, **seen)
     if _is_over(waiting, sight):
         return Observation(phase=Phase.EXITED, reason=waiting.reason, waiting=waiting.words, **seen)
-    return Observation(phase=Phase.PENDING, waiting=waiting.words, **seen)
+    return Observation(phase=Phase.PENDING, waiting=waiting.words, waits_for=waiting.kind, **seen)
 
 
 def _is_over(waiting: Waiting, sight: Sight) -> bool:

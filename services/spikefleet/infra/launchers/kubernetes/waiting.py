@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from spikefleet.core.attempts import WaitsFor
 from spikefleet.infra.launchers.kubernetes.manifests import QUEUE
 from spikefleet.infra.launchers.kubernetes.objects import (
     Json,
@@ -46,10 +47,12 @@ _MOST_CHARACTERS = 300
 class Waiting:
     """What an attempt waits for.
 
-    ``reason`` is the cluster's, with its message; ``words`` are for the person who waits. ``since``
-    is when this pod or Job began to wait; ``is_given_up`` says that only a person can mend it.
+    ``reason`` is the cluster's, with its message; ``words`` are for the person who waits, ``kind``
+    is for who counts. ``since`` is when this pod or Job began to wait; ``is_given_up`` says that
+    only a person can mend it.
     """
 
+    kind: WaitsFor
     reason: str
     words: str
     since: datetime | None
@@ -91,7 +94,7 @@ def _queued(job: Json, workload: Json | None) -> Waiting:
     words = f"waits for its turn in {where}" + (f": {told}" if told else "")
     if workload is not None and spec(workload).get("active") is False:
         words = f"{where} has put it aside and does not try again; ask who runs the cluster: {told}"
-    return Waiting("JobSuspended", _short(words), since)
+    return Waiting(WaitsFor.QUEUE, "JobSuspended", _short(words), since)
 
 
 def _of_workload(workload: Json) -> str:
@@ -108,34 +111,36 @@ def _without_pod(job: Json, events: Sequence[Json]) -> Waiting:
     since = moment(metadata(job).get("creationTimestamp"))
     refusals = [event for event in events if event.get("reason") == "FailedCreate"]
     if not refusals:
-        return Waiting("", "waits for the cluster to make its pod", since)
+        return Waiting(WaitsFor.POD, "", "waits for the cluster to make its pod", since)
     message = str(_latest(refusals).get("message") or "")
     reason = said("FailedCreate", message)
     if "exceeded quota" in message:
         told = message.partition("exceeded quota: ")[2]
         words = f"waits for room in the namespace's quota: {told}"
-        return Waiting(reason, _short(words), since)
+        return Waiting(WaitsFor.QUOTA, reason, _short(words), since)
     told = message.partition("forbidden: ")[2] or message.partition(": ")[2] or message
     words = f"the cluster refuses to make its pod: {told}"
-    return Waiting(reason, _short(words), since, is_given_up=True)
+    return Waiting(WaitsFor.ADMISSION, reason, _short(words), since, is_given_up=True)
 
 
 def _unscheduled(pod: Json) -> Waiting | None:
     found = condition(pod, "PodScheduled")
     since = moment(metadata(pod).get("creationTimestamp"))
     if not found:
-        return Waiting("", "waits for the cluster to look for a node", since)
+        return Waiting(WaitsFor.NODE, "", "waits for the cluster to look for a node", since)
     if found.get("status") != "False":
         return None
     message = str(found.get("message") or "")
     reason = said(found.get("reason"), message)
     if found.get("reason") == "SchedulingGated":
-        return Waiting(reason, "waits for the cluster's leave to be placed on a node", since)
+        words = "waits for the cluster's leave to be placed on a node"
+        return Waiting(WaitsFor.QUEUE, reason, words, since)
     if _NEVER_FITS.search(message):
         words = f"its scratch claim is not there: {message}"
-        return Waiting(reason, _short(words), since, is_given_up=True)
+        return Waiting(WaitsFor.VOLUME, reason, _short(words), since, is_given_up=True)
     told = message.partition("available: ")[2].partition(". ")[0] or message
-    return Waiting(reason, _short(f"waits for a node with room for it: {told}"), since)
+    words = f"waits for a node with room for it: {told}"
+    return Waiting(WaitsFor.NODE, reason, _short(words), since)
 
 
 def _in_container(pod: Json, events: Sequence[Json]) -> Waiting:
@@ -144,19 +149,21 @@ def _in_container(pod: Json, events: Sequence[Json]) -> Waiting:
     reason = said(waiting, message)
     if waiting in _IMAGE:
         words = f"its image cannot be fetched ({waiting}): {message}"
-        return Waiting(reason, _short(words), since, is_given_up=True)
+        return Waiting(WaitsFor.IMAGE, reason, _short(words), since, is_given_up=True)
     if waiting in _CONFIG:
         words = f"its container cannot be made ({waiting}): {message}"
-        return Waiting(reason, _short(words), since, is_given_up=True)
+        return Waiting(WaitsFor.CONTAINER, reason, _short(words), since, is_given_up=True)
     trouble = [event for event in events if event.get("reason") in _VOLUME_EVENTS]
     if trouble:
         event = _latest(trouble)
         told = said(event.get("reason"), event.get("message"))
         words = f"its node cannot prepare the pod: {told}"
-        return Waiting(told, _short(words), since, is_given_up=True)
+        is_volume = event.get("reason") != "FailedCreatePodSandBox"
+        kind = WaitsFor.VOLUME if is_volume else WaitsFor.CONTAINER
+        return Waiting(kind, told, _short(words), since, is_given_up=True)
     node = str(spec(pod).get("nodeName") or "")
     words = f"is being prepared on {node}" if node else "is being prepared"
-    return Waiting(reason, words, since)
+    return Waiting(WaitsFor.POD, reason, words, since)
 
 
 def _waiting_state(pod: Json) -> tuple[str, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, or_, select, text
+from sqlalchemy import Connection, case, func, or_, select, text
 
+from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.runs import RunState
 from spikefleet.infra.stores.sql.tables import ATTEMPT, EVENT, RUN
 
@@ -24,22 +25,38 @@ class EndCount:
 
 @dataclass(frozen=True)
 class LiveCount:
-    """So many attempts of one backend and stage are intended or running."""
+    """So many attempts of one backend and stage are intended or running.
+
+    ``phase`` is ``running``, ``start`` where it was not started yet, else what a started sort
+    waits for (``core.attempts.WaitsFor``).
+    """
 
     backend: str
     stage: str
+    phase: str
     count: int
 
 
 def count_live(connection: Connection) -> list[LiveCount]:
-    """Return how many attempts are under way, by backend and stage."""
-    query = (
-        select(RUN.c.backend, ATTEMPT.c.stage, func.count().label("attempts"))
+    """Return how many attempts are under way, by backend, stage and phase."""
+    waits_for = func.nullif(RUN.c.progress["waits_for"].as_string(), "")
+    phase = case(
+        (ATTEMPT.c.state == str(AttemptState.INTENDED), "start"),
+        (ATTEMPT.c.stage == str(Stage.SORT), func.coalesce(waits_for, "running")),
+        else_="running",
+    )
+    under_way = (
+        select(RUN.c.backend, ATTEMPT.c.stage, phase.label("phase"))
         .join(RUN, RUN.c.run_id == ATTEMPT.c.run_id)
         .where(text("attempt.state IN ('intended', 'running')"))
-        .group_by(RUN.c.backend, ATTEMPT.c.stage)
+        .subquery()
     )
-    return [LiveCount(row.backend, row.stage, row.attempts) for row in connection.execute(query)]
+    columns = (under_way.c.backend, under_way.c.stage, under_way.c.phase)
+    query = select(*columns, func.count().label("attempts")).group_by(*columns)
+    return [
+        LiveCount(row.backend, row.stage, row.phase, row.attempts)
+        for row in connection.execute(query)
+    ]
 
 
 def count_ends(connection: Connection) -> list[EndCount]:

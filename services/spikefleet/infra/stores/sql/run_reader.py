@@ -128,7 +128,7 @@ class RunReader(RunQueue):
             return count_ends(connection)
 
     def live_counts(self) -> list[LiveCount]:
-        """Return how many attempts are under way, by backend and stage."""
+        """Return how many attempts are under way, by backend, stage and phase."""
         with self._database.read() as connection:
             return count_live(connection)
 
