@@ -11,29 +11,40 @@ FACILITY = Dashboard(
     (
         Panel(
             "Queue by reason",
-            "Runs that do not move, by why: queued waits for a machine, waiting for its next try, "
-            "held for an operator.",
+            "Runs that do not move, by why: queued waits for a slot, waiting for its next try, "
+            "held for an operator; of those that are started, what their pods wait for.",
             "short",
-            (('sum by (state) (spikefleet_runs{state=~"queued|waiting|held"})', "{{state}}"),),
+            (
+                ('sum by (state) (spikefleet_runs{state=~"queued|waiting|held"})', "{{state}}"),
+                (
+                    'sum by (phase) (spikefleet_attempts_live{phase!="running"})',
+                    "cluster: {{phase}}",
+                ),
+            ),
             "runbooks.md#spikefleetqueuestands",
             stacked=True,
         ),
         Panel(
             "Under way",
-            "Attempts that are intended or running, by stage.",
+            "Attempts that run, by stage.",
             "short",
-            (("sum by (stage) (spikefleet_attempts_live)", "{{stage}}"),),
+            (
+                (
+                    'sum by (stage) (spikefleet_attempts_live{phase="running"}) or vector(0)',
+                    "{{stage}}",
+                ),
+            ),
             "dashboards.md#facility",
             stacked=True,
         ),
         Panel(
             "GPUs at work",
-            "Sorts under way that hold a GPU, by sorter.",
+            "Sorts that run and hold a GPU, by sorter.",
             "short",
             (
                 (
-                    'sum by (backend) (spikefleet_attempts_live{device="gpu", stage="sort"}) '
-                    "or vector(0)",
+                    "sum by (backend) (spikefleet_attempts_live"
+                    '{device="gpu", stage="sort", phase="running"}) or vector(0)',
                     "{{backend}}",
                 ),
             ),
@@ -54,7 +65,7 @@ FACILITY = Dashboard(
         ),
         Panel(
             "Wait for a sort",
-            "From submission to the start of the first sort: the median, and what nine of ten stay "
+            "From submission until the first sort runs: the median, and what nine of ten stay "
             "below.",
             "s",
             (

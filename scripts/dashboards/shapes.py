@@ -1,11 +1,21 @@
 """What a dashboard and a panel are, and the PromQL that many panels share."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 PAGES = "docs/operations"
 _COLUMNS = 24
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+
+
+# Which installation is looked at, by the labels that its scraping adds. One that is scraped without
+# them is looked at where both are left empty.
+_INSTALLATION = (
+    ("namespace", "label_values(spikefleet_build_info, namespace)"),
+    ("release", "label_values(spikefleet_build_info, release)"),
+)
+_OWN = 'namespace=~"$namespace", release=~"$release"'
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class Panel:
                 {
                     "refId": chr(ord("A") + index),
                     "datasource": _SOURCE,
-                    "expr": query,
+                    "expr": scoped(query),
                     "legendFormat": legend,
                     "instant": self.kind == "table",
                     "format": "table" if self.kind == "table" else "time_series",
@@ -74,13 +84,13 @@ class Dashboard:
                 "name": name,
                 "type": "query",
                 "datasource": _SOURCE,
-                "query": query,
+                "query": scoped(query),
                 "refresh": 2,
                 "includeAll": name == "backend",
                 "multi": name == "backend",
                 "allValue": ".*",
             }
-            for name, query in self.variables
+            for name, query in (*_INSTALLATION, *self.variables)
         ]
         return {
             "uid": f"spikefleet-{self.uid}",
@@ -98,6 +108,20 @@ class Dashboard:
             ],
             "panels": placed,
         }  # fmt: skip
+
+
+def scoped(query: str) -> str:
+    """The query, of one installation alone: its labels are put into every series."""
+    if query == _INSTALLATION[0][1]:
+        return query
+    own = _OWN if query != _INSTALLATION[1][1] else _OWN.partition(",")[0]
+
+    def add(found: re.Match[str]) -> str:
+        inside = found["inside"]
+        return f"{found['name']}{{{own}{', ' + inside if inside else ''}}}"
+
+    series = r"(?P<name>\bspikefleet_[a-z0-9_]+\b)(\{(?P<inside>[^}]*)\})?"
+    return re.sub(series, add, query)
 
 
 def quantile(share: float, series: str, by: str, window: str, where: str = "") -> str:

@@ -1,6 +1,7 @@
 """Every panel of the dashboards has an answer from a Prometheus that watches a running service."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,8 @@ def _beside() -> Metrics:
     metrics.set(telemetry.ATTEMPT_SPIKES, 12_000, **own)
     metrics.set(telemetry.NODE_FINDING, 1, **own, level="warn", finding="driver_old")
     metrics.set(telemetry.HOLDS, 1, lane="kilosort4")
+    metrics.set(telemetry.ATTEMPTS_LIVE, 2, backend="kilosort4", stage="sort", device="gpu",
+                phase="node")  # fmt: skip
     return metrics
 
 
@@ -54,7 +57,7 @@ class Watched:
 
     def answer(self, query: str) -> list[Any]:
         """The answer of a query of all sorters; of one run where the panel is of one."""
-        query = query.replace("$backend", ".*")
+        query = re.sub(r"\$(backend|namespace|release)\b", ".*", query)
         ask = self.prometheus.ask_range
         for run_id in (self.run_id, "run-with-gpu"):
             found = ask(query.replace("$run_id", run_id), _WATCHED_S)

@@ -57,6 +57,12 @@ curation: [curation]
 {{- end -}}
 {{- end }}
 
+{{/* Where alerts and panels find the pages of docs/operations, with a slash at the end. */}}
+{{- define "spikefleet.pages" -}}
+{{- $url := required "monitoring.docsUrl is needed by rules and dashboards: the address (https://...) at which your people read the pages of docs/operations" .Values.monitoring.docsUrl -}}
+{{- printf "%s/" (trimSuffix "/" $url) -}}
+{{- end }}
+
 {{- define "spikefleet.roomSecret" -}}
 {{- .Values.roomSecret.name | default (include "spikefleet.name" (list . "rooms")) -}}
 {{- end }}
