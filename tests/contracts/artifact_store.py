@@ -240,8 +240,20 @@ class ArtifactStoreContract:
         with pytest.raises(ArtifactDamagedError, match="absent"):
             verify_prefix(store, "p")
 
-    def test_an_unreadable_manifest_is_damaged(self, store: ArtifactStore) -> None:
-        store.put_bytes(f"p/{MANIFEST}", b'{"files": [')
+    @pytest.mark.parametrize(
+        "manifest",
+        [
+            b'{"files": [',
+            b'{"files": [{"path": "a", "size_bytes": 1e999, "sha256": ""}]}',
+            b'{"files": [{"path": "../../other/a", "size_bytes": 1, "sha256": ""}]}',
+            b'{"files": [{"path": "", "size_bytes": 1, "sha256": ""}]}',
+            b'{"files": {"path": "a"}}',
+            b"[" * 100_000,
+        ],
+        ids=["torn", "endless", "outside", "no path", "table", "deep"],
+    )
+    def test_an_unreadable_manifest_is_damaged(self, store: ArtifactStore, manifest: bytes) -> None:
+        store.put_bytes(f"p/{MANIFEST}", manifest)
         with pytest.raises(ArtifactDamagedError):
             verify_prefix(store, "p")
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec
+from spikefleet.core.foreign_documents import MOST_BYTES
 from spikefleet.infra.launchers.base import LauncherUnreachableError
 from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError, ArtifactStore, live_key
 
@@ -59,7 +60,11 @@ class StoredDocuments:
         return None
 
     def _read(self, key: str) -> Mapping[str, object] | None:
+        """A document of a pod; one that is longer than any of ours is not fetched."""
         try:
+            size = self.artifacts.size(key)
+            if size is None or size > MOST_BYTES:
+                return None
             document: Any = json.loads(self.artifacts.get_bytes(key))
         except (ArtifactMissingError, ValueError, RecursionError):
             return None

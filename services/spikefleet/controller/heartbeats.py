@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from spikefleet.core.foreign_documents import moment_of, number, progress
 from spikefleet.core.runs import Attempt, Run
 from spikefleet.infra.launchers.base import Observation
 
@@ -26,20 +27,36 @@ def newer_progress(
     """
     if not heartbeat or heartbeat.get("attempt_id") != attempt.attempt_id:
         return None
-    at, said = heartbeat.get("at"), heartbeat.get("progress")
-    if not isinstance(at, int | float) or not isinstance(said, Mapping):
+    written = moment_of(heartbeat.get("at"), datetime.now(UTC))
+    said = progress(heartbeat.get("progress"))
+    if written is None or said is None:
         return None
-    written = datetime.fromtimestamp(at, UTC)
     stored = run.progress.get("updated_at")
     if stored and written - datetime.fromisoformat(str(stored)) < _SILENCE:
         return None
     return {
-        "step": str(said.get("step") or ""),
-        "fraction": said.get("fraction"),
-        "spike_count": said.get("spikes"),
-        "memory_bytes": said.get("memory_bytes"),
+        "step": said["step"],
+        "fraction": said["fraction"],
+        "spike_count": said["spikes"],
+        "memory_bytes": said["memory_bytes"],
         "updated_at": written.isoformat(),
     }
+
+
+def reported_progress(document: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return what a pod reports with each field within bounds; what is out of them is left out."""
+    said = progress({**document, "spikes": document.get("spike_count")}) or {}
+    kept = {
+        "step": said["step"] or None,
+        "fraction": said["fraction"],
+        "spike_count": said["spikes"],
+        "memory_bytes": said["memory_bytes"],
+        "eta_s": number(document.get("eta_s")),
+    }
+    found = {name: value for name, value in kept.items() if value is not None}
+    if updated := document.get("updated_at"):
+        found["updated_at"] = min(datetime.fromisoformat(str(updated)), now).isoformat()
+    return found
 
 
 def waiting_progress(run: Run, observation: Observation, now: datetime) -> dict[str, Any] | None:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from spikefleet.controller.outcome_documents import read_outcome
 from spikefleet.controller.termination import read_termination_message
 from spikefleet.core.attempts import AttemptOutcome
 from spikefleet.core.failures.codes import FailureCode, row_for_exit
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.reading.cluster_reasons import from_reason
+from spikefleet.core.foreign_documents import MOST_BYTES, bounded_table, number
 from spikefleet.core.ids import AttemptId
 from spikefleet.infra.launchers.base import Observation, Phase
 from spikefleet.infra.stores.bytes.artifacts import (
@@ -27,6 +29,7 @@ from spikefleet.infra.stores.bytes.artifacts import (
 
 _SIGKILL_EXITS = frozenset({137, 247})  # 247: -9 as another program passes it on
 _LOG_LINES = 50
+_MOST_USED = 100.0  # times its limit: more no group of processes ever used
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def judge(
     ``verify`` checks the attempt's manifest and raises ArtifactMissingError or
     ArtifactDamagedError when the result is not complete.
     """
-    outcome = _outcome(observation, attempt_id)
+    outcome = read_outcome(observation.outcome, attempt_id)
     complete, missing = _complete(verify)
     node = observation.node
     if outcome is not None and outcome.exit_code == 0 and complete:
@@ -109,9 +112,9 @@ def _last_memory(observation: Observation) -> dict[str, Any]:
     if not isinstance(memory, Mapping):
         return {}
     known = {name: memory.get(name) for name in ("working_set_bytes", "limit_bytes", "oom_kills")}
-    found = {n: int(v) for n, v in known.items() if isinstance(v, int | float)}
-    used = memory.get("used_ratio")
-    percent = {"percent_at_trip": round(100 * used, 1)} if isinstance(used, int | float) else {}
+    found = {n: int(v) for n, said in known.items() if (v := number(said)) is not None}
+    used = number(memory.get("used_ratio"), most=_MOST_USED)
+    percent = {"percent_at_trip": round(100 * used, 1)} if used is not None else {}
     return {**found, **percent}
 
 
@@ -151,33 +154,15 @@ def with_stored_outcome(
     code = observation.exit_code
     if observation.outcome is not None or (code is not None and row_for_exit(code) is not None):
         return observation
+    key = f"{prefix}/outcome.json"
     try:
-        document: Any = json.loads(artifacts.get_bytes(f"{prefix}/outcome.json"))
+        size = artifacts.size(key)
+        if size is None or size > MOST_BYTES:
+            return observation
+        document: Any = json.loads(artifacts.get_bytes(key))
     except (ArtifactMissingError, ValueError, RecursionError):
         return observation
     return replace(observation, outcome=document) if isinstance(document, dict) else observation
-
-
-def _outcome(observation: Observation, attempt_id: AttemptId) -> AttemptOutcome | None:
-    """Parse outcome.json; another attempt's or a damaged one is no evidence."""
-    if not observation.outcome:
-        return None
-    try:
-        outcome = AttemptOutcome.from_json(observation.outcome)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-    return outcome if outcome.attempt_id == attempt_id and _is_sound(outcome) else None
-
-
-def _is_sound(outcome: AttemptOutcome) -> bool:
-    """Whether every field is of its kind: a document may be anybody's bytes."""
-    tables = (outcome.artifacts, outcome.peaks, outcome.timings_s, outcome.versions)
-    numbers = (outcome.n_units, outcome.n_spikes, outcome.duration_s, outcome.wall_s)
-    return (
-        type(outcome.exit_code) is int
-        and all(isinstance(table, Mapping) for table in tables)
-        and all(value is None or type(value) in (int, float) for value in numbers)
-    )
 
 
 def _complete(verify: Callable[[], object]) -> tuple[bool, str]:
@@ -248,7 +233,7 @@ def _from_exit(observation: Observation, missing: str) -> Failure:
 def _last_progress(observation: Observation) -> dict[str, Any] | None:
     """Where the attempt was when its heart last beat: all that is left of one that vanished."""
     said = (observation.heartbeat or {}).get("progress")
-    return dict(said) if isinstance(said, Mapping) else None
+    return bounded_table(said)
 
 
 def _outside(code: FailureCode, message: str, rule_id: str, **evidence: Any) -> Failure:

@@ -11,7 +11,12 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from spikefleet.infra.launchers.base import Launcher, Observation, Phase
+from spikefleet.infra.launchers.base import (
+    Launcher,
+    LauncherUnreachableError,
+    Observation,
+    Phase,
+)
 from spikefleet.infra.stores.sql.runs import RunStore
 
 log = logging.getLogger(__name__)
@@ -33,10 +38,15 @@ class Orphans:
         for name, observation in seen.items():
             if name in live_names or self._is_in_quarantine(name):
                 continue
-            if observation.phase in (Phase.PENDING, Phase.RUNNING):
-                self.stop(name)
-            else:
-                self.drop(name)
+            try:
+                if observation.phase in (Phase.PENDING, Phase.RUNNING):
+                    self.stop(name)
+                else:
+                    self.drop(name)
+            except LauncherUnreachableError as error:
+                # One that cannot be cleared away holds up no other; the next round tries again.
+                self._stop_asked.discard(name)
+                log.warning("attempt.not_cleared", extra={"attempt_name": name, "why": str(error)})
 
     def stop(self, name: str) -> None:
         """Ask an attempt to end, once."""

@@ -14,12 +14,22 @@ from typing import Any
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.findings.catalogue import FINDINGS
+from spikefleet.core.findings.finding import FindingLevel
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.core.sorters.catalogue import backend_of
 from spikefleet.infra import telemetry
 from spikefleet.infra.metrics import Measured, Metrics
 from spikefleet.infra.stores.sql.run_counts import EndCount
 from spikefleet.infra.stores.sql.runs import RunStore
+
+# A pod's words become labels only where we know them: labels without end would fill Prometheus.
+_FINDINGS = frozenset(row.code for row in FINDINGS)
+_LEVELS = frozenset(FindingLevel)
+_CANARY_STATES = frozenset(
+    {"skipped", "remembered", "passed", "inconclusive", "blocked", "interrupted"}
+)
+_OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -94,14 +104,16 @@ class OutcomeCounts:
                 waited += there_s - ran_s
             self.metrics.observe(telemetry.QUEUE_WAIT, max(waited, 0.0), backend=run.backend)
         for found in (outcome.get("node") or {}).get("findings") or ():
+            code, level = str(found["code"]), str(found["level"])
             self.metrics.add(
                 telemetry.NODE_FINDINGS,
                 backend=run.backend,
-                level=str(found["level"]),
-                finding=str(found["code"]),
+                level=level if level in _LEVELS else _OTHER,
+                finding=code if code in _FINDINGS else _OTHER,
             )
         if state := (outcome.get("canary") or {}).get("state"):
-            self.metrics.add(telemetry.CANARIES_ENDED, backend=run.backend, state=str(state))
+            known = str(state) if str(state) in _CANARY_STATES else _OTHER
+            self.metrics.add(telemetry.CANARIES_ENDED, backend=run.backend, state=known)
 
     def run_ended(self, run: Run, status: RunStatus, now: datetime) -> None:
         """One run reached its end."""

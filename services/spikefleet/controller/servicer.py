@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from spikefleet.api.v1 import (
@@ -18,6 +19,7 @@ from spikefleet.api.v1 import (
     runner_pb2_grpc,
 )
 from spikefleet.controller.attempt_logs import AttemptLogs
+from spikefleet.controller.heartbeats import reported_progress
 from spikefleet.controller.wishes import Wishes, summarise
 from spikefleet.core.attempts import AttemptState
 from spikefleet.core.ids import AttemptId, BatchId, RunId
@@ -41,6 +43,7 @@ from spikefleet.infra.stores.sql.run_values import BatchRecord
 from spikefleet.infra.stores.sql.runs import RunStore
 
 _DEFAULT_PAGE = 50
+_MOST_HOLDER = 256  # characters of a process's name
 # The bell wakes a watch at once; the poll is for what another process wrote.
 _WATCH_POLL_S = 5.0
 _LIVE = frozenset({AttemptState.INTENDED, AttemptState.RUNNING})
@@ -277,8 +280,8 @@ class RunReportServicer(runner_pb2_grpc.RunReportServiceServicer):
         heard = await REPORTS.run(
             self._runs.hear,
             AttemptId(request.attempt_id),
-            from_progress(request.progress),
-            request.holder,
+            reported_progress(from_progress(request.progress), datetime.now(UTC)),
+            request.holder[:_MOST_HOLDER],
         )
         return runner_pb2.ReportProgressResponse(
             stop_requested=heard.stop_requested,

@@ -12,6 +12,7 @@ from typing import Any
 
 from spikefleet.core.failures.codes import BY_EXIT_CODE
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.foreign_documents import bounded, bounded_table
 from spikefleet.core.ids import AttemptId
 
 VERSION = 1
@@ -38,8 +39,8 @@ def read_termination_message(text: str, attempt_id: AttemptId) -> Failure | None
         return None
     return Failure(
         row.code,
-        str(document.get("message") or row.meaning),
-        stage=str(document.get("stage") or "sort"),
+        str(bounded(document.get("message")) or row.meaning),
+        stage=str(bounded(document.get("stage")) or "sort"),
         rule_id="outside.termination_message",
-        evidence=dict(evidence) if isinstance(evidence, Mapping) else {},
+        evidence=bounded_table(evidence) or {},
     )

@@ -9,6 +9,7 @@ from tests.support.runner_profiles import attempt
 
 from spikefleet.controller.attempt_documents import StoredDocuments
 from spikefleet.core.attempts import AttemptSpec
+from spikefleet.core.foreign_documents import MOST_BYTES
 from spikefleet.infra.launchers.base import LauncherUnreachableError
 from spikefleet.infra.stores.bytes.artifacts import live_key, publish_folder, verify_prefix
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
@@ -62,6 +63,12 @@ def test_the_outcome_of_a_success_and_of_a_failure_is_found(
 @pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b"\xff"])
 def test_a_damaged_document_is_none(store: LocalArtifacts, damaged: bytes) -> None:
     store.put_bytes(f"{PREFIX}/outcome.json", damaged)
+    assert StoredDocuments(store).outcome(PREFIX) is None
+
+
+def test_a_document_that_is_longer_than_any_of_ours_is_not_fetched(store: LocalArtifacts) -> None:
+    long = b'{"exit_code": 7, "x": "' + b"x" * MOST_BYTES + b'"}'
+    store.put_bytes(f"{PREFIX}/outcome.json", long)
     assert StoredDocuments(store).outcome(PREFIX) is None
 
 

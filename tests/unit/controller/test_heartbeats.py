@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.support.runs import make_run
 
-from spikefleet.controller.heartbeats import newer_progress, waiting_progress
+from spikefleet.controller.heartbeats import newer_progress, reported_progress, waiting_progress
 from spikefleet.core.attempts import AttemptState, Stage, WaitsFor
 from spikefleet.core.runs import Attempt
 from spikefleet.infra.launchers.base import Observation, Phase
@@ -44,10 +44,37 @@ def test_reports_that_still_arrive_are_not_overwritten(age_s: float, is_kept: bo
         heartbeat(attempt_id="attempt-2"),
         heartbeat(at=None),
         heartbeat(progress="detect"),
+        heartbeat(at=1e30),
+        heartbeat(at=float("nan")),
+        heartbeat(at=True),
+        heartbeat(at=(datetime.now(UTC) + timedelta(days=1)).timestamp()),
     ],
 )
 def test_a_damaged_or_foreign_heartbeat_says_nothing(broken: dict[str, Any] | None) -> None:
     assert newer_progress(make_run(), ATTEMPT, broken) is None
+
+
+@pytest.mark.parametrize("value", [1e30, float("inf"), float("nan"), -1, "many", [1], True])
+def test_no_word_of_a_pod_is_kept_that_the_wire_cannot_carry(value: Any) -> None:
+    said = dict.fromkeys(("step", "fraction", "spikes", "memory_bytes"), value)
+    found = newer_progress(make_run(), ATTEMPT, heartbeat(progress=said))
+    assert found is not None
+    message = to_progress(found)
+    assert (message.fraction, message.spike_count, message.memory_bytes) == (-1.0, -1, -1)
+    reported = {**dict.fromkeys(("step", "fraction", "spike_count", "eta_s"), value)}
+    assert reported_progress(reported, NOW).keys() <= {"step"}
+
+
+def test_a_report_is_kept_and_is_not_of_a_later_time_than_ours() -> None:
+    later = (NOW + timedelta(days=1)).isoformat()
+    told = {"step": "sort", "fraction": 0.5, "spike_count": 7, "eta_s": 9.0, "updated_at": later}
+    assert reported_progress(told, NOW) == {**told, "updated_at": NOW.isoformat()}
+
+
+def test_a_run_whose_stored_progress_was_spoiled_before_can_still_be_shown() -> None:
+    spoiled = {"step": 7, "fraction": "half", "spike_count": 1e30, "memory_bytes": [1]}
+    message = to_progress(spoiled)
+    assert (message.fraction, message.spike_count, message.memory_bytes) == (-1.0, -1, -1)
 
 
 def waits(words: str, kind: WaitsFor | None) -> Observation:

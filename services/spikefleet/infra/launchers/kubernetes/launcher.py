@@ -8,7 +8,7 @@ The launcher judges no outcome and retries no attempt.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -68,6 +68,17 @@ NO_LIMIT = 10_000  #: slots of a kind that the cluster alone limits
 STARTS_A_ROUND = 50  #: of each kind: a round that starts a thousand would see none end
 KEPT_S = 3600  #: how long a recorded Job can still be looked at
 
+# What reading a document of another shape raises.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    ArithmeticError,
+    OSError,
+)
+
 
 @dataclass(frozen=True)
 class LauncherTerms:
@@ -108,6 +119,7 @@ class KubernetesLauncher:
         self._looks = Looks(api, documents, self._terms.patience, clock)
         self._known: dict[str, _Known] | None = None
         self._owner_uid: str | None = None
+        self._copies: set[str] = set()
         self._lock = RLock()
 
     def start(self, spec: AttemptSpec, *, secret: str = "") -> None:
@@ -137,6 +149,7 @@ class KubernetesLauncher:
                 if error.is_quota:
                     raise NoSlotError(f"the namespace's quota is used up: {error}") from error
                 raise OSError(f"the cluster refuses the attempt: {error}") from error
+            self._copies.discard(uid_of(job))
             seen = Observation(spec.name, Phase.PENDING, waiting="waits for the cluster")
             self._attempts()[spec.name] = _Known(uid_of(job), spec.gpu, seen, job)
             log.info("attempt.started", extra={"attempt": spec.name, "job": name_of(job)})
@@ -149,15 +162,16 @@ class KubernetesLauncher:
                 pods = self._api.list_pods(selector(self._runners)) if jobs else []
             except ClusterRefusedError as error:
                 raise LauncherUnreachableError(f"the cluster does not tell: {error}") from error
-            before, turn = self._known or {}, self._looks.begin(jobs, pods)
-            found = {
-                name: self._look_at(name, job, turn, before.get(name))
-                for job in jobs
-                if (name := attempt_name(job))
+            before = self._known or {}
+            own = self._own(jobs, before)
+            turn = self._looks.begin(list(own.values()), pods)
+            now = {
+                name: known
+                for name, job in own.items()
+                if (known := self._look_alone(name, job, turn, before.get(name))) is not None
             }
-            now = {name: known for name, known in found.items() if known is not None}
             for name, known in before.items():
-                if name not in found and known.stopped:
+                if name not in own and known.stopped:
                     now[name] = self._after_stop(known)
             self._known = now
             return {name: known.seen for name, known in now.items()}
@@ -282,6 +296,46 @@ class KubernetesLauncher:
             self._api.create_secret(secret_manifest(order, uid_of(job)))
         except ClusterConflictError:
             log.info("attempt.secret_found", extra={"attempt": order.spec.name})
+
+    def _own(self, jobs: Sequence[Json], before: Mapping[str, _Known]) -> dict[str, Json]:
+        """The Jobs of attempts by the attempt's name, without those that only look like one.
+
+        A copy has another name. One that was made anew under the name has another uid than the Job
+        that we have seen: its attempt is gone, and it stays a copy for as long as it is there.
+        """
+        own: dict[str, Json] = {}
+        copies: set[str] = set()
+        for job in jobs:
+            name = attempt_name(job)
+            known = before.get(name)
+            is_another = known is not None and known.uid != uid_of(job)
+            is_another = is_another or uid_of(job) in self._copies
+            if name and name_of(job) == job_name(name) and not is_another:
+                own[name] = job
+            else:
+                copies.add(uid_of(job))
+                if uid_of(job) not in self._copies:
+                    told = {"job": name_of(job), "attempt": name}
+                    log.warning("attempt.job_is_a_copy", extra=told)
+        self._copies = copies
+        return own
+
+    def _look_alone(
+        self, name: str, job: Json, turn: Round, before: _Known | None
+    ) -> _Known | None:
+        """Look at one Job; what is wrong with it, or with what its pod left, stays its own trouble.
+
+        While it cannot be read it has not ended.
+        """
+        try:
+            return self._look_at(name, job, turn, before)
+        except (LauncherUnreachableError, *_UNREADABLE) as error:
+            why = f"{type(error).__name__}: {error}"
+            log.warning("attempt.unreadable", extra={"attempt": name, "why": why})
+        if before is not None:
+            return before
+        seen = Observation(name, Phase.RUNNING, waiting="its Job cannot be read")
+        return _Known(uid_of(job), False, seen, job)
 
     def _look_at(self, name: str, job: Json, turn: Round, before: _Known | None) -> _Known | None:
         """What a Job is; None for one whose start was cut short, which is taken back."""

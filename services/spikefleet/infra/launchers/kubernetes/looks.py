@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from spikefleet.core import foreign_documents
 from spikefleet.core.attempts import AttemptSpec
 from spikefleet.infra.launchers.base import LauncherUnreachableError, Observation, Phase
 from spikefleet.infra.launchers.kubernetes.api import ClusterApi, ClusterRefusedError
@@ -130,9 +131,10 @@ class Looks:
         except LauncherUnreachableError as error:
             log.warning("attempt.end_unread", extra={"attempt": seen.name, "why": str(error)})
             return replace(seen, phase=Phase.RUNNING)
+        outcome = foreign_documents.bounded_table(outcome)
         code = seen.exit_code
-        if code is None and outcome is not None and isinstance(outcome.get("exit_code"), int):
-            code = int(str(outcome["exit_code"]))
+        if code is None and outcome is not None:
+            code = foreign_documents.exit_code(outcome.get("exit_code"))
         return replace(seen, outcome=outcome, exit_code=code)
 
     def forget(self, name: str) -> None:
@@ -146,7 +148,9 @@ class Looks:
         if at is None or (now - at).total_seconds() >= _HEARTBEAT_S:
             try:
                 told = self._documents.live(prefix).get("heartbeat")
-                heard = told if isinstance(told, Mapping) else None
+                heard = foreign_documents.bounded_table(told)
+                if told is not None and _is_unsound(heard, now):
+                    log.warning("attempt.heartbeat_unsound", extra={"attempt": name})
             except LauncherUnreachableError as error:
                 log.info("attempt.heartbeat_unread", extra={"attempt": name, "why": str(error)})
             self._heard[name] = (now, heard)
@@ -159,3 +163,8 @@ class Looks:
         except (ClusterRefusedError, LauncherUnreachableError) as error:
             log.info("cluster.words_missing", extra={"error": str(error)})
             return []
+
+
+def _is_unsound(heartbeat: Mapping[str, object] | None, now: datetime) -> bool:
+    """Whether it tells no time that can be believed, and so not when the attempt was heard."""
+    return heartbeat is None or foreign_documents.moment_of(heartbeat.get("at"), now) is None

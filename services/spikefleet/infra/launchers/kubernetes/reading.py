@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from spikefleet.core import foreign_documents
 from spikefleet.infra.launchers.base import Observation, Phase
 from spikefleet.infra.launchers.kubernetes.objects import (
     Json,
@@ -76,8 +77,7 @@ class Sight:
     @property
     def last_heard(self) -> datetime | None:
         """When the attempt last wrote its heartbeat."""
-        at = (self.heartbeat or {}).get("at")
-        return datetime.fromtimestamp(at, self.now.tzinfo) if isinstance(at, int | float) else None
+        return foreign_documents.moment_of((self.heartbeat or {}).get("at"), self.now)
 
 
 def read_attempt(sight: Sight) -> Observation:
@@ -193,7 +193,7 @@ def _killed_by_its_count(code: object, sight: Sight) -> bool:
     readings = (sight.heartbeat or {}).get("readings")
     memory = readings.get("host_memory") if isinstance(readings, Mapping) else None
     kills = memory.get("oom_kills") if isinstance(memory, Mapping) else None
-    return code in _SIGKILL_EXITS and isinstance(kills, int | float) and kills > 0
+    return code in _SIGKILL_EXITS and bool(foreign_documents.number(kills))
 
 
 def _is_object(text: str) -> bool:

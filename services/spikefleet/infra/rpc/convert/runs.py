@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from spikefleet.api.v1 import run_pb2, runner_pb2
+from spikefleet.core import foreign_documents
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.ids import AttemptId, BatchId, RecordingId, RunId
@@ -54,14 +55,14 @@ def to_progress(progress: Mapping[str, Any]) -> run_pb2.Progress:
     """
 
     def number(key: str) -> float:
-        value = progress.get(key)
-        return -1.0 if value is None else float(value)
+        found = foreign_documents.number(progress.get(key))
+        return -1.0 if found is None else found
 
     updated = progress.get("updated_at")
     if isinstance(updated, str):
         updated = datetime.fromisoformat(updated)
     return run_pb2.Progress(
-        step=str(progress.get("step") or ""),
+        step=str(foreign_documents.bounded(progress.get("step")) or ""),
         fraction=number("fraction"),
         spike_count=int(number("spike_count")),
         memory_bytes=int(number("memory_bytes")),

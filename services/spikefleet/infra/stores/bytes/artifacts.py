@@ -219,12 +219,15 @@ def read_manifest(store: ArtifactStore, prefix: str) -> list[StoredFile]:
     """
     raw = store.get_bytes(f"{prefix}/{MANIFEST}")
     try:
-        return [
+        files = [
             StoredFile(f"{prefix}/{e['path']}", int(e["size_bytes"]), str(e["sha256"]))
             for e in json.loads(raw)["files"]
         ]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        for file in files:
+            check_key(file.key)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ArtifactDamagedError(f"the manifest of {prefix} cannot be read") from error
+    return files
 
 
 def require_size(store: ArtifactStore, file: StoredFile) -> None:

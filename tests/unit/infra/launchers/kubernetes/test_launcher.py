@@ -250,7 +250,7 @@ def test_a_list_that_fails_raises_and_changes_nothing(
 def test_a_round_asks_for_warnings_once_however_many_wait(
     launcher: KubernetesLauncher, script: Script
 ) -> None:
-    many = [job(metadata={"uid": f"j{n}", "name": f"j{n}"}) for n in range(20)]
+    many = [job(metadata={"uid": f"j{n}", "name": f"a{n}"}) for n in range(20)]
     for number, each in enumerate(many):
         each["metadata"]["annotations"]["spikefleet.dev/attempt-name"] = f"a{number}"
     about = {
