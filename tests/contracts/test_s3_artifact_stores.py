@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from urllib.error import HTTPError
@@ -126,6 +127,35 @@ class TestS3Artifacts(ArtifactStoreContract):
         parts = store.bucket.list_parts("u/x", upload_id)
         store.bucket.complete("u/x", upload_id, parts)
         assert store.get_bytes("u/x") == b"from a rig"
+
+    def test_whether_a_part_may_come_late_is_tried_and_leaves_nothing(
+        self, server: S3Server, store: S3Artifacts
+    ) -> None:
+        assert store.refuses_late_parts() is (server.engine == "ceph")
+        assert list(store.bucket.list_below("")) == []
+        assert store.bucket.list_uploads() == []
+
+    def test_a_file_is_copied_in_its_parts_and_gone_on_with(self, store: S3Artifacts) -> None:
+        blocks = [b"a" * PART_BYTES, b"b" * PART_BYTES, b"c" * 100]
+        upload_id = store.begin_parts("u/x ü")
+        for number, block in enumerate(blocks, start=1):
+            store.bucket.put_part("u/x ü", upload_id, number, block)
+        parts = store.parts_there("u/x ü", upload_id)
+        store.join_parts("u/x ü", upload_id, parts)
+        begun = store.begin_parts("kept/x ü")
+        store.bucket.put_part("kept/x ü", begun, 1, blocks[0])  # by a copy that died
+        other = replace(parts[1], md5="0" * 32)
+        assert store.copy_parts("u/x ü", "kept/x ü", [parts[0], other, parts[2]]) == [2]
+        assert store.size("kept/x ü") is None
+        assert store.copy_parts("u/x ü", "kept/x ü", parts) == []
+        assert store.is_made_of("kept/x ü", parts)
+        assert store.get_bytes("kept/x ü") == b"".join(blocks)
+        assert store.bucket.list_uploads() == []
+        store.begin_parts("u/y")
+        store.put_bytes("u/manifest.json", b"{}")
+        store.drop_prefix("u")
+        assert store.list_keys("") == ["kept/x ü"]
+        assert store.bucket.list_uploads() == []
 
     def test_completing_an_upload_that_was_dropped_is_told(self, store: S3Artifacts) -> None:
         upload_id = store.bucket.begin("u/x")

@@ -2,111 +2,37 @@
 
 import hashlib
 import random
-import threading
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.support.cut_proxy import CutProxy
-from tests.support.facility import Facility
+from tests.support.direct import (
+    LENGTH,
+    PART,
+    announced,
+    bucket,
+    client,
+    made_direct,
+    night,
+    open_upload,
+    part_of,
+    put,
+    require_stored,
+    s3,
+    server,
+    stub,
+)
 from tests.support.intake import NAME, digest_of, refusal
-from tests.support.s3_servers import S3Server
-from tests.support.serving import Serving, serving, write_bytes_file
 
-from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc
-from spikefleet.client.sorting import SortingClient
+from spikefleet.api.v1 import ingest_pb2
+from spikefleet.core.failures.errors import StorageUnavailableError
 from spikefleet.core.rooms.uploads import UploadedPart
-from spikefleet.infra.rpc.channels import dial
+from spikefleet.core.submissions import ManifestFile
 from spikefleet.infra.rpc.convert.recordings import to_name
-from spikefleet.infra.stores.bytes.artifacts import verify_prefix
+from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.stores.bytes.s3.artifacts_s3 import S3Artifacts
-from spikefleet.infra.stores.bytes.s3.bucket import S3Place
-from spikefleet.ingest.direct_uploads import DirectUploads
-from spikefleet.ingest.upload_room import MOST_OPEN
 from spikefleet.ingest.uploads import UploadRequest
 
-PART = 5 << 20  # the least that S3 takes of a part that is not the last
-LENGTH = 2 * PART + 12_345
-
-
-@pytest.fixture(scope="module", params=["swift", pytest.param("ceph", marks=pytest.mark.slow)])
-def s3(request, tmp_path_factory) -> Iterator[S3Server]:
-    server = S3Server(request.param, tmp_path_factory.mktemp("s3"))
-    server.start()
-    yield server
-    server.end()
-
-
-class Bucket:
-    """A facility over one bucket, which rigs reach through ``proxy``."""
-
-    def __init__(self, s3: S3Server, folder: Path) -> None:
-        self.place = s3.make_bucket()
-        self.proxy = CutProxy(int(s3.endpoint.rpartition(":")[2]))
-        outside = f"http://127.0.0.1:{self.proxy.port}"
-        place = S3Place(self.place.endpoint, self.place.bucket, self.place.prefix)
-        place = S3Place(place.endpoint, place.bucket, place.prefix, place.region, outside)
-        folder.mkdir()
-        self.facility = Facility(folder)
-        self.facility.artifacts = S3Artifacts(place, s3.credentials)
-        self.facility.direct_part_size_bytes = PART
-
-
-@pytest.fixture
-def bucket(s3, tmp_path) -> Iterator[Bucket]:
-    made = Bucket(s3, tmp_path / "facility")
-    yield made
-    made.proxy.close()
-
-
-@pytest.fixture
-def server(bucket) -> Iterator[Serving]:
-    with serving(bucket.facility.rooms) as running:
-        yield running
-
-
-@pytest.fixture
-def client(server) -> Iterator[SortingClient]:
-    with SortingClient(server.address, patience_s=20.0) as connected:
-        yield connected
-
-
-@pytest.fixture
-def stub(server) -> Iterator[ingest_pb2_grpc.IngestServiceStub]:
-    with dial(server.address) as channel:
-        yield ingest_pb2_grpc.IngestServiceStub(channel)
-
-
-@pytest.fixture
-def night(tmp_path) -> Path:
-    """A folder of three files, one of three parts and one empty."""
-    folder = tmp_path / "rig" / "night"
-    folder.mkdir(parents=True)
-    write_bytes_file(folder / "traces.bin", LENGTH)
-    write_bytes_file(folder / "settings.xml", 1000, seed=2)
-    (folder / "empty.dat").touch()
-    return folder
-
-
-def require_stored(bucket, recording, folder) -> None:
-    digests = {p.relative_to(folder).as_posix(): digest_of(p) for p in folder.iterdir()}
-    assert {file.path: file.sha256 for file in recording.files} == digests
-    assert len(verify_prefix(bucket.facility.artifacts, recording.location)) == len(digests)
-    for path in folder.iterdir():
-        stored = bucket.facility.artifacts.get_bytes(f"{recording.location}/files/{path.name}")
-        assert stored == path.read_bytes()
-
-
-def open_upload(stub, night) -> ingest_pb2.CreateUploadResponse:
-    files = [
-        {"path": path.name, "size_bytes": path.stat().st_size} for path in sorted(night.iterdir())
-    ]
-    return stub.CreateUpload(
-        ingest_pb2.CreateUploadRequest(
-            name=to_name(NAME), files=files, takes_direct=True, idempotency_key="night"
-        )
-    )
+__all__ = ["bucket", "client", "night", "s3", "server", "stub"]  # fixtures
 
 
 def test_bytes_go_straight_into_the_store_and_never_through_the_service(bucket, client, night):
@@ -173,20 +99,6 @@ def test_a_part_that_was_changed_on_its_way_is_named_and_may_be_put_again(
     require_stored(bucket, bucket.facility.recordings.get(recording.recording_id), night)
 
 
-def put(url: str, data: bytes) -> None:
-    request = urllib.request.Request(url, data=data, method="PUT", headers={"Content-Type": "a/b"})
-    urllib.request.urlopen(request).close()
-
-
-def part_of(signed, data: bytes) -> ingest_pb2.UploadedPart:
-    return ingest_pb2.UploadedPart(
-        path=signed.path,
-        offset_bytes=signed.offset_bytes,
-        size_bytes=len(data),
-        md5=hashlib.md5(data).hexdigest(),
-    )
-
-
 def test_addresses_are_of_this_upload_and_its_parts_alone(server, stub, night):
     upload_id = open_upload(stub, night).upload.upload_id
     for path, offset in (
@@ -231,35 +143,16 @@ def test_connections_that_break_cost_a_part_and_no_bytes(bucket, client, night):
     assert seen[-1].done_bytes == seen[-1].total_bytes
 
 
-def test_two_clients_of_one_user_make_one_recording(bucket, server, night):
-    found = []
-
-    def send() -> None:
-        with SortingClient(server.address, patience_s=20.0) as client:
-            found.append(client.add_recording(night, name=NAME, in_place=False))
-
-    threads = [threading.Thread(target=send) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(found) == 2
-    assert found[0] == found[1]
-    require_stored(bucket, found[0], night)
-
-
 def test_who_claims_the_digests_of_another_gets_a_recording_of_his_own(bucket, client, night):
     sent = client.add_recording(night, name=NAME, in_place=False)
-    upload = bucket.facility.uploads.get(sent.location.removeprefix("recordings/"))
-    direct = DirectUploads(
-        bucket.facility.uploads, bucket.facility.recordings, bucket.facility.artifacts
-    )
+    direct = made_direct(bucket)
     other = direct.create(
-        UploadRequest(NAME, upload.files, "", idempotency_key="k", owner="uid:4711"), MOST_OPEN
+        UploadRequest(NAME, sent.files, "", idempotency_key="k", owner="uid:4711")
     )
     forged = []
     for signed in direct.first_missing(other, []):
-        size = next(f.size_bytes for f in upload.files if f.path == signed.path)
+        length = next(f.size_bytes for f in sent.files if f.path == signed.path)
+        size = min(PART, length - signed.offset_bytes)
         put(signed.url, bytes(size))
         md5 = hashlib.md5(bytes(size)).hexdigest()
         forged.append(UploadedPart(signed.path, signed.offset_bytes, size, "", md5=md5))
@@ -268,6 +161,88 @@ def test_who_claims_the_digests_of_another_gets_a_recording_of_his_own(bucket, c
     assert claimed.digest != sent.digest
     assert claimed.recording_id != sent.recording_id
     assert bucket.facility.recordings.owned((sent.recording_id,), "uid:4711") == set()
+
+
+def test_a_file_of_parts_that_cannot_be_begun_leaves_no_other_behind(bucket, night, monkeypatch):
+    direct = made_direct(bucket)
+    begin = S3Artifacts.begin_parts
+
+    def some(self, key: str) -> str:
+        if key.endswith("3.bin"):
+            raise StorageUnavailableError("gone", store="s", operation="o")
+        return begin(self, key)
+
+    files = tuple(ManifestFile(f"{n}.bin", 100, "") for n in range(8))
+    upload = direct.create(UploadRequest(NAME, files, owner="anyone"))
+    with monkeypatch.context() as patch:
+        patch.setattr(S3Artifacts, "begin_parts", some)
+        with pytest.raises(StorageUnavailableError):
+            direct.first_missing(upload, [])
+    assert bucket.facility.artifacts.bucket.list_uploads() == []
+    assert len(direct.first_missing(upload, [])) == 8
+
+
+def test_many_files_are_opened_without_a_request_for_each(bucket):
+    direct = made_direct(bucket)
+    files = tuple(ManifestFile(f"{n}.bin", 100, "") for n in range(256))
+    upload = direct.create(UploadRequest(NAME, files, owner="anyone"))
+    assert bucket.facility.artifacts.bucket.list_uploads() == []
+    direct.first_missing(upload, direct.parts(upload))
+    assert 0 < len(bucket.facility.artifacts.bucket.list_uploads()) < 32
+
+
+def test_unfinished_uploads_of_one_user_have_a_bound_in_bytes(bucket):
+    direct = made_direct(bucket, open_bytes=2500)
+    direct.create(announced(bytes(1000)))
+    direct.create(announced(bytes(1000)))
+    with pytest.raises(RpcProblem, match="unfinished") as refused:
+        direct.create(announced(bytes(1000)))
+    assert refused.value.reason == "TOO_MANY_UPLOADS"
+    direct.create(announced(bytes(1000), is_operator=True))
+
+
+def test_what_no_bucket_can_hold_does_not_go_straight_into_one(bucket):
+    direct = made_direct(bucket)
+
+    def request(*sizes: int) -> UploadRequest:
+        return UploadRequest(NAME, tuple(ManifestFile(str(n), s, "") for n, s in enumerate(sizes)))
+
+    assert direct.takes(request(5 << 40))
+    assert not direct.takes(request((5 << 40) + 1))
+    assert not direct.takes(request(1 << 62))
+    assert not direct.takes(request(*[5 << 40] * 200))  # parts of more than 5 GiB
+    assert not direct.takes(request(0))
+
+
+def test_addresses_are_not_given_for_an_upload_that_is_streamed(server, stub, night):
+    files = [{"path": "traces.bin", "size_bytes": LENGTH}]
+    request = ingest_pb2.CreateUploadRequest(name=to_name(NAME), files=files)
+    asked = ingest_pb2.SignPartsRequest(
+        upload_id=stub.CreateUpload(request).upload.upload_id,
+        parts=[ingest_pb2.PartPlace(path="traces.bin", offset_bytes=0)],
+    )
+    assert refusal(server, stub.SignParts, asked).reason == "INVALID_ARGUMENT"
+
+
+def test_no_key_of_one_way_is_a_key_of_the_other(server, stub):
+    files = [{"path": "traces.bin", "size_bytes": 10}]
+    ids = {
+        stub.CreateUpload(
+            ingest_pb2.CreateUploadRequest(
+                name=to_name(NAME), files=files, idempotency_key=key, takes_direct=direct
+            )
+        ).upload.upload_id
+        for key in ("k", "k:direct", "direct:k")
+        for direct in (False, True)
+    }
+    assert len(ids) == 6
+
+
+def test_bytes_that_went_straight_into_the_store_are_counted(bucket, client, night):
+    client.add_recording(night, name=NAME, in_place=False)
+    lines = bucket.facility.metrics.render().splitlines()
+    (line,) = [x for x in lines if x.startswith('spikefleet_ingested_bytes_total{path="direct"}')]
+    assert float(line.split()[1]) == LENGTH + 1000
 
 
 def test_the_word_of_a_sender_is_checked_before_a_part_counts(server, stub, night):

@@ -14,14 +14,15 @@ from tests.support.intake import NAME, client, digest_of, facility, refusal, ser
 from tests.support.serving import Serving, write_bytes_file
 
 from spikefleet.api.v1 import ingest_pb2
+from spikefleet.client.parcels import SourceChangedError
 from spikefleet.client.sorting import SortingClient
-from spikefleet.client.uploads import SourceChangedError
 from spikefleet.core.submissions import ManifestFile
 from spikefleet.infra.rpc.convert.recordings import to_name
 from spikefleet.infra.rpc.errors import ServiceError
 from spikefleet.infra.rpc.server import ServerOptions
 from spikefleet.infra.stores.bytes.artifacts import verify_prefix
-from spikefleet.infra.stores.sql.uploads import UploadState, UploadStore
+from spikefleet.infra.stores.sql.upload_values import UploadState
+from spikefleet.infra.stores.sql.uploads import UploadStore
 from spikefleet.infra.telemetry import INGESTED_BYTES
 from spikefleet.ingest.staging import Staging
 from spikefleet.ingest.uploads import ArrivedPart, UploadIntake, UploadRequest

@@ -1,6 +1,6 @@
 """The rooms that take recordings in, on real stores in a folder; preflight goes by file names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.serving import ROOM
@@ -23,7 +23,7 @@ from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.infra.stores.sql.run_access import RunAccess
 from spikefleet.infra.stores.sql.runs import RunStore
 from spikefleet.infra.stores.sql.uploads import UploadStore
-from spikefleet.ingest.direct_uploads import DIRECT_PART_BYTES
+from spikefleet.ingest.direct_uploads import DirectLimits
 from spikefleet.ingest.servicer import IngestParts, registration
 
 PART_BYTES = 1 << 20
@@ -52,7 +52,7 @@ class Facility:
 
     folder: Path
     part_size_bytes: int = PART_BYTES
-    direct_part_size_bytes: int = DIRECT_PART_BYTES
+    direct: DirectLimits = field(default_factory=DirectLimits)
 
     def __post_init__(self) -> None:
         self.database = Database(f"sqlite:///{self.folder / 'spikefleet.db'}")
@@ -75,7 +75,7 @@ class Facility:
             controller=ControllerRoom(address, ROOM),
             meter=self.metrics,
             part_size_bytes=self.part_size_bytes,
-            direct_part_size_bytes=self.direct_part_size_bytes,
+            direct=self.direct,
         )
         wishes = Wishes(self.runs, self.recordings)
         return [

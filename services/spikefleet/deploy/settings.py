@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from spikefleet.deploy.config_file import SubmitDefaults, config_file, read_config_file
+from spikefleet.infra.rpc.addresses import ServiceAddress
 
 PREFIX = "SPIKEFLEET_"
 # Where an attempt finds the warm process that its launcher left it; no setting.
@@ -24,7 +25,6 @@ WARM_CHILD = "_SPIKEFLEET_WARM_CHILD"
 _IMAGE_DIGEST = PREFIX + "IMAGE_DIGEST"
 _S3_CREDENTIALS = PREFIX + "S3_CREDENTIALS"
 DEFAULT_ADDRESS = "127.0.0.1:7311"
-_LARGEST_PORT = 65535
 _LONGEST_SECRET_BYTES = 256
 _DATABASES = ("sqlite:", "sqlite+pysqlite:", "postgresql:", "postgresql+psycopg:", "postgres:")
 
@@ -49,7 +49,13 @@ class Settings(BaseModel):
 
     address: str = Field(
         DEFAULT_ADDRESS,
-        description="host:port of the gRPC server and of its clients; port 0 picks a free one",
+        description="host:port of the gRPC server and of its clients; port 0 picks a free one. "
+        "Clients take https://HOST[:PORT], too, where a proxy or gateway speaks TLS",
+    )
+    ca_file: Path | None = Field(
+        None,
+        description="file of certificates (PEM) that clients trust at an https:// address and at "
+        "that of a bucket, for an institute's own authority; none: the public ones",
     )
     data_dir: Path = Field(
         Path.home() / ".local" / "share" / "spikefleet",
@@ -149,6 +155,12 @@ class Settings(BaseModel):
         description="length of the parts in which rigs put recordings straight into a bucket; a "
         "rig holds four of them in memory",
     )
+    direct_open_bytes: int = Field(
+        16 << 40,
+        ge=0,
+        description="bytes that one user's unfinished uploads straight into a bucket may announce; "
+        "0: any number",
+    )
     warm_s: float = Field(
         600.0,
         ge=0,
@@ -203,10 +215,8 @@ class Settings(BaseModel):
     def _check_address(cls, address: str, field: ValidationInfo) -> str:
         if not address and field.field_name != "address":
             return address
-        host, colon, port = address.rpartition(":")
-        is_host = bool(host) and "/" not in host and (":" not in host or host.startswith("["))
-        if not (colon and is_host and port.isdigit() and int(port) <= _LARGEST_PORT):
-            raise ValueError(f"an address is HOST:PORT, for example {DEFAULT_ADDRESS}")
+        if ServiceAddress.parse(address).is_url and field.field_name != "address":
+            raise ValueError("rooms reach each other at HOST:PORT")
         return address
 
     @field_validator("recording_root", mode="before")

@@ -30,9 +30,10 @@ from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
 from spikefleet.infra.stores.sql.recordings import RecordingStore
-from spikefleet.infra.stores.sql.uploads import Upload, UploadClosedError, UploadStore
+from spikefleet.infra.stores.sql.upload_values import Upload, UploadClosedError
+from spikefleet.infra.stores.sql.uploads import UploadStore
 from spikefleet.ingest.arrivals import Manifest
-from spikefleet.ingest.direct_uploads import DIRECT_PART_BYTES, DirectUploads
+from spikefleet.ingest.direct_uploads import DirectLimits, DirectUploads
 from spikefleet.ingest.intake import InPlaceIntake
 from spikefleet.ingest.part_messages import (
     MOST_SMALL_PARTS,
@@ -49,7 +50,6 @@ from spikefleet.ingest.submissions import (
     DescribesRecordings,
     SubmissionIntake,
 )
-from spikefleet.ingest.upload_room import MOST_OPEN
 from spikefleet.ingest.uploads import (
     PART_SIZE_BYTES,
     UploadIntake,
@@ -75,7 +75,7 @@ class IngestParts:
     controller: CreatesBatches  #: makes runs
     meter: RpcMeter | None = None  #: counts bytes
     part_size_bytes: int = PART_SIZE_BYTES  #: of every part but the last
-    direct_part_size_bytes: int = DIRECT_PART_BYTES  #: the same of a direct upload
+    direct: DirectLimits = field(default_factory=DirectLimits)  #: of direct uploads
     upload_idle_s: float = 7 * 86_400.0
     places: RecordingRoots = field(default_factory=RecordingRoots)
 
@@ -100,12 +100,6 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
     def __init__(self, parts: IngestParts) -> None:
         self._recordings = parts.recordings
-        self._direct = DirectUploads(
-            parts.uploads,
-            parts.recordings,
-            parts.artifacts,
-            part_size_bytes=parts.direct_part_size_bytes,
-        )
         self._uploads = UploadIntake(
             parts.uploads,
             parts.recordings,
@@ -113,6 +107,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             Staging(parts.staging),
             meter=parts.meter,
             part_size_bytes=parts.part_size_bytes,
+        )
+        self._direct = DirectUploads(
+            parts.uploads,
+            parts.recordings,
+            parts.artifacts,
+            self._uploads.arrivals,
+            limits=parts.direct,
+            meter=parts.meter,
         )
         self._uploads.on_dropped = self._direct.drop
         self._budget = PartsBudget()
@@ -140,7 +142,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         if not (request.takes_direct and self._direct.takes(wanted)):
             upload = await DIGESTS.run(self._uploads.create, wanted)
             return to_created(*await self._progress(upload))
-        upload = await DIGESTS.run(self._direct.create, wanted, MOST_OPEN)
+        upload = await DIGESTS.run(self._direct.create, wanted)
         progress, accepted_at = await self._progress(upload)
         if progress.recording is not None:
             return to_created(progress, accepted_at)

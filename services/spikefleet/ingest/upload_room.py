@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spikefleet.infra.rpc.errors import RpcProblem
-from spikefleet.infra.stores.sql.uploads import Upload, UploadStore
+from spikefleet.infra.stores.sql.upload_values import Upload
+from spikefleet.infra.stores.sql.uploads import UploadStore
 from spikefleet.ingest.staging import Staging
 
 MOST_OPEN = 256

@@ -21,13 +21,13 @@ from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
 from spikefleet.infra.stores.sql.recordings import RecordingStore
-from spikefleet.infra.stores.sql.uploads import (
+from spikefleet.infra.stores.sql.upload_values import (
     NewUpload,
     Upload,
     UploadNotFoundError,
     UploadState,
-    UploadStore,
 )
+from spikefleet.infra.stores.sql.uploads import UploadStore
 from spikefleet.infra.telemetry import INGESTED_BYTES
 from spikefleet.ingest.arrivals import Arrivals, FileTally, Manifest, Stamp
 from spikefleet.ingest.intake import accepted_recording
@@ -241,14 +241,17 @@ class UploadIntake:
             )
             recording = accepted_recording(upload.name, files, upload.entry)
             self._publish(upload, recording)
-            stored = self._recordings.add(recording, upload.owner)
-            self._uploads.complete(upload_id, stored.recording_id)
+            stored = self._uploads.accept(upload_id, recording, self._recordings)
             self._staging.discard(upload_id)
             self.arrivals.forget(upload_id)
         return stored
 
     def abort(self, upload_id: str) -> None:
-        """Drop an unfinished upload and its bytes."""
+        """Drop an unfinished upload and its bytes.
+
+        Raises UploadClosedError for one that is complete, or is being completed.
+        """
+        self._uploads.require_no_completion(upload_id)
         with self.arrivals.changing(upload_id):
             upload = self._uploads.abort(upload_id)
             self.on_dropped(upload)
@@ -393,4 +396,4 @@ def upload_key(request: UploadRequest, way: str = "") -> str:
     So is one of another ``way`` for the bytes.
     """
     key = f"{request.owner}/{request.idempotency_key}" if request.idempotency_key else ""
-    return f"{key}:{way}" if key and way else key
+    return f"{way}:{key}" if key and way else key

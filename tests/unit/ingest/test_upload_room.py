@@ -11,7 +11,8 @@ from spikefleet.core.rooms.uploads import UploadedPart
 from spikefleet.core.submissions import ManifestFile, RecordingName
 from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.stores.sql.database import Database
-from spikefleet.infra.stores.sql.uploads import NewUpload, Upload, UploadState, UploadStore
+from spikefleet.infra.stores.sql.upload_values import NewUpload, Upload, UploadState
+from spikefleet.infra.stores.sql.uploads import UploadStore
 from spikefleet.ingest.staging import Staging
 from spikefleet.ingest.upload_room import UploadRoom
 

@@ -9,6 +9,7 @@ from spikefleet.infra import telemetry
 from spikefleet.infra.metrics import Measured
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.ingest import servicer as door
+from spikefleet.ingest.direct_uploads import DirectLimits
 from spikefleet.ingest.places import RecordingRoots
 
 
@@ -24,7 +25,7 @@ def build_ingest(wiring: Wiring) -> list[Registration]:
         wiring.controller_room(),
         meter=wiring.metrics,
         places=RecordingRoots(settings.recording_root),
-        direct_part_size_bytes=settings.direct_part_bytes,
+        direct=DirectLimits(settings.direct_part_bytes, open_bytes=settings.direct_open_bytes),
     )
     if settings.upload_idle_s:
         parts = replace(parts, upload_idle_s=settings.upload_idle_s)

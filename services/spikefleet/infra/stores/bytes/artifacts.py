@@ -163,6 +163,22 @@ class TakesParts(Protocol):
         """Drop a file of parts that is not wanted; one that is gone is not an error."""
         ...
 
+    def refuses_late_parts(self) -> bool:
+        """Try whether a part is refused once its file was made: if not, addresses outlive it."""
+        ...
+
+    def copy_parts(self, key: str, to_key: str, parts: Sequence[StoredPart]) -> list[int]:
+        """Copy a file within the store, part by part; twice is a no-op.
+
+        Returns the numbers of parts that are not as told (there is no copy then); [] when it is
+        made. The bytes do not travel through this process.
+        """
+        ...
+
+    def drop_prefix(self, prefix: str) -> None:
+        """Remove all below a prefix, a manifest too: the caller vouches that it became nothing."""
+        ...
+
 
 def publish_folder(store: ArtifactStore, prefix: str, folder: Path) -> list[StoredFile]:
     """Store every file of ``folder`` under ``prefix``, then the manifest, last.

@@ -236,6 +236,12 @@ _DIRECT_UPLOADS = (
     "ALTER TABLE upload ADD COLUMN direct {json}",
 )
 
+_COMPLETIONS = (
+    # The parts of which a direct upload is being completed, and what it announced for the store.
+    "ALTER TABLE upload_part ADD COLUMN md5 TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE upload ADD COLUMN direct_bytes BIGINT NOT NULL DEFAULT 0",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "recordings and uploads", _INTAKE),
     Migration(2, "batches, runs, attempts, events, holds", _RUNS),
@@ -248,4 +254,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(9, "a run's failure is its attempt's", _FAILURES),
     Migration(10, "the controller's epoch", _EPOCHS),
     Migration(11, "uploads straight into the store", _DIRECT_UPLOADS),
+    Migration(12, "uploads that are being completed", _COMPLETIONS),
 )

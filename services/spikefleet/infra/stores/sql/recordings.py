@@ -52,11 +52,15 @@ class RecordingStore:
         nobody knows what it would have been. The parts of a joined recording are added before it.
         """
         with self._database.write() as connection:
-            stored = self._stored(connection, recording, owner)
-            if owner and not _owns(connection, stored.recording_id, owner):
-                connection.execute(
-                    RECORDING_OWNER.insert().values(recording_id=stored.recording_id, owner=owner)
-                )
+            return self.add_within(connection, recording, owner)
+
+    def add_within(self, connection: Connection, recording: Recording, owner: str) -> Recording:
+        """``add``, as a part of a transaction that another store began."""
+        stored = self._stored(connection, recording, owner)
+        if owner and not _owns(connection, stored.recording_id, owner):
+            connection.execute(
+                RECORDING_OWNER.insert().values(recording_id=stored.recording_id, owner=owner)
+            )
         return stored
 
     def owned(self, recording_ids: Sequence[RecordingId], owner: str) -> set[str]:

@@ -152,6 +152,7 @@ UPLOAD = Table(
     Column("owner", CleanText, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("direct", Document, nullable=True),
+    Column("direct_bytes", BigInteger, nullable=False),
 )
 
 UPLOAD_PART = Table(
@@ -163,6 +164,7 @@ UPLOAD_PART = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("sha256", CleanText, nullable=False),
     Column("from_start", Boolean, nullable=False),
+    Column("md5", CleanText, nullable=False),
 )
 
 BATCH = Table(

@@ -6,93 +6,30 @@ A part is written here only after its bytes are durable; this module sees no byt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any, ClassVar
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select
 
 from spikefleet.core.ids import RecordingId
 from spikefleet.core.rooms.uploads import UploadedPart
-from spikefleet.core.submissions import ManifestFile, RecordingName
+from spikefleet.core.submissions import ManifestFile, Recording, RecordingName
 from spikefleet.infra.stores.sql.database import Clock, Database, utc_now
+from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.infra.stores.sql.tables import UPLOAD, UPLOAD_PART, clean_document
+from spikefleet.infra.stores.sql.upload_values import (
+    NewUpload,
+    OpenUploads,
+    Upload,
+    UploadClosedError,
+    UploadConflictError,
+    UploadNotFoundError,
+    UploadState,
+)
 
-
-class UploadState(StrEnum):
-    """Where an upload stands; the last three are its ends."""
-
-    OPEN = "open"
-    COMPLETE = "complete"
-    ABORTED = "aborted"
-    EXPIRED = "expired"  # nothing came for so long that it was dropped
-
-
-class UploadNotFoundError(KeyError):
-    """No upload has this id."""
-
-    refusal: ClassVar[str] = "UPLOAD_NOT_FOUND"
-
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
-
-
-class UploadClosedError(ValueError):
-    """The upload is complete or aborted and takes nothing more."""
-
-    refusal: ClassVar[str] = "UPLOAD_CLOSED"
-
-
-class UploadConflictError(ValueError):
-    """The idempotency key belongs to another upload, or it was completed as another recording."""
-
-    refusal: ClassVar[str] = "UPLOAD_CONFLICT"
-
-
-@dataclass(frozen=True)
-class Upload:
-    """An upload as the server knows it. ``recording_id`` is set once it is complete."""
-
-    upload_id: str  #: its name
-    name: RecordingName  #: project/session/name
-    files: tuple[ManifestFile, ...]  #: what is to come, with sizes
-    entry: str  #: the file a reader opens
-    part_size_bytes: int  #: of every part but the last
-    idempotency_key: str  #: the same key is the same upload
-    state: UploadState  #: open, or how it ended
-    recording_id: RecordingId
-    created_at: datetime  #: UTC
-    updated_at: datetime  #: when bytes last came (UTC)
-    owner: str = ""  #: whose it is
-    #: of a direct upload: the store's id of each file's parts, by path; empty for another
-    direct: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class NewUpload:
-    """What opens an upload. An empty ``idempotency_key`` opens a new one every time.
-
-    Keys are one owner's: the caller makes them differ between owners.
-    """
-
-    upload_id: str
-    name: RecordingName
-    files: Sequence[ManifestFile]
-    entry: str
-    part_size_bytes: int
-    idempotency_key: str = ""
-    owner: str = ""
-    direct: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class OpenUploads:
-    """What one owner's unfinished uploads are: how many, how long in the end, what has come."""
-
-    count: int
-    announced_bytes: int
-    received_bytes: int
+COMPLETING_S = 3600.0
+"""A completion that was begun longer ago has died: its upload may be dropped."""
 
 
 class UploadStore:
@@ -113,6 +50,7 @@ class UploadStore:
             if found is not None:
                 return found
             now = self._clock()
+            size_bytes = sum(file.size_bytes for file in new.files)
             connection.execute(
                 UPLOAD.insert().values(
                     upload_id=new.upload_id,
@@ -126,7 +64,8 @@ class UploadStore:
                     updated_at=now,
                     owner=new.owner,
                     # What it takes of this machine's disk.
-                    size_bytes=0 if new.direct else sum(file.size_bytes for file in new.files),
+                    size_bytes=0 if new.direct else size_bytes,
+                    direct_bytes=size_bytes if new.direct else 0,
                     direct=dict(new.direct) or None,
                 )
             )
@@ -161,17 +100,6 @@ class UploadStore:
         UploadClosedError.
         """
         places = [{"in_path": part.path, "at_bytes": part.offset_bytes} for part in parts]
-        rows = [
-            {
-                "upload_id": upload_id,
-                "path": part.path,
-                "offset_bytes": part.offset_bytes,
-                "size_bytes": part.size_bytes,
-                "sha256": part.sha256,
-                "from_start": part.from_start,
-            }
-            for part in parts
-        ]
         here = (
             (UPLOAD_PART.c.upload_id == upload_id)
             & (UPLOAD_PART.c.path == bindparam("in_path"))
@@ -180,7 +108,7 @@ class UploadStore:
         with self._database.write() as connection:
             _require_state(upload_id, _read_state(connection, upload_id))
             connection.execute(UPLOAD_PART.delete().where(here), places)
-            connection.execute(UPLOAD_PART.insert(), rows)
+            connection.execute(UPLOAD_PART.insert(), _part_rows(upload_id, parts))
             self._update(connection, upload_id)
 
     def parts(self, upload_id: str, path: str = "") -> list[UploadedPart]:
@@ -198,53 +126,109 @@ class UploadStore:
         with self._database.read() as connection:
             _read_state(connection, upload_id)
             return [
-                UploadedPart(row.path, row.offset_bytes, row.size_bytes, row.sha256, row.from_start)
+                UploadedPart(
+                    row.path,
+                    row.offset_bytes,
+                    row.size_bytes,
+                    row.sha256,
+                    row.from_start,
+                    md5=row.md5,
+                )
                 for row in connection.execute(query)
             ]
 
-    def complete(self, upload_id: str, recording_id: RecordingId) -> Upload:
-        """Close the upload as this recording; twice is a no-op.
+    def begin_completion(self, upload_id: str, parts: Sequence[UploadedPart]) -> None:
+        """Let nobody drop the upload while its recording is made of these parts.
 
-        Raises UploadClosedError when aborted, UploadConflictError for another recording.
+        They stay known: whoever comes after a completion that died goes on with them. Raises
+        UploadNotFoundError, UploadClosedError.
+        """
+        with self._database.write() as connection:
+            _require_unended(_read_upload(connection, upload_id))
+            connection.execute(UPLOAD_PART.delete().where(UPLOAD_PART.c.upload_id == upload_id))
+            if parts:
+                connection.execute(UPLOAD_PART.insert(), _part_rows(upload_id, parts))
+            self._update(connection, upload_id, state=str(UploadState.COMPLETING))
+
+    def give_up_completion(self, upload_id: str) -> None:
+        """Let an upload take parts again: no recording could be made of those that came."""
+        with self._database.write() as connection:
+            if _read_state(connection, upload_id) is UploadState.COMPLETING:
+                self._update(connection, upload_id, state=str(UploadState.OPEN))
+
+    def accept(self, upload_id: str, recording: Recording, recordings: RecordingStore) -> Recording:
+        """Store what the upload became and close it: both, or neither. Twice is a no-op.
+
+        Returns the recording as it is stored. Raises UploadNotFoundError, UploadClosedError when it
+        was dropped meanwhile.
         """
         with self._database.write() as connection:
             upload = _read_upload(connection, upload_id)
-            if upload.state is UploadState.COMPLETE:
-                if upload.recording_id != recording_id:
-                    raise UploadConflictError(
-                        f"upload {upload_id} is already recording {upload.recording_id}"
-                    )
-                return upload
-            _require_open(upload)
-            self._update(
-                connection,
-                upload_id,
-                state=str(UploadState.COMPLETE),
-                recording_id=recording_id,
-            )
-            return _read_upload(connection, upload_id)
+            if upload.state is not UploadState.COMPLETE:
+                _require_unended(upload)
+                stored = recordings.add_within(connection, recording, upload.owner)
+                self._update(
+                    connection,
+                    upload_id,
+                    state=str(UploadState.COMPLETE),
+                    recording_id=stored.recording_id,
+                )
+                return stored
+        return recordings.get(upload.recording_id)
+
+    def require_no_completion(self, upload_id: str) -> None:
+        """Refuse to drop an upload of which a recording is made right now.
+
+        Raises UploadNotFoundError, UploadClosedError.
+        """
+        with self._database.read() as connection:
+            self._require_droppable(_read_upload(connection, upload_id))
 
     def abort(self, upload_id: str) -> Upload:
         """Close the upload without a recording and free its key; twice is a no-op.
 
-        Raises UploadClosedError when it is complete.
+        Raises UploadClosedError when it is complete, or is being completed.
         """
         with self._database.write() as connection:
             upload = _read_upload(connection, upload_id)
             if upload.state in (UploadState.ABORTED, UploadState.EXPIRED):
                 return upload
-            _require_open(upload)
+            self._require_droppable(upload)
             connection.execute(UPLOAD_PART.delete().where(UPLOAD_PART.c.upload_id == upload_id))
             self._update(
                 connection, upload_id, state=str(UploadState.ABORTED), idempotency_key=None
             )
             return _read_upload(connection, upload_id)
 
+    def _require_droppable(self, upload: Upload) -> None:
+        if upload.state is UploadState.COMPLETE:
+            raise UploadClosedError(f"Upload {upload.upload_id} is complete.")
+        begun_at = upload.updated_at if upload.state is UploadState.COMPLETING else None
+        if begun_at is not None and self._clock() - begun_at < timedelta(seconds=COMPLETING_S):
+            raise UploadClosedError(
+                f"Upload {upload.upload_id} is being completed, and cannot be dropped meanwhile."
+            )
+
     def touch(self, upload_id: str) -> None:
         """Note that an open upload is alive. Raises UploadNotFoundError, UploadClosedError."""
         with self._database.write() as connection:
             _require_state(upload_id, _read_state(connection, upload_id))
             self._update(connection, upload_id)
+
+    def change_direct(
+        self, upload_id: str, changes: Mapping[str, tuple[str, str]]
+    ) -> Mapping[str, str]:
+        """Replace ids of files of parts, by path: each where it is still the first of the two.
+
+        Returns all ids as they are then. Raises UploadNotFoundError.
+        """
+        with self._database.write() as connection:
+            known = dict(_read_upload(connection, upload_id).direct)
+            due = {path: new for path, (old, new) in changes.items() if known[path] == old}
+            if due:
+                known.update(due)
+                self._update(connection, upload_id, direct=known)
+        return known
 
     def free_key(self, upload_id: str) -> None:
         """Let the key of a complete upload open another one: what became of it was lost since."""
@@ -272,8 +256,14 @@ class UploadStore:
             return True
 
     def _is_idle(self, idle_s: float) -> ColumnElement[bool]:
-        before = self._clock() - timedelta(seconds=idle_s)
-        return (UPLOAD.c.state == str(UploadState.OPEN)) & (UPLOAD.c.updated_at < before)
+        now = self._clock()
+        is_open = UPLOAD.c.state == str(UploadState.OPEN)
+        is_completing = UPLOAD.c.state == str(UploadState.COMPLETING)
+        before = now - timedelta(seconds=idle_s)
+        died_before = now - timedelta(seconds=max(idle_s, COMPLETING_S))
+        return (is_open & (UPLOAD.c.updated_at < before)) | (
+            is_completing & (UPLOAD.c.updated_at < died_before)
+        )
 
     def open_count(self) -> int:
         """Return how many uploads are under way."""
@@ -284,17 +274,20 @@ class UploadStore:
     def open_of(self, owner: str) -> OpenUploads:
         """Return what is under way of one owner's."""
         mine = (UPLOAD.c.state == str(UploadState.OPEN)) & (UPLOAD.c.owner == owner)
-        uploads = select(func.count(), func.coalesce(func.sum(UPLOAD.c.size_bytes), 0)).where(mine)
+        uploads = select(
+            func.count(),
+            func.coalesce(func.sum(UPLOAD.c.size_bytes), 0),
+            func.coalesce(func.sum(UPLOAD.c.direct_bytes), 0),
+        ).where(mine)
         received = (
             select(func.coalesce(func.sum(UPLOAD_PART.c.size_bytes), 0))
             .join(UPLOAD, UPLOAD.c.upload_id == UPLOAD_PART.c.upload_id)
             .where(mine)
         )
         with self._database.read() as connection:
-            count, announced = connection.execute(uploads).one()
-            return OpenUploads(
-                int(count), int(announced), int(connection.execute(received).scalar_one())
-            )
+            count, announced, direct = connection.execute(uploads).one()
+            arrived = connection.execute(received).scalar_one()
+            return OpenUploads(int(count), int(announced), int(arrived), int(direct))
 
     def _update(self, connection: Connection, upload_id: str, **values: Any) -> None:
         connection.execute(
@@ -353,8 +346,13 @@ def _read_state(connection: Connection, upload_id: str) -> UploadState:
     return UploadState(found)
 
 
-def _require_open(upload: Upload) -> None:
-    _require_state(upload.upload_id, upload.state)
+def _part_rows(upload_id: str, parts: Sequence[UploadedPart]) -> list[dict[str, Any]]:
+    return [{"upload_id": upload_id, **asdict(part)} for part in parts]
+
+
+def _require_unended(upload: Upload) -> None:
+    if upload.state not in (UploadState.OPEN, UploadState.COMPLETING):
+        raise UploadClosedError(f"Upload {upload.upload_id} is {upload.state}.")
 
 
 def _require_state(upload_id: str, state: UploadState) -> None:

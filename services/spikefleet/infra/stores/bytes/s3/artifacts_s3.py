@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, urlencode
 
-from spikefleet.core.failures.errors import StorageUnavailableError
+from spikefleet.core.failures.errors import InvalidConfigurationError, StorageUnavailableError
 from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactDamagedError,
     ArtifactExistsError,
@@ -31,7 +31,7 @@ from spikefleet.infra.stores.bytes.artifacts import (
     encode_pointer,
     holds_manifest,
 )
-from spikefleet.infra.stores.bytes.s3 import ranges
+from spikefleet.infra.stores.bytes.s3 import late_parts, ranges
 from spikefleet.infra.stores.bytes.s3.bucket import (
     MOST_PARTS,
     PART_BYTES,
@@ -46,6 +46,7 @@ from spikefleet.infra.stores.bytes.s3.bucket import (
 from spikefleet.infra.stores.bytes.s3.claims import FOLDER, claimed
 
 _MOST_KEY_BYTES = 1024
+_LONGEST_PREFIX_BYTES = 150
 _RESUMES = 5
 _TURNS = 64
 
@@ -172,6 +173,14 @@ class S3Artifacts:
         self._check(prefix)
         if holds_manifest(prefix, keys):
             raise ValueError(f"{prefix} holds a finished artifact and is not removed")
+        self._drop(prefix, keys)
+
+    def drop_prefix(self, prefix: str) -> None:
+        """Remove all below a prefix, a manifest too."""
+        self._check(prefix)
+        self._drop(prefix, self.list_keys(prefix))
+
+    def _drop(self, prefix: str, keys: Sequence[str]) -> None:
         for key in keys:
             self.bucket.remove(key)
         for key, upload_id, _ in self.bucket.list_uploads(f"{prefix}/"):
@@ -203,6 +212,15 @@ class S3Artifacts:
     def drop_parts(self, key: str, parts_id: str) -> None:
         """Drop an unfinished object."""
         self.bucket.abort(key, parts_id)
+
+    def refuses_late_parts(self) -> bool:
+        """Try it on a key of a few bytes, beside the claims."""
+        return late_parts.are_refused(self.bucket, f"{FOLDER}/late-{uuid.uuid4().hex}")
+
+    def copy_parts(self, key: str, to_key: str, parts: Sequence[StoredPart]) -> list[int]:
+        """Copy an object within the bucket in ranges that are its parts."""
+        self._check(to_key)
+        return late_parts.copy_in_parts(self.bucket, key, to_key, _s3_parts(parts))
 
     def sweep(self, older_than_s: float = 7 * 86_400.0) -> int:
         """Drop uploads in parts, and claims, that were begun long ago; return how many.
@@ -315,6 +333,12 @@ def open_s3(
 
     Raises InvalidConfigurationError, StorageUnavailableError.
     """
+    if len(prefix.encode()) > _LONGEST_PREFIX_BYTES:
+        raise InvalidConfigurationError(
+            f"The prefix in the bucket is longer than {_LONGEST_PREFIX_BYTES} bytes.",
+            field="artifacts_url",
+            value=prefix,
+        )
     place = S3Place(
         endpoint=endpoint.rstrip("/"),
         bucket=bucket,

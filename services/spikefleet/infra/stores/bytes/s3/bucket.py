@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 import urllib3
@@ -196,6 +197,21 @@ class S3Bucket:
                 "PUT", key, body=data, headers={"Content-MD5": _md5(data)}, query_params=query
             )
         return S3Part(number, len(data), _etag(response.headers))
+
+    def copy_part(
+        self, key: str, upload_id: str, number: int, source: tuple[str, int, int]
+    ) -> S3Part:
+        """Make a part of bytes that the bucket has: key, first and last byte."""
+        from_key, first, last = source
+        headers = {
+            "x-amz-copy-source": quote(f"/{self.place.bucket}/{self._name(from_key)}"),
+            "x-amz-copy-source-range": f"bytes={first}-{last}",
+        }
+        query = {"partNumber": str(number), "uploadId": upload_id}
+        with self._failures(f"copy of part {number} of {from_key}"):
+            response = self._send("PUT", key, headers=headers, query_params=query)
+            etag = _text(response.data, "ETag").strip('"')
+        return S3Part(number, last - first + 1, etag)
 
     def list_parts(self, key: str, upload_id: str) -> list[S3Part]:
         """Return the parts that the server has, by number. Raises FileNotFoundError."""
