@@ -20,7 +20,7 @@ from tests.support.serving import Serving, serving
 from spikefleet.api.v1 import controller_pb2, controller_pb2_grpc
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.infra.metrics import Metrics
-from spikefleet.infra.rpc.channels import dial, is_loopback, service_config
+from spikefleet.infra.rpc.channels import dial, service_config
 from spikefleet.infra.rpc.errors import (
     DETAILS_KEY,
     REQUEST_ID_KEY,
@@ -350,17 +350,3 @@ def test_grpc_says_nothing_beside_our_own_sentence_about_a_taken_address() -> No
         )
     assert "listens at" in done.stderr
     assert "add_port" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("address", "here"),
-    [
-        ("127.0.0.1:7311", True),
-        ("localhost:1", True),
-        ("[::1]:5", True),
-        ("10.0.0.4:7311", False),
-        ("sorter.lab.org:7311", False),
-    ],
-)
-def test_this_machine_is_told_from_others(address: str, here: bool) -> None:
-    assert is_loopback(address) is here

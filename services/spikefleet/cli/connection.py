@@ -8,17 +8,28 @@ from contextlib import contextmanager
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from spikefleet.cli.options import ExitCode, settings_from
+from spikefleet.cli.options import ExitCode, given_ca_file, settings_from
 from spikefleet.cli.printing import Output, console
+from spikefleet.client.retry_waits import DEFAULT_PATIENCE_S
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import OnTransfer, Transfer
+from spikefleet.deploy.settings import Settings
 
 
 @contextmanager
 def connected(address: str | None) -> Iterator[SortingClient]:
     """A client for one command."""
-    with SortingClient(settings_from(address=address).address) as client:
+    settings = settings_from(address=address, ca_file=given_ca_file())
+    with client_of(settings) as client:
         yield client
+
+
+def client_of(settings: Settings, *, patience_s: float = DEFAULT_PATIENCE_S) -> SortingClient:
+    """A client of the service that the settings name; an unreadable file is wrong usage."""
+    try:
+        return SortingClient(settings.address, patience_s=patience_s, ca_file=settings.ca_file)
+    except ValueError as error:
+        raise click.UsageError(f"ca_file: {error}") from error
 
 
 @contextmanager

@@ -19,14 +19,22 @@ from typing import TYPE_CHECKING
 import click
 from rich.text import Text
 
-from spikefleet.cli.options import ExitCode, address_option, output_option, settings_from
+from spikefleet.cli.connection import client_of
+from spikefleet.cli.options import (
+    ExitCode,
+    address_option,
+    given_ca_file,
+    output_option,
+    settings_from,
+)
 from spikefleet.cli.printing import Output, next_command, table
-from spikefleet.client.sorting import SortingClient
+from spikefleet.cli.problems import NOT_REACHED
 from spikefleet.core.findings.finding import Finding
 from spikefleet.core.sorters.catalogue import BACKENDS, backend_of
 from spikefleet.core.text import format_size
 from spikefleet.deploy.machine import look_at_machine
 from spikefleet.deploy.settings import Settings, hdf5_plugin_path, image_digest
+from spikefleet.infra.rpc.addresses import ServiceAddress
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
 from spikefleet.infra.system.confinement import missing_layers
 
@@ -83,7 +91,7 @@ class Diagnosis:
 @click.pass_context
 def doctor(context: click.Context, data_dir: Path | None, address: str | None, output: str) -> None:
     """Look at this machine: Python, sorters, GPU, memory, disk. Ends 1 when it cannot sort."""
-    settings = settings_from(data_dir=data_dir, address=address)
+    settings = settings_from(data_dir=data_dir, address=address, ca_file=given_ca_file())
     found = list(examine(settings))
     made = table("", "what", "found", "next step")
     for entry in found:
@@ -108,7 +116,7 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
         yield Diagnosis("warn", "sorting", f"not installed ({error})", step)
     yield _confinement()
     yield Diagnosis("ok", "image", image_digest() or "no digest is known")
-    yield _service(settings.address)
+    yield _service(settings)
 
 
 def _machine(settings: Settings) -> Iterator[Diagnosis]:
@@ -222,15 +230,18 @@ def _count(limit: int | None) -> str:
     return "any number of" if limit is None else f"{limit:,}".replace(",", " ")
 
 
-def _service(address: str) -> Diagnosis:
-    host, _, port = address.rpartition(":")
+def _service(settings: Settings) -> Diagnosis:
+    address = settings.address
+    place = ServiceAddress.parse(address)
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=1.0).close()
-        with SortingClient(address, patience_s=0.0) as client:
+        socket.create_connection((place.host, place.port), timeout=1.0).close()
+        with client_of(settings, patience_s=0.0) as client:
             client.list(page_size=1)
     except (OSError, ValueError, ServiceUnreachable):
         return Diagnosis("warn", "service", f"none answers at {address}", _START)
-    except ServiceError:
+    except ServiceError as error:
+        if error.reason in NOT_REACHED:
+            return Diagnosis("warn", "service", error.message.rstrip("."), error.next_step)
         step = "Stop what listens there, or name another address (--address, SPIKEFLEET_ADDRESS)."
         return Diagnosis("warn", "service", f"what answers at {address} is not spikefleet", step)
     return Diagnosis("ok", "service", f"answers at {address}")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from spikefleet.core.config.compat import told
 from spikefleet.deploy.settings import Settings, file_of, load_settings
 
+_CA_FILE = "spikefleet.ca_file"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -39,13 +41,32 @@ def output_option(command: _Command) -> _Command:
 
 
 def address_option(command: _Command) -> _Command:
-    """Add ``--address``; without it the setting decides, and without that the built-in default."""
-    return click.option(
+    """Add ``--address`` and ``--ca-file``; without them the settings decide."""
+    ca_file = click.option(
+        "--ca-file",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        expose_value=False,
+        callback=_keep_ca_file,
+        help="Certificates (PEM) to trust at an https:// address, in place of the public ones.  "
+        "[default: SPIKEFLEET_CA_FILE or the configuration file's ca_file]",
+    )
+    address = click.option(
         "--address",
-        metavar="HOST:PORT",
-        help="Where the service answers.  [default: SPIKEFLEET_ADDRESS, the configuration "
-        "file's address, or 127.0.0.1:7311]",
-    )(command)
+        metavar="ADDRESS",
+        help="Where the service answers: HOST:PORT, or https://HOST behind TLS.  [default: "
+        "SPIKEFLEET_ADDRESS, the configuration file's address, or 127.0.0.1:7311]",
+    )
+    return address(ca_file(command))
+
+
+def _keep_ca_file(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+    ctx.meta[_CA_FILE] = value
+
+
+def given_ca_file() -> Path | None:
+    """What ``--ca-file`` of the running command says; None where it was not given."""
+    found: Path | None = click.get_current_context().meta.get(_CA_FILE)
+    return found
 
 
 def completing(

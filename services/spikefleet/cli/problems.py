@@ -16,7 +16,7 @@ from spikefleet.cli.options import ExitCode
 from spikefleet.cli.printing import click_line, console, with_next_step
 from spikefleet.client.downloads import DamagedCopyError
 from spikefleet.client.fetched_folder import FolderTakenError
-from spikefleet.client.uploads import SourceChangedError
+from spikefleet.client.parcels import SourceChangedError
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
@@ -34,6 +34,15 @@ _NOT_THE_CALLER = frozenset(
         "DISK_FULL",
     }
 )
+# No more is known of the service than of one that does not answer.
+NOT_REACHED = frozenset(
+    {
+        "CERTIFICATE_NOT_TRUSTED",
+        "CERTIFICATE_OF_ANOTHER_HOST",
+        "NO_TLS_THERE",
+        "ROOM_UNREACHABLE",
+    }
+)
 
 
 @contextmanager
@@ -42,11 +51,8 @@ def explained(ctx: click.Context, *, as_json: bool) -> Iterator[None]:
     say = _Saying(ctx, as_json)
     try:
         yield
-    except ServiceUnreachable as error:
-        say.explain(_of_service(error), ExitCode.UNREACHABLE)
     except ServiceError as error:
-        ours = error.reason in _NOT_THE_CALLER
-        say.explain(_of_service(error), ExitCode.RUN_FAILED if ours else ExitCode.USAGE)
+        say.explain(_of_service(error), _code_of(error))
     except SpikeSortingClassifiedError as error:
         is_submit = ctx.invoked_subcommand == "submit"
         usage = error.code is FailureCode.INVALID_CONFIGURATION
@@ -70,6 +76,12 @@ def explained(ctx: click.Context, *, as_json: bool) -> Iterator[None]:
 
 def _error(code: str, message: str, next_step: str = "") -> dict[str, Any]:
     return {"code": code, "message": message, "next_step": next_step}
+
+
+def _code_of(error: ServiceError) -> ExitCode:
+    if isinstance(error, ServiceUnreachable) or error.reason in NOT_REACHED:
+        return ExitCode.UNREACHABLE
+    return ExitCode.RUN_FAILED if error.reason in _NOT_THE_CALLER else ExitCode.USAGE
 
 
 def _of_service(error: ServiceError) -> dict[str, Any]:

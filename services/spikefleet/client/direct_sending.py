@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import ssl
 import threading
 import urllib.error
 import urllib.request
@@ -77,6 +78,8 @@ class DirectSender:
         sign: Callable[[Sequence[Place]], Sequence[SignedPart]],
         patience: RetryWaits,
         on_bytes: OnBytes,
+        *,
+        ca_file: Path | None = None,
     ) -> None:
         self._upload, self._sign = upload, sign
         self._patience, self._on_bytes = patience, on_bytes
@@ -85,7 +88,7 @@ class DirectSender:
         self._lock = threading.Lock()
         self._has_sent = bool(upload.parts)
         self._failures = 0
-        self._opener = _opener()
+        self._opener = _opener(ca_file)
 
     def send(self, root: Path, files: Sequence[ManifestFile]) -> SentFiles:
         """Put what the store lacks of the ``files`` below ``root``.
@@ -212,13 +215,19 @@ def _read_exactly(read: Callable[[int], bytes | None], size_bytes: int) -> bytes
     return None if left else b"".join(chunks)
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """Speaks HTTP and HTTPS and nothing else, by the machine's proxies; follows no redirection."""
+def _opener(ca_file: Path | None) -> urllib.request.OpenerDirector:
+    """Speaks HTTP and HTTPS and nothing else, by the machine's proxies; follows no redirection.
+
+    ``ca_file`` is trusted beside what the machine trusts: a bucket may be anybody's.
+    """
+    trusted = ssl.create_default_context()
+    if ca_file is not None:
+        trusted.load_verify_locations(cafile=ca_file)
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPSHandler(context=trusted),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
     ):

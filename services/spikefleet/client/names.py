@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 
 from spikefleet.core.submissions import RecordingName, safe_part
@@ -26,3 +27,11 @@ def recording_name(
     filled = [*parts, *defaults[len(parts) :]]
     project, session, name = (mine or found for mine, found in zip(given, filled, strict=True))
     return RecordingName(project, session, name)
+
+
+def person() -> str:
+    """Login name of whoever runs this process; empty where the system knows none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""

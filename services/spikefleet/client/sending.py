@@ -17,7 +17,7 @@ from spikefleet.client.views import OnTransfer
 from spikefleet.core.failures.errors import InputMissingError
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.submissions import Recording, RecordingName
-from spikefleet.infra.rpc.channels import is_loopback
+from spikefleet.infra.rpc.addresses import ServiceAddress
 from spikefleet.infra.rpc.convert.recordings import from_recording, to_files, to_name
 from spikefleet.infra.rpc.errors import ServiceError, answering
 
@@ -29,9 +29,15 @@ class RecordingSender:
     """Hands recordings to the service at ``address``; ``patience`` makes the waits of an upload."""
 
     def __init__(
-        self, channel: grpc.Channel, address: str, patience: Callable[[], RetryWaits]
+        self,
+        channel: grpc.Channel,
+        address: str,
+        patience: Callable[[], RetryWaits],
+        *,
+        ca_file: Path | None = None,
     ) -> None:
         self._channel, self._address, self._patience = channel, address, patience
+        self._ca_file = ca_file
         self._ingest = ingest_pb2_grpc.IngestServiceStub(channel)
 
     def send_all(
@@ -71,13 +77,14 @@ class RecordingSender:
         source = UploadSource(name, root, files, entry)
         if in_place is True:
             return self._register(name, path)
-        if in_place is None and is_loopback(self._address):
+        if in_place is None and ServiceAddress.parse(self._address).is_loopback:
             try:
                 return self._register(name, path, seen=source)
             except ServiceError as error:
                 if error.reason not in _UPLOADED_INSTEAD:
                     raise
-        return Uploader(self._channel, self._address, self._patience()).send(source, progress)
+        uploader = Uploader(self._channel, self._address, self._patience(), ca_file=self._ca_file)
+        return uploader.send(source, progress)
 
     def _register(
         self, name: RecordingName, path: Path, *, seen: UploadSource | None = None

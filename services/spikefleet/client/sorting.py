@@ -7,7 +7,6 @@ after a restart of the service. Knows no science and prints nothing.
 
 from __future__ import annotations
 
-import getpass
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from spikefleet.api.v1 import (
     reporter_pb2_grpc,
 )
 from spikefleet.client.downloads import Downloader
-from spikefleet.client.names import recording_name
+from spikefleet.client.names import person, recording_name
 from spikefleet.client.retry_waits import DEFAULT_PATIENCE_S, RetryWaits
 from spikefleet.client.sending import RecordingSender
 from spikefleet.client.views import (
@@ -70,17 +69,25 @@ Paths = str | Path | Sequence[str | Path]
 
 
 class SortingClient:
-    """A connection to the service at ``host:port``. Close it, or use it in a ``with`` block.
+    """A connection to the service at ``host:port``, or ``https://host`` behind TLS.
 
+    Close it, or use it in a ``with`` block. ``ca_file`` (PEM) holds the certificate authorities of
+    an institute's own; none: the public ones are trusted.
     ``patience_s`` is how long watching and copying keep trying while the service does not answer.
     """
 
-    def __init__(self, address: str, *, patience_s: float = DEFAULT_PATIENCE_S) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        patience_s: float = DEFAULT_PATIENCE_S,
+        ca_file: Path | None = None,
+    ) -> None:
         self.address = address
         self._patience_s = patience_s
-        self._channel = dial(address)
+        self._channel = dial(address, ca_file=ca_file)
         self._ingest = ingest_pb2_grpc.IngestServiceStub(self._channel)
-        self._sender = RecordingSender(self._channel, address, self._patience)
+        self._sender = RecordingSender(self._channel, address, self._patience, ca_file=ca_file)
         self._controller = controller_pb2_grpc.ControllerServiceStub(self._channel)
         self._reporter = reporter_pb2_grpc.ReporterServiceStub(self._channel)
 
@@ -201,7 +208,7 @@ class SortingClient:
             overrides=overrides or {},
             streams=tuple(streams),
             idempotency_key=uuid.uuid4().hex,
-            submitter=_person(),
+            submitter=person(),
             label=label,
             concatenate=concatenate,
         )
@@ -390,11 +397,3 @@ class SortingClient:
 
     def _patience(self) -> RetryWaits:
         return RetryWaits(self._patience_s)
-
-
-def _person() -> str:
-    """Login name of whoever runs this process; empty where the system knows none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,14 @@ from spikefleet.client.direct_sending import (
     DirectSender,
     SourceShorterError,
     StoreUnreachableError,
+)
+from spikefleet.client.parcels import (
+    MESSAGE_BYTES,
+    Parcel,
+    PartsByOffset,
+    SourceChangedError,
+    read_parts,
+    stored_parts,
 )
 from spikefleet.client.retry_waits import RetryWaits
 from spikefleet.client.views import OnTransfer, Transfer
@@ -41,17 +49,9 @@ from spikefleet.infra.rpc.convert.uploads import (
 )
 from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answering
 
-MESSAGE_BYTES = 1 << 18
-_TOGETHER_BYTES = 1 << 20
 _PART_DEADLINE_S = 300.0
 _COMPLETE_DEADLINE_S = 3600.0
 _DAMAGED_TRIES = 3
-
-_Parts = dict[int, tuple[int, str]]  # of one file: size and digest by offset
-
-
-class SourceChangedError(RuntimeError):
-    """A file changed while it was sent; nothing was made of the upload. Submit it again."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,20 @@ class UploadSource:
 
 
 class Uploader:
-    """Sends one recording over ``channel``; ``patience`` limits the wait for a silent service."""
+    """Sends one recording over ``channel``; ``patience`` limits the wait for a silent service.
 
-    def __init__(self, channel: grpc.Channel, address: str, patience: RetryWaits) -> None:
+    ``ca_file`` is trusted at the store's addresses, too.
+    """
+
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        address: str,
+        patience: RetryWaits,
+        *,
+        ca_file: Path | None = None,
+    ) -> None:
+        self._ca_file = ca_file
         self._stub = ingest_pb2_grpc.IngestServiceStub(channel)
         self._address = address
         self._patience = patience
@@ -105,7 +116,7 @@ class Uploader:
         if upload.recording is not None:
             return upload.recording
         meter = _Meter(manifest, progress)
-        stored = _stored(upload.parts)
+        stored = stored_parts(upload.parts)
         try:
             digested = self._send_files(upload, source, manifest, (meter, stored))
         except ServiceError as error:
@@ -144,9 +155,8 @@ class Uploader:
         key, progress = told
         for tries_left in reversed(range(_DAMAGED_TRIES)):
             meter = _Meter(files, progress)
-            sender = DirectSender(
-                upload, partial(self._sign, upload.upload_id), self._patience, meter.add
-            )
+            sign = partial(self._sign, upload.upload_id)
+            sender = DirectSender(upload, sign, self._patience, meter.add, ca_file=self._ca_file)
             try:
                 sent = sender.send(source.root, files)
                 _require_same(source, key)
@@ -169,12 +179,12 @@ class Uploader:
         upload: UploadProgress,
         source: UploadSource,
         files: Sequence[ManifestFile],
-        known: tuple[_Meter, Mapping[str, _Parts]],
+        known: tuple[_Meter, Mapping[str, PartsByOffset]],
     ) -> list[ManifestFile]:
         """Send what the server lacks, small files together; return the files with their digests."""
         meter, stored = known
         small_bytes = min(MESSAGE_BYTES, upload.part_size_bytes) if upload.most_small_parts else 0
-        waiting = _Parcel(upload.upload_id)
+        waiting = Parcel(upload.upload_id)
         digested = []
         for file in files:
             path = source.root / file.path
@@ -182,13 +192,13 @@ class Uploader:
                 digested.append(self._send_file(upload, path, file, known))
                 continue
             whole = hashlib.sha256()
-            for part in _read_parts(upload, path, file, whole):  # one, or none of an empty file
+            for part in read_parts(upload, path, file, whole):  # one, or none of an empty file
                 if part.is_among(stored):
                     meter.add(part.path, part.size_bytes)
                     continue
                 if not waiting.has_room(part, upload.most_small_parts):
                     self._send_parcel(waiting, meter)
-                    waiting = _Parcel(upload.upload_id)
+                    waiting = Parcel(upload.upload_id)
                 waiting.parts.append(part)
             digested.append(replace(file, sha256=whole.hexdigest()))
         if waiting.parts:
@@ -200,12 +210,12 @@ class Uploader:
         upload: UploadProgress,
         path: Path,
         file: ManifestFile,
-        known: tuple[_Meter, Mapping[str, _Parts]],
+        known: tuple[_Meter, Mapping[str, PartsByOffset]],
     ) -> ManifestFile:
         """Send the parts the server lacks; return the file with its digest."""
         meter, stored = known
         whole = hashlib.sha256()
-        parts = _read_parts(upload, path, file, whole)
+        parts = read_parts(upload, path, file, whole)
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
             coming = reader.submit(next, parts, None)
             while (part := coming.result()) is not None:
@@ -213,23 +223,23 @@ class Uploader:
                 if part.is_among(stored):
                     meter.add(part.path, part.size_bytes)
                 else:
-                    self._send_parcel(_Parcel(upload.upload_id, [part]), meter)
+                    self._send_parcel(Parcel(upload.upload_id, [part]), meter)
         return replace(file, sha256=whole.hexdigest())
 
-    def _send_parcel(self, parcel: _Parcel, meter: _Meter) -> None:
+    def _send_parcel(self, parcel: Parcel, meter: _Meter) -> None:
         """Send parts until the server has acknowledged all of them."""
         self._send_until_acknowledged(parcel)
         for part in parcel.parts:
             meter.add(part.path, part.size_bytes)
 
-    def _send_until_acknowledged(self, parcel: _Parcel) -> None:
+    def _send_until_acknowledged(self, parcel: Parcel) -> None:
         tries = 0
         while True:
             try:
                 with answering(self._address):
                     answers = self._stub.UploadParts(parcel.messages(), timeout=_PART_DEADLINE_S)
                     stored = [part for answer in answers for part in from_acknowledged(answer)]
-                if parcel.is_among(_stored(stored)):
+                if parcel.is_among(stored_parts(stored)):
                     self._patience.restore()
                     return
                 raise ServiceUnreachable("UNREACHABLE", "The stream ended without an answer.")
@@ -242,7 +252,7 @@ class Uploader:
                 if error.reason != "PART_DAMAGED" or tries >= _DAMAGED_TRIES:
                     raise
 
-    def _is_stored(self, parcel: _Parcel) -> bool:
+    def _is_stored(self, parcel: Parcel) -> bool:
         """Ask the server, which may have stored parts whose acknowledgement was lost."""
         try:
             with answering(self._address):
@@ -250,7 +260,7 @@ class Uploader:
                 upload = from_upload(self._stub.GetUpload(request).upload)
         except ServiceUnreachable:
             return False
-        return parcel.is_among(_stored(upload.parts))
+        return parcel.is_among(stored_parts(upload.parts))
 
     def _completed_by_another(self, upload_id: str, refusal: ServiceError) -> Recording:
         """What another client of the same user, sending the same files, has made of the upload.
@@ -279,90 +289,6 @@ class Uploader:
         return from_recording(answer.recording)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A part in messages' worth of bytes; ``file_sha256`` covers the file up to its end."""
-
-    upload_id: str
-    path: str
-    offset_bytes: int
-    chunks: tuple[bytes, ...]
-    file_sha256: str
-
-    @property
-    def size_bytes(self) -> int:
-        """Length of the part."""
-        return sum(len(chunk) for chunk in self.chunks)
-
-    def messages(self) -> Iterator[ingest_pb2.UploadPartsRequest]:
-        """One message for each chunk; the last carries the digest."""
-        offset_bytes = self.offset_bytes
-        for left, chunk in zip(reversed(range(len(self.chunks))), self.chunks, strict=True):
-            yield ingest_pb2.UploadPartsRequest(
-                upload_id=self.upload_id,
-                path=self.path,
-                offset_bytes=offset_bytes,
-                data=chunk,
-                file_sha256="" if left else self.file_sha256,
-            )
-            offset_bytes += len(chunk)
-
-    def small(self) -> ingest_pb2.SmallPart:
-        """The whole part, to travel with others."""
-        return ingest_pb2.SmallPart(
-            path=self.path,
-            offset_bytes=self.offset_bytes,
-            data=b"".join(self.chunks),
-            file_sha256=self.file_sha256,
-        )
-
-    def is_among(self, stored: Mapping[str, _Parts]) -> bool:
-        """Say whether the server has this part."""
-        there = stored.get(self.path, {}).get(self.offset_bytes)
-        return there == (self.size_bytes, self.file_sha256)
-
-
-@dataclass
-class _Parcel:
-    """Parts that one call carries: a large one by itself, or small ones together."""
-
-    upload_id: str
-    parts: list[_Part] = field(default_factory=list)
-
-    def has_room(self, part: _Part, most_parts: int) -> bool:
-        """Say whether one more part may come along."""
-        size_bytes = sum(other.size_bytes for other in self.parts) + part.size_bytes
-        return len(self.parts) < most_parts and size_bytes <= _TOGETHER_BYTES
-
-    def messages(self) -> Iterator[ingest_pb2.UploadPartsRequest]:
-        """What is to be sent."""
-        if len(self.parts) == 1:
-            return self.parts[0].messages()
-        small = [part.small() for part in self.parts]
-        return iter([ingest_pb2.UploadPartsRequest(upload_id=self.upload_id, small_parts=small)])
-
-    def is_among(self, stored: Mapping[str, _Parts]) -> bool:
-        """Say whether the server has every one."""
-        return all(part.is_among(stored) for part in self.parts)
-
-
-def _read_parts(
-    upload: UploadProgress, path: Path, file: ManifestFile, whole: hashlib._Hash
-) -> Iterator[_Part]:
-    """Yield a file's parts in order; ``whole`` sees every byte, once."""
-    with path.open("rb", buffering=0) as handle:
-        for offset in range(0, file.size_bytes, upload.part_size_bytes):
-            left = min(upload.part_size_bytes, file.size_bytes - offset)
-            chunks = []
-            while left > 0 and (chunk := handle.read(min(left, MESSAGE_BYTES))):
-                whole.update(chunk)
-                chunks.append(chunk)
-                left -= len(chunk)
-            if left:
-                raise SourceChangedError(f"{path} became shorter while it was sent")
-            yield _Part(upload.upload_id, file.path, offset, tuple(chunks), whole.hexdigest())
-
-
 def _require_same(source: UploadSource, key: str) -> None:
     """Raise SourceChangedError unless the files look as they did when ``key`` was made."""
     if source.key() != key:
@@ -386,11 +312,3 @@ class _Meter:
             self._done_bytes += size_bytes
             if self._progress is not None:
                 self._progress(Transfer("upload", path, self._done_bytes, self._total_bytes))
-
-
-def _stored(parts: Sequence[UploadedPart]) -> dict[str, _Parts]:
-    """Return size and digest (from the file's start) of stored parts by path and offset."""
-    found: dict[str, _Parts] = {}
-    for part in parts:
-        found.setdefault(part.path, {})[part.offset_bytes] = (part.size_bytes, part.sha256)
-    return found

@@ -24,7 +24,7 @@ from spikefleet.deploy.service_file import announce, claim, withdraw
 from spikefleet.deploy.settings import Settings
 from spikefleet.infra.launchers.base import Phase
 from spikefleet.infra.rpc.access import Admission
-from spikefleet.infra.rpc.channels import is_loopback
+from spikefleet.infra.rpc.addresses import ServiceAddress
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class EmbeddedService:
 
 
 class ExposedAddressError(RuntimeError):
-    """Other machines would reach the service, and ``insecure`` was not set."""
+    """The service cannot, or shall not, listen at its address."""
 
 
 def require_trusted_network(settings: Settings) -> None:
@@ -80,7 +80,12 @@ def require_trusted_network(settings: Settings) -> None:
 
     Raises ExposedAddressError.
     """
-    if not (settings.insecure or is_loopback(settings.address)):
+    if ServiceAddress.parse(settings.address).is_url:
+        raise ExposedAddressError(
+            f"{settings.address} is where clients go; a service listens at HOST:PORT and speaks no "
+            "TLS itself, which a proxy or the cluster's gateway in front of it does: add --address"
+        )
+    if not (settings.insecure or ServiceAddress.parse(settings.address).is_loopback):
         raise ExposedAddressError(
             f"other machines reach {settings.address}, and the service would let everybody there "
             "in; serve at 127.0.0.1 and reach it through ssh -L, or add --insecure where all of "

@@ -44,7 +44,7 @@ def test_an_address_is_a_host_and_a_port(address: str):
 
 
 @pytest.mark.parametrize(
-    "address", ["nonsense", "host:", ":7311", "host:99999", "http://x:1", ":::", "host:-1", ""]
+    "address", ["nonsense", "host:", ":7311", "host:99999", "grpc://x:1", ":::", "host:-1", ""]
 )
 def test_what_is_no_address_is_refused_with_an_example(address: str):
     with pytest.raises(ValidationError, match=r"HOST:PORT, for example"):

@@ -7,15 +7,17 @@ where the caller of ``dial`` hands some in: people are known by their connection
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import secrets
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
 
+from spikefleet.infra.rpc.addresses import ServiceAddress
 from spikefleet.infra.rpc.errors import REQUEST_ID_KEY
 
 _MAX_MESSAGE_BYTES = 64 << 20  # a manifest of 100 000 files with their digests
@@ -140,22 +142,32 @@ class _Prepared(
 
 
 def dial(
-    address: str, *, deadline_s: float = DEFAULT_DEADLINE_S, credentials: Credentials = ()
+    address: str,
+    *,
+    deadline_s: float = DEFAULT_DEADLINE_S,
+    credentials: Credentials = (),
+    ca_file: Path | None = None,
 ) -> grpc.Channel:
-    """Return a channel to ``host:port``; it connects when first used and reconnects by itself.
+    """Return a channel to ``host:port`` or ``https://host[:port]``.
 
-    ``credentials`` go with every call.
+    It connects when first used and reconnects by itself. ``credentials`` go with every call;
+    ``ca_file`` (PEM) holds the certificate authorities to trust instead of the public ones. Raises
+    ValueError, OSError.
     """
-    channel = grpc.insecure_channel(address, options=_options())
+    place = ServiceAddress.parse(address)
+    if place.is_encrypted:
+        trusted = None if ca_file is None else _authorities(ca_file)
+        secure = grpc.ssl_channel_credentials(root_certificates=trusted)
+        channel = grpc.secure_channel(place.target, secure, options=_options())
+    else:
+        channel = grpc.insecure_channel(place.target, options=_options())
     return grpc.intercept_channel(channel, _Prepared(deadline_s, credentials))
 
 
-def is_loopback(address: str) -> bool:
-    """True when ``host:port`` names this machine without a name service."""
-    host = address.rsplit(":", 1)[0].strip("[]")
-    if host == "localhost":
-        return True
+def _authorities(path: Path) -> bytes:
+    """The certificates in a PEM file. Raises ValueError for a file of anything else, OSError."""
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError as error:
+        raise ValueError(f"{path} holds no certificates in PEM form") from error
+    return path.read_bytes()

@@ -26,6 +26,30 @@ DETAILS_KEY = "grpc-status-details-bin"
 REQUEST_ID_KEY = "x-request-id"
 _MAX_METADATA_CHARS = 1024
 
+_START_IT = "Start it with `spikefleet serve`, or name another address."
+_CUT_OFF = ("Socket closed", "Connection reset")  # so does TLS answer who does not speak it
+_MAYBE_TLS = "Call again in a moment; if it is behind TLS, write its address as https://HOST."
+
+# How gRPC words the end of a TLS handshake: reason, sentence, next step.
+_TLS_ENDS: Mapping[str, tuple[str, str, str]] = {
+    "CERTIFICATE_VERIFY_FAILED": (
+        "CERTIFICATE_NOT_TRUSTED",
+        "The certificate of {address} is not trusted here{why}.",
+        "If your institute has a certificate authority of its own, name its file: --ca-file, "
+        "SPIKEFLEET_CA_FILE or ca_file in the configuration file.",
+    ),
+    "Hostname Verification Check failed": (
+        "CERTIFICATE_OF_ANOTHER_HOST",
+        "The certificate of {address} is for another host.",
+        "Write the address with the name that is in the certificate, or ask who runs the service.",
+    ),
+    "WRONG_VERSION_NUMBER": (
+        "NO_TLS_THERE",
+        "What answers at {address} speaks no TLS.",
+        "Write the address as HOST:PORT, without https://, or name the port at which TLS ends.",
+    ),
+}
+
 _REASON_BY_EXCEPTION: Mapping[str, str] = {
     path: name for name, row in REASONS.items() for path in row.exceptions
 }
@@ -188,13 +212,15 @@ def service_error(error: grpc.RpcError, address: str) -> ServiceError:
     code: grpc.StatusCode = error.code()
     info, details = _unpack(error)
     message = str(error.details() or code.name)
+    if info is None and (refused := _of_certificate(address, message)) is not None:
+        return refused
     if info is None:
         # A server that goes away while it answers cancels the call; nobody here cancels one.
         if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
             return ServiceUnreachable(
                 "UNREACHABLE",
                 f"No service answers at {address} ({message}).",
-                next_step="Start it with `spikefleet serve`, or name another address.",
+                next_step=_MAYBE_TLS if any(c in message for c in _CUT_OFF) else _START_IT,
             )
         return ServiceError(code.name, message)
     cls = ServiceUnreachable if info.reason == "SERVICE_DRAINING" else ServiceError
@@ -206,6 +232,19 @@ def service_error(error: grpc.RpcError, address: str) -> ServiceError:
         request_id=metadata.pop("request_id", ""),
         details=metadata | details,
     )
+
+
+def _of_certificate(address: str, message: str) -> ServiceError | None:
+    """What ended a TLS connection, in words; None where something else did.
+
+    The texts are those of gRPC and BoringSSL, which give no code.
+    """
+    for text, (reason, said, next_step) in _TLS_ENDS.items():
+        if text in message:
+            told = message.partition("CERTIFICATE_VERIFY_FAILED: ")[2].partition(":")[0]
+            words = said.format(address=address, why=f" ({told})" if told else "")
+            return ServiceError(reason, words, next_step=next_step)
+    return None
 
 
 def _unpack(error: grpc.RpcError) -> tuple[Any | None, dict[str, Any]]:
