@@ -17,7 +17,7 @@ NOT_CHOSEN = {
     "ingest_address", "preflight_address", "curation_address", "reporter_address",
     "controller_address", "attempt_memory_bytes", "attempt_scratch_bytes",
     "recording_root", "image_digest", "warm_s", "stop_attempts_on_exit", "until_input_ends",
-    "insecure", "kubeconfig",
+    "insecure", "kubeconfig", "ca_file",
 }  # fmt: skip
 
 
