@@ -67,6 +67,12 @@ curation: [curation]
 {{- .Values.roomSecret.name | default (include "spikefleet.name" (list . "rooms")) -}}
 {{- end }}
 
+{{/* The profile of a sorter, laid over the defaults. */}}
+{{- define "spikefleet.profile" -}}
+{{- $runners := (index . 0).Values.runners -}}
+{{- mustMergeOverwrite (deepCopy $runners.defaults) (deepCopy (index $runners.profiles (index . 1) | default dict)) | toYaml -}}
+{{- end }}
+
 {{/* A value as the service reads it: large whole numbers would be written as 1.7e+10 otherwise. */}}
 {{- define "spikefleet.scalar" -}}
 {{- if and (kindIs "float64" .) (eq (floor .) .) -}}

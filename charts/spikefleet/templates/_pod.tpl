@@ -31,9 +31,7 @@ imagePullSecrets:
 
 {{- define "spikefleet.secretMounts" -}}
 - {name: room-secret, mountPath: /run/secrets/spikefleet/rooms, readOnly: true}
-{{- if .Values.artifacts.secret }}
 - {name: s3, mountPath: /run/secrets/spikefleet/s3, readOnly: true}
-{{- end }}
 {{- if .Values.database.passwordSecret.name }}
 - {name: database, mountPath: /run/secrets/spikefleet/database, readOnly: true}
 {{- end }}
@@ -45,10 +43,8 @@ imagePullSecrets:
     secretName: {{ include "spikefleet.roomSecret" . }}
     defaultMode: 0440
     items: [{key: {{ .Values.roomSecret.key }}, path: secret}]
-{{- with .Values.artifacts.secret }}
 - name: s3
-  secret: {secretName: {{ . }}, defaultMode: 0440}
-{{- end }}
+  secret: {secretName: {{ .Values.artifacts.secret }}, defaultMode: 0440}
 {{- with .Values.database.passwordSecret }}
 {{- if .name }}
 - name: database
