@@ -3,9 +3,11 @@
 import json
 
 import pytest
-from tests.house.charts import RELEASE, USES, one, render
+from tests.house.charts import RELEASE, USES, one, pod_templates, render
+from tests.support.runner_profiles import order
 
 from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.infra.launchers.kubernetes.manifests import job_manifest
 from spikefleet.infra.launchers.kubernetes.profiles import Runners
 
 MINIMAL, POSTGRES = "minimal-values.yaml", "gpu-facility-values.yaml"
@@ -36,3 +38,36 @@ def test_a_profile_is_laid_over_the_defaults() -> None:
     assert kilosort.priority_class_name == other.priority_class_name == "sorting"
     assert kilosort.active_deadline_s == 259200
     assert runners.profile("mountainsort5").memory_bytes == 64 << 30
+
+
+def test_recordings_in_place_are_read_at_one_path_by_all_who_open_them() -> None:
+    objects = render("air-gapped-values.yaml")
+    runners = Runners.from_json(
+        json.loads(one(objects, "ConfigMap", "runners")["data"]["runners.json"])
+    )
+    job = job_manifest(order(runners, backend="lupin"))["spec"]["template"]
+    pods = pod_templates(objects) | {"runner": job}
+    seeing = {}
+    for name, template in pods.items():
+        (container,) = template["spec"]["containers"]
+        for mount in container["volumeMounts"]:
+            if mount["name"] == "recordings":
+                assert mount["readOnly"] is True
+                seeing[name] = mount["mountPath"]
+        claims = [v.get("persistentVolumeClaim") for v in template["spec"]["volumes"]]
+        wanted = {"claimName": "lab-archive", "readOnly": True}
+        assert (wanted in claims) == (name in seeing)
+    places = dict.fromkeys((f"{RELEASE}-controller", f"{RELEASE}-preflight", "runner"))
+    assert seeing == dict.fromkeys(places, "/srv/archive")
+
+
+def test_only_ingest_is_told_which_folder_may_be_registered() -> None:
+    claim = 'recordings.claim="archive"'
+    told = {
+        name: [e["value"] for e in template["spec"]["containers"][0]["env"]
+               if e["name"] == "SPIKEFLEET_RECORDING_ROOT"]
+        for name, template in pod_templates(render(POSTGRES, claim)).items()
+    }  # fmt: skip
+    assert {name for name, roots in told.items() if roots} == {f"{RELEASE}-ingest"}
+    assert told[f"{RELEASE}-ingest"] == ["/recordings"]
+    assert "recordings" not in one(render(POSTGRES), "ConfigMap", "runners")["data"]["runners.json"]

@@ -114,6 +114,7 @@ def job_manifest(order: Order) -> dict[str, Any]:
         secret_name=order.secret_name,
         s3_secret=runners.s3_secret,
         service_account=runners.service_account,
+        recordings=runners.recordings,
     )
     metadata: dict[str, Any] = {
         "name": name,

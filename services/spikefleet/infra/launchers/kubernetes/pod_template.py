@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec
-from spikefleet.infra.launchers.kubernetes.profiles import GpuWish, RunnerProfile
+from spikefleet.infra.launchers.kubernetes.profiles import (
+    GpuWish,
+    RunnerProfile,
+    SharedRecordings,
+)
 from spikefleet.infra.launchers.kubernetes.quantities import quantity_of
 from spikefleet.infra.launchers.process import THREAD_VARIABLES
 
@@ -35,14 +39,15 @@ _AVOID_WEIGHT = 100
 class PodOrder:
     """What decides the pod of an attempt."""
 
-    spec: AttemptSpec
-    profile: RunnerProfile
-    labels: Mapping[str, str]
-    spec_key: str
-    spec_sha256: str
-    secret_name: str
-    s3_secret: str
-    service_account: str
+    spec: AttemptSpec  #: the attempt
+    profile: RunnerProfile  #: of its sorter
+    labels: Mapping[str, str]  #: of the pod
+    spec_key: str  #: where its spec lies in the artifact store
+    spec_sha256: str  #: and its digest
+    secret_name: str  #: Secret that the pod shows the controller
+    s3_secret: str  #: Secret with the bucket's keys; "" is none
+    service_account: str  #: which may do nothing
+    recordings: SharedRecordings | None = None  #: None: every recording was uploaded
 
     @property
     def memory_bytes(self) -> int:
@@ -106,7 +111,9 @@ def pod_template(order: PodOrder) -> dict[str, Any]:
 def _container(order: PodOrder) -> dict[str, Any]:
     profile = order.profile
     mounts = [("scratch", _SCRATCH), ("tmp", _TMP), ("shm", _SHM)]
-    secrets = [("attempt", _ATTEMPT)] + ([("s3", _S3)] if order.s3_secret else [])
+    read = [("attempt", _ATTEMPT)] + ([("s3", _S3)] if order.s3_secret else [])
+    if order.recordings is not None:
+        read.append(("recordings", order.recordings.path))
     return {
         "name": SORTER,
         "image": profile.image,
@@ -125,7 +132,7 @@ def _container(order: PodOrder) -> dict[str, Any]:
         },
         "volumeMounts": [
             *({"name": name, "mountPath": path} for name, path in mounts),
-            *({"name": name, "mountPath": path, "readOnly": True} for name, path in secrets),
+            *({"name": name, "mountPath": path, "readOnly": True} for name, path in read),
         ],
     }
 
@@ -194,7 +201,12 @@ def _volumes(order: PodOrder) -> list[dict[str, Any]]:
         {"name": "shm", "emptyDir": shm},
         _secret_volume("attempt", order.secret_name),
     ]
-    return [*volumes, *([_secret_volume("s3", order.s3_secret)] if order.s3_secret else [])]
+    if order.s3_secret:
+        volumes.append(_secret_volume("s3", order.s3_secret))
+    if order.recordings is not None:
+        claim = {"claimName": order.recordings.claim, "readOnly": True}
+        volumes.append({"name": "recordings", "persistentVolumeClaim": claim})
+    return volumes
 
 
 def _secret_volume(name: str, secret: str) -> dict[str, Any]:

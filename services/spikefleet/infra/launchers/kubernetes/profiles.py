@@ -85,6 +85,14 @@ class RunnerProfile:
 
 
 @dataclass(frozen=True)
+class SharedRecordings:
+    """A volume of recordings that are sorted where they are; its pods may only read it."""
+
+    claim: str  #: name of the PersistentVolumeClaim
+    path: str  #: where rooms and sorts see it, the same in every pod
+
+
+@dataclass(frozen=True)
 class Runners:
     """The whole document. ``profiles`` holds one for every sorter named, and ``default``."""
 
@@ -97,10 +105,11 @@ class Runners:
     s3_secret: str = ""  #: Secret with access-key and secret-key; "" is none
     queue: str = ""  #: LocalQueue of Kueue; "" is none
     retry_priority_class: str = ""  #: WorkloadPriorityClass of second and later attempts
+    recordings: SharedRecordings | None = None  #: None: every recording was uploaded
 
     KEYS: ClassVar[tuple[str, ...]] = (
         "version", "namespace", "instance", "owner", "serviceAccount", "reportAddress", "s3Secret",
-        "queue", "retryPriorityClass", "profiles",
+        "queue", "retryPriorityClass", "recordings", "profiles",
     )  # fmt: skip
 
     def profile(self, backend: str) -> RunnerProfile:
@@ -142,6 +151,7 @@ class Runners:
             s3_secret=top.text("s3Secret", ""),
             queue=top.text("queue", ""),
             retry_priority_class=top.text("retryPriorityClass", ""),
+            recordings=top.optional("recordings", lambda: _recordings(top)),
         )
 
     @classmethod
@@ -220,6 +230,14 @@ class _Part:
 
     def fail(self, key: str, why: str) -> RunnersFileError:
         return RunnersFileError(f"{self._place}.{key}: {why}")
+
+
+def _recordings(top: _Part) -> SharedRecordings:
+    part = top.part("recordings", ("claim", "path"))
+    path = part.text("path")
+    if not path.startswith("/"):
+        raise part.fail("path", f"{path!r} is not absolute")
+    return SharedRecordings(part.text("claim"), path)
 
 
 def _profile(part: _Part) -> RunnerProfile:

@@ -29,6 +29,7 @@ ORDERS = {
     "gpu": order(backend="kilosort4", gpu=True),
     "retry": order(backend="kilosort4", gpu=True, number=3, gpu_class="80g", exclude_nodes=("a",)),
     "queued": order(runners(queue="lab-a", retryPriorityClass="retry"), number=2),
+    "in place": order(runners(recordings={"claim": "archive", "path": "/recordings"})),
     "claim": order(runners(profiles={"default": CLAIMED}, s3Secret="")),
 }
 
@@ -166,6 +167,14 @@ def test_a_store_without_a_secret_mounts_none() -> None:
     names = {entry["name"] for entry in sorter_of("claim")["env"]}
     assert "SPIKEFLEET_S3_CREDENTIALS" not in names
     assert "SPIKEFLEET_S3_CREDENTIALS" in {entry["name"] for entry in sorter_of("cpu")["env"]}
+
+
+def test_recordings_in_place_can_be_read_and_not_be_written() -> None:
+    source = {"claimName": "archive", "readOnly": True}
+    assert volumes_of("in place")["recordings"]["persistentVolumeClaim"] == source
+    (mount,) = (m for m in sorter_of("in place")["volumeMounts"] if m["name"] == "recordings")
+    assert mount == {"name": "recordings", "mountPath": "/recordings", "readOnly": True}
+    assert "recordings" not in volumes_of("cpu")
 
 
 def test_memory_and_scratch_are_those_of_the_attempt_and_no_more_than_the_largest() -> None:

@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from tests.support.runner_profiles import CPU, GIB, GPU, document, runners
 
-from spikefleet.infra.launchers.kubernetes.profiles import Runners, RunnersFileError
+from spikefleet.infra.launchers.kubernetes.profiles import (
+    Runners,
+    RunnersFileError,
+    SharedRecordings,
+)
 
 
 def test_a_sorter_gets_its_own_profile_and_any_other_the_default_one() -> None:
@@ -49,12 +53,20 @@ def test_what_is_not_said_has_a_default() -> None:
     assert profile.scratch.size_bytes == 20 * GIB
 
 
+def test_recordings_in_place_are_those_of_a_named_claim() -> None:
+    assert runners().recordings is None
+    told = {"claim": "archive", "path": "/recordings"}
+    assert runners(recordings=told).recordings == SharedRecordings("archive", "/recordings")
+
+
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
         ({"version": 2}, "version 2 is not understood"),
         ({"nameSpace": "x"}, "runners: unknown nameSpace"),
         ({"instance": ""}, "runners.instance: it may not be empty"),
+        ({"recordings": {"claim": "", "path": "/r"}}, "recordings.claim: it may not be empty"),
+        ({"recordings": {"claim": "a", "path": "r"}}, "recordings.path: 'r' is not absolute"),
         ({"profiles": {}}, "at least one profile"),
         ({"profiles": {"a": CPU | {"memroy": "1Gi"}}}, "profiles.a: unknown memroy"),
         ({"profiles": {"a": CPU | {"memory": "16GB"}}}, "profiles.a.memory: '16GB' is no amount"),
