@@ -58,6 +58,24 @@ class EpochContract(DatabaseFixtures):
         assert after == before
         second.close()
 
+    def test_replaced_controller_is_told_by_its_next_write_and_by_asking(
+        self, database: Database, second: Database, store: RunStore
+    ) -> None:
+        told: list[str] = []
+        database.on_replaced = lambda: told.append("replaced")
+        database.require_epoch()
+        database.take_epoch("pod-a")
+        database.require_epoch()
+        second.require_epoch()
+        second.take_epoch("pod-b")
+        assert told == []
+        with pytest.raises(StaleControllerError):
+            database.require_epoch()
+        with pytest.raises(StaleControllerError):
+            store.create_batch(batch(new_run("late")))
+        assert told == ["replaced", "replaced"]
+        second.close()
+
     def test_controller_that_may_act_no_more_writes_nothing_and_may_again_later(
         self, database: Database, store: RunStore
     ) -> None:

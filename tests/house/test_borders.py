@@ -86,8 +86,10 @@ def test_no_exit_path_skips_its_recorded_end() -> None:
         if isinstance(node, ast.Attribute) and ast.unparse(node) == "os._exit"
     ]
     # A forked copy must not run its original's clean-up; its answer has been sent by then. A pod's
-    # process has said its last word, and an output that nobody reads must not hold its end.
+    # process has said its last word, and an output that nobody reads must not hold its end. Rooms
+    # have ended in order, and a thread that hangs in a call must not choose their exit code.
     assert [at.partition(":")[0] for at in found] == [
+        "services/spikefleet/deploy/cluster.py",
         "services/spikefleet/deploy/pod.py",
         "services/spikefleet/deploy/template.py",
         "services/spikefleet/infra/system/zygote.py",

@@ -14,9 +14,10 @@ import yaml
 from tests.kubefake.cluster import KubeFake, kubeconfig
 from tests.kubefake.faults import FaultProxy, Hang
 from tests.kubefake.resources import LEASES
-from tests.support.room_processes import free_port
+from tests.support.room_processes import RoomProcesses, free_port
 from tests.support.runner_profiles import CPU, document
 
+from spikefleet.deploy.rooms.wiring import RoomName
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.epochs import Epoch, read_epoch
 
@@ -96,6 +97,29 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     made = Installation(tmp_path)
     yield made
     for process in made.processes.values():
+        process.kill()
+        process.wait(30)
+
+
+def test_controller_without_a_cluster_ends_when_another_takes_its_database_over(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    room = (RoomName.CONTROLLER,)
+    settings = {
+        "DATABASE_URL": url,
+        "ARTIFACTS_URL": (tmp_path / "artifacts").as_uri(),
+        **{f"{name}_ADDRESS": "127.0.0.1:9" for name in ("PREFLIGHT", "CURATION", "REPORTER")},
+    }
+    rooms = RoomProcesses(tmp_path / "rooms", [room], settings).start()
+    process = rooms.processes[room]
+    try:
+        other = Database(url)
+        other.take_epoch("another service")
+        other.close()
+        assert process.wait(60) == 1
+        assert "controller.replaced" in (tmp_path / "rooms" / "controller.log").read_text()
+    finally:
         process.kill()
         process.wait(30)
 

@@ -6,6 +6,10 @@ ServiceError or ServiceUnreachable.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from spikefleet.api.v1 import (
     controller_pb2_grpc,
     curation_pb2_grpc,
@@ -24,7 +28,15 @@ from spikefleet.infra.rpc.convert.curation import from_curation, to_curate
 from spikefleet.infra.rpc.convert.preflight import from_description, from_examination, to_describe
 from spikefleet.infra.rpc.convert.reporting import from_report_answer, to_render
 from spikefleet.infra.rpc.convert.wishes import from_made
-from spikefleet.infra.rpc.errors import answering
+from spikefleet.infra.rpc.errors import (
+    ROOM_SECRET_DIFFERS,
+    ServiceError,
+    ServiceUnreachable,
+    answering,
+)
+from spikefleet.infra.rpc.reasons import REASONS
+
+log = logging.getLogger(__name__)
 
 
 class Room:
@@ -40,6 +52,25 @@ class Room:
         """Close the channel."""
         self._channel.close()
 
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        """Let only ServiceError and ServiceUnreachable out.
+
+        A room that does not know our secret is as good as away: it may be given the same one yet.
+        """
+        try:
+            with answering(self.address):
+                yield
+        except ServiceError as error:
+            if error.reason != "ROOMS_ONLY":
+                raise
+            log.warning("room.secret_differs", extra={"address": self.address})
+            raise ServiceUnreachable(
+                ROOM_SECRET_DIFFERS,
+                f"The room at {self.address} does not know the secret that this room shows it.",
+                next_step=REASONS[ROOM_SECRET_DIFFERS].next_step,
+            ) from None
+
 
 class PreflightRoom(Room):
     """Calls PreflightService."""
@@ -50,13 +81,13 @@ class PreflightRoom(Room):
         """Open a recording and list its streams, or on request the recordings it holds."""
         request = to_describe(recording, list_members=list_members)
         stub = preflight_pb2_grpc.PreflightServiceStub(self._channel)
-        with answering(self.address):
+        with self._calling():
             return from_description(stub.DescribeRecording(request, timeout=deadline_s))
 
     def examine(self, task: ExamineTask, *, deadline_s: float = 900.0) -> Examination:
         """Measure one stream under a resolved configuration."""
         stub = preflight_pb2_grpc.PreflightServiceStub(self._channel)
-        with answering(self.address):
+        with self._calling():
             return from_examination(stub.Check(to_examine(task), timeout=deadline_s))
 
 
@@ -66,7 +97,7 @@ class CurationRoom(Room):
     def curate(self, task: CurationTask) -> CurationAnswer:
         """Apply a resolved configuration's thresholds to a sort."""
         stub = curation_pb2_grpc.CurationServiceStub(self._channel)
-        with answering(self.address):
+        with self._calling():
             return from_curation(stub.Curate(to_curate(task), timeout=1800.0))
 
 
@@ -76,7 +107,7 @@ class ReporterRoom(Room):
     def render(self, task: ReportTask) -> ReportAnswer:
         """Write a run's report."""
         stub = reporter_pb2_grpc.ReporterServiceStub(self._channel)
-        with answering(self.address):
+        with self._calling():
             return from_report_answer(stub.Render(to_render(task), timeout=900.0))
 
 
@@ -86,5 +117,5 @@ class ControllerRoom(Room):
     def create_batch(self, wish: BatchWish) -> BatchAnswer:
         """Make runs; those that exist are returned, not made again."""
         stub = controller_pb2_grpc.ControllerServiceStub(self._channel)
-        with answering(self.address):
+        with self._calling():
             return from_made(stub.CreateBatch(to_batch_wish(wish), timeout=60.0))

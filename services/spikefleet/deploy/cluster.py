@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -20,10 +21,16 @@ from pydantic import ValidationError
 
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.deploy.rooms.controller import Engine
-from spikefleet.deploy.rooms.serving import ServedRooms, prepare_process, stop_on_signals
+from spikefleet.deploy.rooms.serving import (
+    Replaced,
+    ServedRooms,
+    prepare_process,
+    stop_on_signals,
+)
 from spikefleet.deploy.rooms.wiring import RoomName, Wiring
 from spikefleet.deploy.service_file import DataFolderBusyError, DataFolderOpenError, claim
 from spikefleet.deploy.settings import Settings, load_settings
+from spikefleet.infra.launchers.base import LauncherUnreachableError
 from spikefleet.infra.rpc.access import Admission
 from spikefleet.infra.stores.sql.database import Database, SchemaTooNewError
 
@@ -34,7 +41,8 @@ log = logging.getLogger(__name__)
 
 _EVERY_INTERFACE = "0.0.0.0"
 _USAGE_ERROR = 2
-_LOST_LEADERSHIP = 1
+_SHORTEST_SECRET_BYTES = 16
+_REPLACED = 1
 _DIALS: Mapping[RoomName, frozenset[RoomName]] = {
     RoomName.INGEST: frozenset({RoomName.PREFLIGHT, RoomName.CONTROLLER}),
     RoomName.CONTROLLER: frozenset({RoomName.PREFLIGHT, RoomName.CURATION, RoomName.REPORTER}),
@@ -46,6 +54,7 @@ _REFUSALS = (
     DataFolderBusyError,
     DataFolderOpenError,
     SchemaTooNewError,
+    LauncherUnreachableError,
 )
 
 
@@ -87,6 +96,7 @@ async def _serve(
     stop_on_signals(stop)
     with ExitStack() as stack:
         wiring = Wiring(settings, served, addresses, admission, stack)
+        replaced = wiring.on_replaced = Replaced(stop)
         leadership = _leadership(settings, served, stop)
         if leadership is not None:
             stack.callback(leadership.close)
@@ -109,7 +119,8 @@ async def _serve(
         )
         await rooms.serve_until(stop)
         log.info("rooms.stopped", extra={"rooms": sorted(served)})
-    return _LOST_LEADERSHIP if leadership is not None and leadership.was_lost else 0
+    was_lost = replaced.happened or (leadership is not None and leadership.was_lost)
+    return _REPLACED if was_lost else 0
 
 
 def _leadership(
@@ -134,8 +145,14 @@ def _engine(wiring: Wiring) -> Engine:
 
 def _admission(settings: Settings, served: frozenset[RoomName]) -> Admission:
     """Who is let in: rooms of other processes by the secret all of them share."""
-    if settings.room_secret:
-        return Admission(room_secret=settings.room_secret)
+    secret = settings.room_secret
+    if secret and len(secret.encode()) < _SHORTEST_SECRET_BYTES:
+        raise ValueError(
+            f"room_secret_file holds {len(secret.encode())} bytes, which can be guessed: "
+            f"{_SHORTEST_SECRET_BYTES} at least, better 32 random ones as text"
+        )
+    if secret:
+        return Admission(room_secret=secret)
     if served == frozenset(RoomName):
         return Admission()
     raise ValueError(
@@ -198,4 +215,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is in order by now; a thread that still hangs in a call must not choose the exit code.
+    os._exit(code)  # noqa: TID251

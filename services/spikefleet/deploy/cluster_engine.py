@@ -6,7 +6,7 @@ from spikefleet.controller.attempt_documents import StoredDocuments
 from spikefleet.controller.sort_spec import SortLimits
 from spikefleet.deploy.rooms.controller import Engine
 from spikefleet.deploy.rooms.wiring import RoomName, Wiring
-from spikefleet.deploy.settings import Settings
+from spikefleet.deploy.settings import Settings, unreadable
 from spikefleet.infra.launchers.base import Slots
 from spikefleet.infra.launchers.kubernetes.launcher import NO_LIMIT, LauncherTerms
 from spikefleet.infra.launchers.kubernetes.opening import open_kubernetes
@@ -16,13 +16,11 @@ from spikefleet.infra.launchers.kubernetes.profiles import Runners
 def cluster_engine(wiring: Wiring) -> Engine:
     """Return the engine of this cluster.
 
-    Raises RunnersFileError for a document that cannot be used, LauncherUnreachableError where no
-    cluster is to be found.
+    Raises InvalidConfigurationError or RunnersFileError for a document that cannot be used,
+    LauncherUnreachableError where no cluster is to be found.
     """
     settings = wiring.settings
-    if settings.runners_file is None:
-        raise ValueError("runners_file is not set: it says how sorts are run on the cluster")
-    runners = Runners.read(settings.runners_file)
+    runners = read_runners(settings)
     launcher = open_kubernetes(
         runners,
         StoredDocuments(wiring.artifacts),
@@ -38,6 +36,19 @@ def cluster_engine(wiring: Wiring) -> Engine:
         runners.report_address or wiring.addresses[RoomName.CONTROLLER],
         machine_of=runners.machine,
     )
+
+
+def read_runners(settings: Settings) -> Runners:
+    """Read the runners' document that the settings name.
+
+    Raises InvalidConfigurationError for a file that cannot be read, RunnersFileError.
+    """
+    if settings.runners_file is None:
+        raise ValueError("runners_file is not set: it says how sorts are run on the cluster")
+    try:
+        return Runners.read(settings.runners_file)
+    except OSError as error:
+        raise unreadable("runners_file", error) from error
 
 
 def _slots(settings: Settings) -> Slots:

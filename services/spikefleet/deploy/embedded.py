@@ -18,7 +18,12 @@ from importlib.metadata import version
 from spikefleet.deploy.machine import Machine, look_at_machine
 from spikefleet.deploy.metrics_targets import FILE_NAME, MetricsTargets
 from spikefleet.deploy.process_engine import process_engine
-from spikefleet.deploy.rooms.serving import ServedRooms, prepare_process, stop_on_signals
+from spikefleet.deploy.rooms.serving import (
+    Replaced,
+    ServedRooms,
+    prepare_process,
+    stop_on_signals,
+)
 from spikefleet.deploy.rooms.wiring import RoomName, Wiring
 from spikefleet.deploy.service_file import announce, claim, withdraw
 from spikefleet.deploy.settings import Settings
@@ -30,12 +35,15 @@ log = logging.getLogger(__name__)
 
 _STOP_GRACE_S = 20.0
 _STDIN = 0
+_REPLACED = 1
 
 
 class EmbeddedService:
     """All rooms, wired. ``address`` must be free: rooms dial it before it is served."""
 
-    def __init__(self, settings: Settings, machine: Machine, stack: ExitStack) -> None:
+    def __init__(
+        self, settings: Settings, machine: Machine, stack: ExitStack, on_replaced: Replaced
+    ) -> None:
         self.address = _concrete(settings.address)
         settings = settings.model_copy(update={"address": self.address})
         self.wiring = Wiring(
@@ -44,6 +52,7 @@ class EmbeddedService:
             addresses=dict.fromkeys(RoomName, self.address),
             admission=Admission(),
             stack=stack,
+            on_replaced=on_replaced,
         )
         self.targets = MetricsTargets(
             settings.metrics_targets or settings.data_dir / FILE_NAME,
@@ -94,7 +103,7 @@ def require_trusted_network(settings: Settings) -> None:
 
 
 def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; return 0.
+    """Serve until SIGTERM or SIGINT; return 0, or 1 where another service took the database over.
 
     Raises ExposedAddressError, DataFolderBusyError, DataFolderOpenError, OSError.
     """
@@ -108,7 +117,8 @@ async def _serve(settings: Settings) -> int:
     stop = asyncio.Event()
     stop_on_signals(stop)
     with ExitStack() as stack:
-        service = EmbeddedService(settings, look_at_machine(), stack)
+        replaced = Replaced(stop)
+        service = EmbeddedService(settings, look_at_machine(), stack, replaced)
         metrics = service.wiring.metrics
         metrics_port = metrics.serve(settings.metrics_port)
         service.targets.serve(metrics_port)
@@ -128,10 +138,10 @@ async def _serve(settings: Settings) -> int:
         if settings.until_input_ends:
             _watch_input(stop)
         await service.rooms.serve_until(stop)
-        if settings.stop_attempts_on_exit:
+        if settings.stop_attempts_on_exit and not replaced.happened:
             await asyncio.to_thread(service.stop_attempts)
         log.info("service.stopped")
-    return 0
+    return _REPLACED if replaced.happened else 0
 
 
 def _watch_input(stop: asyncio.Event) -> None:

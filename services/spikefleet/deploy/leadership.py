@@ -13,11 +13,11 @@ import secrets
 import socket
 from collections.abc import Callable
 
+from spikefleet.deploy.cluster_engine import read_runners
 from spikefleet.deploy.settings import Settings
 from spikefleet.infra.launchers.kubernetes.api import connect
 from spikefleet.infra.launchers.kubernetes.leader import Leader, LeaderTerms
 from spikefleet.infra.launchers.kubernetes.manifests import selector
-from spikefleet.infra.launchers.kubernetes.profiles import Runners
 from spikefleet.infra.launchers.kubernetes.watch import ClusterWatch
 
 log = logging.getLogger(__name__)
@@ -34,9 +34,7 @@ class Leadership:
     """
 
     def __init__(self, settings: Settings, stop: asyncio.Event) -> None:
-        if settings.runners_file is None:
-            raise ValueError("runners_file is not set: it says how sorts are run on the cluster")
-        runners = Runners.read(settings.runners_file)
+        runners = read_runners(settings)
         self._api = connect(kubeconfig=settings.kubeconfig, namespace=runners.namespace)
         self._selector = selector(runners)
         self._stop, self._events = stop, asyncio.get_running_loop()

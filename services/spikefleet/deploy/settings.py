@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.deploy.config_file import SubmitDefaults, config_file, read_config_file
 from spikefleet.infra.rpc.addresses import ServiceAddress
 
@@ -204,7 +205,8 @@ class Settings(BaseModel):
     insecure: bool = Field(
         False,
         description="serve at an address that other machines reach: everybody there can use the "
-        "service without a password; only for a network in which all are trusted",
+        "service without a password; only for a network in which all are trusted. Rooms of a "
+        "cluster do not ask for it: their network policy says who reaches them",
     )
 
     @field_validator(
@@ -251,17 +253,31 @@ class Settings(BaseModel):
 
     @property
     def database_password(self) -> str:
-        """The password in ``database_password_file``; "" without one. Raises OSError."""
-        return _read_secret(self.database_password_file)
+        """The password in ``database_password_file``; "" without one.
+
+        Raises InvalidConfigurationError.
+        """
+        return _read_secret(self.database_password_file, "database_password_file")
 
     @property
     def room_secret(self) -> str:
-        """The secret in ``room_secret_file``; "" without one. Raises OSError."""
-        return _read_secret(self.room_secret_file)
+        """The secret in ``room_secret_file``; "" without one. Raises InvalidConfigurationError."""
+        return _read_secret(self.room_secret_file, "room_secret_file")
 
 
-def _read_secret(path: Path | None) -> str:
-    return path.read_text(encoding="utf-8").strip() if path is not None else ""
+def _read_secret(path: Path | None, setting: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip() if path is not None else ""
+    except (OSError, ValueError) as error:
+        raise unreadable(setting, error) from error
+
+
+def unreadable(setting: str, error: Exception) -> InvalidConfigurationError:
+    """What is wrong with the file that a setting names, for whoever has set it."""
+    return InvalidConfigurationError(
+        f"The file of the setting {setting} ({PREFIX}{setting.upper()}) cannot be read: {error}",
+        field=setting,
+    )
 
 
 def submit_defaults(environ: Mapping[str, str] | None = None) -> SubmitDefaults:

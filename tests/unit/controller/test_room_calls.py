@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from tests.support.facility import Facility
 from tests.support.runs import CREATED, make_run
 from tests.support.serving import ROOM, serving
@@ -11,10 +12,13 @@ from spikefleet.api.v1 import preflight_pb2_grpc
 from spikefleet.client.rooms import CurationRoom, PreflightRoom, ReporterRoom
 from spikefleet.controller.room_calls import RoomCalls
 from spikefleet.core.attempts import AttemptState, Stage
+from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.findings.next_step import next_step_of
+from spikefleet.core.rooms.preflight import ExamineTask
 from spikefleet.core.runs import Attempt
 from spikefleet.core.submissions import Recording, RecordingName
+from spikefleet.infra.rpc.errors import ServiceUnreachable, problem_of
 from spikefleet.infra.rpc.server import Registration
 
 ATTEMPT = Attempt(
@@ -27,6 +31,8 @@ ATTEMPT = Attempt(
     {},
     CREATED,
 )
+
+RECORDING = Recording("rec-1", RecordingName("a", "b", "c"), (), "d" * 64, "/x", in_place=True)
 
 
 class _Breaking(preflight_pb2_grpc.PreflightServiceServicer):
@@ -41,9 +47,7 @@ def _broken(address: str) -> list[Registration]:
 
 def test_a_room_that_breaks_names_its_id_once_and_says_where_to_look(tmp_path: Path) -> None:
     facility = Facility(tmp_path)
-    facility.recordings.add(
-        Recording("rec-1", RecordingName("a", "b", "c"), (), "d" * 64, "/x", in_place=True)
-    )
+    facility.recordings.add(RECORDING)
     with serving(_broken) as server:
         preflight = PreflightRoom(server.address, ROOM)
         calls = RoomCalls(
@@ -61,6 +65,24 @@ def test_a_room_that_breaks_names_its_id_once_and_says_where_to_look(tmp_path: P
     assert failure.evidence["error_id"] in failure.message
     assert failure.evidence["reason"] == "INTERNAL"
     assert "service's log" in next_step_of(str(failure.code), failure.rule_id)
+
+
+@pytest.mark.parametrize("secret", ["another secret than theirs", ""])
+def test_a_room_that_does_not_know_our_secret_is_named_and_the_person_told_whom_to_ask(
+    caplog: pytest.LogCaptureFixture, secret: str
+) -> None:
+    with serving(_broken) as server:
+        preflight = PreflightRoom(server.address, secret)
+        task = ExamineTask(RECORDING, "", SortingConfig())
+        with pytest.raises(ServiceUnreachable, match="does not know the secret") as caught:
+            preflight.examine(task)
+        preflight.close()
+    problem = problem_of(caught.value)
+    assert problem is not None
+    assert problem.reason == "ROOM_SECRET_DIFFERS"
+    assert "same room_secret_file" in problem.row.next_step
+    (record,) = (r for r in caplog.records if r.message == "room.secret_differs")
+    assert record.__dict__["address"] == server.address
 
 
 def test_a_stored_configuration_that_is_not_valid_any_more_ends_the_stage_by_its_name(

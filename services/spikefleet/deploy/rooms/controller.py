@@ -19,6 +19,7 @@ from spikefleet.controller.stage_threads import StageThreads
 from spikefleet.controller.wishes import Wishes
 from spikefleet.core.policy.decide import Policy
 from spikefleet.core.policy.sizes import SorterMachine
+from spikefleet.deploy.chores import Chore
 from spikefleet.deploy.rooms.wiring import Wiring
 from spikefleet.infra import telemetry
 from spikefleet.infra.launchers.base import Launcher
@@ -50,6 +51,8 @@ class BuiltController:
         self._wiring, self._engine = wiring, engine
         # Before anything is written: whoever controlled before this process writes nothing more.
         wiring.database.take_epoch(f"{socket.gethostname()}:{os.getpid()}")
+        # In every look at the chores: one that has nothing to write would not notice.
+        wiring.chores.append(Chore(wiring.database.require_epoch, every_s=0.0))
         self._event_log = EventLog(wiring.runs)
         self.loop = self._reconcile_loop()
         wiring.metrics.collect_from(store_gauges(wiring.runs))

@@ -96,6 +96,24 @@ class ServedRooms:
                     log.error("chore.failed", exc_info=error)
 
 
+class Replaced:
+    """Ends this process in order once another controller has taken over its database.
+
+    Made inside the event loop that serves; may be called from any thread.
+    """
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop, self._events = stop, asyncio.get_running_loop()
+        self.happened = False
+
+    def __call__(self) -> None:
+        """Have ``stop`` set."""
+        if not self.happened:
+            self.happened = True
+            log.error("controller.replaced")
+            self._events.call_soon_threadsafe(self._stop.set)
+
+
 def prepare_process(settings: Settings) -> None:
     """Set up what every process that serves rooms has: log, memory, open files, closed files."""
     configure_logging(as_json=settings.log_format == "json")

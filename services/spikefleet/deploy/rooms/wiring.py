@@ -45,7 +45,8 @@ class RoomName(StrEnum):
 class Wiring:
     """The rooms ``served`` by one process, and the ``addresses`` (host:port) of all rooms.
 
-    While ``may_act`` says no, this process writes nothing to the run database.
+    While ``may_act`` says no, this process writes nothing to the run database. ``on_replaced`` is
+    called when another controller has taken over that database.
     """
 
     settings: Settings
@@ -56,6 +57,7 @@ class Wiring:
     metrics: Metrics = field(default_factory=Metrics)
     chores: list[Chore] = field(default_factory=list)
     may_act: Callable[[], bool] = lambda: True
+    on_replaced: Callable[[], None] = lambda: None
 
     @cached_property
     def database(self) -> Database:
@@ -66,6 +68,7 @@ class Wiring:
         self.stack.callback(database.close)
         database.migrate()
         database.write_while(self.may_act)
+        database.on_replaced = self.on_replaced
         return database
 
     @cached_property

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from spikefleet.core.attempts import AttemptSpec, WaitsFor
 from spikefleet.core.runs import LogPart
@@ -66,6 +66,8 @@ class LauncherUnreachableError(RuntimeError):
 
     A start that ends so may have happened: the next one with the same name finds it.
     """
+
+    refusal: ClassVar[str] = "LAUNCHER_UNREACHABLE"
 
 
 class NameConflictError(OSError):

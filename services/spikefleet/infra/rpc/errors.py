@@ -24,6 +24,7 @@ from spikefleet.infra.rpc.reasons import REASONS, Reason
 DOMAIN = "spikefleet"
 DETAILS_KEY = "grpc-status-details-bin"
 REQUEST_ID_KEY = "x-request-id"
+ROOM_SECRET_DIFFERS = "ROOM_SECRET_DIFFERS"
 _MAX_METADATA_CHARS = 1024
 
 _START_IT = "Start it with `spikefleet serve`, or name another address."
@@ -187,7 +188,7 @@ def _reason_of_others(error: BaseException) -> str | None:
 
 def _passed_on(error: ServiceError) -> Problem | None:
     """What another room answered to this one, in its own words."""
-    if isinstance(error, ServiceUnreachable):
+    if isinstance(error, ServiceUnreachable) and error.reason != ROOM_SECRET_DIFFERS:
         return Problem("ROOM_UNREACHABLE", error.message)
     if error.reason not in REASONS:
         return None

@@ -200,6 +200,20 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             "Call again in a moment; the service is restarting.",
             retry_after_s=1.0,
         ),
+        "CONTROLLER_REPLACED": Reason(
+            Code.UNAVAILABLE,
+            "Call again in a moment; another controller has taken over and this one is ending.",
+            retry_after_s=2.0,
+        ),
+        "LAUNCHER_UNREACHABLE": Reason(
+            Code.UNAVAILABLE,
+            "Call again in a moment; running sorts continue.",
+            retry_after_s=5.0,
+        ),
+        "ROOM_SECRET_DIFFERS": Reason(
+            Code.FAILED_PRECONDITION,
+            "Ask who runs the service: all its rooms must be given the same room_secret_file.",
+        ),
         "ROOM_UNREACHABLE": Reason(
             Code.UNAVAILABLE,
             "Call again in a moment.",

@@ -62,6 +62,8 @@ class Database:
         self.dialect = parsed.get_backend_name()
         self._epoch: int | None = None
         self._may_write: Callable[[], bool] = lambda: True
+        #: called when a write finds that a later epoch has begun: this process has to end
+        self.on_replaced: Callable[[], None] = lambda: None
         self.name = parsed.render_as_string(hide_password=True)
         options: dict[str, Any] = {"pool_size": 8, "max_overflow": 16}
         if self.dialect == "sqlite":
@@ -93,6 +95,24 @@ class Database:
         """From now on every ``write`` asks first, and raises StaleControllerError at a no."""
         self._may_write = may_write
 
+    def require_epoch(self) -> None:
+        """Raise StaleControllerError where a later epoch than this object's has begun.
+
+        For a controller that has nothing to write and would not notice. Raises
+        StorageUnavailableError.
+        """
+        with self.read() as connection:
+            self._check_epoch(connection)
+
+    def _check_epoch(self, connection: Connection) -> None:
+        if self._epoch is None:
+            return
+        try:
+            check_epoch(connection, self._epoch)
+        except StaleControllerError:
+            self.on_replaced()
+            raise
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view; never waits for writers. Raises StorageUnavailableError."""
@@ -116,8 +136,7 @@ class Database:
             with connection.begin():
                 if self.dialect == "postgresql":
                     connection.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
-                if self._epoch is not None:
-                    check_epoch(connection, self._epoch)
+                self._check_epoch(connection)
                 yield connection
 
     def migrate(self, clock: Clock = utc_now) -> int:

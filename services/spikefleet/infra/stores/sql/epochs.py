@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from sqlalchemy import Connection, select
 
@@ -20,6 +21,8 @@ _ONLY = 1  # the table has one row
 
 class StaleControllerError(RuntimeError):
     """Another controller has taken over, or may; nothing was written. This process has to end."""
+
+    refusal: ClassVar[str] = "CONTROLLER_REPLACED"
 
 
 @dataclass(frozen=True)
