@@ -231,6 +231,25 @@ def test_a_start_without_an_answer_makes_one_job_in_the_end(
     assert room.errors == 0
 
 
+def test_a_cluster_that_lets_nothing_be_started_costs_no_try_and_the_run_says_why(
+    room: Controlled, cluster: Cluster
+) -> None:
+    words = 'jobs.batch is forbidden: User "lab" cannot create resource "jobs"'
+    cluster.script.on("POST", JOBS, (403, status(403, "Forbidden", words)))
+    run_id = room.submit()
+    attempt = sorting(room, run_id)
+    for _ in range(20):
+        room.clock.skip(30)
+        room.drive_rounds(2)
+    said = f"sort, the cluster does not let it be started: {words}"
+    assert what_it_says(room.runs.get_run(run_id)) == said
+    cluster.script.on("POST", JOBS, cluster.take)
+    room.clock.skip(61)
+    room.drive(lambda: cluster.made)
+    assert cluster.made == [attempt.name]
+    assert room.errors == 0
+
+
 def test_an_api_server_that_is_away_ends_no_sort_and_stops_no_other_stage(
     room: Controlled, cluster: Cluster
 ) -> None:

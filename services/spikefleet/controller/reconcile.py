@@ -35,6 +35,7 @@ from spikefleet.infra.launchers.base import (
     NoSlotError,
     Observation,
     Phase,
+    StartRefusedError,
 )
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore, verify_prefix
 from spikefleet.infra.stores.sql.recordings import RecordingNotFoundError
@@ -206,6 +207,9 @@ class Reconciler:
             spec = self._parts.specs.spec(run, attempt)
             self._parts.access.keep_secret(attempt.attempt_id, secret)
             self._parts.launcher.start(spec, secret=secret)
+        except StartRefusedError as error:
+            self._tell_refusal(run, attempt, error)
+            return False
         except NoSlotError:
             return False
         except LauncherUnreachableError as error:
@@ -221,6 +225,16 @@ class Reconciler:
         except RecordingNotFoundError as error:
             return self._never_started(run, attempt, error)
         return self._mark_running(attempt)
+
+    def _tell_refusal(self, run: Run, attempt: Attempt, error: StartRefusedError) -> None:
+        """Say on the run why it cannot be started yet; nothing is spent."""
+        waits = Observation(
+            attempt.name, Phase.PENDING, waiting=str(error), waits_for=error.waits_for
+        )
+        progress = waiting_progress(run, waits, self._parts.clock())
+        if progress is not None:
+            log.warning("attempt.start_refused", extra={"attempt": attempt.name, "why": str(error)})
+            self._parts.runs.hear(attempt.attempt_id, progress)
 
     def _never_started(self, run: Run, attempt: Attempt, error: Exception) -> bool:
         failure = Failure(

@@ -49,13 +49,13 @@ class Wiring:
     called when another controller has taken over that database.
     """
 
-    settings: Settings
+    settings: Settings  #: of this process
     served: frozenset[RoomName]
     addresses: Mapping[RoomName, str]
-    admission: Admission
-    stack: ExitStack
-    metrics: Metrics = field(default_factory=Metrics)
-    chores: list[Chore] = field(default_factory=list)
+    admission: Admission  #: who is let in
+    stack: ExitStack  #: closes everything at the end
+    metrics: Metrics = field(default_factory=Metrics)  #: the series of this process
+    chores: list[Chore] = field(default_factory=list)  #: what is done now and then
     may_act: Callable[[], bool] = lambda: True
     on_replaced: Callable[[], None] = lambda: None
 

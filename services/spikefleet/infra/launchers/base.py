@@ -61,6 +61,18 @@ class NoSlotError(RuntimeError):
     """Every slot of the wanted kind is taken; nothing was started. Ask again later."""
 
 
+class StartRefusedError(NoSlotError):
+    """The cluster does not let attempts be started now; the message says why, for their owners.
+
+    A quota that is used up, or a right that is missing: it says nothing of the attempt, so nothing
+    is spent. ``waits_for`` is what has to change.
+    """
+
+    def __init__(self, message: str, waits_for: WaitsFor) -> None:
+        super().__init__(message)
+        self.waits_for = waits_for
+
+
 class LauncherUnreachableError(RuntimeError):
     """The launcher's machine or cluster gives no answer, so nothing is known. Ask again later.
 

@@ -26,6 +26,7 @@ PAGE = 500  #: objects of one LIST answer
 _TRIES = 3
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_UNKNOWN_CALLER = 401
 _FORBIDDEN, _MISSING, _CONFLICT, _GONE, _BUSY = 403, 404, 409, 410, 429
 _PASSING = frozenset({_BUSY, 500, 502, 503, 504})
 
@@ -43,6 +44,11 @@ class ClusterRefusedError(RuntimeError):
     def is_quota(self) -> bool:
         """Whether a quota is used up, which passes by itself."""
         return self.status == _FORBIDDEN and "exceeded quota" in str(self)
+
+    @property
+    def is_of_the_moment(self) -> bool:
+        """Whether it says nothing of the object: a quota, a right, a policy of the namespace."""
+        return self.status in (_UNKNOWN_CALLER, _FORBIDDEN)
 
 
 class ClusterMissingError(ClusterRefusedError):

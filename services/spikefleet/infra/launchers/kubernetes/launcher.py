@@ -61,6 +61,8 @@ from spikefleet.infra.launchers.kubernetes.objects import (
 from spikefleet.infra.launchers.kubernetes.pod_template import METRICS_PORT, SORTER
 from spikefleet.infra.launchers.kubernetes.profiles import Runners, RunnersFileError
 from spikefleet.infra.launchers.kubernetes.reading import Patience
+from spikefleet.infra.launchers.kubernetes.refusals import StartRefusals
+from spikefleet.infra.launchers.log_parts import read_part
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +122,7 @@ class KubernetesLauncher:
         self._known: dict[str, _Known] | None = None
         self._owner_uid: str | None = None
         self._copies: set[str] = set()
+        self._refusals = StartRefusals(clock)
         self._lock = RLock()
 
     def start(self, spec: AttemptSpec, *, secret: str = "") -> None:
@@ -127,11 +130,12 @@ class KubernetesLauncher:
 
         The Job is made first and owns the Secret, and a mark on the Job says that both are there:
         a start cut short between them is taken back by ``observe`` and made again. Raises
-        NoSlotError, NameConflictError, LauncherUnreachableError, OSError.
+        NoSlotError (StartRefusedError), NameConflictError, LauncherUnreachableError, OSError.
         """
         with self._lock:
             if spec.name in self._attempts():
                 return
+            self._refusals.check()
             self._take_slot(spec.gpu)
             # The port that the pod's manifest names, where its metrics are looked for.
             spec = replace(spec, metrics_port=METRICS_PORT)
@@ -146,12 +150,13 @@ class KubernetesLauncher:
             except ClusterMissingError as error:
                 raise LauncherUnreachableError(f"what was made is gone again: {error}") from error
             except ClusterRefusedError as error:
-                if error.is_quota:
-                    raise NoSlotError(f"the namespace's quota is used up: {error}") from error
+                if error.is_of_the_moment:
+                    raise self._refusals.note(error) from error
                 raise OSError(f"the cluster refuses the attempt: {error}") from error
             self._copies.discard(uid_of(job))
             seen = Observation(spec.name, Phase.PENDING, waiting="waits for the cluster")
             self._attempts()[spec.name] = _Known(uid_of(job), spec.gpu, seen, job)
+            self._refusals.passed()
             log.info("attempt.started", extra={"attempt": spec.name, "job": name_of(job)})
 
     def observe(self) -> dict[str, Observation]:
@@ -219,18 +224,16 @@ class KubernetesLauncher:
         known = (self._known or {}).get(name)
         if known is None or not known.pod:
             return None
-        text = bytearray()
         try:
-            for chunk in self._api.read_log(known.pod, SORTER):
-                text += chunk
+            return read_part(self._api.read_log(known.pod, SORTER), offset, most_bytes)
         except (ClusterRefusedError, LauncherUnreachableError):
             return None
-        start = LogPart.start_of(offset, len(text))
-        return LogPart(bytes(text[start : start + most_bytes]), start, len(text))
 
     def free_slots(self) -> Slots:
         """Slots no live attempt holds, as far as one round may start."""
         slots = self._terms.slots or Slots(NO_LIMIT, NO_LIMIT)
+        if self._refusals.is_waiting:
+            return Slots(0, 0)
         with self._lock:
             held = [
                 known.wants_gpu
@@ -332,10 +335,8 @@ class KubernetesLauncher:
         except (LauncherUnreachableError, *_UNREADABLE) as error:
             why = f"{type(error).__name__}: {error}"
             log.warning("attempt.unreadable", extra={"attempt": name, "why": why})
-        if before is not None:
-            return before
         seen = Observation(name, Phase.RUNNING, waiting="its Job cannot be read")
-        return _Known(uid_of(job), False, seen, job)
+        return before or _Known(uid_of(job), False, seen, job)
 
     def _look_at(self, name: str, job: Json, turn: Round, before: _Known | None) -> _Known | None:
         """What a Job is; None for one whose start was cut short, which is taken back."""

@@ -158,7 +158,7 @@ def test_a_used_up_quota_is_a_slot_that_is_not_free(
 ) -> None:
     words = "jobs.batch is forbidden: exceeded quota: lab"
     script.on("POST", JOBS, (403, status(403, "Forbidden", words)))
-    with pytest.raises(NoSlotError, match="exceeded quota"):
+    with pytest.raises(NoSlotError, match="waits for room in the namespace's quota: lab"):
         launcher.start(SPEC)
 
 
