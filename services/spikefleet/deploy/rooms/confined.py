@@ -1,10 +1,12 @@
 """Builds the rooms that work in confined processes, on one zygote of this process.
 
-Decides how many calls of a kind run at once: a room that is slow or attacked makes no other wait.
+Decides how many calls of a kind run at once: a room that is slow or attacked makes no other wait,
+as far as the memory of this process's container allows them all.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -19,6 +21,8 @@ from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
 from spikefleet.infra.stores.bytes.verified import VerifiedBytes
 from spikefleet.infra.system.confinement import missing_layers
+from spikefleet.infra.system.memory_reader import MemoryReader
+from spikefleet.infra.system.opening_room import room_for_openings
 from spikefleet.infra.system.openings import Limits, OpeningPool, Zygote
 from spikefleet.preflight import servicer as preflight_door
 from spikefleet.preflight.openings import CONFINED as PREFLIGHT
@@ -61,10 +65,12 @@ class ConfinedRooms:
     def __init__(self, zygote: Zygote, settings: Settings, artifacts: ArtifactStore) -> None:
         self._zygote, self._settings, self._artifacts = zygote, settings, artifacts
         self._verified = VerifiedBytes(artifacts)
+        room = room_for_openings(MemoryReader().read(), settings.opening_memory_bytes)
+        self._together = asyncio.Semaphore(room.at_once)
         self._limits = Limits(
             wall_s=settings.opening_limit_s,
             cpu_s=int(settings.opening_limit_s),
-            memory_bytes=settings.opening_memory_bytes,
+            memory_bytes=room.memory_bytes,
         )
 
     @cached_property
@@ -72,8 +78,8 @@ class ConfinedRooms:
         """Opens recordings."""
         plugins = self._zygote.environment.get("HDF5_PLUGIN_PATH", "").split(":")
         return Openings(
-            OpeningPool(self._zygote, _DESCRIBED_AT_ONCE),
-            OpeningPool(self._zygote, _EXAMINED_AT_ONCE),
+            OpeningPool(self._zygote, _DESCRIBED_AT_ONCE, self._together),
+            OpeningPool(self._zygote, _EXAMINED_AT_ONCE, self._together),
             self._artifacts,
             PreflightPlaces(self._artifacts.url, str(self._settings.data_dir / "attempts")),
             self._limits,
@@ -91,7 +97,7 @@ class ConfinedRooms:
         return Reports(self._pool(), self._verified, self._limits)
 
     def _pool(self) -> OpeningPool:
-        return OpeningPool(self._zygote, _MADE_AT_ONCE)
+        return OpeningPool(self._zygote, _MADE_AT_ONCE, self._together)
 
 
 def build_confined(wiring: Wiring) -> list[Registration]:

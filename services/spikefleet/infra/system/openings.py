@@ -98,12 +98,15 @@ class _Call:
 class OpeningPool:
     """Confined calls of one kind, at most ``size`` at once; the rest wait in order of their coming.
 
-    Pools may share a ``Zygote``.
+    Pools may share a ``Zygote``, and ``shared`` slots, of which a call takes one beside its own.
     """
 
-    def __init__(self, zygote: Zygote, size: int = 1) -> None:
+    def __init__(
+        self, zygote: Zygote, size: int = 1, shared: asyncio.Semaphore | None = None
+    ) -> None:
         self._zygote = zygote
         self._slots = asyncio.Semaphore(size)
+        self._shared = shared or asyncio.Semaphore(size)
 
     async def run(
         self, function: str, arguments: Mapping[str, Any], policy: SandboxPolicy, limits: Limits
@@ -113,7 +116,7 @@ class OpeningPool:
         The process sees ``policy.readable``, ``policy.writable`` and an empty folder of its own.
         It ends with the call, also when the caller is cancelled. Raises OpeningError.
         """
-        async with self._slots:
+        async with self._slots, self._shared:
             with _scratch(self._zygote.folder) as folder:
                 return await self._ask(function, arguments, policy, limits, folder)
 

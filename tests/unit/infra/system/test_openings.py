@@ -114,6 +114,20 @@ async def test_more_calls_than_slots_wait_and_are_all_answered(zygote):
     assert [answer["x"] for answer in answers] == list(range(5))
 
 
+async def test_pools_that_share_slots_have_no_more_openings_at_once_than_these(zygote):
+    together = asyncio.Semaphore(2)
+    pools = [OpeningPool(zygote, 4, together), OpeningPool(zygote, 4, together)]
+    before = set(_forked())
+    calls = [asyncio.create_task(ask(pool, "sleep")) for pool in pools * 3]
+    await asyncio.sleep(1.0)
+    assert len(set(_forked()) - before) == 2
+    for call in calls:
+        call.cancel()
+    ended = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ended)
+    assert (await ask(pools[0], "answer", {"x": 1}))["x"] == 1
+
+
 async def test_a_zygote_that_was_killed_costs_its_calls_and_no_later_one(tmp_path):
     own = Zygote((ATTACKER,), {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT}"}, tmp_path)
     pool = OpeningPool(own, 2)
