@@ -3,9 +3,12 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.support import rights_of_a_run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,6 +25,29 @@ for _name in [name for name in os.environ if name.startswith("SPIKEFLEET_")]:
 # A busy machine is slow, which is no fault of what is tested: speed is measured in bench/.
 settings.register_profile("ours", deadline=None)
 settings.load_profile("ours")
+
+
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take over what the controller's code asked of fake clusters in a worker of this run."""
+    del error
+    rights_of_a_run.take_over(getattr(node, "workeroutput", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hold the rights that the whole run used to the chart's Role; a difference is a failure."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        rights_of_a_run.hand_over(output)
+        return
+    if rights_of_a_run.differences(session.config, failed=session.testsfailed):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which rights differ."""
+    config, failed = terminalreporter.config, len(terminalreporter.getreports("failed"))
+    for line in rights_of_a_run.differences(config, failed=failed):
+        terminalreporter.write_line(line, red=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,7 +12,7 @@ from threading import Event
 
 import pytest
 from kubernetes import client
-from tests.house.charts import one, render
+from tests.house.charts import one, render, rights
 from tests.kubefake.access import Use
 from tests.kubefake.cluster import NAMESPACE, KubeFake
 from tests.kubefake.script import Exit, Script
@@ -28,17 +28,6 @@ from spikefleet.infra.launchers.kubernetes.profiles import Runners
 from spikefleet.infra.launchers.kubernetes.watch import ClusterWatch
 
 MINIMAL = "minimal-values.yaml"
-
-
-def granted() -> set[Use]:
-    """Every right of the Role that the chart renders."""
-    return {
-        Use(group, resource, verb)
-        for rule in one(render(MINIMAL), "Role", "controller")["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
 
 
 USES_OF_LEADING = {
@@ -129,7 +118,7 @@ def use_of_leading() -> set[Use]:
 
 def test_the_controller_works_with_the_rights_of_the_chart_and_none_is_idle(tmp_path: Path) -> None:
     used = use_of_a_sort(tmp_path) | use_of_a_wait(tmp_path) | use_of_leading()
-    assert used == granted()
+    assert used == {Use(*right) for right in rights(render(MINIMAL))}
 
 
 def test_a_right_that_is_taken_away_stops_the_launcher(tmp_path: Path) -> None:

@@ -62,6 +62,17 @@ def one(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
     return found
 
 
+def rights(objects: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    """What the controller's Role grants: API group, resource and verb."""
+    return {
+        (group, resource, verb)
+        for rule in one(objects, "Role", "controller")["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
 def pod_templates(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The pod templates of Deployments and Jobs, by the object's name."""
     return {

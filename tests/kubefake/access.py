@@ -1,4 +1,8 @@
-"""Who may do what: a Role's rules are enforced, and every verb that was used is written down."""
+"""Who may do what: a Role's rules are enforced, and every verb that was used is written down.
+
+What the controller's own code used is written down once more, for the whole process: at the end of
+a test run it is compared with the Role of the chart (``tests/support/rights_of_a_run.py``).
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spikefleet.infra.launchers.kubernetes.api import AGENT
 from tests.kubefake.refusals import RefusedError
 from tests.kubefake.resources import Resource
+from tests.support import rights_of_a_run
 
 
 @dataclass(frozen=True, order=True)
@@ -28,13 +34,17 @@ class Access:
         self.account = account
         self.used: set[Use] = set()
 
-    def check(self, resource: Resource, sub: str, verb: str, *, namespace: str, name: str) -> None:
+    def check(
+        self, resource: Resource, sub: str, verb: str, *, namespace: str, name: str, agent: str = ""
+    ) -> None:
         """Write the use down. Raises RefusedError 403 where the Role does not grant it."""
         plural = f"{resource.plural}/{sub}" if sub else resource.plural
         use = Use(resource.group, plural, verb)
         if not self._grants(use, name):
             raise self._forbidden(resource, plural, use, namespace, name)
         self.used.add(use)
+        if agent == AGENT:
+            rights_of_a_run.USED.add((use.group, use.resource, use.verb))
 
     def _grants(self, use: Use, name: str) -> bool:
         if self.role is None:

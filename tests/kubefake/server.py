@@ -147,7 +147,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _check(self, asked: Asked, verb: str) -> None:
         self.server.api.access.check(
-            asked.resource, asked.sub, verb, namespace=asked.namespace, name=asked.name
+            asked.resource,
+            asked.sub,
+            verb,
+            namespace=asked.namespace,
+            name=asked.name,
+            agent=self.headers.get("User-Agent", ""),
         )
 
     def _log(self, asked: Asked) -> int:

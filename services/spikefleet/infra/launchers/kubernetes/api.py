@@ -21,6 +21,7 @@ from kubernetes.config.config_exception import ConfigException
 
 from spikefleet.infra.launchers.base import LauncherUnreachableError
 
+AGENT = "spikefleet-controller"  #: what the audit log of a cluster reads of whoever asked
 CONNECT_S, ANSWER_S = 3.0, 20.0
 PAGE = 500  #: objects of one LIST answer
 _TRIES = 3
@@ -72,6 +73,7 @@ class ClusterApi:
 
     def __init__(self, connection: client.ApiClient, namespace: str) -> None:
         self.namespace = namespace
+        connection.user_agent = AGENT
         self.pause: Callable[[float], None] = time.sleep
         self.may_act: Callable[[], bool] = lambda: True
         self._batch, self._core = client.BatchV1Api(connection), client.CoreV1Api(connection)
