@@ -85,7 +85,6 @@ COVERED_BY: Mapping[str, str] = {
     "infra/rpc/channels.py": _RPC,
     "infra/rpc/convert/attempt_refs.py": "unit/curation/test_curation_servicer.py",
     "infra/rpc/interceptors.py": _RPC,
-    "infra/rpc/reasons.py": "unit/infra/rpc/test_errors.py",
     "infra/rpc/server.py": _RPC,
     "infra/stores/bytes/artifacts_open.py": _EXITS,
     "infra/stores/bytes/s3/*.py": "contracts/test_s3_artifact_stores.py",

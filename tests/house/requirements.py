@@ -179,11 +179,20 @@ REQUIREMENTS: Mapping[int, Requirement] = {
     ),
     23: Requirement(
         "A room that leaves ends its streams with a hint and finishes its calls.",
-        ("test_draining_ends_streams_with_a_hint_and_lets_calls_finish",),
+        (
+            "test_draining_ends_streams_with_a_hint_and_lets_calls_finish",
+            "test_draining_under_fifty_streams_and_a_hundred_calls_a_second_loses_none",
+        ),
     ),
     24: Requirement(
         "The contract of the wire is linted and compared, and every refusal is in one table.",
-        ("test_every_exception_with_a_reason_exists_and_means_it",),
+        (
+            "test_every_exception_with_a_reason_exists_and_means_it",
+            "test_every_reason_survives_the_wire",
+            "test_every_reason_is_given_by_somebody",
+            "test_the_page_of_refusals_is_what_the_table_says",
+            "test_a_made_up_page_token_is_refused",
+        ),
         elsewhere="`make check` lints the protos and compares them with the last release's.",
     ),
     25: Requirement(

@@ -87,9 +87,6 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             "Open a new upload and send the files again.",
             resource="upload",
         ),
-        "HOLD_NOT_FOUND": Reason(
-            Code.NOT_FOUND, "List the holds to see which lanes are held.", resource="hold"
-        ),
         "REPORT_NOT_FOUND": Reason(
             Code.NOT_FOUND,
             "Wait until the run has ended; its report is made then.",
@@ -222,7 +219,6 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "DEADLINE_EXCEEDED": Reason(
             Code.DEADLINE_EXCEEDED, "Call again with a longer deadline.", ("builtins.TimeoutError",)
         ),
-        "UNSUPPORTED": Reason(Code.UNIMPLEMENTED, "Use a client of the service's version."),
         "WORKER_DIED": Reason(
             Code.INTERNAL,
             "Look for an out-of-memory kill in the system's log, then call again.",
