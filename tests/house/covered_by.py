@@ -31,7 +31,6 @@ COVERED_BY: Mapping[str, str] = {
     "client/views.py": "unit/cli/test_printing.py",
     "client/waiting.py": "integration/test_rpc_client.py",
     "controller/finished_result.py": "integration/test_controller_retries.py",
-    "controller/orphans.py": "integration/test_controller_restarts.py",
     "controller/reconcile.py": _CONTROLLER,
     "controller/servicer.py": "integration/test_controller_service.py",
     "controller/sort_checks.py": _CONTROLLER,
