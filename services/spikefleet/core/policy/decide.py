@@ -107,10 +107,27 @@ def _scaled(changes: Mapping[str, Any] | None, how: str) -> _Step:
 
 def _gpu_memory(_code: FailureCode, retry: int, policy: Policy, context: DecisionContext) -> _Step:
     """Smaller batches while they may be taken, then a larger GPU, which changes no parameter."""
+    if context.allowed.is_gpu_shared:
+        return _shared_gpu_memory(policy, context)
     smaller = smaller_batches(context, policy) if retry < policy.oom_retry_max else None
     if smaller is None and (larger := larger_gpu(context)):
         return _scaled(larger, "on a larger GPU")
     return _scaled(smaller, "with smaller batches")
+
+
+def _shared_gpu_memory(policy: Policy, context: DecisionContext) -> _Step:
+    """Away from that GPU, whose memory a neighbour may have taken, and at once on a larger one.
+
+    Only where there is none larger are batches made smaller: that may be for nothing.
+    """
+    nodes = elsewhere(context).get("exclude_nodes")
+    away = {"exclude_nodes": nodes} if nodes else {}
+    if larger := larger_gpu(context):
+        return _scaled({**larger, **away}, "on a larger GPU, away from those that share this one")
+    smaller = smaller_batches(context, policy)
+    if smaller is None:
+        return _scaled(None, "")
+    return _scaled({**smaller, **away}, "with smaller batches, away from those that share this GPU")
 
 
 def _host_memory(_code: FailureCode, _retry: int, policy: Policy, ctx: DecisionContext) -> _Step:

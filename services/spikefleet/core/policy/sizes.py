@@ -16,6 +16,7 @@ class SizeRange:
     """Sizes of a sorter's attempts in bytes. 0 is not known, and then nothing is asked for.
 
     ``gpu_classes`` go from the smallest to the largest; a first attempt gets the smallest.
+    ``is_gpu_shared``: other pods use the same GPU without walls between them.
     """
 
     memory_bytes: int = 0
@@ -23,6 +24,7 @@ class SizeRange:
     scratch_bytes: int = 0
     most_scratch_bytes: int = 0
     gpu_classes: tuple[str, ...] = ()
+    is_gpu_shared: bool = False
 
 
 @dataclass(frozen=True)

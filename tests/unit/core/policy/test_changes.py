@@ -1,5 +1,7 @@
 """What a cluster's retries get more of: memory, scratch and GPU, up to what a profile allows."""
 
+from dataclasses import replace
+
 from spikefleet.core.config import preset
 from spikefleet.core.failures.codes import Disposition, FailureCode
 from spikefleet.core.failures.errors import Failure
@@ -28,16 +30,17 @@ GIB = 1 << 30
 ALLOWED = SizeRange(16 * GIB, 40 * GIB, 100 * GIB, 300 * GIB, ("24g", "80g"))
 
 
-def escalate(code, *, config=CONFIG, policy=None, start=None):
+def escalate(code, *, config=CONFIG, policy=None, start=None, allowed=ALLOWED):
     """Let every attempt fail of the same until there is no retry; sizes as they were given."""
     history, params, found = [], dict(start or {}), []
     while True:
-        size = attempt_size(ALLOWED, {}, params)
+        size = attempt_size(allowed, {}, params)
         context = DecisionContext(
             config=config,
             params=params,
             ladder=LADDER,
-            allowed=ALLOWED,
+            allowed=allowed,
+            node="node-a",
             memory_limit_bytes=size.memory_bytes,
             scratch_bytes=size.scratch_bytes,
         )
@@ -93,3 +96,20 @@ def test_a_larger_gpu_is_taken_when_batches_may_not_become_smaller():
     none = escalate(F.GPU_OUT_OF_MEMORY, policy=Policy(oom_retry_max=0))
     assert [size.gpu_class for size, _ in none] == ["24g", "80g"]
     assert "sorter_params" not in none[0][1].changes
+
+
+def test_a_gpu_that_others_share_is_left_for_a_larger_one_at_once_and_batches_come_last():
+    shared = replace(ALLOWED, is_gpu_shared=True)
+    found = escalate(F.GPU_OUT_OF_MEMORY, policy=Policy(oom_retry_max=2), allowed=shared)
+    assert [size.gpu_class for size, _ in found] == ["24g", "80g", "80g"]
+    assert "sorter_params" not in found[0][1].changes
+    assert "batch_size" in found[1][1].changes["sorter_params"]
+    assert all(decision.changes["exclude_nodes"] == ["node-a"] for _, decision in found[:2])
+    assert found[-1][1].action is D.FAIL
+    only = escalate(
+        F.GPU_OUT_OF_MEMORY,
+        policy=Policy(oom_retry_max=1),
+        allowed=replace(shared, gpu_classes=()),
+    )
+    assert len(only) == 2
+    assert "batch_size" in only[0][1].changes["sorter_params"]

@@ -81,6 +81,7 @@ class RunnerProfile:
             scratch_bytes=0 if self.scratch.claim else self.scratch.size_bytes,
             most_scratch_bytes=0 if self.scratch.claim else self.scratch.max_size_bytes,
             gpu_classes=tuple(each.name for each in self.gpu.classes) if self.gpu else (),
+            is_gpu_shared=self.gpu is not None and self.gpu.sharing == "shared",
         )
 
 

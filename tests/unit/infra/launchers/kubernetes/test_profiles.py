@@ -31,6 +31,9 @@ def test_sizes_are_bytes_and_go_from_the_first_to_the_largest() -> None:
     assert (sizes.memory_bytes, sizes.most_memory_bytes) == (16 * GIB, 64 * GIB)
     assert (sizes.scratch_bytes, sizes.most_scratch_bytes) == (100 * GIB, 1024 * GIB)
     assert sizes.gpu_classes == ("24g", "80g")
+    assert not sizes.is_gpu_shared
+    shared = GPU | {"gpu": GPU["gpu"] | {"sharing": "shared"}}
+    assert runners(profiles={"kilosort4": shared}).profile("kilosort4").sizes.is_gpu_shared
 
 
 def test_a_claim_has_its_own_size() -> None:
