@@ -12,6 +12,7 @@ import pytest
 from tests.contracts.artifact_store import ArtifactStoreContract, put_quietly
 from tests.support.s3_servers import ENGINES, S3Server
 
+from spikefleet.core.failures.errors import StorageUnavailableError
 from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactDamagedError,
     ArtifactExistsError,
@@ -19,7 +20,7 @@ from spikefleet.infra.stores.bytes.artifacts import (
 )
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 from spikefleet.infra.stores.bytes.s3.artifacts_s3 import S3Artifacts
-from spikefleet.infra.stores.bytes.s3.bucket import PART_BYTES, S3Place
+from spikefleet.infra.stores.bytes.s3.bucket import PART_BYTES, S3Credentials, S3Place
 from spikefleet.infra.stores.bytes.s3.claims import FOLDER
 
 pytestmark = pytest.mark.slow
@@ -210,6 +211,19 @@ class TestS3Artifacts(ArtifactStoreContract):
         assert again.get_bytes("a/x") == b"1"
         with pytest.raises(ArtifactMissingError):
             again.get_bytes("a/y")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        ("http://127.0.0.1:1", "nothing answers there"),
+        ("http://no-such-host.invalid", "its host's name is not known"),
+    ],
+)
+def test_a_bucket_that_is_away_is_told_in_words(endpoint: str, said: str) -> None:
+    with pytest.raises(StorageUnavailableError, match=said) as told:
+        S3Artifacts(S3Place(endpoint, "bucket"), S3Credentials("a", "b"))
+    assert "MaxRetryError" not in str(told.value)
 
 
 def _claim_of(key: str) -> str:

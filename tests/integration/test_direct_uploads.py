@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import re
 import urllib.request
 
 import pytest
@@ -131,6 +132,17 @@ def test_a_store_that_a_rig_cannot_reach_is_gone_round(bucket, client, night):
     recording = client.add_recording(night, name=NAME, in_place=False)
     require_stored(bucket, recording, night)
     assert recording.location == f"recordings/{recording.recording_id}"
+
+
+def test_who_watches_an_upload_hears_that_it_waits_for_the_bucket(bucket, client, night):
+    dice = random.Random(5)
+    bucket.proxy.cuts = [None, *(dice.randrange(PART) for _ in range(6))]
+    seen = []
+    client.add_recording(night, name=NAME, in_place=False, progress=seen.append)
+    waits = [transfer.waiting for transfer in seen if transfer.waiting]
+    assert waits
+    assert all(re.fullmatch(r"waiting for the bucket, next try in \d+ s", said) for said in waits)
+    assert not seen[-1].waiting
 
 
 def test_connections_that_break_cost_a_part_and_no_bytes(bucket, client, night):

@@ -1,5 +1,7 @@
 """A rig reaches the service through a gateway that speaks TLS, or is told what is wrong."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +104,20 @@ def test_the_command_line_takes_the_authority_from_option_variable_and_file(
         f'address = "{address}"\nca-file = "{authority.certificate}"\n'
     )
     assert CliRunner().invoke(cli, ["list"]).exit_code == 0
+
+
+def test_a_terminal_shows_our_words_and_none_of_the_network_library(gateway):
+    address = f"https://127.0.0.1:{gateway.port}"
+    done = subprocess.run(
+        [sys.executable, "-m", "spikefleet.cli.main", "list", "--address", address],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "is not trusted here" in " ".join(done.stderr.split())
+    assert "ssl_transport_security" not in done.stderr
+    assert "OPENSSL" not in done.stderr
 
 
 def test_a_file_that_holds_no_certificate_is_wrong_usage(gateway, tmp_path):

@@ -48,7 +48,7 @@ def transfers(output: Output) -> Iterator[OnTransfer]:
         progress.start()  # only now: a command that moves nothing shows nothing
         progress.update(
             task,
-            description=f"{transfer.doing} {transfer.path}",
+            description=transfer.waiting or f"{transfer.doing} {transfer.path}",
             total=transfer.total_bytes,
             completed=transfer.done_bytes,
         )

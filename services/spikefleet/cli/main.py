@@ -18,6 +18,7 @@ _JSON = "spikefleet.output_is_json"
 _OWN_PROCESS = "spikefleet.own_process"
 _PROBLEMS = "spikefleet.cli.problems"
 _CONFINED = "spikefleet.cli.confined"
+_SETTINGS = "spikefleet.deploy.settings"
 
 # Verb: module and name of its command, its whole first sentence. In the order a person meets them.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -157,6 +158,7 @@ class CommandTable(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn what it raises into a sentence, a next step and a code."""
         if ctx.meta.get(_OWN_PROCESS):
+            importlib.import_module(_SETTINGS).quiet_grpc()
             importlib.import_module(_CONFINED).own_process()
         problems = importlib.import_module(_PROBLEMS)
         try:

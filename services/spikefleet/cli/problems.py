@@ -40,6 +40,7 @@ NOT_REACHED = frozenset(
         "CERTIFICATE_NOT_TRUSTED",
         "CERTIFICATE_OF_ANOTHER_HOST",
         "NO_TLS_THERE",
+        "NOT_SPIKEFLEET",
         "ROOM_UNREACHABLE",
     }
 )

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import dropwhile, islice
 from pathlib import Path
 
 from spikefleet.client.retry_waits import RetryWaits
@@ -183,7 +184,12 @@ class DirectSender:
             if not self._has_sent and self._failures >= _FAILURES_AT_FIRST:
                 raise StoreUnreachableError(reason)
             self._patience.wait(
-                ServiceUnreachable("UNREACHABLE", f"the store does not take a part: {reason}")
+                ServiceUnreachable(
+                    "STORAGE_UNAVAILABLE",
+                    f"The bucket takes no part of the recording: {reason}.",
+                    next_step="Check that this machine reaches it, then submit again: what has "
+                    "arrived is kept.",
+                )
             )
 
     def _url(self, place: Place) -> str:
@@ -196,13 +202,17 @@ class DirectSender:
             return self._urls[place]
 
     def _next_places(self, place: Place) -> list[Place]:
-        """Parts after this one in its file that are neither stored nor signed."""
-        path, offset = place
-        size_bytes = next(f.size_bytes for f in self._upload.files if f.path == path)
+        """Parts after this one, of its file and those behind it, neither stored nor signed."""
         part_bytes = self._upload.part_size_bytes
-        after = ((path, at) for at in range(offset + part_bytes, size_bytes, part_bytes))
-        left = [p for p in after if p not in self._there and p not in self._urls]
-        return left[: _SIGNED_AT_ONCE - 1]
+        all_places = (
+            (file.path, at)
+            for file in self._upload.files
+            for at in range(0, file.size_bytes, part_bytes)
+        )
+        after = dropwhile(lambda other: other != place, all_places)
+        next(after, None)
+        left = (p for p in after if p not in self._there and p not in self._urls)
+        return list(islice(left, _SIGNED_AT_ONCE - 1))
 
 
 def _read_exactly(read: Callable[[int], bytes | None], size_bytes: int) -> bytes | None:

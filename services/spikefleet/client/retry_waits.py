@@ -23,6 +23,8 @@ class RetryWaits:
     total_s: float = DEFAULT_PATIENCE_S
     first_wait_s: float = 0.2
     longest_wait_s: float = 5.0
+    #: told before every wait: of what went wrong, and how many seconds it takes
+    on_wait: Callable[[ServiceError, float], None] | None = None
     _since_s: float | None = field(default=None, init=False)
     _wait_s: float = field(default=0.0, init=False)
 
@@ -58,4 +60,7 @@ class RetryWaits:
         doubled = max(self.first_wait_s, 2 * self._wait_s)
         self._wait_s = min(self.longest_wait_s, max(doubled, error.retry_after_s or 0.0))
         left_s = self._since_s + self.total_s - now_s
-        time.sleep(min(left_s, self._wait_s * random.uniform(0.8, 1.2)))
+        sleep_s = min(left_s, self._wait_s * random.uniform(0.8, 1.2))
+        if self.on_wait is not None:
+            self.on_wait(error, sleep_s)
+        time.sleep(sleep_s)

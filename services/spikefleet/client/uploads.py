@@ -104,6 +104,7 @@ class Uploader:
         Raises ServiceError, ServiceUnreachable, SourceChangedError, OSError.
         """
         key, manifest = source.key(), source.manifest()
+        self._patience.on_wait = _Meter(manifest, progress).waits
         upload = self._create(source, manifest, key, takes_direct=True)
         if upload.recording is None and upload.direct:
             try:
@@ -116,6 +117,7 @@ class Uploader:
         if upload.recording is not None:
             return upload.recording
         meter = _Meter(manifest, progress)
+        self._patience.on_wait = meter.waits
         stored = stored_parts(upload.parts)
         try:
             digested = self._send_files(upload, source, manifest, (meter, stored))
@@ -155,6 +157,7 @@ class Uploader:
         key, progress = told
         for tries_left in reversed(range(_DAMAGED_TRIES)):
             meter = _Meter(files, progress)
+            self._patience.on_wait = meter.waits
             sign = partial(self._sign, upload.upload_id)
             sender = DirectSender(upload, sign, self._patience, meter.add, ca_file=self._ca_file)
             try:
@@ -308,7 +311,16 @@ class _Meter:
         self._lock = threading.Lock()
 
     def add(self, path: str, size_bytes: int) -> None:
+        self._tell(path, size_bytes)
+
+    def waits(self, error: ServiceError, wait_s: float) -> None:
+        """Say what is waited for: a bar that stands still looks like a program that hangs."""
+        what = "bucket" if error.reason == "STORAGE_UNAVAILABLE" else "service"
+        self._tell("", 0, f"waiting for the {what}, next try in {max(1, round(wait_s))} s")
+
+    def _tell(self, path: str, size_bytes: int, waiting: str = "") -> None:
         with self._lock:
             self._done_bytes += size_bytes
+            done_bytes, total_bytes = self._done_bytes, self._total_bytes
             if self._progress is not None:
-                self._progress(Transfer("upload", path, self._done_bytes, self._total_bytes))
+                self._progress(Transfer("upload", path, done_bytes, total_bytes, waiting))

@@ -19,12 +19,16 @@ from spikefleet.infra.rpc.errors import ServiceUnreachable
 
 @dataclass(frozen=True)
 class Transfer:
-    """How far a copy is. ``doing`` is "upload" or "fetch"; ``path`` the file at hand."""
+    """How far a copy is. ``doing`` is "upload" or "fetch"; ``path`` the file at hand.
+
+    ``waiting`` says, in words, what is waited for and how long; "" while bytes move.
+    """
 
     doing: str
     path: str
     done_bytes: int
     total_bytes: int
+    waiting: str = ""
 
 
 OnTransfer = Callable[[Transfer], None]

@@ -352,6 +352,14 @@ def hdf5_plugin_path() -> str:
     return os.environ.get("HDF5_PLUGIN_PATH", "")
 
 
+def quiet_grpc() -> None:
+    """Keep gRPC's own lines off the terminal: what went wrong is said once, in our words.
+
+    To be called before it is imported. Somebody who looks for a fault sets the variable.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
 def warm_child() -> str:
     """Where the warm process of this attempt is, told once; "" where there is none."""
     return os.environ.pop(WARM_CHILD, "")

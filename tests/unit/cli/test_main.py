@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from spikefleet.cli.main import COMMANDS, cli
+from spikefleet.cli.problems import explained
+from spikefleet.infra.rpc.errors import ServiceError
 
 ASKING = [
     ["status", "run-1"],
@@ -49,6 +51,18 @@ def test_a_process_ends_3_when_nobody_answers_and_says_what_to_do(nobody: str) -
     assert done.stdout == ""
     assert nobody in done.stderr
     assert "Next: Start it with `spikefleet serve`" in done.stderr
+
+
+@pytest.mark.parametrize("reason", ["ROOM_UNREACHABLE", "CERTIFICATE_NOT_TRUSTED"])
+def test_a_part_of_the_service_that_is_away_ends_3_too(reason, capsys) -> None:
+    with (
+        click.Context(cli) as context,
+        pytest.raises(click.exceptions.Exit) as left,
+        explained(context, as_json=True),
+    ):
+        raise ServiceError(reason, "It is away.", next_step="Call again.")
+    assert left.value.exit_code == 3
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == reason
 
 
 def test_a_process_ends_2_on_wrong_usage() -> None:

@@ -24,6 +24,17 @@ def test_waits_grow_and_start_over_after_progress() -> None:
     assert _wait_s(patience) < third_s
 
 
+def test_who_watches_hears_of_every_wait_before_it_begins() -> None:
+    heard = []
+    patience = RetryWaits(
+        total_s=10, first_wait_s=0.02, on_wait=lambda error, wait_s: heard.append((error, wait_s))
+    )
+    waited_s = _wait_s(patience)
+    ((error, told_s),) = heard
+    assert error is AWAY
+    assert told_s == pytest.approx(waited_s, abs=0.1)
+
+
 def test_it_ends_with_the_error_it_was_spent_on() -> None:
     patience = RetryWaits(total_s=0.1, first_wait_s=0.04)
     patience.wait(AWAY)

@@ -18,6 +18,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
+from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, SpikeSortingClassifiedError
 from spikefleet.infra.rpc.reasons import REASONS, Reason
 
@@ -189,7 +190,9 @@ def _reason_of_others(error: BaseException) -> str | None:
 def _passed_on(error: ServiceError) -> Problem | None:
     """What another room answered to this one, in its own words."""
     if isinstance(error, ServiceUnreachable) and error.reason != ROOM_SECRET_DIFFERS:
-        return Problem("ROOM_UNREACHABLE", error.message)
+        # What follows in brackets is the network stack's own account.
+        said = error.message.partition(" (")[0].rstrip(".")
+        return Problem("ROOM_UNREACHABLE", f"A part of the service is away: {said}.")
     if error.reason not in REASONS:
         return None
     return Problem(error.reason, error.message, error.field, str(error.details.get("resource", "")))
@@ -198,12 +201,11 @@ def _passed_on(error: ServiceError) -> Problem | None:
 def _known(reason: str, error: BaseException) -> Problem:
     if isinstance(error, SpikeSortingClassifiedError):
         failure = Failure.from_error(error)
-        return Problem(
-            reason,
-            failure.message,
-            field=str(failure.evidence.get("field", "")),
-            metadata={"failure_code": str(failure.code), "next_step": failure.next_step},
-        )
+        metadata = {"failure_code": str(failure.code), "next_step": failure.next_step}
+        if failure.code is FailureCode.STORAGE_UNAVAILABLE:
+            del metadata["next_step"]  # it is about a run; this call may be of none
+        field = str(failure.evidence.get("field", ""))
+        return Problem(reason, failure.message, field=field, metadata=metadata)
     message = str(error) or f"{type(error).__name__}"
     return Problem(reason, message, field=str(getattr(error, "field", "") or ""))
 
@@ -222,6 +224,12 @@ def service_error(error: grpc.RpcError, address: str) -> ServiceError:
                 "UNREACHABLE",
                 f"No service answers at {address} ({message}).",
                 next_step=_MAYBE_TLS if any(c in message for c in _CUT_OFF) else _START_IT,
+            )
+        if "http2 header with status" in message:
+            return ServiceError(
+                "NOT_SPIKEFLEET",
+                f"What answers at {address} is not spikefleet.",
+                next_step="Check the address; a gateway in front of the service must pass on gRPC.",
             )
         return ServiceError(code.name, message)
     cls = ServiceUnreachable if info.reason == "SERVICE_DRAINING" else ServiceError

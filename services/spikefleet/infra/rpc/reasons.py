@@ -175,7 +175,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         ),
         "STORAGE_UNAVAILABLE": Reason(
             Code.UNAVAILABLE,
-            "Check the artifact store; call again in a moment.",
+            "Call again in a moment; if it stays away, tell who runs the service.",
             retry_after_s=5.0,
         ),
         "SERVICE_BUSY": Reason(
@@ -213,7 +213,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         ),
         "ROOM_UNREACHABLE": Reason(
             Code.UNAVAILABLE,
-            "Call again in a moment.",
+            "Call again in a moment; if it stays away, tell who runs the service.",
             retry_after_s=1.0,
         ),
         "DEADLINE_EXCEEDED": Reason(

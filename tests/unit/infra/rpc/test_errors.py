@@ -164,9 +164,31 @@ def test_what_another_room_refused_is_passed_on_in_its_own_words() -> None:
     passed = problem_of(told)
     assert passed is not None
     assert (passed.reason, passed.field) == ("UNKNOWN_STREAM", "streams")
-    away = problem_of(ServiceUnreachable("UNREACHABLE", "nobody there"))
+    raw = "No service answers at preflight:7311 (failed to connect to all addresses; errno 111)."
+    away = problem_of(ServiceUnreachable("UNREACHABLE", raw))
     assert away is not None
     assert away.reason == "ROOM_UNREACHABLE"
+    assert away.message == ("A part of the service is away: No service answers at preflight:7311.")
+
+
+def test_a_store_that_is_away_is_told_to_a_caller_who_may_have_no_run() -> None:
+    told = _across_of(StorageUnavailableError("the bucket fails", store="s", operation="o"))
+    assert told.reason == "STORAGE_UNAVAILABLE"
+    assert "run" not in told.next_step.split()
+    assert "again in a moment" in told.next_step
+
+
+def _across_of(error: Exception) -> ServiceError:
+    problem = problem_of(error)
+    assert problem is not None
+    return _across(problem)
+
+
+def test_a_web_server_in_place_of_the_service_is_told_as_one() -> None:
+    raw = "Received http2 header with status: 404"
+    error = service_error(Received(grpc.StatusCode.UNIMPLEMENTED, raw), "https://host")
+    assert error.reason == "NOT_SPIKEFLEET"
+    assert "404" not in str(error)
 
 
 _ORDERS = re.compile(

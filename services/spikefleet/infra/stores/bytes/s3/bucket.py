@@ -26,6 +26,7 @@ from minio.datatypes import Part
 from minio.error import MinioException, S3Error
 
 from spikefleet.core.failures.errors import InvalidConfigurationError, StorageUnavailableError
+from spikefleet.infra.stores.bytes.s3.network_words import in_words
 
 PART_BYTES = 16 << 20
 MOST_PARTS = 10_000
@@ -298,7 +299,7 @@ class S3Bucket:
         except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, StorageUnavailableError | FileNotFoundError | FileExistsError):
                 raise
-            raise self._unavailable(operation, type(error).__name__) from error
+            raise self._unavailable(operation, in_words(error)) from error
 
     def _unavailable(self, operation: str, reason: str) -> StorageUnavailableError:
         where = f"{self.place.endpoint}/{self.place.bucket}"
