@@ -9,6 +9,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+import urllib3
 from tests.contracts.artifact_store import ArtifactStoreContract, put_quietly
 from tests.support.s3_servers import ENGINES, S3Server
 
@@ -92,6 +93,38 @@ class TestS3Artifacts(ArtifactStoreContract):
         assert (tmp_path / "copy.bin").read_bytes() == long_file.read_bytes()
         assert b"".join(store.read_chunks("a/long.bin", offset=2 * PART_BYTES)) == b"tail"
         assert store.bucket.list_uploads() == []
+
+    def test_a_long_file_that_is_not_what_it_was_is_not_stored(
+        self, store: S3Artifacts, long_file: Path
+    ) -> None:
+        digest = sha256(long_file.read_bytes()).hexdigest()
+        with pytest.raises(ArtifactDamagedError):
+            store.put_file("a/long.bin", long_file, sha256="0" * 64)
+        assert store.size("a/long.bin") is None
+        assert store.bucket.list_uploads() == []
+        stored = store.put_file("a/long.bin", long_file, sha256=digest)
+        assert (stored.size_bytes, stored.sha256) == (long_file.stat().st_size, digest)
+        assert store.put_file("a/long.bin", long_file) == stored
+
+    def test_bytes_that_change_on_their_way_are_refused_by_the_server(
+        self, store: S3Artifacts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        send = urllib3.PoolManager.urlopen
+
+        def flipped(self, method, url, **how):
+            if method == "PUT" and how.get("body"):
+                how["body"] = bytes([how["body"][0] ^ 1]) + how["body"][1:]
+            return send(self, method, url, **how)
+
+        upload_id = store.bucket.begin("u/x")
+        with monkeypatch.context() as patch:
+            patch.setattr(urllib3.PoolManager, "urlopen", flipped)
+            with pytest.raises(StorageUnavailableError):
+                store.bucket.put_part("u/x", upload_id, 1, b"spikes")
+            with pytest.raises(StorageUnavailableError):
+                store.put_bytes("a/x", b"spikes")
+        assert store.bucket.list_parts("u/x", upload_id) == []
+        assert store.size("a/x") is None
 
     def test_another_long_file_under_the_same_key_is_refused(
         self, store: S3Artifacts, long_file: Path

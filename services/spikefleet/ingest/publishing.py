@@ -7,6 +7,7 @@ replaced by the good bytes. Decides nothing about uploads.
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from spikefleet.core.submissions import ManifestFile, Recording
 from spikefleet.infra.stores.bytes.artifacts import (
@@ -53,10 +54,18 @@ class Publisher:
         # As they are, where the store can take them so; their digests are known.
         if not (isinstance(self._artifacts, AdoptsFiles) and self._artifacts.adopt(files)):
             for file, (wanted, source) in zip(recording.files, files, strict=True):
-                if self._artifacts.put_file(wanted.key, source).sha256 != wanted.sha256:
+                if not self._put(wanted, source):
                     self._artifacts.delete_prefix(prefix)
                     raise StagedDamageError(file.path)
         write_manifest(self._artifacts, prefix, [wanted for wanted, _ in files])
+
+    def _put(self, wanted: StoredFile, source: Path) -> bool:
+        """Store a file; False when it has not the digest that it had."""
+        try:
+            stored = self._artifacts.put_file(wanted.key, source, sha256=wanted.sha256)
+        except ArtifactDamagedError:
+            return False
+        return stored.sha256 == wanted.sha256
 
     def is_intact(self, recording: Recording) -> bool:
         """Say whether the store still has every byte of a recording; what is untouched since it

@@ -55,8 +55,12 @@ class ArtifactStore(Protocol):
         """Store ``data`` under ``key``."""
         ...
 
-    def put_file(self, key: str, path: Path) -> StoredFile:
-        """Store a file's bytes under ``key``. The source is left alone."""
+    def put_file(self, key: str, path: Path, *, sha256: str = "") -> StoredFile:
+        """Store a file's bytes under ``key``. The source is left alone.
+
+        ``sha256`` is what the caller found them to be: the file is then read once, and one that has
+        another digest is not stored, or returned with that one. Raises ArtifactDamagedError.
+        """
         ...
 
     def get_bytes(self, key: str) -> bytes:

@@ -52,7 +52,7 @@ class LocalArtifacts:
         target = self._path(key)
         return self._put(key, target, [data])
 
-    def put_file(self, key: str, path: Path) -> StoredFile:
+    def put_file(self, key: str, path: Path, *, sha256: str = "") -> StoredFile:
         """Store a copy of a file under ``key``; its digest is taken of the bytes written.
 
         Raises FileNotFoundError without a source, ArtifactExistsError, StorageUnavailableError.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -78,7 +79,7 @@ class S3Artifacts:
                 self._require_same(stored)
         return stored
 
-    def put_file(self, key: str, path: Path) -> StoredFile:
+    def put_file(self, key: str, path: Path, *, sha256: str = "") -> StoredFile:
         """Store a file's bytes under ``key``; in parts when it is longer than one.
 
         Raises FileNotFoundError without a source, ArtifactExistsError, ArtifactDamagedError when
@@ -88,8 +89,9 @@ class S3Artifacts:
         with path.open("rb") as source:
             if path.stat().st_size <= PART_BYTES:
                 return self.put_bytes(key, source.read())
-            digest = hashlib.file_digest(source, "sha256").hexdigest()
-            stored = StoredFile(key, source.tell(), digest)
+            size_bytes = os.fstat(source.fileno()).st_size
+            digest = sha256 or hashlib.file_digest(source, "sha256").hexdigest()
+            stored = StoredFile(key, size_bytes, digest)
             if not self._is_there(stored):
                 self._put_parts(stored, source)
         return stored

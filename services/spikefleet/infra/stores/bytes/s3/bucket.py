@@ -1,7 +1,7 @@
 """The one door to the S3 client library: the few calls that an artifact store needs of a bucket.
 
 Asks no server for more than those in the field agree on: every write carries a digest that they
-verify (``Content-MD5``, and the signed SHA-256 where the connection is not encrypted), answers that
+verify (``Content-MD5``, or the signed SHA-256 where the connection is not encrypted), answers that
 may have been lost are settled by looking at the object, and no feature that some servers lack is
 relied upon. Reads credentials from mounted files at every start and never from the environment.
 """
@@ -113,6 +113,7 @@ class S3Bucket:
     def __init__(self, place: S3Place, credentials: S3Credentials) -> None:
         self.place = place
         self._client = _connect(place, place.endpoint, credentials)
+        self._is_encrypted = place.endpoint.startswith("https:")
         outside = place.external_endpoint or place.endpoint
         self._outside = _connect(place, outside, credentials)
 
@@ -155,7 +156,7 @@ class S3Bucket:
         Raises ConditionFailedError when ``only_new`` and the server says that the key exists. A
         server that does not know the condition stores without it: it is a second net only.
         """
-        headers = {"Content-MD5": _md5(data), "Content-Type": "application/octet-stream"}
+        headers = {"Content-Type": "application/octet-stream", **self._digest(data)}
         if sha256:
             headers[_DIGEST] = sha256
         with self._failures(f"write of {key}"):
@@ -195,7 +196,7 @@ class S3Bucket:
         query = {"partNumber": str(number), "uploadId": upload_id}
         with self._failures(f"write of part {number} of {key}"):
             response = self._send(
-                "PUT", key, body=data, headers={"Content-MD5": _md5(data)}, query_params=query
+                "PUT", key, body=data, headers=self._digest(data), query_params=query
             )
         return S3Part(number, len(data), _etag(response.headers))
 
@@ -277,6 +278,10 @@ class S3Bucket:
             expires=timedelta(seconds=life_s),
             extra_query_params={"partNumber": str(number), "uploadId": upload_id},
         )
+
+    def _digest(self, data: bytes) -> dict[str, str]:
+        """The digest that the server compares; without encryption the library signs a SHA-256."""
+        return {"Content-MD5": _md5(data)} if self._is_encrypted else {}
 
     def _name(self, key: str) -> str:
         return f"{self.place.prefix}{key}"
