@@ -64,6 +64,7 @@ COVERED_BY: Mapping[str, str] = {
     "core/sorters/catalogue.py": "house/test_sorter_recipe.py",
     "core/sorters/rows/*.py": "unit/runner/test_progress.py",
     "curation/sorts.py": "unit/curation/test_curation_servicer.py",
+    "deploy/attempt_secret.py": "unit/deploy/test_settings.py",
     "deploy/config_file.py": "unit/deploy/test_settings.py",
     "deploy/demo.py": "e2e/test_main_job.py",
     "deploy/embedded.py": _COMMANDS,

@@ -213,6 +213,18 @@ def test_unfinished_uploads_of_one_user_have_a_bound_in_bytes(bucket):
     direct.create(announced(bytes(1000), is_operator=True))
 
 
+def test_a_path_that_no_bucket_can_hold_is_refused_before_a_byte_is_sent(server, stub):
+    path = "/".join(["d" * 200] * 4)
+    for takes_direct in (False, True):
+        request = ingest_pb2.CreateUploadRequest(
+            name=to_name(NAME),
+            files=[{"path": path, "size_bytes": 10}],
+            takes_direct=takes_direct,
+        )
+        refused = refusal(server, stub.CreateUpload, request)
+        assert (refused.reason, refused.field) == ("INVALID_ARGUMENT", "files.path")
+
+
 def test_what_no_bucket_can_hold_does_not_go_straight_into_one(bucket):
     direct = made_direct(bucket)
 

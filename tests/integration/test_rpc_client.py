@@ -194,6 +194,7 @@ def test_fetching_resumes_verifies_and_keeps_what_is_there(tmp_path) -> None:
     assert not list(tmp_path.rglob("*.part"))
     done = [transfer.done_bytes for transfer in told]
     assert done == sorted(done)
+    assert [t.waiting for t in told if t.waiting] == ["waiting for the service, next try in 1 s"]
     assert done[-1] == told[-1].total_bytes == sum(map(len, FILES.values()))
     assert sum(transfer.path == "sorting/spikes.npy" for transfer in told) > 2, "within a file too"
 

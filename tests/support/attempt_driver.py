@@ -12,8 +12,8 @@ from tests.support.fake_nvml import Device, FakeNvml
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.files import read_json
+from spikefleet.deploy.attempt_secret import read_attempt_secret
 from spikefleet.deploy.attempt_sink import make_sink
-from spikefleet.deploy.settings import read_attempt_secret
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 from spikefleet.runner.guards.make import CgroupPlaces
 from spikefleet.runner.node_checks.gpu_probe import ProbeAnswer

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
 
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
 from spikefleet.client.fetched_folder import FetchedFolder
-from spikefleet.client.retry_waits import RetryWaits
+from spikefleet.client.retry_waits import RetryWaits, waiting_words
 from spikefleet.client.views import FetchedFile, OnTransfer, Transfer
 from spikefleet.core.file_names import UnsafeNameError, check_names
 from spikefleet.core.files import sha256_of
 from spikefleet.core.rooms.reporting import Artifact
 from spikefleet.core.runs import Run
 from spikefleet.infra.rpc.convert.reporting import from_artifact
-from spikefleet.infra.rpc.errors import ServiceUnreachable, answering
+from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable, answering
 
 _BLOCK_BYTES = 1 << 20
 
@@ -73,12 +74,22 @@ class Downloader:
         total_bytes = sum(artifact.size_bytes for artifact in artifacts)
         done_bytes = 0
         fetched = []
+
+        last = Transfer("fetch", "", 0, total_bytes)
+
+        def waits(error: ServiceError, wait_s: float) -> None:
+            if progress is not None:
+                progress(replace(last, path="", waiting=waiting_words(error, wait_s)))
+
+        self._patience.on_wait = waits
         try:
             for artifact in artifacts:
 
                 def tell(here: int, path: str = artifact.path, before: int = done_bytes) -> None:
+                    nonlocal last
+                    last = Transfer("fetch", path, before + here, total_bytes)
                     if progress is not None:
-                        progress(Transfer("fetch", path, before + here, total_bytes))
+                        progress(last)
 
                 is_new = there[artifact.path] != artifact.sha256
                 fetched.append(self._fetch_one(run.run_id, artifact, folder, tell, is_new=is_new))

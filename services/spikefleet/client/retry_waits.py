@@ -16,6 +16,12 @@ _PASSING = ("STORAGE_UNAVAILABLE",)  # the service answers; what it keeps bytes 
 DEFAULT_PATIENCE_S = 300.0
 
 
+def waiting_words(error: ServiceError, wait_s: float) -> str:
+    """Say what is waited for: a bar that stands still looks like a program that hangs."""
+    what = "bucket" if error.reason in _PASSING else "service"
+    return f"waiting for the {what}, next try in {max(1, round(wait_s))} s"
+
+
 @dataclass
 class RetryWaits:
     """Spends itself while a service stays away; any progress restores it."""

@@ -33,7 +33,7 @@ from spikefleet.client.parcels import (
     read_parts,
     stored_parts,
 )
-from spikefleet.client.retry_waits import RetryWaits
+from spikefleet.client.retry_waits import RetryWaits, waiting_words
 from spikefleet.client.views import OnTransfer, Transfer
 from spikefleet.core.files import digest_document
 from spikefleet.core.rooms.uploads import SignedPart, UploadedPart, UploadProgress
@@ -314,9 +314,8 @@ class _Meter:
         self._tell(path, size_bytes)
 
     def waits(self, error: ServiceError, wait_s: float) -> None:
-        """Say what is waited for: a bar that stands still looks like a program that hangs."""
-        what = "bucket" if error.reason == "STORAGE_UNAVAILABLE" else "service"
-        self._tell("", 0, f"waiting for the {what}, next try in {max(1, round(wait_s))} s")
+        """Say what is waited for."""
+        self._tell("", 0, waiting_words(error, wait_s))
 
     def _tell(self, path: str, size_bytes: int, waiting: str = "") -> None:
         with self._lock:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.files import read_json
+from spikefleet.deploy.attempt_secret import read_attempt_secret
 from spikefleet.deploy.attempt_sink import make_sink
 from spikefleet.deploy.settings import (
     confined_environment,
     hdf5_plugin_path,
     image_digest,
-    read_attempt_secret,
     s3_credentials,
     visible_gpus,
     warm_child,

@@ -8,7 +8,6 @@ the file are an error: a typo must not pass in silence.
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +25,6 @@ WARM_CHILD = "_SPIKEFLEET_WARM_CHILD"
 _IMAGE_DIGEST = PREFIX + "IMAGE_DIGEST"
 _S3_CREDENTIALS = PREFIX + "S3_CREDENTIALS"
 DEFAULT_ADDRESS = "127.0.0.1:7311"
-_LONGEST_SECRET_BYTES = 256
 _DATABASES = ("sqlite:", "sqlite+pysqlite:", "postgresql:", "postgresql+psycopg:", "postgres:")
 
 # What a confined process may know of this machine: where programs are, how to count and to compute.
@@ -309,23 +307,6 @@ def load_settings(environ: Mapping[str, str] | None = None, **arguments: Any) ->
         values[field] = value
     values.update({key: value for key, value in arguments.items() if value is not None})
     return Settings(**values)
-
-
-def read_attempt_secret(descriptor: int = 0) -> str:
-    """The line that the launcher wrote to a runner's standard input; "" where it is no pipe.
-
-    Not a variable of the environment: ``/proc`` shows that to every process of the same user, the
-    sorter's too. It is read once and leaves nothing behind.
-    """
-    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-        return ""
-    line = b""
-    while not line.endswith(b"\n") and len(line) < _LONGEST_SECRET_BYTES:
-        byte = os.read(descriptor, 1)
-        if not byte:
-            break
-        line += byte
-    return line.decode("ascii", errors="replace").strip()
 
 
 def visible_gpus() -> tuple[str, ...]:

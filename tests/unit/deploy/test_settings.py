@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from spikefleet.deploy.attempt_secret import read_attempt_secret
 from spikefleet.deploy.config_file import SubmitDefaults, config_file
 from spikefleet.deploy.settings import (
     DEFAULT_ADDRESS,
@@ -14,7 +15,6 @@ from spikefleet.deploy.settings import (
     has_screen,
     image_digest,
     load_settings,
-    read_attempt_secret,
     submit_defaults,
     visible_gpus,
 )
