@@ -65,10 +65,14 @@ REQUIREMENTS: Mapping[int, Requirement] = {
         ),
     ),
     8: Requirement(
-        "A fault of the environment stops its own lane and no other, until it is released.",
+        "A fault of the environment stops its own lane and no other, until it is released, or one "
+        "of its runs that is tried now and then gets through.",
         (
             "test_a_held_lane_stops_its_other_sorts_and_no_one_elses",
             "test_a_missing_plugin_holds_those_who_need_it_until_it_is_released",
+            "test_before_an_hour_nobody_is_tried_and_then_one_run_of_each_lane_is",
+            "test_a_probe_that_fails_is_held_again_and_the_next_one_waits_longer",
+            "test_a_probe_that_gets_through_opens_its_lane_and_no_other",
         ),
     ),
     9: Requirement(

@@ -30,13 +30,22 @@ class Guards(Protocol):
 
 
 class SortQueue:
-    """Moves runs that wait for a sort. ``start`` is what a free slot lets a run do."""
+    """Moves runs that wait for a sort. ``start`` is what a free slot lets a run do.
+
+    ``is_probe`` says of a run that its lane's hold does not stop it.
+    """
 
     def __init__(
-        self, runs: RunStore, launcher: Launcher, specs: SortSpecs, reuse: SortReuse, start: Step
+        self,
+        runs: RunStore,
+        launcher: Launcher,
+        specs: SortSpecs,
+        reuse: SortReuse,
+        start: Step,
+        is_probe: Callable[[RunId], bool],
     ) -> None:
         self._runs, self._launcher, self._specs = runs, launcher, specs
-        self._reuse, self._start = reuse, start
+        self._reuse, self._start, self._is_probe = reuse, start, is_probe
 
     def step(self, guarded: Guards, troubled: Collection[str]) -> bool:
         """Move what can move; say whether something did. ``troubled`` are not to be looked at."""
@@ -67,7 +76,7 @@ class SortQueue:
         return moved
 
     def _put_aside(self, hold: Hold, run: Run) -> bool:
-        if not _is_queued(run):
+        if not _is_queued(run) or self._is_probe(run.run_id):
             return False
         body = {"lane": hold.lane, "reason": hold.reason, "since_run": hold.run_id}
         self._runs.move_run(run, RunState.HELD, kind="run.held", body=body)

@@ -16,6 +16,7 @@ from datetime import datetime
 
 from spikefleet.controller.backoff import Backoff
 from spikefleet.controller.conclude import Conclusions
+from spikefleet.controller.half_open import LaneProbes
 from spikefleet.controller.heartbeats import newer_progress, waiting_progress
 from spikefleet.controller.judge import judge, with_stored_outcome
 from spikefleet.controller.orphans import Orphans
@@ -23,6 +24,7 @@ from spikefleet.controller.queue import SortQueue
 from spikefleet.controller.sort_reuse import SortReuse
 from spikefleet.controller.sort_spec import SortSpecs
 from spikefleet.controller.stage_threads import StageThreads
+from spikefleet.controller.wishes import after_release
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
@@ -68,7 +70,19 @@ class Reconciler:
     def __init__(self, parts: ReconcileParts) -> None:
         self._parts = parts
         reuse = SortReuse(parts.runs, parts.artifacts)
-        self._queue = SortQueue(parts.runs, parts.launcher, parts.specs, reuse, self._begin)
+        self._probes = LaneProbes(
+            parts.runs,
+            parts.clock,
+            lambda lane: parts.runs.release_hold(lane, after_release),
+        )
+        self._queue = SortQueue(
+            parts.runs,
+            parts.launcher,
+            parts.specs,
+            reuse,
+            self._begin,
+            self._probes.is_probe,
+        )
         self._orphans = Orphans(parts.runs, parts.launcher, parts.clock)
         self._backoff = Backoff(parts.clock)
         self._missed: set[str] = set()
@@ -83,6 +97,7 @@ class Reconciler:
             attempt = live.get(run.run_id)
             if seen is not None or attempt is None or attempt.stage is not Stage.SORT:
                 moved |= self._guarded(run, attempt, seen or {})
+        moved |= self._probes.step()
         if seen is not None:
             moved |= self._queue.step(self._look, self._backoff.not_due())
         if seen:

@@ -190,7 +190,7 @@ class Wishes:
 
         What an operator can repair (storage, a lease in the way) has its retries back.
         """
-        return self.runs.release_hold(lane, _after_release)
+        return self.runs.release_hold(lane, after_release)
 
     def _stopped_at(self, run: Run) -> Stage:
         """The stage that failed or was left; of a run that was sorted, the sort."""
@@ -205,7 +205,8 @@ class Wishes:
         return Stage.SORT if run.result.get("preflight") else Stage.PREFLIGHT
 
 
-def _after_release(run: Run, attempts: Sequence[Attempt]) -> RunChanges:
+def after_release(run: Run, attempts: Sequence[Attempt]) -> RunChanges:
+    """Return what changes with a run of a lane that is released: what was mended is told."""
     so_far: dict[str, int] = {}
     for attempt in attempts:
         so_far[str(attempt.stage)] = max(attempt.number, so_far.get(str(attempt.stage), 0))

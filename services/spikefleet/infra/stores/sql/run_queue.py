@@ -14,7 +14,7 @@ from datetime import datetime
 from sqlalchemy import TextClause, bindparam, select, text
 
 from spikefleet.core.ids import RunId
-from spikefleet.core.runs import Attempt, Run
+from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.run_rows import RUNS, make_attempt, make_listed_run, make_run
 from spikefleet.infra.stores.sql.tables import ATTEMPT, RUN, UtcTime
@@ -92,6 +92,13 @@ class RunQueue:
     def queued_sorts(self, backend: str) -> list[RunId]:
         """Return the ids of the runs that wait for a slot for this backend, oldest first."""
         return self._ids(text(_IN_LANE).bindparams(backend=backend))
+
+    def first_held(self, lane: str) -> Run | None:
+        """Return the oldest run that is held in a lane; None where there is none."""
+        query = RUNS.where(RUN.c.lane == lane, RUN.c.state == str(RunState.HELD))
+        with self._database.read() as connection:
+            row = connection.execute(query.order_by(RUN.c.serial).limit(1)).first()
+        return make_listed_run(row) if row is not None else None
 
     def sorts_to_start(self, backends: Collection[str], most: int) -> list[RunId]:
         """Return the ids of at most so many runs that a slot would let start, oldest first.
