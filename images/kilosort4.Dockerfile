@@ -1,4 +1,5 @@
-# Kilosort 4. torch carries CUDA, so the base needs none; the driver comes with the node.
+# Kilosort 4. torch carries CUDA, so the base needs none; the driver comes with the node. TORCH_INDEX may name an index
+# of builds for another CUDA, or without it to try the image on a machine that has none.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
@@ -17,9 +18,10 @@ ENV PATH=/opt/spikefleet/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # For the container runtime of GPU nodes: compute, and the tool that reads temperature and memory.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 ARG TORCH=torch==2.13.0
+ARG TORCH_INDEX=
 # A layer of its own: it is by far the largest and changes least.
 RUN python -m venv /opt/spikefleet \
- && pip install --no-cache-dir "${TORCH}"
+ && pip install --no-cache-dir ${TORCH_INDEX:+--index-url ${TORCH_INDEX}} "${TORCH}"
 COPY images/constraints/kilosort4.txt /constraints.txt
 COPY --from=build /requirements.txt /requirements.txt
 RUN pip install --no-cache-dir -r /requirements.txt -c /constraints.txt
