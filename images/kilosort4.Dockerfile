@@ -26,9 +26,13 @@ COPY images/constraints/kilosort4.txt /constraints.txt
 COPY --from=build /requirements.txt /requirements.txt
 RUN pip install --no-cache-dir -r /requirements.txt -c /constraints.txt
 RUN useradd --uid 10001 --user-group --create-home spikefleet
-# Kilosort fetches its templates when it first sorts; a pod may have no way out and no place to keep them.
+# Kilosort fetches its templates when it first needs them; a pod may have no way out and no place to keep them. A builder
+# that has no way out either takes the copy that the package carries: KILOSORT_TEMPLATES=package.
 ENV KILOSORT_LOCAL_DOWNLOADS_PATH=/usr/share/kilosort
-RUN mkdir -p /usr/share/kilosort && HOME=/tmp python -c "from kilosort.utils import template_path; template_path()" \
+ARG KILOSORT_TEMPLATES=download
+RUN mkdir -p /usr/share/kilosort \
+ && if [ "${KILOSORT_TEMPLATES}" = package ]; then cp /opt/spikefleet/lib/python3.*/site-packages/kilosort/wTEMP.npz /usr/share/kilosort/; fi \
+ && HOME=/tmp python -c "from kilosort.utils import template_path; template_path()" \
  && chmod -R a+rX /usr/share/kilosort && rm -rf /tmp/.kilosort
 COPY images/licences.py /usr/share/spikefleet/licences.py
 # Some builders would use the last layer again for another wheel: they do not look into a mount.
