@@ -13,6 +13,11 @@ ENGINE ?= docker
 REGISTRY ?=
 TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGES := $(patsubst images/%.Dockerfile,%,$(wildcard images/*.Dockerfile))
+# What test-cluster runs beside the chart; each takes the variables and arguments of these.
+S3_IMAGE ?= docker.io/versity/versitygw:latest
+S3_KEY ?= spikefleet
+POSTGRES_IMAGE ?= docker.io/library/postgres:17
+RESTART_API ?=
 # More than the cores of a small machine: tests that start services wait much.
 JOBS ?= 3
 
@@ -25,7 +30,7 @@ TORCH := torch==2.13.0
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help venv demo serve test test-slow test-kills check chart images kind-up bench protos clean $(IMAGES:%=image-%)
+.PHONY: help venv demo serve test test-slow test-kills test-cluster check chart images kind-up bench protos clean $(IMAGES:%=image-%)
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -76,6 +81,15 @@ test: $(READY) ## Run every test (ARGS="tests/unit -k name" for some)
 test-slow: $(READY) ## Run the accuracy bars on the larger recordings and the whole fuzz of the readers
 	@scripts/install-debian test
 	$(BIN)/python -m pytest -m slow -n $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 1200 $(ARGS)
+
+test-cluster: $(READY) ## Install the chart in a cluster and let it sort, die and recover (KUBECONFIG=FILE REGISTRY=host/path/ TAG=v1)
+	@test -n "$(KUBECONFIG)" || { echo "KUBECONFIG=FILE names the cluster; docs/operations/test-cluster.md"; exit 2; }
+	@scripts/install-helm $(BIN)
+	@test "$(IMAGES)" = present || { $(MAKE) image-rooms image-cpu-sorters && $(ENGINE) push $(REGISTRY)spikefleet-rooms:$(TAG) && $(ENGINE) push $(REGISTRY)spikefleet-cpu-sorters:$(TAG); }
+	TEST_CLUSTER_KUBECONFIG="$(KUBECONFIG)" TEST_CLUSTER_REGISTRY="$(REGISTRY)" TEST_CLUSTER_TAG="$(TAG)" \
+	  TEST_CLUSTER_IMAGES="$(filter present,$(IMAGES))" TEST_CLUSTER_RESTART_API="$(RESTART_API)" \
+	  TEST_CLUSTER_S3_IMAGE="$(S3_IMAGE)" TEST_CLUSTER_S3_KEY="$(S3_KEY)" TEST_CLUSTER_POSTGRES_IMAGE="$(POSTGRES_IMAGE)" \
+	  $(BIN)/python -m pytest -n 0 tests/cluster --timeout 600 $(ARGS)
 
 chart: $(READY) ## Render and lint the chart, try its alerts (fetches helm and prometheus once, 56 MB)
 	@scripts/install-helm $(BIN)

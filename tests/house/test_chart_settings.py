@@ -1,10 +1,11 @@
 """The settings that the chart writes, read by the service's own code."""
 
 import json
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
-from tests.house.charts import CHART, USES, one, read_yaml, render
+from tests.house.charts import CHART, USES, one, pod_templates, read_yaml, render
 
 from spikefleet.deploy.settings import Settings, load_settings
 
@@ -56,3 +57,16 @@ def test_every_setting_is_a_value_or_is_the_charts_own() -> None:
     assert offered & NOT_CHOSEN == set()
     assert offered <= set(Settings.model_fields)
     assert set(Settings.model_fields) - offered - NOT_CHOSEN == set()
+
+
+@pytest.mark.parametrize("use", USES)
+def test_the_data_folder_is_made_by_the_room_and_is_no_volume_itself(use: str) -> None:
+    """The root of a volume is root's and open to the pod's group: a room would refuse it."""
+    objects = render(use)
+    folder = one(objects, "ConfigMap", "settings")["data"]["SPIKEFLEET_DATA_DIR"]
+    deployments = [each for each in objects if each["kind"] == "Deployment"]
+    for template in pod_templates(deployments).values():
+        (container,) = template["spec"]["containers"]
+        mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+        assert str(PurePosixPath(folder).parent) in mounts
+        assert folder not in mounts

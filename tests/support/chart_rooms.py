@@ -128,7 +128,8 @@ class ChartRooms:
     def _volume(self, pod: str, volume: dict[str, Any]) -> Path:
         """The folder of a volume, with what a Secret or a ConfigMap of the chart puts there."""
         folder = self.folder / pod / str(volume["name"])
-        folder.mkdir(parents=True, mode=0o700)
+        folder.mkdir(parents=True)
+        folder.chmod(0o2777)  # as the kubelet makes a volume of a pod that has a group
         if "configMap" in volume:
             name = volume["configMap"]["name"].removeprefix(f"{RELEASE}-")
             for key, text in one(self.objects, "ConfigMap", name)["data"].items():

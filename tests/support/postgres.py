@@ -53,11 +53,12 @@ class PostgresServer:
         return f"postgresql://{self.owner}@127.0.0.1:{self.port}/{database}"
 
     @contextmanager
-    def fresh_database(self) -> Iterator[str]:
+    def fresh_database(self, *, encoding: str = "UTF8") -> Iterator[str]:
         """Give the URL of a new, empty database and drop it afterwards."""
         name = f"test_{os.getpid()}_{next(_NUMBERS)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # type: ignore[arg-type]
+            like = f"TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+            connection.execute(f"CREATE DATABASE {name} {like}")  # type: ignore[arg-type]
             try:
                 yield self.url(name)
             finally:

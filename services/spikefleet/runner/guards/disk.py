@@ -35,13 +35,24 @@ class ScratchBudget:
     projected_bytes: int = 0
 
 
+@dataclass(frozen=True)
+class _Room:
+    """A place that fills up: what is free in it, and where that becomes too little, in bytes."""
+
+    free_bytes: float
+    warn_bytes: float
+    abort_bytes: float
+    place: str
+
+
 class DiskUsageWatchdog:
     """Warns at ``warn_free_gb`` and trips at ``abort_free_gb`` GiB free (0 never trips).
 
-    Free is the lesser of what the file system has and what the budget's limit leaves us; a limit
-    also warns at 80 % and trips at 90 % of itself. Two of three samples decide; near the marks it
-    looks twenty times as often. ``folder`` is the attempt's scratch; while it does not exist its
-    nearest parent is read. Raises ValueError for thresholds that make no sense.
+    These are marks of the file system, which others fill too. A limit of the budget is ours alone:
+    it warns at 80 % and trips at 90 % of itself, however small it is. Whichever is nearer to its
+    end counts. Two of three samples decide; near the marks it looks twenty times as often.
+    ``folder`` is the attempt's scratch; while it does not exist its nearest parent is read. Raises
+    ValueError for thresholds that make no sense.
     """
 
     name = "disk"
@@ -64,16 +75,15 @@ class DiskUsageWatchdog:
         self._calm_interval_s = interval_s
         self._folder = folder
         self._budget = budget or ScratchBudget()
-        limit = self._budget.limit_bytes
-        self._warn_bytes = max(warn_free_gb * GIB, limit * (1 - LIMIT_WARN_RATIO))
-        self._abort_bytes = max(abort_free_gb * GIB, limit * (1 - LIMIT_ABORT_RATIO))
+        self._warn_bytes, self._abort_bytes = warn_free_gb * GIB, abort_free_gb * GIB
         self._trips = abort_free_gb > 0
-        self._low = Latch(-self._warn_bytes, -1.1 * self._warn_bytes)
+        self._low = Latch(0.0, -0.1)
         self._empty = SampleWindow(_NEEDED, _WINDOW)
         self._used_at_start: float | None = None
-        self.thresholds = {"warn_free_bytes": self._warn_bytes}
+        told = self._limited(0.0) if self._budget.limit_bytes else self._system(0.0)
+        self.thresholds = {"warn_free_bytes": told.warn_bytes}
         if self._trips:
-            self.thresholds["abort_free_bytes"] = self._abort_bytes
+            self.thresholds["abort_free_bytes"] = told.abort_bytes
 
     def read(self, now_s: float) -> Reading:
         """Sample free space. An unreadable file system gives a reading without values."""
@@ -81,42 +91,52 @@ class DiskUsageWatchdog:
         if system is None:
             return Reading(self.name, advisory=f"{self._folder} tells no free space")
         values = {"total_bytes": system.total_bytes}
-        free, place = system.free_bytes, f"under {self._folder}"
+        room = self._system(system.free_bytes)
         if self._budget.limit_bytes > 0:
             own = float(measure_folder(self._folder).used_bytes)
             values |= {"own_bytes": own, "limit_bytes": float(self._budget.limit_bytes)}
-            left = max(0.0, self._budget.limit_bytes - own)
-            if left < free:
-                free, place = left, f"of the {self._budget.limit_bytes / GIB:.1f} GiB allowed"
-        values["free_bytes"] = free
+            ours = self._limited(max(0.0, self._budget.limit_bytes - own))
+            room = min(room, ours, key=lambda each: each.free_bytes - each.abort_bytes)
+        free = values["free_bytes"] = room.free_bytes
         if self._used_at_start is None:
             self._used_at_start = system.used_bytes
-        is_near = free <= 2 * self._warn_bytes
+        is_near = free <= 2 * room.warn_bytes
         self.interval_s = self._calm_interval_s / (_HURRY if is_near else 1)
-        warning = f"only {free / GIB:.1f} GiB are left {place}" if self._low.add(-free) else ""
+        is_low = self._low.add(1 - free / room.warn_bytes if room.warn_bytes else -1.0)
+        warning = f"only {free / GIB:.1f} GiB are left {room.place}" if is_low else ""
         if system.free_inodes_ratio is not None:
             values["free_inodes_ratio"] = system.free_inodes_ratio
             if system.free_inodes_ratio < _FEW_INODES and not warning:
                 warning = f"fewer than 1 % of the files that fit under {self._folder} are left"
-        is_empty = self._empty.add(self._trips and free <= self._abort_bytes)
-        trip = self._trip(free, system.used_bytes) if is_empty else None
+        is_empty = self._empty.add(self._trips and free <= room.abort_bytes)
+        trip = self._trip(room, system.used_bytes) if is_empty else None
         return Reading(self.name, values, warning, trip)
 
-    def _trip(self, free_bytes: float, used_bytes: float) -> Failure:
+    def _system(self, free_bytes: float) -> _Room:
+        return _Room(free_bytes, self._warn_bytes, self._abort_bytes, f"under {self._folder}")
+
+    def _limited(self, free_bytes: float) -> _Room:
+        limit = self._budget.limit_bytes
+        place = f"of the {limit / GIB:.1f} GiB allowed"
+        warn, abort = limit * (1 - LIMIT_WARN_RATIO), limit * (1 - LIMIT_ABORT_RATIO)
+        return _Room(free_bytes, warn, abort, place)
+
+    def _trip(self, room: _Room, used_bytes: float) -> Failure:
+        free_bytes, abort_bytes = room.free_bytes, room.abort_bytes
         usage = measure_folder(self._folder)
         started = used_bytes if self._used_at_start is None else self._used_at_start
-        report = self._report(usage, free_bytes, int(max(0.0, used_bytes - started)))
+        report = self._report(usage, room, int(max(0.0, used_bytes - started)))
         return Failure(
             FailureCode.DISK_EXHAUSTION,
             f"Only {free_bytes / GIB:.2f} GiB are left on the scratch disk; the sorter was stopped "
-            f"at {self._abort_bytes / GIB:.2f} GiB.",
+            f"at {abort_bytes / GIB:.2f} GiB.",
             rule_id="guard.disk",
             evidence=DiskExhaustionEvidence(
                 folder=str(self._folder),
                 free_gb_at_trip=report.free_gb_at_trip,
                 abort_threshold_gb=report.abort_threshold_gb,
                 free_bytes=int(free_bytes),
-                abort_free_bytes=int(self._abort_bytes),
+                abort_free_bytes=int(abort_bytes),
                 limit_bytes=self._budget.limit_bytes,
                 projected_need_gb=report.projected_need_gb,
                 consumed_bytes=report.bytes_consumed_during_sort,
@@ -125,21 +145,19 @@ class DiskUsageWatchdog:
             ),
         )
 
-    def _report(
-        self, usage: FolderUsage, free_bytes: float, consumed_bytes: int
-    ) -> DiskExhaustionReport:
+    def _report(self, usage: FolderUsage, room: _Room, consumed_bytes: int) -> DiskExhaustionReport:
         projected = self._budget.projected_bytes
         return DiskExhaustionReport(
             folder=str(self._folder),
-            free_gb_at_trip=round(free_bytes / GIB, 3),
-            abort_threshold_gb=round(self._abort_bytes / GIB, 3),
+            free_gb_at_trip=round(room.free_bytes / GIB, 3),
+            abort_threshold_gb=round(room.abort_bytes / GIB, 3),
             projected_need_gb=round(projected / GIB, 3) if projected else None,
             bytes_consumed_during_sort=consumed_bytes,
             top_consumers=usage.largest,
             suggested_actions=suggest_actions(
                 usage,
-                free_bytes=free_bytes,
-                warn_bytes=self._warn_bytes,
+                free_bytes=room.free_bytes,
+                warn_bytes=room.warn_bytes,
                 needed_bytes=projected,
             ),
         )

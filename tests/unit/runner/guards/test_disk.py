@@ -82,6 +82,19 @@ def test_a_volume_limit_binds_where_the_file_system_shows_room(tmp_path: Path) -
     assert trip.evidence["limit_bytes"] == 10 * MIB
 
 
+def test_a_small_volume_is_judged_by_its_own_size_not_by_marks_of_a_whole_disk(
+    tmp_path: Path,
+) -> None:
+    budget = ScratchBudget(limit_bytes=10 * MIB)
+    guard = DiskUsageWatchdog(tmp_path, warn_free_gb=1e-6, abort_free_gb=1e-7, budget=budget)
+    least = guard.thresholds["abort_free_bytes"]
+    disk_wide = DiskUsageWatchdog(tmp_path, warn_free_gb=0.2, abort_free_gb=0.1, budget=budget)
+    assert disk_wide.thresholds["abort_free_bytes"] == least == pytest.approx(MIB)
+    (tmp_path / "half.bin").write_bytes(b"x" * 5 * MIB)
+    readings = [disk_wide.read(float(number)) for number in range(5)]
+    assert [(each.warning, each.trip) for each in readings] == [("", None)] * 5
+
+
 def test_a_single_reading_below_the_mark_does_not_kill(tmp_path: Path) -> None:
     budget = ScratchBudget(limit_bytes=10 * MIB)
     guard = DiskUsageWatchdog(tmp_path, warn_free_gb=1e-6, abort_free_gb=1e-7, budget=budget)

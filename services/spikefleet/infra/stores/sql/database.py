@@ -74,6 +74,8 @@ class Database:
             }
         else:
             options["pool_pre_ping"] = True
+            # A database made as SQL_ASCII names no encoding, and its text would come as bytes.
+            options["connect_args"] = {"client_encoding": "utf8"}
         self._engine = create_engine(parsed, json_deserializer=read_document, **options)
         if self.dialect == "sqlite":
             event.listen(self._engine, "connect", _prepare_sqlite)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, inspect, make_url, text
-from tests.support.postgres import postgres_server, postgres_url
+from tests.support.postgres import PostgresServer, postgres_server, postgres_url
 
 from spikefleet.infra.stores.sql.database import Database, SchemaTooNewError, utc_now
 from spikefleet.infra.stores.sql.migrations import MIGRATIONS
@@ -98,3 +98,14 @@ def test_a_step_that_fails_leaves_no_half_of_itself(url: str) -> None:
         connection.execute(text("DROP TABLE upload"))
     assert database.migrate() == MIGRATIONS[-1].version
     database.close()
+
+
+def test_a_database_made_without_an_encoding_keeps_every_word(
+    postgres_server: PostgresServer,
+) -> None:
+    with postgres_server.fresh_database(encoding="SQL_ASCII") as url:
+        database = Database(url)
+        database.migrate()
+        with database.read() as connection:
+            assert connection.execute(text("SELECT :word"), {"word": "5 µV"}).scalar_one() == "5 µV"
+        database.close()
