@@ -1,15 +1,15 @@
 """One installation for the whole suite; without a cluster given for it, every test is skipped."""
 
+import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.cluster.installation import Installation
 from tests.cluster.target import Target
-from tests.e2e.conftest import recording
+from tests.support.recordings import make_recording
 
 from spikefleet.client.sorting import SortingClient
-
-__all__ = ["recording"]  # a fixture
 
 _TARGET = Target.told()
 _WITHOUT = "no cluster is given: make test-cluster KUBECONFIG=FILE"
@@ -44,3 +44,10 @@ def people(installation: Installation) -> Iterator[SortingClient]:
     """A client as a rig has it."""
     with installation.client() as client:
         yield client
+
+
+@pytest.fixture
+def recording(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A small healthy recording, another for every test: a known one would not be sorted anew."""
+    seed = zlib.crc32(request.node.name.encode())
+    return make_recording(tmp_path, seconds=20.0, channels=16, units=4, seed=seed).path
