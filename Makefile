@@ -14,9 +14,9 @@ REGISTRY ?=
 TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGES := $(patsubst images/%.Dockerfile,%,$(wildcard images/*.Dockerfile))
 # What test-cluster runs beside the chart; each takes the variables and arguments of these.
-S3_IMAGE ?= docker.io/versity/versitygw:latest
+S3_IMAGE ?= versity/versitygw:latest
 S3_KEY ?= spikefleet
-POSTGRES_IMAGE ?= docker.io/library/postgres:17
+POSTGRES_IMAGE ?= postgres:17
 RESTART_API ?=
 # More than the cores of a small machine: tests that start services wait much.
 JOBS ?= 3
