@@ -20,7 +20,7 @@ from tests.support.attempt_documents import Documents
 from tests.support.attempts import make_spec, wait_for
 
 from spikefleet.core.attempts import AttemptSpec
-from spikefleet.infra.launchers.base import Phase, Slots
+from spikefleet.infra.launchers.base import Phase, Slots, StartRefusedError
 from spikefleet.infra.launchers.kubernetes.api import ClusterApi
 from spikefleet.infra.launchers.kubernetes.launcher import KubernetesLauncher, LauncherTerms
 from spikefleet.infra.launchers.kubernetes.leader import Leader, LeaderTerms
@@ -126,5 +126,5 @@ def test_a_right_that_is_taken_away_stops_the_launcher(tmp_path: Path) -> None:
         role = one(render(MINIMAL), "Role", "controller")
         rules = [rule for rule in role["rules"] if rule["resources"] != ["secrets"]]
         fake.access.role = {**role, "rules": rules}
-        with pytest.raises(OSError, match="forbidden"):
+        with pytest.raises(StartRefusedError, match='cannot create resource "secrets"'):
             make_launcher(fake).start(order(tmp_path, "r-sort-1"), secret="5ec2e7")
