@@ -119,6 +119,7 @@ class EnvironmentEvidence(FailureEvidence):
     driver: str | None = says("version of the GPU's driver")
     cuda: str | None = says("the CUDA version it can serve")
     torch: str | None = says("version of torch")
+    error: str | None = says("what the system answered")
 
 
 @evidence_row
