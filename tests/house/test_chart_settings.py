@@ -70,3 +70,17 @@ def test_the_data_folder_is_made_by_the_room_and_is_no_volume_itself(use: str) -
         mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
         assert str(PurePosixPath(folder).parent) in mounts
         assert folder not in mounts
+
+
+def test_rooms_of_one_pod_reach_each_other_without_a_service() -> None:
+    """Not every cluster network leads a pod back to itself through a Service."""
+    objects = render(MINIMAL)
+    shared = 0
+    for template in pod_templates([e for e in objects if e["kind"] == "Deployment"]).values():
+        (container,) = template["spec"]["containers"]
+        told = {entry["name"]: entry["value"] for entry in container["env"]}
+        served = container["args"] if len(container["args"]) > 1 else []
+        shared += len(served)
+        for room in served:
+            assert told[f"SPIKEFLEET_{room.upper()}_ADDRESS"] == "127.0.0.1:7311"
+    assert shared == 3

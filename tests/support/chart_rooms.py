@@ -106,9 +106,11 @@ class ChartRooms:
         mounts = {m["mountPath"]: folders[m["name"]] for m in container["volumeMounts"]}
         told = dict(one(self.objects, "ConfigMap", "settings")["data"])
         told |= {entry["name"]: entry["value"] for entry in container["env"]}
+        own = f"127.0.0.1:{self.ports[name]}"
         told = {key: self._placed(value, mounts) for key, value in told.items()}
+        told = {key: value.replace("127.0.0.1:7311", own) for key, value in told.items()}
         told |= {
-            "SPIKEFLEET_ADDRESS": f"127.0.0.1:{self.ports[name]}",
+            "SPIKEFLEET_ADDRESS": own,
             "SPIKEFLEET_METRICS_PORT": "0",
             "SPIKEFLEET_ARTIFACTS_URL": self.store,
             "SPIKEFLEET_DRAIN_S": "0",
