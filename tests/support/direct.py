@@ -110,7 +110,7 @@ def open_upload(stub, night) -> ingest_pb2.CreateUploadResponse:
 
 def put(url: str, data: bytes) -> None:
     request = urllib.request.Request(url, data=data, method="PUT", headers={"Content-Type": "a/b"})
-    urllib.request.urlopen(request).close()
+    urllib.request.urlopen(request, timeout=30).close()  # a refusal may come before the bytes
 
 
 def part_of(signed, data: bytes) -> ingest_pb2.UploadedPart:
