@@ -23,25 +23,32 @@ from spikefleet.core.submissions import RecordingName
 from spikefleet.deploy.rooms.wiring import RoomName
 
 SIZE_BYTES = 4 << 30  # three minutes of one probe: a call or two by themselves count little
-LIMIT_S_PER_GB = 0.1  # of a server that files are copied in; of another it is a fifth of that
+# A server that takes a part after its file was made costs a copy of every part, inside it.
+LIMITS_S_PER_GB = {"ceph": 0.02, "swift": 0.1}
 _INGEST = (RoomName.INGEST,)
 
 
 def measure(rounds: int = 1) -> tuple[dict[str, Any], bool]:
-    """Upload ``rounds`` recordings of random bytes; return the medians and whether it is held."""
+    """Upload ``rounds`` recordings of random bytes to each server; return medians and verdict."""
     if not TOOL.is_file():
         return {"skipped": "no S3 server can be started here"}, True
+    found = {engine: _measure(engine, rounds) for engine in LIMITS_S_PER_GB}
+    held = all(
+        found[engine]["service_cpu_s_per_gb"] <= limit for engine, limit in LIMITS_S_PER_GB.items()
+    )
+    return found | {"limits_service_cpu_s_per_gb": LIMITS_S_PER_GB}, held
+
+
+def _measure(engine: str, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bench-direct-") as place:
         folder = Path(place)
-        store = S3Server("swift", folder / "s3")
+        store = S3Server(engine, folder / "s3")
         store.start()
         try:
             rows = _rounds(folder, store, rounds)
         finally:
             store.end()
-    result = {name: round(median(row[name] for row in rows), 4) for name in rows[0]}
-    result |= {"limit_service_cpu_s_per_gb": LIMIT_S_PER_GB, "rounds": rows}
-    return result, result["service_cpu_s_per_gb"] <= LIMIT_S_PER_GB
+    return {name: round(median(row[name] for row in rows), 4) for name in rows[0]}
 
 
 def _rounds(folder: Path, store: S3Server, rounds: int) -> list[dict[str, float]]:

@@ -62,16 +62,6 @@ def script() -> Iterator[Script]:
         yield made
 
 
-@pytest.fixture
-def documents() -> Documents:
-    return Documents()
-
-
-@pytest.fixture
-def launcher(script: Script, documents: Documents) -> KubernetesLauncher:
-    return open_kubernetes(runners(), documents, url=script.url)
-
-
 def job(**changes: Any) -> dict[str, Any]:
     return live(job_manifest(order()), **changes)
 

@@ -44,16 +44,6 @@ def script() -> Iterator[Script]:
         yield made
 
 
-@pytest.fixture
-def documents() -> Documents:
-    return Documents()
-
-
-@pytest.fixture
-def launcher(script: Script, documents: Documents) -> KubernetesLauncher:
-    return open_kubernetes(runners(), documents, url=script.url)
-
-
 def job(name: str = SPEC.name, uid: str = "job-uid", **changes: Any) -> dict[str, Any]:
     made = live(manifest_of(order()), **changes)
     made["metadata"] |= {"name": name, "uid": uid}
