@@ -150,7 +150,11 @@ def _machine(settings: Settings) -> Iterator[Diagnosis]:
     yield _row("memory", f"{_size(seen.available_memory_bytes)} available", findings, _MEMORY_CODES)
     free = f"{_size(seen.free_scratch_bytes)} free for {settings.data_dir}"
     free += "" if settings.data_dir.exists() else ", which does not exist yet"
-    yield _row("disk", free, findings, _DISK_CODES, _ELSEWHERE)
+    disk = _row("disk", free, findings, _DISK_CODES, _ELSEWHERE)
+    if disk.level != "ok" and seen.free_scratch_bytes is not None:
+        # What is short of space is one disk of perhaps several.
+        disk = replace(disk, value=f"{disk.value} ({free})")
+    yield disk
     limits = f"{_count(seen.open_files)} open files, {_count(seen.processes)} processes"
     yield _row("limits", limits, findings, _LIMIT_CODES)
     told = given.hdf5_plugin_path or "HDF5_PLUGIN_PATH is not set; compressed Maxwell needs it"

@@ -2,8 +2,10 @@
 
 import json
 import resource
+import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -113,11 +115,16 @@ def test_no_hold_is_to_be_released_on_a_machine_that_was_only_looked_at(tmp_path
         assert "release the hold" not in found.next_step
 
 
-def test_a_data_folder_that_is_not_there_yet_is_told_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("free_gib", [2, 2000])
+def test_a_data_folder_that_is_not_there_yet_is_told_so(
+    free_gib: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def disk(folder: Path) -> str:
         return next(c.value for c in examine(Settings(data_dir=folder)) if c.name == "disk")
 
-    assert disk(tmp_path / "new").endswith("/new, which does not exist yet")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free_gib * 2**30))
+    assert f"{tmp_path}/new, which does not exist yet" in disk(tmp_path / "new")
+    assert f"B free for {tmp_path}" in disk(tmp_path)
     assert "exist" not in disk(tmp_path)
 
 
