@@ -23,6 +23,7 @@ SWITCHBOARDS = {
     "cli/inspect.py": "opens recordings; the other commands need no numpy",
     "cli/main.py": "help and version load no command",
     "cli/serve.py": "starts an embedded service",
+    "client/uploads.py": "only bytes that go into a bucket need HTTP and TLS",
     "deploy/cluster.py": "only the controller's image has what starts sorts",
     "deploy/pod.py": "listens for stop signals before anything of weight is imported",
     "deploy/rooms/serving.py": "a room's image holds only what its own rooms import",

@@ -9,6 +9,7 @@ import pytest
 SORTERS = {"torch", "kilosort", "mountainsort5", "hdbscan"}
 SCIENCE = {"numpy", "scipy", "spikeinterface", "h5py", "neo", "sklearn", "numba", "pandas"}
 DRAWING = {"matplotlib"}
+HTTP = {"http", "urllib3"}
 PLANE = {"sqlalchemy", "psycopg", "prometheus_client", "psutil"}
 
 
@@ -38,6 +39,10 @@ def test_the_control_plane_loads_no_sorter_and_draws_nothing(module: str) -> Non
 def test_a_rig_loads_no_science_and_no_control_plane() -> None:
     loaded = _loaded_by("import spikefleet, spikefleet.client.sorting, spikefleet.cli.main")
     assert loaded & (SORTERS | SCIENCE | DRAWING | PLANE) == set()
+
+
+def test_a_rig_loads_no_http_client_before_it_has_bytes_for_a_bucket() -> None:
+    assert _loaded_by("import spikefleet.client.sorting, spikefleet.client.uploads") & HTTP == set()
 
 
 def test_the_runners_parent_loads_nothing_a_sorter_could_break() -> None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from itertools import dropwhile, islice
 from pathlib import Path
 
+from spikefleet.client.parcels import SourceChangedError
 from spikefleet.client.retry_waits import RetryWaits
 from spikefleet.core.rooms.uploads import SignedPart, UploadedPart, UploadProgress
 from spikefleet.core.submissions import ManifestFile
@@ -38,10 +39,6 @@ _FAILURES_AT_FIRST = 2  # of a store that has taken nothing yet: it is not to be
 
 class StoreUnreachableError(RuntimeError):
     """The store cannot be reached from this machine; nothing was sent to it."""
-
-
-class SourceShorterError(RuntimeError):
-    """A file became shorter while it was read."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ class DirectSender:
     def send(self, root: Path, files: Sequence[ManifestFile]) -> SentFiles:
         """Put what the store lacks of the ``files`` below ``root``.
 
-        Raises StoreUnreachableError, ServiceError, ServiceUnreachable, SourceShorterError, OSError.
+        Raises StoreUnreachableError, ServiceError, ServiceUnreachable, SourceChangedError, OSError.
         """
         digested, parts = [], []
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="put") as pool:
@@ -127,7 +124,7 @@ class DirectSender:
             for offset in range(0, file.size_bytes, part_bytes):
                 data = _read_exactly(handle.read, min(part_bytes, file.size_bytes - offset))
                 if data is None:
-                    raise SourceShorterError(f"{path} became shorter while it was sent")
+                    raise SourceChangedError(f"{path} became shorter while it was sent")
                 whole.update(data)
                 md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
                 yield _Bytes(file.path, offset, data, md5)

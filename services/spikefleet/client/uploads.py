@@ -20,11 +20,6 @@ from pathlib import Path
 import grpc
 
 from spikefleet.api.v1 import ingest_pb2, ingest_pb2_grpc
-from spikefleet.client.direct_sending import (
-    DirectSender,
-    SourceShorterError,
-    StoreUnreachableError,
-)
 from spikefleet.client.parcels import (
     MESSAGE_BYTES,
     Parcel,
@@ -107,12 +102,9 @@ class Uploader:
         self._patience.on_wait = _Meter(manifest, progress).waits
         upload = self._create(source, manifest, key, takes_direct=True)
         if upload.recording is None and upload.direct:
-            try:
-                return self._send_direct(upload, source, manifest, (key, progress))
-            except StoreUnreachableError:
-                request = ingest_pb2.AbortUploadRequest(upload_id=upload.upload_id)
-                with suppress(ServiceError), answering(self._address):  # else it is dropped later
-                    self._stub.AbortUpload(request)
+            recording = self._send_direct(upload, source, manifest, (key, progress))
+            if recording is not None:
+                return recording
             upload = self._create(source, manifest, key, takes_direct=False)
         if upload.recording is not None:
             return upload.recording
@@ -152,8 +144,17 @@ class Uploader:
         source: UploadSource,
         files: Sequence[ManifestFile],
         told: tuple[str, OnTransfer | None],
-    ) -> Recording:
-        """Put the bytes into the store; parts that arrived damaged are put again."""
+    ) -> Recording | None:
+        """Put the bytes into the store; parts that arrived damaged are put again.
+
+        None where the store cannot be reached from here: the upload is dropped.
+        """
+        # Its HTTP and TLS cost every command a tenth of its start.
+        from spikefleet.client.direct_sending import (  # noqa: PLC0415
+            DirectSender,
+            StoreUnreachableError,
+        )
+
         key, progress = told
         for tries_left in reversed(range(_DAMAGED_TRIES)):
             meter = _Meter(files, progress)
@@ -164,8 +165,11 @@ class Uploader:
                 sent = sender.send(source.root, files)
                 _require_same(source, key)
                 return self._complete(upload.upload_id, sent.files, sent.parts)
-            except SourceShorterError as error:
-                raise SourceChangedError(str(error)) from error
+            except StoreUnreachableError:
+                request = ingest_pb2.AbortUploadRequest(upload_id=upload.upload_id)
+                with suppress(ServiceError), answering(self._address):  # else it is dropped later
+                    self._stub.AbortUpload(request)
+                return None
             except ServiceError as error:
                 if error.reason not in ("PART_DAMAGED", "UPLOAD_INCOMPLETE") or not tries_left:
                     return self._completed_by_another(upload.upload_id, error)
