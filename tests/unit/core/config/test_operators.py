@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from scripts.pages.configuration import render_configuration
 
 from spikefleet.core.config import SortingConfig, resolve
 from spikefleet.core.config.names import dotted_names
 from spikefleet.core.config.operators import OPERATOR_FIELDS, require_client_settings
 from spikefleet.core.config.presets import PRESETS, preset
-from spikefleet.core.config.published import render_configuration
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.sorters.parameters import read_table

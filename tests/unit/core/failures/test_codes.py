@@ -1,15 +1,12 @@
-"""The table, the classes, the proto enum, the exit codes and the page say the same thing."""
+"""The table, the classes, the proto enum and the exit codes say the same thing."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from spikefleet.api.v1 import failure_pb2
 from spikefleet.core.failures import errors
-from spikefleet.core.failures.classify import RULES
 from spikefleet.core.failures.codes import (
-    BY_CODE,
     BY_EXIT_CODE,
     FAILURES,
     FailureCategory,
@@ -17,11 +14,7 @@ from spikefleet.core.failures.codes import (
     row_for_exit,
 )
 from spikefleet.core.failures.errors import CLASS_BY_CODE, Failure, SpikeSortingClassifiedError
-from spikefleet.core.failures.reading.cluster_reasons import REASONS
-from spikefleet.core.failures.render import enum_comment, render_failures, render_proto
 
-PAGE = Path(__file__).parents[4] / "docs" / "failures.md"
-PROTO = PAGE.parents[1] / "protos" / "spikefleet" / "api" / "v1" / "failure.proto"
 CATEGORY_BASES = {
     FailureCategory.BIOLOGICAL: errors.BiologicalSortFailure,
     FailureCategory.INPUT: errors.InputSortFailure,
@@ -76,36 +69,3 @@ def test_evidence_that_was_not_given_is_none_and_a_name_no_row_has_is_an_error()
     assert errors.SorterCrashError("x").sorter is None
     with pytest.raises(AttributeError, match="no evidence named 'colour'"):
         _ = errors.SorterCrashError("x").colour
-
-
-def test_the_published_page_is_the_one_the_table_renders():
-    how = f"run: python -m spikefleet.core.failures.render {PAGE} {PROTO}"
-    assert PAGE.read_text(encoding="utf-8") == render_failures(), how
-    text = PROTO.read_text(encoding="utf-8")
-    assert text == render_proto(text), how
-    assert all(enum_comment(row) in text for row in FAILURES)
-
-
-def test_the_page_names_every_code_class_and_exit_code():
-    page = render_failures()
-    for row in BY_CODE.values():
-        assert f"`{row.code}` | `{row.class_name}`" in page
-        assert f"| {row.exit_code} |" in page or f"| ({row.number}) |" in page
-
-
-def test_the_page_says_of_every_failure_what_is_known_what_is_done_and_what_to_do():
-    lines = render_failures().splitlines()
-    for row in FAILURES:
-        line = next(line for line in lines if f"`{row.code}` | `{row.class_name}`" in line)
-        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        assert len(cells) == 7
-        assert cells[3] == row.meaning
-        assert cells[4] != "what was raised"
-        assert f"(`{row.disposition}`, `{row.status}`)" in cells[5]
-        assert cells[6] == row.next_step
-
-
-def test_the_page_names_every_rule_and_every_reason_of_a_cluster():
-    page = render_failures()
-    assert all(f"`{rule.rule_id}`" in page for rule in RULES)
-    assert all(f"`{word}`" in page for row in REASONS for word in row.words)

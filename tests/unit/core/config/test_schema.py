@@ -1,26 +1,4 @@
-import json
-from pathlib import Path
-
 from spikefleet.core.config import SortingConfig, json_schema
-from spikefleet.core.config.published import publish, render_configuration
-
-DOCS = Path(__file__).parents[4] / "docs"
-HOW = "run: python -m spikefleet.core.config.published docs"
-
-
-def test_the_published_page_is_the_one_the_models_render():
-    assert (DOCS / "configuration.md").read_text(encoding="utf-8") == render_configuration(), HOW
-
-
-def test_the_published_schema_is_the_one_the_models_give():
-    text = (DOCS / "schema" / "sorting-config.schema.json").read_text(encoding="utf-8")
-    assert json.loads(text) == json.loads(json.dumps(json_schema())), HOW
-
-
-def test_publishing_writes_both_files(tmp_path):
-    publish(tmp_path)
-    assert (tmp_path / "configuration.md").read_text() == render_configuration()
-    assert json.loads((tmp_path / "schema" / "sorting-config.schema.json").read_text())["$id"]
 
 
 def test_every_field_says_what_it_means():

@@ -1,13 +1,9 @@
 """docs/preflight.md, rendered from the catalogue of findings.
 
-Write it with ``python -m spikefleet.core.findings.render docs/preflight.md``; a test holds the
-committed page equal.
+A test holds the committed page equal.
 """
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 from spikefleet.core.findings.catalogue import FINDINGS, FindingPlace, FindingRow
 
@@ -54,7 +50,3 @@ def render_findings() -> str:
         lines += [_row(row) for row in FINDINGS if row.place is place]
         lines.append("")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(render_findings(), encoding="utf-8")

@@ -1,14 +1,11 @@
 """What is published of the configuration: docs/configuration.md and its JSON Schema.
 
-Both are rendered from the models and held equal to the committed files by a test. Write them with
-``python -m spikefleet.core.config.published <docs folder>``.
+Both are rendered from the models and held equal to the committed files by a test.
 """
 
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -77,13 +74,6 @@ def render_configuration() -> str:
     return "\n".join(lines) + "\n"
 
 
-def publish(docs: Path) -> None:
-    """Write both files below ``docs``."""
-    schema = docs / "schema" / "sorting-config.schema.json"
-    schema.parent.mkdir(parents=True, exist_ok=True)
-    schema.write_text(json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n", "utf-8")
-    (docs / "configuration.md").write_text(render_configuration(), "utf-8")
-
-
-if __name__ == "__main__":
-    publish(Path(sys.argv[1]))
+def render_schema() -> str:
+    """Return docs/schema/sorting-config.schema.json."""
+    return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"

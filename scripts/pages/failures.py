@@ -1,17 +1,14 @@
 """docs/failures.md and the comments of the proto enum, rendered from the failure table.
 
-Write both with ``python -m spikefleet.core.failures.render docs/failures.md
-protos/spikefleet/api/v1/failure.proto``; a test holds the committed files equal.
+A test holds the committed files equal.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 import textwrap
 from collections.abc import Iterable
 from dataclasses import fields
-from pathlib import Path
 
 from spikefleet.core.failures.classify import RULES
 from spikefleet.core.failures.codes import FAILURES, FailureRow
@@ -200,9 +197,3 @@ def render_failures() -> str:
     evidence = "\n".join(_evidence_pages())
     head = "\n".join(lines)
     return f"{head}\n{_RULES_HEAD}{rules}\n{_REASONS_HEAD}{reasons}\n{evidence}\n"
-
-
-if __name__ == "__main__":
-    page, proto = Path(sys.argv[1]), Path(sys.argv[2])
-    page.write_text(render_failures(), encoding="utf-8")
-    proto.write_text(render_proto(proto.read_text(encoding="utf-8")), encoding="utf-8")
