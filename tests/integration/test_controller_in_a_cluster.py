@@ -2,38 +2,35 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.support.controlled import Controlled
-from tests.support.runner_profiles import CPU, live, runners
 from tests.support.runner_profiles import attempt as make_attempt
 from tests.support.scripted_api import (
-    EVENTS,
     JOBS,
-    OWNER,
-    PODS,
     SECRETS,
     Answer,
     Request,
-    Script,
     listing,
     scripted_api,
     status,
-)  # fmt: skip
+)
+from tests.support.scripted_cluster import (
+    Cluster,
+    controlled_in,
+    names_of_live,
+    order_of,
+    publish,
+    sorting,
+)
 
 from spikefleet.cli.following import what_it_says
-from spikefleet.controller.attempt_documents import StoredDocuments
-from spikefleet.core.attempts import AttemptOutcome, AttemptSpec, Stage
+from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.runs import Attempt, RunState
-from spikefleet.infra.launchers.kubernetes.api import connect
-from spikefleet.infra.launchers.kubernetes.launcher import KubernetesLauncher
-from spikefleet.infra.stores.bytes.artifacts import live_key, publish_folder
+from spikefleet.core.runs import RunState
+from spikefleet.infra.stores.bytes.artifacts import live_key
 
-PROFILES = runners(profiles={"default": CPU | {"maxMemory": "24Gi"}}, s3Secret="")
 UNSCHEDULABLE = {
     "type": "PodScheduled",
     "status": "False",
@@ -41,69 +38,6 @@ UNSCHEDULABLE = {
     "message": "0/2 nodes are available: 2 Insufficient memory. preemption: none.",
 }
 SCHEDULED = {"type": "PodScheduled", "status": "True"}
-
-
-@dataclass
-class Cluster:
-    """Keeps the Jobs it is given; what becomes of their pods is the test's to say."""
-
-    script: Script
-    jobs: dict[str, Any] = field(default_factory=dict)
-    pods: dict[str, Any] = field(default_factory=dict)
-    made: list[str] = field(default_factory=list)
-    deleted: list[tuple[str, str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.script.on("GET", JOBS, lambda _: listing(*self.kept()))
-        self.script.on("GET", PODS, lambda _: listing(*self.pods.values()))
-        self.script.on("GET", EVENTS, listing())
-        self.script.on("GET", OWNER, (200, {"metadata": {"uid": "owner-uid"}}))
-        self.script.on("POST", JOBS, self.take)
-        self.script.on("POST", SECRETS, (201, {}))
-
-    def kept(self) -> list[Any]:
-        labels = [(job, job["metadata"]["labels"]) for job in self.jobs.values()]
-        return [job for job, own in labels if "spikefleet.dev/recorded" not in own]
-
-    def take(self, asked: Request) -> Answer:
-        name = asked.body["metadata"]["name"]
-        if name in self.jobs:
-            return 409, status(409, "AlreadyExists", "it is there")
-        metadata = {"uid": f"uid-{name}", "creationTimestamp": "2026-11-28T12:00:00Z"}
-        self.jobs[name] = live(asked.body, annotations={}, metadata=metadata)
-        self.made.append(name)
-        self.script.on("GET", f"{JOBS}/{name}", lambda _: (200, self.jobs[name]))
-        self.script.on("PATCH", f"{JOBS}/{name}", self.change)
-        self.script.on("DELETE", f"{JOBS}/{name}", self.drop)
-        return 201, self.jobs[name]
-
-    def change(self, asked: Request) -> Answer:
-        job = self.jobs[asked.path.rpartition("/")[2]]
-        for part, names in asked.body["metadata"].items():
-            job["metadata"][part] |= names
-        return 200, job
-
-    def drop(self, asked: Request) -> Answer:
-        name = asked.path.rpartition("/")[2]
-        self.deleted.append((name, asked.body["propagationPolicy"]))
-        self.pods.pop(name, None)
-        return 200, self.jobs.pop(name)
-
-    def has_pod(self, name: str, phase: str = "Running", **state: Any) -> None:
-        self.pods[name] = {
-            "metadata": {
-                "name": f"{name}-abcde",
-                "uid": f"pod-{name}",
-                "creationTimestamp": "2026-11-28T12:00:00Z",
-                "ownerReferences": [{"uid": f"uid-{name}"}],
-            },
-            "spec": {"nodeName": state.pop("node", "node-a")},
-            "status": {"phase": phase, **state},
-        }
-
-    def ends(self, name: str, kind: str = "Failed", message: str = "") -> None:
-        found = {"type": kind, "status": "True", "reason": "x", "message": message}
-        self.jobs[name]["status"] = {"conditions": [found]}
 
 
 @pytest.fixture
@@ -114,49 +48,9 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def room(cluster: Cluster, tmp_path: Path) -> Iterator[Controlled]:
-    def launch(made: Controlled) -> KubernetesLauncher:
-        api = connect(url=cluster.script.url, namespace="sorting")
-        api.pause = lambda _s: None
-        documents = StoredDocuments(made.artifacts)
-        return KubernetesLauncher(api, PROFILES, documents, clock=made.clock)
-
-    made = Controlled(tmp_path, launch=launch, machine_of=PROFILES.machine)
+    made = controlled_in(cluster, tmp_path)
     yield made
     made.close()
-
-
-def sorting(room: Controlled, run_id: str) -> Attempt:
-    """Drive until the run has a live sort attempt; return it."""
-
-    def there() -> list[Attempt]:
-        return [a for a in room.runs.live_attempts() if a.stage is Stage.SORT]
-
-    room.drive(there)
-    room.drive_rounds(1)
-    (attempt,) = there()
-    assert attempt.run_id == run_id
-    return attempt
-
-
-def names_of_live(room: Controlled) -> set[str]:
-    return {attempt.name for attempt in room.runs.live_attempts()}
-
-
-def order_of(room: Controlled, cluster: Cluster, name: str) -> AttemptSpec:
-    """What the pod of a Job would read."""
-    (container,) = cluster.jobs[name]["spec"]["template"]["spec"]["containers"]
-    told = {entry["name"]: entry.get("value") for entry in container["env"]}
-    return AttemptSpec.from_json(
-        json.loads(room.artifacts.get_bytes(str(told["SPIKEFLEET_ATTEMPT_SPEC"])))
-    )
-
-
-def publish(room: Controlled, attempt: Attempt, folder: Path) -> None:
-    """What a pod that succeeds leaves in the store."""
-    folder.mkdir()
-    outcome = AttemptOutcome(attempt.attempt_id, 0, n_units=3, n_spikes=9, duration_s=60.0)
-    (folder / "outcome.json").write_text(json.dumps(outcome.to_json()))
-    publish_folder(room.artifacts, attempt.place.prefix, folder)
 
 
 def test_a_sort_that_succeeds_as_a_job_goes_through_and_its_job_is_recorded(
@@ -283,7 +177,7 @@ def test_a_restarted_controller_takes_its_jobs_over(room: Controlled, cluster: C
     assert [a.name for a in room.runs.live_attempts()] == [attempt.name]
 
 
-def test_a_job_of_a_stranger_holds_the_run_and_is_not_touched(
+def test_a_job_of_a_stranger_holds_its_run_alone_and_is_not_touched(
     room: Controlled, cluster: Cluster
 ) -> None:
     stranger = {"metadata": {"uid": "s", "annotations": {"spikefleet.dev/attempt-id": "other"}}}
@@ -294,6 +188,7 @@ def test_a_job_of_a_stranger_holds_the_run_and_is_not_touched(
     assert room.finish(run_id).state is RunState.HELD
     (hold,) = room.runs.holds()
     assert "is not this attempt's" in hold.reason
+    assert hold.lane == "kilosort4/name-taken"
     assert cluster.script.asked("DELETE") == []
 
 

@@ -287,7 +287,9 @@ class Conclusions:
     def _report_ended(self, run: Run, attempt: Attempt, result: StageResult) -> None:
         """End the run as it was going to end, with or without a report."""
         failed = result.failure is not None
-        tries = attempt.number - spent_before(run, Stage.REPORT)
+        before = spent_before(run, Stage.REPORT)
+        past = [each for each in self.runs.attempts_of(run.run_id) if each.stage is Stage.REPORT]
+        tries = sum(each.number > before for each in past)  # numbers may have gaps
         again = failed and tries < _REPORT_TRIES
         self.counts.attempt_ended(run, attempt, result.failure, "retry_same" if again else "end")
         if again:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from spikefleet.controller.attempt_numbers import free_number
 from spikefleet.controller.backoff import Backoff
 from spikefleet.controller.conclude import Conclusions
 from spikefleet.controller.half_open import LaneProbes
@@ -29,6 +30,7 @@ from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.ids import RunId
+from spikefleet.core.policy.lanes import NAME_CONFLICT
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.infra.launchers.base import (
     Launcher,
@@ -86,11 +88,13 @@ class Reconciler:
         self._orphans = Orphans(parts.runs, parts.launcher, parts.clock)
         self._backoff = Backoff(parts.clock)
         self._missed: set[str] = set()
+        self._seen: Mapping[str, Observation] = {}
 
     def step(self) -> bool:
         """Make one round. Returns True when something moved, so that the next round comes soon."""
         parts = self._parts
         seen = self._observe()
+        self._seen = seen or {}
         live = {attempt.run_id: attempt for attempt in parts.runs.live_attempts()}
         moved = False
         for run in parts.runs.moving_runs(parts.clock()):
@@ -159,7 +163,9 @@ class Reconciler:
     def _begin(self, run: Run) -> bool:
         """Write down the intention of the run's next stage, then start it."""
         runs = self._parts.runs
-        started, attempt = runs.intend_attempt(run, run.stage, run.result.get("params", {}))
+        number = free_number(run, runs.attempts_of(run.run_id), self._seen, self._parts.artifacts)
+        params = run.result.get("params", {})
+        started, attempt = runs.intend_attempt(run, run.stage, params, at_least=number)
         return self._follow(started, attempt, {})
 
     def _follow(self, run: Run, attempt: Attempt | None, seen: Mapping[str, Observation]) -> bool:
@@ -264,12 +270,12 @@ class Reconciler:
         return True
 
     def _name_conflict(self, run: Run, attempt: Attempt, error: Exception) -> bool:
-        """A stranger has the attempt's name: nothing is taken over, and a person must look."""
+        """A stranger has the attempt's name: nothing is taken over, and its run alone is held."""
         failure = Failure(
             FailureCode.ENVIRONMENT_OTHER,
             f"The attempt's name belongs to something else: {error}.",
             stage=str(Stage.SORT),
-            rule_id="launcher.name_conflict",
+            rule_id=NAME_CONFLICT,
             evidence={"reason": "name_conflict", "said": str(error)},
         )
         self._parts.conclusions.attempt_failed(run, attempt, failure)

@@ -1,9 +1,9 @@
 """Whom a failure of the environment holds: nobody but those whom it will meet as well.
 
 A lane is the sorter's, so that other sorters continue. A file may need what only some files need,
-and a run may ask of the sorter what nobody else asks: each of these has a lane of its own, so that
-no submission holds up those of others. What the machine's own checks found, and a full disk, holds
-the sorter's lane.
+a run may ask of the sorter what nobody else asks, and its name may be taken in the cluster: each of
+these has a lane of its own, so that no submission holds up those of others. What the machine's own
+checks found, and a full disk, holds the sorter's lane.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from spikefleet.core.failures.errors import Failure
 PLUGIN_LANE = "hdf5-plugin"
 _OWN = "own-parameters"
 _CHECKED = "preflight."
+NAME_CONFLICT = "launcher.name_conflict"  #: rule: the attempt's name is taken in its cluster
 AT_LARGEST = "at_largest"  #: last part of a decision's rule: nothing larger is allowed
 
 
@@ -29,6 +30,8 @@ def lane_of_hold(
     """
     if rule_id.endswith(f".{AT_LARGEST}"):
         return f"{backend}/needs-more"
+    if failure.rule_id == NAME_CONFLICT:
+        return f"{backend}/name-taken"
     if failure.code is FailureCode.HDF5_PLUGIN_MISSING:
         return PLUGIN_LANE
     shared = failure.code is FailureCode.DISK_EXHAUSTION

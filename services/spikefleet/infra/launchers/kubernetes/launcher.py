@@ -13,13 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import RLock
-from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec
 from spikefleet.core.runs import LogPart
 from spikefleet.infra.launchers.base import (
     LauncherUnreachableError,
-    NameConflictError,
     NoSlotError,
     Observation,
     Phase,
@@ -33,9 +31,7 @@ from spikefleet.infra.launchers.kubernetes.api import (
 )
 from spikefleet.infra.launchers.kubernetes.looks import AttemptDocuments, Looks, Round
 from spikefleet.infra.launchers.kubernetes.manifests import (
-    ATTEMPT_ID,
     ATTEMPT_PREFIX,
-    ATTEMPT_SECRET,
     LAUNCHED,
     RECORDED,
     RECORDED_AT,
@@ -47,12 +43,12 @@ from spikefleet.infra.launchers.kubernetes.manifests import (
     secret_manifest,
     selector,
 )
+from spikefleet.infra.launchers.kubernetes.namesakes import is_leaving, is_made_by_this, is_of
 from spikefleet.infra.launchers.kubernetes.objects import (
     Json,
     annotations_of,
     attempt_name,
     holds,
-    metadata,
     moment,
     name_of,
     newest,
@@ -133,7 +129,8 @@ class KubernetesLauncher:
         NoSlotError (StartRefusedError), NameConflictError, LauncherUnreachableError, OSError.
         """
         with self._lock:
-            if spec.name in self._attempts():
+            known = self._attempts().get(spec.name)
+            if known is not None and is_of(known.job, spec):
                 return
             self._refusals.check()
             self._take_slot(spec.gpu)
@@ -270,7 +267,7 @@ class KubernetesLauncher:
     def _make_job(self, order: Order) -> Json:
         """Create the Job, or find the one that an earlier start of this attempt has made.
 
-        One that is on its way out, or whose pod would show another secret, makes room first.
+        One that is spent makes room first.
         """
         manifest = job_manifest(order)
         name = name_of(manifest)
@@ -278,14 +275,7 @@ class KubernetesLauncher:
             return self._api.create_job(manifest)
         except ClusterConflictError:
             found = self._api.get_job(name)
-        notes = annotations_of(found)
-        if notes.get(ATTEMPT_ID) != order.spec.attempt_id:
-            raise NameConflictError(
-                f"the Job {name} is not this attempt's; delete it or move this installation to a "
-                "namespace of its own"
-            )
-        is_ours = notes.get(ATTEMPT_SECRET) == order.secret_name
-        if is_ours and not _is_leaving(found) and RECORDED not in _labels(found):
+        if is_made_by_this(found, order):
             return found
         self._delete(order.spec.name, uid_of(found), "Background")
         try:
@@ -353,7 +343,7 @@ class KubernetesLauncher:
             seen=self._looks.read(name, job, turn, may_have_run=may_have_run),
             job=job,
             pod=name_of(pod) if pod else (before.pod if before else ""),
-            stopped=bool(before and before.stopped) or _is_leaving(job),
+            stopped=bool(before and before.stopped) or is_leaving(job),
         )
 
     def _after_stop(self, known: _Known) -> _Known:
@@ -389,11 +379,3 @@ class KubernetesLauncher:
             return  # it is gone, and a namesake is not touched
         except ClusterRefusedError as error:
             raise LauncherUnreachableError(f"the Job cannot be deleted: {error}") from error
-
-
-def _labels(job: Json) -> Mapping[str, Any]:
-    return metadata(job).get("labels") or {}
-
-
-def _is_leaving(job: Json) -> bool:
-    return bool(metadata(job).get("deletionTimestamp"))

@@ -142,12 +142,17 @@ class RunStore(RunReader):
             return moved
 
     def intend_attempt(
-        self, run: Run, stage: Stage, params: Mapping[str, Any] | None = None
+        self,
+        run: Run,
+        stage: Stage,
+        params: Mapping[str, Any] | None = None,
+        *,
+        at_least: int = 1,
     ) -> tuple[Run, Attempt]:
         """Write down that an attempt will be started, before anything is: run to RUNNING.
 
-        The number is the stage's next, the name follows from it, so a launch that is repeated
-        after a crash meets itself. Raises IllegalMoveError, StaleRunError.
+        The number is the stage's next, or ``at_least``; the name follows from it, so a launch that
+        is repeated after a crash meets itself. Raises IllegalMoveError, StaleRunError.
         """
         with self._change(run.run_id) as (connection, now):
             last = connection.execute(
@@ -155,7 +160,7 @@ class RunStore(RunReader):
                     ATTEMPT.c.run_id == run.run_id, ATTEMPT.c.stage == str(stage)
                 )
             ).scalar()
-            number = (last or 0) + 1
+            number = max((last or 0) + 1, at_least)
             name = attempt_name(run.run_id, stage, number)
             attempt_id = AttemptId(f"attempt-{uuid.uuid4().hex[:16]}")
             body = {
