@@ -1,6 +1,7 @@
 """A controller whose sorts are Jobs of a scripted cluster; its pods are the test's to play."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,8 @@ class Cluster:
         self.jobs[name]["status"] = {"conditions": [found]}
 
 
-def controlled_in(cluster: Cluster, folder: Path, profiles: Runners = PROFILES) -> Controlled:
-    """A controller on ``folder`` that starts its sorts as Jobs of ``cluster``."""
+def launching(cluster: Cluster, profiles: Runners) -> Callable[[Controlled], KubernetesLauncher]:
+    """Makes a controller's launcher of Jobs of ``cluster``."""
 
     def launch(made: Controlled) -> KubernetesLauncher:
         api = connect(url=cluster.script.url, namespace="sorting")
@@ -103,7 +104,12 @@ def controlled_in(cluster: Cluster, folder: Path, profiles: Runners = PROFILES) 
         documents = StoredDocuments(made.artifacts)
         return KubernetesLauncher(api, profiles, documents, clock=made.clock)
 
-    return Controlled(folder, launch=launch, machine_of=profiles.machine)
+    return launch
+
+
+def controlled_in(cluster: Cluster, folder: Path, profiles: Runners = PROFILES) -> Controlled:
+    """A controller on ``folder`` that starts its sorts as Jobs of ``cluster``."""
+    return Controlled(folder, launch=launching(cluster, profiles), machine_of=profiles.machine)
 
 
 def sorting(room: Controlled, run_id: str) -> Attempt:

@@ -18,6 +18,7 @@ from spikefleet.infra.launchers.base import LauncherUnreachableError
 from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError, ArtifactStore, live_key
 
 _OUTCOMES = ("outcome.json", "failure/outcome.json")  # of a success, of a failure
+_ORDERS = "order"
 _DIGEST_CHARACTERS = 16
 
 
@@ -35,12 +36,24 @@ class StoredDocuments:
         """
         data = json.dumps(spec.to_json(), sort_keys=True).encode()
         digest = hashlib.sha256(data).hexdigest()
-        key = f"{spec.artifacts_prefix}/order/{digest[:_DIGEST_CHARACTERS]}/spec.json"
+        key = f"{spec.artifacts_prefix}/{_ORDERS}/{digest[:_DIGEST_CHARACTERS]}/spec.json"
         try:
             self.artifacts.put_bytes(key, data)
         except OSError as error:
             raise _away(error) from error
         return key, digest
+
+    def orders(self, prefix: str) -> list[Mapping[str, object]]:
+        """Return the orders that were stored for the attempt under ``prefix``; [] if none.
+
+        There are several where what it was to get changed before it was started. Raises
+        LauncherUnreachableError.
+        """
+        try:
+            keys = self.artifacts.list_keys(f"{prefix}/{_ORDERS}")
+        except OSError as error:
+            raise _away(error) from error
+        return [found for key in keys if (found := self._read(key)) is not None]
 
     def live(self, prefix: str) -> Mapping[str, object]:
         """Return what the attempt under ``prefix`` last told of itself; {} if nothing.

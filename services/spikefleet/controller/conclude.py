@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from spikefleet.controller.attempt_documents import StoredDocuments
 from spikefleet.controller.estimates import compare_projection
 from spikefleet.controller.finished_result import earlier_report, given_back, has_kept
 from spikefleet.controller.judge import Verdict
 from spikefleet.controller.outcome_counts import OutcomeCounts
-from spikefleet.controller.sizing import decision_context, within
+from spikefleet.controller.sizing import decision_context, size_had, within
 from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import STAGES, AttemptState, Stage
 from spikefleet.core.failures.codes import Disposition, RunStatus
@@ -219,7 +220,8 @@ class Conclusions:
         )
         context = decision_context(run, attempt, node, self.memory_limit_bytes)
         if self.machine_of is not None and attempt.stage is Stage.SORT:
-            context = within(self.machine_of(run.backend).sizes, run, attempt, context)
+            had = size_had(StoredDocuments(self.artifacts), attempt, failure)
+            context = within(self.machine_of(run.backend).sizes, run, attempt, context, had)
         return decide(failure, history, self.policy(run), context)
 
     def _changes(

@@ -24,8 +24,9 @@ class DecisionContext:
     """What the failed attempt was.
 
     ``params`` are the changes it ran with, ``config`` is the run's resolved document, ``ladder``
-    the backend's steps, ``node`` where it ran ("" on a single machine). ``allowed`` is what the
-    facility lets an attempt of this sorter have, where it says so.
+    the backend's steps, ``node`` where it ran ("" on a single machine). ``memory_limit_bytes``,
+    ``scratch_bytes`` and ``gpu_class_had`` are what it really had; ``allowed`` is what the facility
+    lets an attempt of this sorter have by now, where it says so.
     """
 
     stage: str = "sort"
@@ -36,11 +37,12 @@ class DecisionContext:
     scratch_bytes: int = 0
     node: str = ""
     allowed: SizeRange = field(default_factory=SizeRange)
+    gpu_class_had: str = ""
 
     @property
     def gpu_class(self) -> str:
         """The size of the GPU it had; "" is the smallest, or the only one."""
-        return str(self.params.get("gpu_class") or "")
+        return self.gpu_class_had or str(self.params.get("gpu_class") or "")
 
     @property
     def sorter_params(self) -> dict[str, Any]:

@@ -67,9 +67,14 @@ def attempt_size(
 
 
 def larger_gpu_class(allowed: SizeRange, current: str) -> str:
-    """Return the class above ``current`` ("" is the smallest); "" when there is none."""
+    """Return the class above ``current`` ("" is the smallest); "" when there is none.
+
+    Above one that the facility no longer names is the smallest of those that it names now.
+    """
     names = allowed.gpu_classes
-    here = names.index(current) if current in names else 0
+    if current and current not in names:
+        return names[0] if names else ""
+    here = names.index(current) if current else 0
     return names[here + 1] if here + 1 < len(names) else ""
 
 

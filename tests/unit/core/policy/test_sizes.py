@@ -37,3 +37,8 @@ def test_the_next_class_is_the_one_above_until_there_is_none() -> None:
         "40g", "40g", "80g", ""
     ]  # fmt: skip
     assert larger_gpu_class(SizeRange(), "") == ""
+
+
+def test_above_a_class_that_is_no_longer_named_is_the_smallest_of_now() -> None:
+    assert larger_gpu_class(RANGE, "16g") == "24g"
+    assert larger_gpu_class(SizeRange(), "16g") == ""
