@@ -71,6 +71,7 @@ def test_a_run_that_the_restored_records_lost_is_sorted_again_beside_its_ended_j
     run = room.finish(run_id)
     assert run.state is RunState.SUCCEEDED
     assert run.result["sort_prefix"] == second.place.prefix
+    assert room.current(run_id)["sort"] == second.place.prefix
     assert (room.runs.holds(), cluster.deleted, room.errors) == ([], [], 0)
 
 

@@ -7,7 +7,6 @@ report stage first, so that there is a page to look at; a report that fails ends
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -38,7 +37,7 @@ from spikefleet.core.policy.sizes import SorterMachine
 from spikefleet.core.run_result import Ending, RunResult
 from spikefleet.core.runs import Attempt, Run, RunState
 from spikefleet.core.sorters.catalogue import BACKENDS
-from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError, ArtifactStore, pointer_key
+from spikefleet.infra.stores.bytes.artifacts import ArtifactStore, pointer_key
 from spikefleet.infra.stores.sql.run_values import AttemptEnd, RunChanges
 from spikefleet.infra.stores.sql.runs import RunStore
 
@@ -329,24 +328,18 @@ class Conclusions:
     def _point(self, run: Run, merged: RunResult) -> None:
         """Name the winning prefixes in the run's ``current.json``.
 
-        It carries the run's version as its token: a controller that was left behind does not turn
-        the pointer back.
+        The records say whether the run is still as it was read: a controller that was left behind
+        does not turn the pointer back. What stands in the pointer says nothing of that, since
+        records brought back from a copy count from where the copy was made.
         """
-        key = pointer_key(run.run_id)
-        standing = self._pointer_token(key)
-        if standing > run.version:
-            log.warning("pointer.left_alone", extra={"run_id": run.run_id, "token": standing})
+        version = self.runs.get_run(run.run_id).version
+        if version != run.version:
+            log.warning("pointer.left_alone", extra={"run_id": run.run_id, "version": version})
             return
         current = {**run.result, **merged}
         names = {"sort": "sort_prefix", "curate": "curation_prefix", "report": "report_prefix"}
         document = {key: current[name] for key, name in names.items() if current.get(name)}
-        self.artifacts.swap_pointer(key, {**document, "token": run.version})
-
-    def _pointer_token(self, key: str) -> int:
-        try:
-            return int(json.loads(self.artifacts.get_bytes(key))["token"])
-        except (ArtifactMissingError, ValueError, KeyError, TypeError):
-            return -1
+        self.artifacts.swap_pointer(pointer_key(run.run_id), {**document, "token": run.version})
 
 
 def spent_before(run: Run, stage: Stage) -> int:

@@ -225,6 +225,13 @@ def test_a_controller_left_behind_does_not_turn_the_pointer_back(room: Room) -> 
     assert "newer" in room.artifacts.get_bytes(key).decode()
 
 
+def test_a_pointer_of_records_that_were_lost_gives_way_to_the_result_on_record(room: Room) -> None:
+    key = f"runs/{RUN_ID}/current.json"
+    room.artifacts.swap_pointer(key, {"curate": "lost", "token": 99})
+    room.succeed(Stage.CURATE, curation_prefix="on-record")
+    assert "on-record" in room.artifacts.get_bytes(key).decode()
+
+
 def test_a_run_without_a_word_about_its_end_has_failed(room: Room) -> None:
     run = room.succeed(Stage.REPORT)
     assert (run.state, run.status) == (RunState.FAILED, RunStatus.FAILED)
