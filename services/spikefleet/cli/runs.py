@@ -26,6 +26,7 @@ from spikefleet.cli.printing import (
     Output,
     age_text,
     attempts_table,
+    decisions,
     decisions_table,
     evidence_lines,
     failure_lines,
@@ -40,7 +41,9 @@ from spikefleet.cli.selectors import Selection, select_options, selecting
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import RunView, event_json
 from spikefleet.core.attempts import Stage
-from spikefleet.core.runs import RunState
+from spikefleet.core.failures.codes import Disposition
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import Run, RunEvent, RunState
 from spikefleet.core.text import counted
 from spikefleet.infra.rpc.errors import ServiceError
 
@@ -123,17 +126,43 @@ def _tell_run(client: SortingClient, run_id: str, out: Output) -> None:
         why = f": {retry['reason']}" if retry.get("reason") else ""
         lines.append(Text(f"A retry was {retry['ended']}{why} The result before it stands."))
     if not view.is_settled:
-        lines.append(Text(what_it_says(run), style="cyan"))
+        said = what_it_says(run)
+        if run.failure is not None:
+            said = said.removesuffix(f": {run.failure.message}")  # told below
+        lines.append(Text(said, style="cyan"))
     if run.state is RunState.CANCELLED:
         asked = [e.body.get("reason") for e in events if e.kind == "run.cancel_requested"]
         lines.append(Text(f"Cancelled: {asked[-1] if asked and asked[-1] else 'no reason given'}"))
     elif run.failure is not None:
-        lines += [failure_lines(run.failure), *evidence_lines(run.failure)]
+        lines += _failure_told(run, run.failure, events)
     lines += _hold_lines(client, view) + findings_lines(run) + projection_line(run)
     tables = [attempts_table(view.attempts), decisions_table(events)]
     shown = [made for made in tables if made.row_count]
     document = {**view.to_json(), "events": [event_json(event) for event in events]}
     out.emit(document, *lines, *shown, *next_steps([view]))
+
+
+def _failure_told(run: Run, failure: Failure, events: Sequence[RunEvent]) -> list[Text]:
+    """Why a run ended or is held, and what somebody must do about it.
+
+    Of a run that is tried again it is what its last attempt met, and what follows by itself.
+    """
+    is_final = run.is_terminal or run.state is RunState.HELD or run.stage is Stage.REPORT
+    if is_final:
+        return [failure_lines(failure), *evidence_lines(failure)]
+    taken = [event for event in decisions(events) if event.body.get("code") == failure.code]
+    which, follows = f"({failure.code})", "It is tried again."
+    if taken:
+        body, told = taken[-1].body, age_text(taken[-1].created_at)
+        which = f"({body.get('stage')} {body.get('attempt')}, {failure.code}, {told})"
+        said = str(body.get("reason") or "").removeprefix(failure.message).strip()
+        was_held = taken[-1].kind == f"decision.{Disposition.HOLD}"
+        follows = "It goes on since its hold was released." if was_held else said or follows
+    return [
+        Text(f"The last attempt failed {which}: {failure.message}", style="yellow"),
+        Text(follows),
+        *evidence_lines(failure),
+    ]
 
 
 def _hold_lines(client: SortingClient, view: RunView) -> list[Text]:

@@ -1,7 +1,8 @@
-"""status of a held run: its lane and why it is on hold; what cancel advises."""
+"""status of a run that is held, or tried again after a failure; what cancel advises."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
@@ -12,7 +13,10 @@ from spikefleet.cli.main import cli
 from spikefleet.cli.runs import _hold_lines
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import RunView
-from spikefleet.core.runs import Hold, RunState
+from spikefleet.core.attempts import Stage
+from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.errors import Failure
+from spikefleet.core.runs import Hold, RunEvent, RunState
 
 
 class Holding:
@@ -69,3 +73,79 @@ def test_a_run_being_cancelled_advises_to_wait_and_an_ended_one_to_retry(
         "Next: spikefleet retry run-ended"
         in CliRunner().invoke(cli, ["cancel", "run-ended"]).stdout
     )
+
+
+OUT_OF_MEMORY = Failure(
+    FailureCode.HOST_OUT_OF_MEMORY,
+    "The kernel killed the attempt.",
+    rule_id="r",
+    evidence={"exit_code": 137},
+)
+
+
+def decided(kind: str, reason: str) -> RunEvent:
+    body = {"stage": "sort", "attempt": 2, "code": "host_out_of_memory", "reason": reason}
+    return RunEvent(1, "run-0123456789abcdef", f"decision.{kind}", body, datetime.now(UTC))
+
+
+def status_of(monkeypatch: pytest.MonkeyPatch, view: RunView, *events: RunEvent) -> str:
+    class Knowing(Holding):
+        """A service that knows one run."""
+
+        def get(self, run_id: str) -> RunView:
+            return view
+
+        def events(self, run_id: str) -> tuple[RunEvent, ...]:
+            return events
+
+    @contextmanager
+    def connect(address: str | None) -> Iterator[Knowing]:
+        yield Knowing()
+
+    monkeypatch.setattr("spikefleet.cli.runs.connected", connect)
+    return CliRunner().invoke(cli, ["status", view.run_id], catch_exceptions=False).stdout
+
+
+@pytest.mark.parametrize("state", [RunState.WAITING, RunState.QUEUED, RunState.RUNNING])
+def test_a_run_that_is_tried_again_tells_what_its_last_attempt_met_and_asks_nothing_of_anybody(
+    monkeypatch: pytest.MonkeyPatch, state: RunState
+) -> None:
+    view = make_view(
+        state=state,
+        failure=OUT_OF_MEMORY,
+        not_before=datetime.now(UTC) + timedelta(seconds=90.2),
+    )
+    how = f"{OUT_OF_MEMORY.message} Retry 2 of 3 for this cause, with more memory."
+    said = status_of(monkeypatch, view, decided("retry_scaled", how))
+    assert "The last attempt failed (sort 2, host_out_of_memory, 0 s ago): The kernel" in said
+    assert "Retry 2 of 3 for this cause, with more memory." in said
+    assert ("waiting for another sort in 1 min" in said) is (state is RunState.WAITING)
+    assert said.count(OUT_OF_MEMORY.message) == 2  # once in words, once in the table of decisions
+    assert [line for line in said.splitlines() if "Next:" in line] == [
+        f"Next: spikefleet watch {view.run_id}"
+    ]
+
+
+def test_a_run_whose_hold_was_released_says_that_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view = make_view(state=RunState.QUEUED, failure=OUT_OF_MEMORY)
+    said = status_of(monkeypatch, view, decided("hold", "It had the largest memory."))
+    assert "It goes on since its hold was released." in said
+
+
+@pytest.mark.parametrize(
+    ("state", "stage"),
+    [
+        (RunState.HELD, Stage.SORT),
+        (RunState.FAILED, Stage.REPORT),
+        (RunState.QUEUED, Stage.REPORT),  # it has failed, only its report is still made
+    ],
+)
+def test_where_somebody_must_act_the_failures_next_step_is_told(
+    monkeypatch: pytest.MonkeyPatch, state: RunState, stage: Stage
+) -> None:
+    view = make_view(state=state, stage=stage, failure=OUT_OF_MEMORY)
+    said = status_of(monkeypatch, view, decided("fail", "No retry."))
+    assert f"Next: {OUT_OF_MEMORY.next_step}" in said
+    assert "The last attempt failed" not in said
