@@ -17,7 +17,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tests.support.serving import Serving, serving
 
-from spikefleet.api.v1 import controller_pb2, controller_pb2_grpc
+from spikefleet.api.v1 import (
+    controller_pb2,
+    controller_pb2_grpc,
+    reporter_pb2,
+    reporter_pb2_grpc,
+)
+from spikefleet.client.sorting import SortingClient
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.rpc.channels import dial, service_config
@@ -350,3 +356,33 @@ def test_grpc_says_nothing_beside_our_own_sentence_about_a_taken_address() -> No
         )
     assert "listens at" in done.stderr
     assert "add_port" not in done.stderr
+
+
+def test_a_call_of_another_room_is_refused_with_the_name_and_address_of_it() -> None:
+    options = ServerOptions(grace_s=2.0, rooms={"reporter": "lab-reporter:7311"})
+    with serving(lambda _: [_registration(Scripted())], options) as server:
+        with SortingClient(server.address) as client, pytest.raises(ServiceError) as refused:
+            client.report("run-1")
+        assert refused.value.reason == "ANOTHER_ROOM"
+        assert refused.value.message == (
+            "The controller room answers at this address; ReporterService/GetReport is for the "
+            "reporter room, which answers at lab-reporter:7311."
+        )
+        with pytest.raises(ServiceError) as streamed:
+            _read_artifact(server.address)
+        assert streamed.value.reason == "ANOTHER_ROOM"
+
+
+def _read_artifact(address: str) -> None:
+    """A call that is answered by a stream."""
+    with dial(address) as channel, answering(address):
+        stub = reporter_pb2_grpc.ReporterServiceStub(channel)
+        list(stub.ReadArtifact(reporter_pb2.ReadArtifactRequest(key="runs/a/b")))
+
+
+def test_an_address_that_knows_no_such_call_is_named() -> None:
+    with serving(lambda _: []) as server, SortingClient(server.address) as client:
+        with pytest.raises(ServiceError) as refused:
+            client.get("run-1")
+        assert refused.value.message.startswith(f"What answers at {server.address} does not know")
+        assert refused.value.next_step.startswith("Check the address")

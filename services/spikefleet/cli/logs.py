@@ -7,6 +7,7 @@ import time
 import click
 
 from spikefleet.cli.connection import connected
+from spikefleet.cli.following import what_it_says
 from spikefleet.cli.options import ExitCode, address_option, output_option
 from spikefleet.cli.printing import Output, console
 from spikefleet.client.sorting import SortingClient
@@ -42,6 +43,7 @@ def logs(address: str | None, output: str, run_id: str, **given: object) -> None
             out.emit(document)
             return
         reading.tell(lines)
+        reading.tell_silence()
         if given["follow"]:
             reading.follow()
 
@@ -53,6 +55,7 @@ class _Reading:
         self._client, self._run_id, self._out = client, run_id, out
         self._asked, self.attempt = attempt, attempt
         self._offset, self._rest, self._has_ended = 0, b"", False
+        self._silence = ""
 
     def await_sort(self) -> None:
         """Wait until the run has a sort attempt. Raises ServiceError when it ends without one."""
@@ -62,6 +65,7 @@ class _Reading:
             except ServiceError as error:
                 if error.reason != "LOG_NOT_FOUND" or self._client.get(self._run_id).is_settled:
                     raise
+                self.tell_silence()
                 time.sleep(_POLL_S)
             else:
                 return
@@ -87,6 +91,18 @@ class _Reading:
             self._out.line({"run_id": self._run_id, "attempt": self.attempt, "line": line})
             self._out.say(line)
 
+    def tell_silence(self) -> None:
+        """Say, once for each cause, why there is nothing to print; on stderr, for people only."""
+        if self._out.is_json or self._offset or self._rest:
+            return
+        if self._has_ended:
+            why = f"Sort attempt {self.attempt} has written nothing."
+        else:
+            why = f"Nothing is written yet: {what_it_says(self._client.get(self._run_id).run)}"
+        if why != self._silence:
+            self._silence = why
+            console(stderr=True).print(why, style="yellow", soft_wrap=True)
+
     def follow(self) -> None:
         """Print what comes until the run has ended; a retry's log follows the one before."""
         try:
@@ -102,6 +118,7 @@ class _Reading:
     def _step(self) -> None:
         try:
             self.tell(self.lines())
+            self.tell_silence()
         except ServiceUnreachable as error:
             console(stderr=True).print(f"{error.message} Retrying.", style="yellow")
 

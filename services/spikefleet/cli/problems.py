@@ -37,6 +37,7 @@ _NOT_THE_CALLER = frozenset(
 # No more is known of the service than of one that does not answer.
 NOT_REACHED = frozenset(
     {
+        "ANOTHER_ROOM",
         "CERTIFICATE_NOT_TRUSTED",
         "CERTIFICATE_OF_ANOTHER_HOST",
         "NO_TLS_THERE",

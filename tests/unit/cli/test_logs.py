@@ -87,3 +87,46 @@ def test_a_run_that_ends_without_a_sort_is_not_waited_for() -> None:
     service = Writing([b"one\n"], answers_after=99)
     with pytest.raises(ServiceError, match="No sort yet"):
         reading(service).await_sort()
+
+
+WAITS = "waits for a node with room for it: 2 Insufficient memory"
+
+
+class Waiting(Writing):
+    """A service whose sort has no machine yet."""
+
+    def get(self, run_id: str) -> RunView:
+        return make_view(progress={"step": WAITS})
+
+
+def test_a_sort_that_waits_says_for_what_and_says_it_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log = reading(Waiting([b"", b"", b"one\n"]))
+    for _ in range(3):
+        log.tell(log.lines())
+        log.tell_silence()
+    said = capsys.readouterr()
+    assert said.out.splitlines() == ["one"]
+    assert said.err.splitlines() == [f"Nothing is written yet: sort, {WAITS}"]
+
+
+def test_following_says_what_a_run_without_a_sort_waits_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reading(Waiting([b"one\n", b""], answers_after=3)).await_sort()
+    assert capsys.readouterr().err.splitlines() == [f"Nothing is written yet: sort, {WAITS}"]
+
+
+def test_a_sort_that_has_ended_without_a_word_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    log = reading(Writing([]))
+    log.tell(log.lines())
+    log.tell_silence()
+    assert capsys.readouterr().err == "Sort attempt 1 has written nothing.\n"
+
+
+def test_a_program_that_reads_a_log_reads_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    log = _Reading(cast("SortingClient", Waiting([b"", b""])), "run-1", 0, Output("json"))
+    log.tell(log.lines())
+    log.tell_silence()
+    assert capsys.readouterr() == ("", "")

@@ -51,6 +51,7 @@ class ServedRooms:
                 reflection=settings.reflection,
                 admission=wiring.admission,
                 propagation_s=propagation_s,
+                rooms={str(room): address for room, address in wiring.addresses.items()},
             ),
         )
 

@@ -75,16 +75,19 @@ CALLS: Mapping[str, Access] = MappingProxyType(
 """Every call of ``protos/``; a test holds the table to them."""
 
 
+def call_name(method: str) -> str:
+    """Return a call of ours (``/package.Service/Name``) as the table names it; "" for others."""
+    return method.removeprefix(_OURS).partition(".")[2] if method.startswith(_OURS) else ""
+
+
 def is_bounded(method: str) -> bool:
     """Say whether a call is held to the bounds of ``bounds``: all of ours but the rooms' own."""
-    name = method.removeprefix(_OURS).partition(".")[2]
-    return method.startswith(_OURS) and CALLS.get(name) is not Access.ROOM
+    return method.startswith(_OURS) and CALLS.get(call_name(method)) is not Access.ROOM
 
 
 def is_counted(method: str) -> bool:
     """Say whether a call takes of its caller's share: those of people, ours and the others."""
-    name = method.removeprefix(_OURS).partition(".")[2]
-    return CALLS.get(name) not in (Access.ROOM, Access.ATTEMPT)
+    return CALLS.get(call_name(method)) not in (Access.ROOM, Access.ATTEMPT)
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ class Admission:
         _CALLER.set(caller)
         if not method.startswith(_OURS):
             return  # health and reflection tell nothing of anybody
-        name = method.removeprefix(_OURS).partition(".")[2]
+        name = call_name(method)
         match CALLS.get(name):
             case Access.EVERYBODY | Access.ATTEMPT:
                 return

@@ -231,6 +231,12 @@ def service_error(error: grpc.RpcError, address: str) -> ServiceError:
                 f"What answers at {address} is not spikefleet.",
                 next_step="Check the address; a gateway in front of the service must pass on gRPC.",
             )
+        if code is grpc.StatusCode.UNIMPLEMENTED:
+            return ServiceError(
+                code.name,
+                f"What answers at {address} does not know this call ({message.rstrip('!.')}).",
+                next_step="Check the address, and that service and client are of one version.",
+            )
         return ServiceError(code.name, message)
     cls = ServiceUnreachable if info.reason == "SERVICE_DRAINING" else ServiceError
     metadata = dict(info.metadata)

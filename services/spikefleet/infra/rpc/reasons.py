@@ -97,6 +97,11 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             "List the run's artifacts to see which exist.",
             resource="artifact",
         ),
+        "ANOTHER_ROOM": Reason(
+            Code.UNIMPLEMENTED,
+            "Call that room's address, or the entrance of the service, behind which every room "
+            "answers (--address).",
+        ),
         "LOG_NOT_FOUND": Reason(
             Code.NOT_FOUND,
             "Look at the run's attempts: spikefleet status RUN.",

@@ -12,7 +12,7 @@ import contextlib
 import errno
 import resource
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from grpc_reflection.v1alpha import reflection
 
 from spikefleet.infra.rpc import interceptors
 from spikefleet.infra.rpc.access import Admission
+from spikefleet.infra.rpc.elsewhere import Elsewhere
 from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.rpc.shares import MOST_CALLS, CallShares
 
@@ -48,7 +49,8 @@ class ServerOptions:
     ``propagation_s`` is how long load balancers need to hear NOT_SERVING before streams end;
     ``grace_s`` what calls in flight may still take; ``unary_cap_s`` what any unary call may take.
     ``admission`` says who may call what, ``calls_of_one_caller`` how many he may have open.
-    A connection over which nobody says anything is closed after ``handshake_s``.
+    A connection over which nobody says anything is closed after ``handshake_s``. ``rooms`` says of
+    each room where it answers, for who calls a wrong one.
     """
 
     meter: RpcMeter | None = None  #: counts calls
@@ -61,6 +63,7 @@ class ServerOptions:
     admission: Admission = field(default_factory=Admission)
     calls_of_one_caller: int = MOST_CALLS
     handshake_s: float = _HANDSHAKE_S
+    rooms: Mapping[str, str] = field(default_factory=dict)
 
 
 class RpcServer:
@@ -105,6 +108,7 @@ class RpcServer:
             registration.add(registration.servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [registration.service for registration in self._registrations]
+        self._server.add_generic_rpc_handlers((Elsewhere(names, self._options.rooms),))
         if self._options.reflection:
             reflection.enable_server_reflection(
                 (*names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
