@@ -28,7 +28,7 @@ REQUIREMENTS: Mapping[int, Requirement] = {
         (
             "test_every_name_becomes_one_that_a_job_may_have",
             "test_two_attempts_never_share_a_name",
-            "test_a_job_of_a_stranger_holds_the_run_and_is_not_touched",
+            "test_a_job_of_a_stranger_holds_its_run_alone_and_is_not_touched",
         ),
     ),
     3: Requirement(

@@ -157,7 +157,7 @@ def _failure_told(run: Run, failure: Failure, events: Sequence[RunEvent]) -> lis
         which = f"({body.get('stage')} {body.get('attempt')}, {failure.code}, {told})"
         said = str(body.get("reason") or "").removeprefix(failure.message).strip()
         was_held = taken[-1].kind == f"decision.{Disposition.HOLD}"
-        follows = "It goes on since its hold was released." if was_held else said or follows
+        follows = "It continues since its hold was released." if was_held else said or follows
     return [
         Text(f"The last attempt failed {which}: {failure.message}", style="yellow"),
         Text(follows),

@@ -126,12 +126,12 @@ def test_a_run_that_is_tried_again_tells_what_its_last_attempt_met_and_asks_noth
     ]
 
 
-def test_a_run_whose_hold_was_released_says_that_it_goes_on(
+def test_a_run_whose_hold_was_released_says_that_it_continues(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     view = make_view(state=RunState.QUEUED, failure=OUT_OF_MEMORY)
     said = status_of(monkeypatch, view, decided("hold", "It had the largest memory."))
-    assert "It goes on since its hold was released." in said
+    assert "It continues since its hold was released." in said
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ class DecisionContext:
     lets an attempt of this sorter have by now, where it says so.
     """
 
-    stage: str = "sort"
+    stage: str = "sort"  #: what it executed
     params: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     ladder: tuple[LadderStep, ...] = ()
