@@ -279,7 +279,8 @@ def what_it_says(run: Run) -> str:
     if run.is_stopping:
         return "stopping"
     if run.state is RunState.HELD:
-        why = "its lane waits for an operator." if run.failure is None else run.failure.message
+        own = run.failure.message if run.failure is not None and run.is_ended_by_failure else ""
+        why = own or "its lane waits for an operator."
         return f"held: {why} Next: spikefleet status {run.run_id}"
     if run.state is RunState.WAITING and run.failure is not None:
         return f"waiting for another {run.stage} {_due(run)}: {run.failure.message}"

@@ -147,8 +147,7 @@ def _failure_told(run: Run, failure: Failure, events: Sequence[RunEvent]) -> lis
 
     Of a run that is tried again it is what its last attempt met, and what follows by itself.
     """
-    is_final = run.is_terminal or run.state is RunState.HELD or run.stage is Stage.REPORT
-    if is_final:
+    if run.is_ended_by_failure:
         return [failure_lines(failure), *evidence_lines(failure)]
     taken = [event for event in decisions(events) if event.body.get("code") == failure.code]
     which, follows = f"({failure.code})", "It is tried again."

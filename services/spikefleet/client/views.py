@@ -64,7 +64,7 @@ class RunView:
 
     @property
     def failure(self) -> Failure | None:
-        """Why the run ended, if it did not succeed."""
+        """Why the run ended, if it did not succeed; until then, what its last attempt met."""
         return self.run.failure
 
     @property

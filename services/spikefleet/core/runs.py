@@ -103,6 +103,18 @@ class Run:
         return self.cancel_requested and not self.is_terminal
 
     @property
+    def is_ended_by_failure(self) -> bool:
+        """True when its failure is why it ended, is going to end or is held.
+
+        False: the failure is only what its last attempt met, and the run is tried again, or waits
+        in a lane that another run has put on hold.
+        """
+        if self.failure is None:
+            return False
+        holds_itself = self.state is RunState.HELD and self.status is RunStatus.ENVIRONMENT
+        return self.is_terminal or self.stage is Stage.REPORT or holds_itself
+
+    @property
     def outcome(self) -> str:
         """The one word for where the run stands, in every list, page and sentence.
 

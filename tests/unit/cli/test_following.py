@@ -174,8 +174,12 @@ def test_a_run_that_stopped_early_has_no_share_of_its_way(state: RunState) -> No
 def test_a_held_run_tells_why_and_where_to_look() -> None:
     failure = Failure(FailureCode.MODEL_LOADING, "The model cannot be loaded.")
     then = "Next: spikefleet status run-0123456789abcdef"
-    text = what_it_says(make_run(state=RunState.HELD, failure=failure))
+    held = RunStatus.ENVIRONMENT
+    text = what_it_says(make_run(state=RunState.HELD, failure=failure, status=held))
     assert text == f"held: The model cannot be loaded. {then}"
+    # Another run has found the trouble; this one's failure is of an attempt before.
+    text = what_it_says(make_run(state=RunState.HELD, failure=failure))
+    assert text == f"held: its lane waits for an operator. {then}"
     text = what_it_says(make_run(state=RunState.HELD))
     assert text == f"held: its lane waits for an operator. {then}"
 

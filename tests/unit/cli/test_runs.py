@@ -14,7 +14,7 @@ from spikefleet.cli.runs import _hold_lines
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import RunView
 from spikefleet.core.attempts import Stage
-from spikefleet.core.failures.codes import FailureCode
+from spikefleet.core.failures.codes import FailureCode, RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.runs import Hold, RunEvent, RunState
 
@@ -135,17 +135,27 @@ def test_a_run_whose_hold_was_released_says_that_it_continues(
 
 
 @pytest.mark.parametrize(
-    ("state", "stage"),
+    ("state", "stage", "status"),
     [
-        (RunState.HELD, Stage.SORT),
-        (RunState.FAILED, Stage.REPORT),
-        (RunState.QUEUED, Stage.REPORT),  # it has failed, only its report is still made
+        (RunState.HELD, Stage.SORT, RunStatus.ENVIRONMENT),
+        (RunState.FAILED, Stage.REPORT, RunStatus.FAILED),
+        (RunState.QUEUED, Stage.REPORT, None),  # it has failed, only its report is still made
     ],
 )
 def test_where_somebody_must_act_the_failures_next_step_is_told(
-    monkeypatch: pytest.MonkeyPatch, state: RunState, stage: Stage
+    monkeypatch: pytest.MonkeyPatch, state: RunState, stage: Stage, status: RunStatus | None
 ) -> None:
-    view = make_view(state=state, stage=stage, failure=OUT_OF_MEMORY)
+    view = make_view(state=state, stage=stage, status=status, failure=OUT_OF_MEMORY)
     said = status_of(monkeypatch, view, decided("fail", "No retry."))
     assert f"Next: {OUT_OF_MEMORY.next_step}" in said
     assert "The last attempt failed" not in said
+
+
+def test_a_run_in_a_lane_that_another_holds_is_not_asked_to_repair_its_own_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view = make_view(state=RunState.HELD, lane="lupin", failure=OUT_OF_MEMORY)
+    said = status_of(monkeypatch, view, decided("retry_scaled", "Retry 1 of 3."))
+    assert "The last attempt failed (sort 2, host_out_of_memory" in said
+    assert "found by run-other: The model cannot be loaded." in said
+    assert OUT_OF_MEMORY.next_step not in said
