@@ -20,6 +20,7 @@ SWITCHBOARDS = {
     "cli/archive.py": "reads and writes recordings; the other commands need no numpy",
     "cli/demo.py": "starts an embedded service, with the whole science stack",
     "cli/doctor.py": "looks at the machine as an attempt does; a rig has no psutil",
+    "cli/exports.py": "writes results for other tools; a rig that only fetches needs no numpy",
     "cli/inspect.py": "opens recordings; the other commands need no numpy",
     "cli/main.py": "help and version load no command",
     "cli/serve.py": "starts an embedded service",

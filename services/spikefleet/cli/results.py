@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from spikefleet.cli.connection import connected, transfers
+from spikefleet.cli.exports import Exporting, exporting
 from spikefleet.cli.following import next_steps
 from spikefleet.cli.options import ExitCode, address_option, output_option
 from spikefleet.cli.printing import Output, next_command
@@ -34,14 +35,19 @@ from spikefleet.infra.rpc.errors import ServiceError
 @click.option(
     "--overwrite", is_flag=True, help="Replace files that were changed since they were fetched."
 )
+@exporting
 @address_option
 @output_option
 @click.pass_context
 def fetch(context: click.Context, /, address: str | None, output: str, **given: Any) -> None:
-    """Copy runs' files to a folder, each verified; of several runs to a folder for each in it."""
+    """Copy runs' files to a folder, each verified; of several runs to a folder for each in it.
+
+    With --as, the units are also written as files of other tools.
+    """
     folder, overwrite = given.pop("folder"), given.pop("overwrite")
+    export = Exporting.taken(given)
     chosen, target, out = *_parted(given, folder), Output(output)
-    documents, said = [], []
+    documents, without_files = [], []
     with connected(address) as client, transfers(out) as progress:
         run_ids = chosen.ids(client)
         for run_id in run_ids if len(run_ids) > 1 else ():
@@ -50,7 +56,10 @@ def fetch(context: click.Context, /, address: str | None, output: str, **given: 
             place = _place(run_id, target, several=not chosen.is_one)
             files = client.fetch(run_id, place, progress, overwrite=overwrite)
             documents.append(_fetched(run_id, place, files))
-            said += _fetched_lines(documents[-1], None if files else client.get(run_id))
+            without_files.append(None if files else client.get(run_id))
+    _export(export, documents, hidden=out.is_json)
+    told = zip(documents, without_files, strict=True)
+    said = [line for document, run in told for line in _fetched_lines(document, run)]
     if chosen.is_one:
         out.emit(documents[0], *said)
         context.exit(ExitCode.DONE if documents[0]["files"] else ExitCode.USAGE)
@@ -99,7 +108,20 @@ def _fetched_lines(fetched: Mapping[str, Any], run: RunView | None) -> list[Rend
     size = format_size(fetched["size_bytes"])
     folder = fetched["folder"]
     load = f"python -c \"import spikefleet; print(spikefleet.load_results('{folder}'))\""
-    return [f"{counted(len(files), 'file')}, {size} in {folder}{already}", next_command(load)]
+    return [
+        f"{counted(len(files), 'file')}, {size} in {folder}{already}",
+        *(f"{name}: {path}" for name, path in fetched["exports"].items()),
+        *fetched["problems"],
+        next_command(load),
+    ]
+
+
+def _export(export: Exporting, documents: Sequence[dict[str, Any]], *, hidden: bool) -> None:
+    """Export what was fetched, and say in each document what was written and what was not."""
+    fetched = [document for document in documents if document["files"]]
+    made = export.write([Path(document["folder"]) for document in fetched], hidden=hidden)
+    for document, told in zip(fetched, made, strict=True):
+        document |= told
 
 
 def _no_report(run: RunView, error: ServiceError) -> ServiceError:

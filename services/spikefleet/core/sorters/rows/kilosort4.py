@@ -50,5 +50,5 @@ ROW = BackendInfo(
     log_names=("sorter_output/kilosort4.log",),
     packages=("kilosort/",),
     batch=BATCH,
-    cost=Cost(700.0, 10.0, 1.25, 10.0, 4.0, 30.0, 5.7, gpu=_ON_GPU),
+    cost=Cost(700.0, 10.0, 1.25, 10.0, 4.0, 10.0, 3.4, gpu=_ON_GPU),
 )

@@ -1,0 +1,1 @@
+"""A fetched run as the files that other tools open."""

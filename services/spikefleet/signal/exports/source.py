@@ -1,0 +1,106 @@
+"""What an export is made of: a fetched run's units with spikes, templates and metrics.
+
+Reads the folder that ``spikefleet fetch`` left and nothing else; no sample of the recording.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spikefleet.core.config.units import WaveformConfig
+from spikefleet.core.failures.errors import InputMissingError
+from spikefleet.signal.units.fetched_results import FetchedResults, FetchedUnit, load_results
+from spikefleet.signal.units.quality import UnitQuality, measure_units
+from spikefleet.signal.units.unit_data import IntArray, UnitData, read_units
+
+ANALYZER = "sort/analyzer"
+_TIMELINE = "sort/timeline.json"
+
+
+@dataclass(frozen=True)
+class ExportedUnit:
+    """One unit: ``index`` is its row in ``UnitData``, ``quality`` what was measured of it.
+
+    ``frames`` are its spikes as original frames, ascending, and ``samples`` the same as samples of
+    what was sorted.
+    """
+
+    index: int
+    quality: UnitQuality
+    fetched: FetchedUnit
+    frames: IntArray
+    samples: IntArray
+
+
+@dataclass(frozen=True)
+class ExportSource:
+    """A run to export. ``units`` come negative peaks first, each by falling amplitude."""
+
+    results: FetchedResults
+    data: UnitData
+    units: tuple[ExportedUnit, ...]
+
+    def channels_around(self, unit: ExportedUnit, count: int) -> list[int]:
+        """Return the ``count`` channels nearest to the unit's largest one, itself first."""
+        places = self.data.channel_locations_um
+        apart = ((places - places[unit.quality.channel_index]) ** 2).sum(axis=1)
+        order = sorted(
+            range(len(apart)), key=lambda c: (c != unit.quality.channel_index, apart[c], c)
+        )
+        return order[:count]
+
+    def observed_s(self) -> list[tuple[float, float]]:
+        """Return the stretches that were sorted, in original seconds."""
+        timeline, rate_hz = self.data.timeline, self.data.sampling_rate_hz
+        if timeline is None:
+            return [(0.0, self.data.duration_s)]
+        return [(start / rate_hz, end / rate_hz) for start, end in timeline.kept]
+
+
+def read_source(folder: Path, *, with_failed: bool = False) -> ExportSource:
+    """Read a fetched run; ``with_failed`` takes the units that curation rejected too.
+
+    Raises InputMissingError where it has no sorted units to export (the run ended before), and
+    InputCorruptError where a file in it is not what a run leaves.
+    """
+    results = load_results(folder)
+    if not (folder / ANALYZER).is_dir():
+        raise InputMissingError(
+            f"{results.run_id or folder} has no sorted units to export: it ended as "
+            f"{results.status or 'unknown'}. See why with: spikefleet status {results.run_id}",
+            path=str(folder / ANALYZER),
+        )
+    data = read_units(folder / ANALYZER, _document(folder / _TIMELINE))
+    config = _document(folder / "report" / "recording_report.json").get("config") or {}
+    quality = measure_units(data, WaveformConfig.model_validate(config.get("waveform") or {}))
+    units = sorted(
+        _units(results, data, quality, with_failed=with_failed),
+        key=lambda unit: (unit.quality.has_positive_peak, -unit.quality.amplitude_uv),
+    )
+    return ExportSource(results, data, tuple(units))
+
+
+def _units(
+    results: FetchedResults,
+    data: UnitData,
+    quality: tuple[UnitQuality, ...],
+    *,
+    with_failed: bool,
+) -> Iterator[ExportedUnit]:
+    trains = zip(data.original_trains(), data.trains(), strict=True)
+    for index, (measured, (frames, samples)) in enumerate(zip(quality, trains, strict=True)):
+        fetched = results.units.get(measured.unit_id)
+        if fetched is not None and (fetched.passed or with_failed):
+            yield ExportedUnit(index, measured, fetched, frames, samples)
+
+
+def _document(path: Path) -> Mapping[str, Any]:
+    """A JSON document of a folder that ``load_results`` has read already; {} where it is absent."""
+    if not path.is_file():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return found if isinstance(found, dict) else {}
