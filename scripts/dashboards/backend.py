@@ -1,6 +1,6 @@
 """Does a sorter get what it needs, and do its guards and projections hold?"""
 
-from shapes import Dashboard, Panel, guard, quantile, threshold
+from shapes import SEEN, Dashboard, Panel, guard, quantile, threshold
 
 _B = 'backend=~"$backend"'
 BACKEND = Dashboard(
@@ -59,7 +59,7 @@ BACKEND = Dashboard(
             (
                 (
                     f"sum by (guard) (increase(spikefleet_guard_warnings_total{{{_B}}}[1h])) "
-                    "or vector(0)",
+                    f"{SEEN}",
                     "{{guard}}",
                 ),
             ),
@@ -73,7 +73,7 @@ BACKEND = Dashboard(
                 (
                     "sum by (code) (increase(spikefleet_attempts_ended_total{"
                     'code=~".*_watchdog|disk_exhaustion|io_stall|sorter_timeout", '
-                    f"{_B}}}[1h])) or vector(0)",
+                    f"{_B}}}[1h])) {SEEN}",
                     "{{code}}",
                 ),
             ),
@@ -99,7 +99,7 @@ BACKEND = Dashboard(
             (
                 (
                     "sum by (code) (increase(spikefleet_attempts_ended_total{"
-                    f'decision=~"retry.*", {_B}}}[1h])) or vector(0)',
+                    f'decision=~"retry.*", {_B}}}[1h])) {SEEN}',
                     "{{code}}",
                 ),
             ),
@@ -138,7 +138,7 @@ BACKEND = Dashboard(
             (
                 (
                     "sum by (level, finding) "
-                    f"(increase(spikefleet_node_findings_total{{{_B}}}[1h])) or vector(0)",
+                    f"(increase(spikefleet_node_findings_total{{{_B}}}[1h])) {SEEN}",
                     "{{level}} {{finding}}",
                 ),
             ),

@@ -1,6 +1,6 @@
 """Is the facility keeping up, and does anything need a person?"""
 
-from shapes import Dashboard, Panel, quantile
+from shapes import SEEN, Dashboard, Panel, quantile
 
 _SUCCESS = '{status="success"}'
 
@@ -89,7 +89,12 @@ FACILITY = Dashboard(
             "Ends of runs per hour. unsortable and input_error speak of recordings, the others of "
             "us.",
             "short",
-            (("sum by (status) (increase(spikefleet_runs_ended_total[1h]))", "{{status}}"),),
+            (
+                (
+                    f"sum by (status) (increase(spikefleet_runs_ended_total[1h])) {SEEN}",
+                    "{{status}}",
+                ),
+            ),
             "runbooks.md#spikefleetrunsfailing",
             stacked=True,
         ),
@@ -100,7 +105,7 @@ FACILITY = Dashboard(
             (
                 (
                     "sum by (code, backend) "
-                    '(increase(spikefleet_attempts_ended_total{code!="none"}[1h]))',
+                    f'(increase(spikefleet_attempts_ended_total{{code!="none"}}[1h])) {SEEN}',
                     "{{code}} · {{backend}}",
                 ),
             ),
@@ -114,7 +119,7 @@ FACILITY = Dashboard(
             (
                 (
                     "sum by (decision) "
-                    '(increase(spikefleet_attempts_ended_total{code!="none"}[1h]))',
+                    f'(increase(spikefleet_attempts_ended_total{{code!="none"}}[1h])) {SEEN}',
                     "{{decision}}",
                 ),
             ),

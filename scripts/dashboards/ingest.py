@@ -1,6 +1,6 @@
 """Do recordings come in, and are callers answered?"""
 
-from shapes import Dashboard, Panel, quantile
+from shapes import SEEN, Dashboard, Panel, quantile
 
 _I = 'service=~".*IngestService"'
 INGEST = Dashboard(
@@ -39,7 +39,12 @@ INGEST = Dashboard(
             "Calls",
             "Calls of rigs per second, by method.",
             "reqps",
-            ((f"sum by (method) (rate(spikefleet_rpc_started_total{{{_I}}}[5m]))", "{{method}}"),),
+            (
+                (
+                    f"sum by (method) (rate(spikefleet_rpc_started_total{{{_I}}}[5m])) {SEEN}",
+                    "{{method}}",
+                ),
+            ),
             "dashboards.md#ingest",
         ),
         Panel(
@@ -49,7 +54,7 @@ INGEST = Dashboard(
             (
                 (
                     "sum by (code) (rate(spikefleet_rpc_handled_total{"
-                    f'code!="OK", {_I}}}[5m])) or vector(0)',
+                    f'code!="OK", {_I}}}[5m])) {SEEN}',
                     "{{code}}",
                 ),
             ),

@@ -15,6 +15,8 @@ _INSTALLATION = (
     ("namespace", "label_values(spikefleet_build_info, namespace)"),
     ("release", "label_values(spikefleet_build_info, release)"),
 )
+# Series are there at zero from the start: of those a panel shows what happened, or one zero.
+SEEN = "> 0 or vector(0)"
 _OWN = 'namespace=~"$namespace", release=~"$release"'
 
 

@@ -42,7 +42,7 @@ def _beside() -> Metrics:
     metrics.set(telemetry.GUARD_ADVISORY, 1, **own, guard="io_stall", reason="a dead mount")
     metrics.set(telemetry.ATTEMPT_CANARY, 1, **own, state="passed")
     metrics.set(telemetry.ATTEMPT_SPIKES, 12_000, **own)
-    metrics.set(telemetry.NODE_FINDING, 1, **own, level="warn", finding="driver_old")
+    metrics.set(telemetry.NODE_FINDING, 1, **own, level="warn", finding="gpu_driver_too_old")
     metrics.set(telemetry.HOLDS, 1, lane="kilosort4")
     metrics.set(telemetry.ATTEMPTS_LIVE, 2, backend="kilosort4", stage="sort", device="gpu",
                 phase="node")  # fmt: skip

@@ -15,6 +15,7 @@ _ANSWERED_BY: Mapping[str, str] = {
     "gpu_memory_bytes": "gpu_memory.own_bytes",
 }
 DURATION = "duration_s"
+RESOURCES = (*_ANSWERED_BY, DURATION)
 
 
 def compare_projection(

@@ -1,7 +1,7 @@
 """Outcomes as Prometheus series, counted where they are recorded.
 
 Counters of ends begin with what the history holds, so a restart does not set them back; histograms
-start from zero.
+start from zero. Every series is there from the start.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from spikefleet.controller.known_outcomes import CANARY_STATES, known_outcomes
 from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
@@ -26,9 +27,6 @@ from spikefleet.infra.stores.sql.runs import RunStore
 # A pod's words become labels only where we know them: labels without end would fill Prometheus.
 _FINDINGS = frozenset(row.code for row in FINDINGS)
 _LEVELS = frozenset(FindingLevel)
-_CANARY_STATES = frozenset(
-    {"skipped", "remembered", "passed", "inconclusive", "blocked", "interrupted"}
-)
 _OTHER = "other"
 
 
@@ -40,7 +38,12 @@ class OutcomeCounts:
     clock: Callable[[], datetime]
 
     def restore(self, ends: Iterable[EndCount]) -> None:
-        """Begin with the ends of earlier services. Once, before anything is counted."""
+        """Begin with the ends of earlier services, and everything else at zero.
+
+        Once, before anything is counted.
+        """
+        for series, labels in known_outcomes():
+            self.metrics.begin(series, **labels)
         for end in ends:
             stage, _, done = end.kind.removeprefix("stage.").partition(".")
             if end.kind.startswith("decision."):
@@ -112,7 +115,7 @@ class OutcomeCounts:
                 finding=code if code in _FINDINGS else _OTHER,
             )
         if state := (outcome.get("canary") or {}).get("state"):
-            known = str(state) if str(state) in _CANARY_STATES else _OTHER
+            known = str(state) if str(state) in CANARY_STATES else _OTHER
             self.metrics.add(telemetry.CANARIES_ENDED, backend=run.backend, state=known)
 
     def run_ended(self, run: Run, status: RunStatus, now: datetime) -> None:

@@ -84,6 +84,17 @@ class Metrics:
             raise TypeError(f"{series.name} is a histogram; observe it")
         (live.labels(**labels) if labels else live).inc(amount)
 
+    def begin(self, series: Series, **labels: str) -> None:
+        """Show a counter or histogram at zero before its first event.
+
+        A series that appears with its first event has no increase for Prometheus.
+        """
+        live = self._find(series, labels)
+        if isinstance(live, prometheus_client.Gauge):
+            raise TypeError(f"{series.name} is a gauge; set it")
+        if labels:
+            live.labels(**labels)
+
     def observe(self, series: Series, value: float, **labels: str) -> None:
         """Add one observation to a histogram."""
         live = self._find(series, labels)

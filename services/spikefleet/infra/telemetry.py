@@ -116,6 +116,7 @@ RECONCILE_ERRORS = Series(
 INGESTED_BYTES = Series(
     "spikefleet_ingested_bytes_total", _C, "How much data came in, and how?", ("path",)
 )
+INGEST_PATHS = ("in_place", "upload", "direct")  #: every ``path`` that bytes take
 UPLOADS_OPEN = Series("spikefleet_uploads_open", _G, "Are uploads left unfinished?")
 
 # Served by every gRPC server.

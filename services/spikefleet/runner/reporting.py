@@ -142,6 +142,9 @@ class Reporter:
             metrics.set(telemetry.GUARD_READABLE, bool(reading.values), **own, guard=name)
             for signal, value in reading.values.items():
                 metrics.set(telemetry.GUARD_VALUE, value, **own, guard=name, signal=signal)
+        for guard in guards.guards:
+            metrics.begin(telemetry.GUARD_WARNINGS, backend=backend, guard=guard.name)
+            metrics.begin(telemetry.GUARD_TRIPS, backend=backend, guard=guard.name)
         for name, count in guards.warnings.items():
             fresh = count - self._warnings.get(name, 0)
             if fresh:

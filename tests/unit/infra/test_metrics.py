@@ -26,6 +26,22 @@ def test_series_are_served_under_their_catalogued_names() -> None:
     assert "_created" not in text
 
 
+def test_a_counter_is_shown_at_zero_before_its_first_event() -> None:
+    metrics = Metrics()
+    metrics.begin(telemetry.RECONCILE_ERRORS)
+    metrics.begin(telemetry.SORTED_SECONDS, backend="lupin")
+    metrics.begin(telemetry.QUEUE_WAIT, backend="lupin")
+    text = metrics.render()
+    assert "spikefleet_reconcile_errors_total 0.0" in text
+    assert 'spikefleet_sorted_recording_seconds_total{backend="lupin"} 0.0' in text
+    assert 'spikefleet_queue_wait_seconds_count{backend="lupin"} 0.0' in text
+    metrics.add(telemetry.SORTED_SECONDS, 5, backend="lupin")
+    metrics.begin(telemetry.SORTED_SECONDS, backend="lupin")
+    assert 'spikefleet_sorted_recording_seconds_total{backend="lupin"} 5.0' in metrics.render()
+    with pytest.raises(TypeError, match="gauge"):
+        metrics.begin(telemetry.UPLOADS_OPEN)
+
+
 def test_a_closed_port_can_be_served_again() -> None:
     metrics = Metrics()
     port = metrics.serve(0)

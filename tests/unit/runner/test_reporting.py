@@ -41,6 +41,8 @@ def test_every_signal_threshold_warning_trip_and_blindness_is_a_series(tmp_path:
 
     labels = 'backend="lupin",guard="gpu_memory"'
     blind = scrape("a")
+    assert f"spikefleet_guard_warnings_total{{{labels}}} 0.0" in blind
+    assert f"spikefleet_guard_trips_total{{{labels}}} 0.0" in blind
     assert f'spikefleet_guard_advisory{{{labels},reason="NVML does not answer",run_id' in blind
     assert f'spikefleet_guard_readable{{{labels},run_id="run"}} 0.0' in blind
     assert f'spikefleet_guard_threshold{{{labels},run_id="run",threshold="abort_ratio"}} 0.95' in (

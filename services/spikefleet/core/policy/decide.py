@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from spikefleet.core.failures.codes import Disposition, FailureCode
+from spikefleet.core.failures.codes import BY_CODE, Disposition, FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.policy.budgets import (
     BUDGET_OF,
@@ -45,6 +45,7 @@ __all__ = [
     "apply_changes",
     "decide",
     "is_mended_by_release",
+    "possible_actions",
 ]
 
 
@@ -216,6 +217,30 @@ _WHEN_SPENT: Mapping[str, Disposition] = {
     "disk": Disposition.HOLD,
     "lease": Disposition.HOLD,
 }
+
+
+# Every retry that the answers above may give, by budget; the others give RETRY_SAME.
+_RETRIES: Mapping[str, frozenset[Disposition]] = {
+    "gpu_memory": frozenset({Disposition.RETRY_SCALED}),
+    "host_memory": frozenset({Disposition.RETRY_SCALED, Disposition.HOLD}),
+    "gpu_thermal": frozenset({Disposition.RETRY_ELSEWHERE}),
+    "gpu_fault": frozenset({Disposition.RETRY_ELSEWHERE}),
+    "disk": frozenset({Disposition.RETRY_SCALED, Disposition.RETRY_SAME}),
+    "io_stall": frozenset({Disposition.RETRY_ELSEWHERE}),
+    "timeout": frozenset({Disposition.RETRY_ELSEWHERE}),
+    "parameters": frozenset({Disposition.RETRY_SCALED}),
+    "infrastructure": frozenset({Disposition.RETRY_SAME, Disposition.RETRY_ELSEWHERE}),
+    "lease": frozenset({Disposition.REQUEUE}),
+}
+
+
+def possible_actions(code: FailureCode) -> frozenset[Disposition]:
+    """Return every action that ``decide`` may answer a failure of this code with."""
+    budget = BUDGET_OF.get(code, "")
+    if not budget:
+        return frozenset({BY_CODE[code].disposition})
+    retries = _RETRIES.get(budget, frozenset({Disposition.RETRY_SAME}))
+    return retries | {_WHEN_SPENT.get(budget, Disposition.FAIL)}
 
 
 def is_mended_by_release(code: FailureCode) -> bool:

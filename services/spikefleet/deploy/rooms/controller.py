@@ -72,6 +72,7 @@ class BuiltController:
         wiring.stack.callback(calls.close)
         counts = OutcomeCounts(wiring.metrics, utc_now)
         counts.restore(wiring.runs.end_counts())
+        wiring.metrics.begin(telemetry.RECONCILE_ERRORS)
         parts = ReconcileParts(
             runs=wiring.runs,
             access=wiring.access,

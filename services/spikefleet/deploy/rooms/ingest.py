@@ -32,6 +32,8 @@ def build_ingest(wiring: Wiring) -> list[Registration]:
     room, drop_abandoned_uploads = door.open_room(parts)
     if settings.upload_idle_s:
         wiring.chore(drop_abandoned_uploads)
+    for path in telemetry.INGEST_PATHS:
+        wiring.metrics.begin(telemetry.INGESTED_BYTES, path=path)
     wiring.metrics.collect_from(
         lambda: [Measured(telemetry.UPLOADS_OPEN, wiring.uploads.open_count())]
     )

@@ -50,6 +50,10 @@ class RpcMeter(Protocol):
         """Add to a counter."""
         ...
 
+    def begin(self, series: Series, **labels: str) -> None:
+        """Show a counter or histogram at zero before its first event."""
+        ...
+
     def observe(self, series: Series, value: float, **labels: str) -> None:
         """Add one observation to a histogram."""
         ...

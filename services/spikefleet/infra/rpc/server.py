@@ -24,6 +24,7 @@ from grpc_reflection.v1alpha import reflection
 from spikefleet.infra.rpc import interceptors
 from spikefleet.infra.rpc.access import Admission
 from spikefleet.infra.rpc.elsewhere import Elsewhere
+from spikefleet.infra.rpc.first_counts import begin_counts
 from spikefleet.infra.rpc.interceptors import RpcMeter
 from spikefleet.infra.rpc.shares import MOST_CALLS, CallShares
 
@@ -109,6 +110,8 @@ class RpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [registration.service for registration in self._registrations]
         self._server.add_generic_rpc_handlers((Elsewhere(names, self._options.rooms),))
+        if self._options.meter is not None:
+            begin_counts(self._options.meter, (*names, health.SERVICE_NAME))
         if self._options.reflection:
             reflection.enable_server_reflection(
                 (*names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server

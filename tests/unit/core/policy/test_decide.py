@@ -13,6 +13,7 @@ from spikefleet.core.policy.decide import (
     apply_changes,
     decide,
     is_mended_by_release,
+    possible_actions,
 )
 from spikefleet.core.policy.lanes import lane_of_hold
 from spikefleet.core.sorters.row import LadderStep
@@ -305,6 +306,16 @@ def test_unless_a_person_must_act_an_end_always_comes(causes, policy):
     ended = decisions[-1].action in ENDS or decisions[-1].action in PARKED
     assert ended or len(retrying) == 0
     assert len([d for d in decisions if d.action not in PARKED]) <= 60
+
+
+@settings(max_examples=200, deadline=None)
+@given(codes, policies)
+def test_every_decision_is_one_of_those_that_its_code_may_get(causes, policy):
+    for memory_limit_bytes in (0, 10**9):
+        decisions = play(causes, policy, memory_limit_bytes=memory_limit_bytes)
+        told = [(code, decision.action) for code, decision in zip(causes, decisions, strict=False)]
+        assert told
+        assert [(c, a) for c, a in told if a not in possible_actions(c)] == []
 
 
 @settings(max_examples=100, deadline=None)
