@@ -16,7 +16,6 @@ _JOBS = "unit/infra/launchers/kubernetes/test_launcher.py"
 _CONFINED = "unit/infra/system/test_confinement.py"
 
 COVERED_BY: Mapping[str, str] = {
-    "cli/connection.py": _COMMANDS,
     "cli/demo.py": "unit/deploy/test_run_progress.py",
     "cli/holds.py": _COMMANDS,
     "cli/problems.py": "unit/cli/test_main.py",

@@ -1,4 +1,4 @@
-"""What the store has lost of a recording, or never got whole, comes with the files sent again."""
+"""Files sent again: what the store lost or never got whole comes with them, the rest is there."""
 
 import pytest
 from tests.support.facility import PART_BYTES
@@ -6,9 +6,18 @@ from tests.support.intake import NAME, client, digest_of, facility, server, sour
 from tests.support.serving import write_bytes_file
 
 from spikefleet.client.sorting import SortingClient
+from spikefleet.client.views import Transfer
 from spikefleet.infra.stores.bytes.artifacts import verify_prefix
 
 __all__ = ["client", "facility", "server", "source"]  # fixtures
+
+
+def test_a_recording_that_is_there_already_is_told_as_there_with_all_its_bytes(client, source):
+    first = client.add_recording(source, name=NAME, in_place=False)
+    seen: list[Transfer] = []
+    assert client.add_recording(source, name=NAME, in_place=False, progress=seen.append) == first
+    assert [(t.done_bytes, t.is_known) for t in seen] == [(t.total_bytes, True) for t in seen]
+    assert [t.total_bytes for t in seen] == [3 * PART_BYTES + 13345]
 
 
 def test_the_good_files_sent_again_mend_a_stored_recording_that_was_damaged(

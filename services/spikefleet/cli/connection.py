@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    Task,
+    TextColumn,
+    TransferSpeedColumn,
+)
+from rich.text import Text
 
 from spikefleet.cli.options import ExitCode, given_ca_file, settings_from
 from spikefleet.cli.printing import Output, console
@@ -32,6 +40,19 @@ def client_of(settings: Settings, *, patience_s: float = DEFAULT_PATIENCE_S) -> 
         raise click.UsageError(f"ca_file: {error}") from error
 
 
+class _Speed(TransferSpeedColumn):
+    """Says nothing where there is nothing to say: of bytes that never moved."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.finished_speed or task.speed else Text()
+
+
+def _doing(transfer: Transfer) -> str:
+    if transfer.is_known:
+        return "the service has it already"
+    return transfer.waiting or f"{transfer.doing} {transfer.path}"
+
+
 @contextmanager
 def transfers(output: Output) -> Iterator[OnTransfer]:
     """A bar per file on stderr while bytes move; nothing where a program reads."""
@@ -39,7 +60,7 @@ def transfers(output: Output) -> Iterator[OnTransfer]:
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         DownloadColumn(),
-        TransferSpeedColumn(),
+        _Speed(),
     )
     progress = Progress(*columns, console=console(stderr=True), disable=output.is_json)
     task = progress.add_task("", total=None)
@@ -48,7 +69,7 @@ def transfers(output: Output) -> Iterator[OnTransfer]:
         progress.start()  # only now: a command that moves nothing shows nothing
         progress.update(
             task,
-            description=transfer.waiting or f"{transfer.doing} {transfer.path}",
+            description=_doing(transfer),
             total=transfer.total_bytes,
             completed=transfer.done_bytes,
         )

@@ -99,7 +99,8 @@ class Uploader:
         Raises ServiceError, ServiceUnreachable, SourceChangedError, OSError.
         """
         key, manifest = source.key(), source.manifest()
-        self._patience.on_wait = _Meter(manifest, progress).waits
+        meter = _Meter(manifest, progress)
+        self._patience.on_wait = meter.waits
         upload = self._create(source, manifest, key, takes_direct=True)
         if upload.recording is None and upload.direct:
             recording = self._send_direct(upload, source, manifest, (key, progress))
@@ -107,6 +108,7 @@ class Uploader:
                 return recording
             upload = self._create(source, manifest, key, takes_direct=False)
         if upload.recording is not None:
+            meter.is_there_already()
             return upload.recording
         meter = _Meter(manifest, progress)
         self._patience.on_wait = meter.waits
@@ -114,7 +116,7 @@ class Uploader:
         try:
             digested = self._send_files(upload, source, manifest, (meter, stored))
         except ServiceError as error:
-            return self._completed_by_another(upload.upload_id, error)
+            return self._completed_by_another(upload.upload_id, error, meter)
         _require_same(source, key)
         return self._complete(upload.upload_id, digested)
 
@@ -172,7 +174,7 @@ class Uploader:
                 return None
             except ServiceError as error:
                 if error.reason not in ("PART_DAMAGED", "UPLOAD_INCOMPLETE") or not tries_left:
-                    return self._completed_by_another(upload.upload_id, error)
+                    return self._completed_by_another(upload.upload_id, error, meter)
                 upload = self._get(upload.upload_id)
         raise AssertionError("the last try returns or raises")
 
@@ -269,7 +271,9 @@ class Uploader:
             return False
         return parcel.is_among(stored_parts(upload.parts))
 
-    def _completed_by_another(self, upload_id: str, refusal: ServiceError) -> Recording:
+    def _completed_by_another(
+        self, upload_id: str, refusal: ServiceError, meter: _Meter
+    ) -> Recording:
         """What another client of the same user, sending the same files, has made of the upload.
 
         Raises ``refusal`` where it means anything else.
@@ -277,6 +281,7 @@ class Uploader:
         if refusal.reason == "UPLOAD_CLOSED":
             recording = self._get(upload_id).recording
             if recording is not None:
+                meter.is_there_already()
                 return recording
         raise refusal
 
@@ -321,9 +326,17 @@ class _Meter:
         """Say what is waited for."""
         self._tell("", 0, waiting_words(error, wait_s))
 
-    def _tell(self, path: str, size_bytes: int, waiting: str = "") -> None:
+    def is_there_already(self) -> None:
+        """Say that the service has all of it, whoever sent it."""
+        with self._lock:
+            self._done_bytes = self._total_bytes
+        self._tell("", 0, is_known=True)
+
+    def _tell(
+        self, path: str, size_bytes: int, waiting: str = "", *, is_known: bool = False
+    ) -> None:
         with self._lock:
             self._done_bytes += size_bytes
             done_bytes, total_bytes = self._done_bytes, self._total_bytes
             if self._progress is not None:
-                self._progress(Transfer("upload", path, done_bytes, total_bytes, waiting))
+                self._progress(Transfer("upload", path, done_bytes, total_bytes, waiting, is_known))

@@ -21,7 +21,8 @@ from spikefleet.infra.rpc.errors import ServiceUnreachable
 class Transfer:
     """How far a copy is. ``doing`` is "upload" or "fetch"; ``path`` the file at hand.
 
-    ``waiting`` says, in words, what is waited for and how long; "" while bytes move.
+    ``waiting`` says, in words, what is waited for and how long; "" while bytes move. ``is_known``:
+    the service has all of it already, and nothing (more) moves.
     """
 
     doing: str
@@ -29,6 +30,7 @@ class Transfer:
     done_bytes: int
     total_bytes: int
     waiting: str = ""
+    is_known: bool = False
 
 
 OnTransfer = Callable[[Transfer], None]
