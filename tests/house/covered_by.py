@@ -21,6 +21,7 @@ COVERED_BY: Mapping[str, str] = {
     "cli/problems.py": "unit/cli/test_main.py",
     "client/direct_sending.py": "integration/test_direct_uploads.py",
     "client/downloads.py": "integration/test_rpc_client.py",
+    "client/installation.py": "integration/test_controller_service.py",
     "client/names.py": "unit/client/test_sorting.py",
     "client/parcels.py": _UPLOADS,
     "client/rooms.py": "unit/controller/test_room_calls.py",

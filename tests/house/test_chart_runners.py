@@ -24,7 +24,9 @@ def test_the_launcher_reads_the_profiles_that_the_chart_writes(use: str) -> None
     service, _, port = runners.report_address.partition(":")
     ports = one(objects, "Service", service.removeprefix(f"{RELEASE}-"))["spec"]["ports"]
     assert int(port) in {each["port"] for each in ports}
-    for sorter in BACKENDS:
+    offered = [name for name in BACKENDS if runners.offers(name)]
+    assert set(BACKENDS) - set(offered) <= {"kilosort4"}
+    for sorter in offered:
         assert runners.profile(sorter).image
 
 
@@ -71,3 +73,17 @@ def test_only_ingest_is_told_which_folder_may_be_registered() -> None:
     assert {name for name, roots in told.items() if roots} == {f"{RELEASE}-ingest"}
     assert told[f"{RELEASE}-ingest"] == ["/recordings"]
     assert "recordings" not in one(render(POSTGRES), "ConfigMap", "runners")["data"]["runners.json"]
+
+
+def test_a_sorter_is_switched_off_with_null_or_by_not_naming_it() -> None:
+    def offered(*settings: str) -> list[str]:
+        document = one(render("gpu-facility-values.yaml", *settings), "ConfigMap", "runners")
+        runners = Runners.from_json(json.loads(document["data"]["runners.json"]))
+        return [name for name in BACKENDS if runners.offers(name)]
+
+    assert offered() == list(BACKENDS)
+    assert offered("runners.profiles.kilosort4=null", "runners.profiles.lupin=null") == [
+        name for name in BACKENDS if name not in ("kilosort4", "lupin")
+    ]
+    named = {"kilosort4", "lupin", "mountainsort5"}  # two of them by profiles of their own
+    assert set(offered('runners.defaultSorters=["lupin"]')) == named

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import grpc
@@ -22,9 +22,10 @@ from spikefleet.controller.stage_threads import StageResult
 from spikefleet.core.attempts import Stage
 from spikefleet.core.config import resolve
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.errors import Failure, InvalidConfigurationError
 from spikefleet.core.rooms.wishes import BatchWish
 from spikefleet.core.runs import Heard, LeaseAnswer, LeaseRefusal, RunState
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.infra.rpc.channels import dial
 from spikefleet.infra.rpc.errors import ServiceError, service_error
 from spikefleet.infra.stores.sql.run_leases import LEASE_S
@@ -79,6 +80,16 @@ def test_a_run_is_watched_from_its_first_event_to_its_end(service: Service) -> N
     seqs = [event.seq for update in updates for event in update.events]
     assert seqs == sorted(set(seqs))
     assert [event.kind for event in service.client.events(run_id)] == kinds
+
+
+def test_a_sorter_that_is_not_offered_is_refused_with_those_that_are(service: Service) -> None:
+    assert service.client.sorters() == tuple(BACKENDS)
+    service.controlled.wishes = replace(service.controlled.wishes, offered=("lupin",))
+    recording = service.controlled.recording("a")
+    wish = BatchWish(((recording, ""),), resolve("kilosort4", {}))
+    with pytest.raises(InvalidConfigurationError, match=r"offer.*'kilosort4'; it offers: lupin\."):
+        service.controlled.wishes.create_batch(wish)
+    assert service.client.list().runs == ()
 
 
 @pytest.mark.parametrize("service", [("wait", {})], indirect=True)

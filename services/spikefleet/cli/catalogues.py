@@ -1,6 +1,7 @@
 """What can be asked for: ``spikefleet sorters``, ``presets`` and ``settings``.
 
-Read from the catalogues of this installation; no service is asked and no sorter is imported.
+Read from the catalogues of this installation; no sorter is imported. Which sorters a service offers
+it is asked itself, and where none answers the list says so.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from typing import Any
 
 import click
 
-from spikefleet.cli.options import completing, output_option
+from spikefleet.cli.connection import client_of
+from spikefleet.cli.options import (
+    address_option,
+    completing,
+    given_ca_file,
+    output_option,
+    settings_from,
+)
 from spikefleet.cli.printing import Output, next_command, table
 from spikefleet.core.config import SortingConfig
 from spikefleet.core.config.effects import SORT_FIELDS, described, is_pending
@@ -21,6 +29,7 @@ from spikefleet.core.config.operators import OPERATOR_FIELDS
 from spikefleet.core.config.presets import OWN_PRESETS, PRESETS, preset, preset_names
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.sorters.parameters import read_table
+from spikefleet.infra.rpc.errors import ServiceError, ServiceUnreachable
 
 # The first that every machine can run.
 _EXAMPLE = next(info.name for info in BACKENDS.values() if not info.uses_gpu)
@@ -28,9 +37,10 @@ _EXAMPLE = next(info.name for info in BACKENDS.values() if not info.uses_gpu)
 
 @click.command()
 @click.argument("name", required=False, default="", shell_complete=completing(lambda: BACKENDS))
+@address_option
 @output_option
-def sorters(name: str, output: str) -> None:
-    """List the sorters; with a NAME list that sorter's own parameters.
+def sorters(name: str, address: str | None, output: str) -> None:
+    """List the sorters and whether the service offers them; with a NAME its own parameters.
 
     \b
     spikefleet sorters lupin
@@ -39,9 +49,11 @@ def sorters(name: str, output: str) -> None:
     if name:
         _parameters(name.lower().replace("-", "_"), Output(output))
         return
+    offered, told = _offered(address)
     rows = [
         {
             "name": info.name,
+            "offered": None if offered is None else info.name in offered,
             "title": info.title,
             "uses_gpu": info.uses_gpu,
             "min_channels": info.min_channels,
@@ -52,7 +64,9 @@ def sorters(name: str, output: str) -> None:
         }
         for info in BACKENDS.values()
     ]
-    made = table("sorter", "called", "runs on", ">channels", ">shortest", "on this machine")
+    made = table(
+        "sorter", "called", "runs on", ">channels", ">shortest", "offered", "on this machine"
+    )
     for row in rows:
         made.add_row(
             str(row["name"]),
@@ -60,11 +74,25 @@ def sorters(name: str, output: str) -> None:
             "GPU or CPU" if row["uses_gpu"] else "CPU",
             f"{row['min_channels']} or more",
             f"{row['min_duration_s']:g} s",
+            "?" if row["offered"] is None else "yes" if row["offered"] else "no",
             str(row["installed_here"] or row["install"]),
         )
-    submit = next_command(f"spikefleet submit RECORDING --sorter {_EXAMPLE}")
+    first = next((info.name for info in BACKENDS.values() if info.name in (offered or ())), "")
+    submit = next_command(f"spikefleet submit RECORDING --sorter {first or _EXAMPLE}")
     parameters = next_command(f"spikefleet sorters {_EXAMPLE}", "for its own parameters")
-    Output(output).emit({"sorters": rows}, made, parameters, submit)
+    Output(output).emit({"sorters": rows, "offered_by": told}, made, told, parameters, submit)
+
+
+def _offered(address: str | None) -> tuple[tuple[str, ...] | None, str]:
+    """What the service offers (None: it does not say), and a sentence about that."""
+    settings = settings_from(address=address, ca_file=given_ca_file())
+    try:
+        with client_of(settings) as client:
+            return client.sorters(), f"Offered: what the service at {settings.address} runs."
+    except ServiceUnreachable:
+        return None, f"No service answers at {settings.address}, so what it offers is not known."
+    except ServiceError as error:
+        return None, f"The service at {settings.address} does not say what it offers: {error}"
 
 
 def _installed(distribution: str) -> str:

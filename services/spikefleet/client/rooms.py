@@ -27,7 +27,7 @@ from spikefleet.infra.rpc.convert.between_rooms import to_batch_wish, to_examine
 from spikefleet.infra.rpc.convert.curation import from_curation, to_curate
 from spikefleet.infra.rpc.convert.preflight import from_description, from_examination, to_describe
 from spikefleet.infra.rpc.convert.reporting import from_report_answer, to_render
-from spikefleet.infra.rpc.convert.wishes import from_made
+from spikefleet.infra.rpc.convert.wishes import from_made, to_sorters_request
 from spikefleet.infra.rpc.errors import (
     ROOM_SECRET_DIFFERS,
     ServiceError,
@@ -112,10 +112,17 @@ class ReporterRoom(Room):
 
 
 class ControllerRoom(Room):
-    """Calls ControllerService's CreateBatch; the controller computes every run's identity."""
+    """Calls ControllerService for ingest; the controller computes every run's identity."""
 
     def create_batch(self, wish: BatchWish) -> BatchAnswer:
         """Make runs; those that exist are returned, not made again."""
         stub = controller_pb2_grpc.ControllerServiceStub(self._channel)
         with self._calling():
             return from_made(stub.CreateBatch(to_batch_wish(wish), timeout=60.0))
+
+    def sorters(self) -> tuple[str, ...]:
+        """Return the sorters that may be submitted for."""
+        stub = controller_pb2_grpc.ControllerServiceStub(self._channel)
+        with self._calling():
+            answer = stub.ListSorters(to_sorters_request(), timeout=60.0)
+        return tuple(answer.names)

@@ -21,6 +21,7 @@ from spikefleet.api.v1 import (
     reporter_pb2_grpc,
 )
 from spikefleet.client.downloads import Downloader
+from spikefleet.client.installation import InstallationCalls
 from spikefleet.client.names import person, recording_name
 from spikefleet.client.retry_waits import DEFAULT_PATIENCE_S, RetryWaits
 from spikefleet.client.sending import RecordingSender
@@ -40,7 +41,7 @@ from spikefleet.core.attempts import Stage
 from spikefleet.core.ids import RecordingId, RunId
 from spikefleet.core.rooms.preflight import SubmissionPlan
 from spikefleet.core.rooms.wishes import RetryWish
-from spikefleet.core.runs import Hold, RunEvent, RunState
+from spikefleet.core.runs import RunEvent, RunState
 from spikefleet.core.sorters.catalogue import DEFAULT_SORTER
 from spikefleet.core.submissions import Recording, RecordingName, Submission
 from spikefleet.infra.rpc.channels import dial
@@ -54,7 +55,6 @@ from spikefleet.infra.rpc.convert.runs import (
 from spikefleet.infra.rpc.convert.structs import from_struct
 from spikefleet.infra.rpc.convert.wishes import (
     from_batch,
-    from_hold,
     from_made,
     to_plan_request,
     to_retry,
@@ -68,7 +68,7 @@ _PLAN_DEADLINE_S = 3600.0
 Paths = str | Path | Sequence[str | Path]
 
 
-class SortingClient:
+class SortingClient(InstallationCalls):
     """A connection to the service at ``host:port``, or ``https://host`` behind TLS.
 
     Close it, or use it in a ``with`` block. ``ca_file`` (PEM) holds the certificate authorities of
@@ -381,19 +381,6 @@ class SortingClient:
         with answering(self.address):
             part = self._controller.ReadLog(request)
         return LogView(part.attempt, part.data, part.offset_bytes, part.size_bytes, part.has_ended)
-
-    def holds(self) -> tuple[Hold, ...]:
-        """Return the lanes on hold."""
-        with answering(self.address):
-            answer = self._controller.ListHolds(controller_pb2.ListHoldsRequest())
-        return tuple(from_hold(hold) for hold in answer.holds)
-
-    def release(self, lane: str) -> int:
-        """Open a lane again; return how many runs continued."""
-        with answering(self.address):
-            request = controller_pb2.ReleaseHoldRequest(lane=lane)
-            answer = self._controller.ReleaseHold(request)
-        return int(answer.released_run_count)
 
     def _patience(self) -> RetryWaits:
         return RetryWaits(self._patience_s)

@@ -204,6 +204,12 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self._wake()
         return controller_pb2.RetryRunResponse(run=to_run(run))
 
+    async def ListSorters(  # noqa: N802
+        self, request: controller_pb2.ListSortersRequest, context: Any
+    ) -> controller_pb2.ListSortersResponse:
+        """Return the sorters that may be submitted for."""
+        return controller_pb2.ListSortersResponse(names=self._wishes.offered)
+
     async def ListHolds(  # noqa: N802
         self, request: controller_pb2.ListHoldsRequest, context: Any
     ) -> controller_pb2.ListHoldsResponse:

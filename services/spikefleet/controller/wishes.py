@@ -13,7 +13,7 @@ from spikefleet.controller.finished_result import entries_of, put_aside
 from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.config import SortingConfig, config_digest, diff, sort_digest
 from spikefleet.core.config.operators import require_client_settings
-from spikefleet.core.config.runnable import require_sorter
+from spikefleet.core.config.runnable import require_offered, require_sorter
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.ids import RunId
 from spikefleet.core.rooms.wishes import BatchWish, RetryWish
@@ -25,6 +25,7 @@ from spikefleet.core.runs import (
     RunState,
     run_identity,
 )
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.submissions import Recording
 from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.infra.stores.sql.run_values import (
@@ -62,10 +63,11 @@ class UnreachedStageError(IllegalMoveError):
 
 @dataclass(frozen=True)
 class Wishes:
-    """Carries out wishes on the records."""
+    """Carries out wishes on the records. ``offered`` are the sorters that can be run."""
 
     runs: RunStore
     recordings: RecordingStore
+    offered: tuple[str, ...] = tuple(BACKENDS)
 
     def create_batch(self, wish: BatchWish) -> BatchRecord:
         """Make the batch; a run of the same recording, stream and configuration is not made again.
@@ -76,6 +78,7 @@ class Wishes:
         recordings = self.recordings.get_all([recording_id for recording_id, _ in wish.streams])
         streams = [stream for _, stream in wish.streams]
         wanted = new_runs(tuple(zip(recordings, streams, strict=True)), wish.config)
+        require_offered(wish.config.sorter.sorter_name, self.offered)
         if not wanted:
             raise InvalidConfigurationError(
                 "A submission needs at least one recording.", field="recording_ids", value=""
@@ -117,6 +120,8 @@ class Wishes:
         if run.state is RunState.SUCCEEDED and start in _SORTING and not wish.force:
             raise FinishedRunError(f"Run {run.run_id} has a complete result.")
         redone = STAGES[STAGES.index(start) :]
+        if Stage.SORT in redone:
+            require_offered(run.backend, self.offered)
         fresh = Stage.SORT in redone and (wish.stage is Stage.SORT or _has_sort(run))
         return self._reopened(run, start, {"fresh_sort": fresh})
 
@@ -173,6 +178,8 @@ class Wishes:
             raise UnreachedStageError(
                 f"Run {run.run_id} has no finished sort with these parameters to {wish.stage}."
             )
+        if not is_sorted:
+            require_offered(new.backend, self.offered)
         begin: RunResult = {}
         if is_sorted and wish.stage in (None, Stage.CURATE):
             begin = {"preflight": run.result.get("preflight", {})}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spikefleet.controller.attempt_documents import StoredDocuments
 from spikefleet.controller.sort_spec import SortLimits
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.deploy.rooms.controller import Engine
 from spikefleet.deploy.rooms.wiring import RoomName, Wiring
 from spikefleet.deploy.settings import Settings, unreadable
@@ -35,6 +36,7 @@ def cluster_engine(wiring: Wiring) -> Engine:
         ),
         runners.report_address or wiring.addresses[RoomName.CONTROLLER],
         machine_of=runners.machine,
+        offered=tuple(name for name in BACKENDS if runners.offers(name)),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from spikefleet.core.config import SortingConfig, resolve
 from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.config.presets import preset
-from spikefleet.core.config.runnable import require_sorter
+from spikefleet.core.config.runnable import require_offered, require_sorter
 from spikefleet.core.files import digest_document
 from spikefleet.core.ids import RecordingId
 from spikefleet.core.recording.description import (
@@ -67,6 +67,10 @@ class CreatesBatches(Protocol):
         """Make runs. Raises ServiceError."""
         ...
 
+    def sorters(self) -> Sequence[str]:
+        """Return the sorters that may be submitted for. Raises ServiceError."""
+        ...
+
 
 class SubmissionIntake:
     """Turns accepted recordings into runs."""
@@ -103,6 +107,7 @@ class SubmissionIntake:
         """Look at every stream as preflight would; start nothing. Raises as ``submit`` does."""
         config, runs = self._resolved(submission)
         require_sorter(config)
+        require_offered(config.sorter.sorter_name, self._controller.sorters())
         planned = [
             PlannedRun(
                 str(recording.name),

@@ -24,6 +24,13 @@ def test_every_sorter_is_listed_with_how_to_get_it() -> None:
     assert "Next: spikefleet submit RECORDING --sorter" in said("sorters")
 
 
+def test_without_a_service_the_list_says_that_it_is_not_known_what_is_offered() -> None:
+    nobody = ("--address", "127.0.0.1:9")
+    document = json.loads(said("sorters", *nobody, "--output", "json"))
+    assert {row["offered"] for row in document["sorters"]} == {None}
+    assert "No service answers at 127.0.0.1:9" in said("sorters", *nobody)
+
+
 @pytest.mark.parametrize("name", list(BACKENDS))
 def test_a_sorter_lists_its_own_parameters(name: str) -> None:
     rows = json.loads(said("sorters", name, "--output", "json"))["parameters"]

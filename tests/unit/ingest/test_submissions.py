@@ -47,6 +47,9 @@ class Room:
             raise answer
         return answer
 
+    def sorters(self) -> tuple[str, ...]:
+        return ("lupin",)
+
     def create_batch(self, wish: BatchWish) -> BatchAnswer:
         self.tasks.append(wish)
         return BatchAnswer("batch-1", (), "")

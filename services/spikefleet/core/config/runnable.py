@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from spikefleet.core.config.sorter_params import check_params
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.sorters.catalogue import BACKENDS
+
+
+def require_offered(backend: str, offered: Collection[str]) -> None:
+    """Refuse a sorter that an installation does not run. Raises InvalidConfigurationError."""
+    if backend not in offered:
+        there = f"it offers: {', '.join(sorted(offered))}" if offered else "it offers none"
+        raise InvalidConfigurationError(
+            f"This service does not offer the sorter {backend!r}; {there}.",
+            field="sorter.sorter_name",
+            value=backend,
+        )
 
 
 def require_sorter(config: SortingConfig) -> None:

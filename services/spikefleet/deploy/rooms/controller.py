@@ -19,6 +19,7 @@ from spikefleet.controller.stage_threads import StageThreads
 from spikefleet.controller.wishes import Wishes
 from spikefleet.core.policy.decide import Policy
 from spikefleet.core.policy.sizes import SorterMachine
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.deploy.chores import Chore
 from spikefleet.deploy.rooms.wiring import Wiring
 from spikefleet.infra import telemetry
@@ -33,7 +34,8 @@ class Engine:
 
     ``report_address`` is where runners report their progress, ``prepared_folder`` where those of
     one machine share prepared copies; ``machine_of`` tells of a cluster what a sorter's attempts
-    get there; ``on_round`` is called in every round of the controller.
+    get there; ``offered`` are the sorters that can be run; ``on_round`` is called in every round of
+    the controller.
     """
 
     launcher: Launcher
@@ -41,6 +43,7 @@ class Engine:
     report_address: str
     prepared_folder: str = ""
     machine_of: Callable[[str], SorterMachine] | None = None
+    offered: tuple[str, ...] = tuple(BACKENDS)
     on_round: tuple[Callable[[], object], ...] = field(default=())
 
 
@@ -60,7 +63,7 @@ class BuiltController:
     def registrations(self) -> list[Registration]:
         """ControllerService and RunReportService."""
         wiring = self._wiring
-        wishes = Wishes(wiring.runs, wiring.recordings)
+        wishes = Wishes(wiring.runs, wiring.recordings, self._engine.offered)
         logs = AttemptLogs(wiring.runs, wiring.artifacts, self._engine.launcher.read_log)
         return list(
             door.registrations(wiring.runs, wiring.access, wishes, lambda: self.loop.wake(), logs)

@@ -58,6 +58,7 @@ CALLS: Mapping[str, Access] = MappingProxyType(
         "ControllerService/ReadLog": _PEOPLE,
         "ControllerService/CancelRun": _PEOPLE,
         "ControllerService/RetryRun": _PEOPLE,
+        "ControllerService/ListSorters": _PEOPLE,
         "ControllerService/ListHolds": _PEOPLE,
         "ControllerService/ReleaseHold": Access.OPERATOR,
         "PreflightService/DescribeRecording": Access.ROOM,

@@ -42,6 +42,7 @@ REPEATABLE: dict[str, tuple[str, ...]] = {
         "ListRuns",
         "ListRunEvents",
         "CancelRun",
+        "ListSorters",
         "ListHolds",
     ),
     "PreflightService": ("DescribeRecording", "Check"),

@@ -107,25 +107,32 @@ class Runners:
     queue: str = ""  #: LocalQueue of Kueue; "" is none
     retry_priority_class: str = ""  #: WorkloadPriorityClass of second and later attempts
     recordings: SharedRecordings | None = None  #: None: every recording was uploaded
+    default_sorters: tuple[str, ...] | None = None  #: who takes ``default``; None: every other
 
     KEYS: ClassVar[tuple[str, ...]] = (
         "version", "namespace", "instance", "owner", "serviceAccount", "reportAddress", "s3Secret",
-        "queue", "retryPriorityClass", "recordings", "profiles",
+        "queue", "retryPriorityClass", "recordings", "defaultSorters", "profiles",
     )  # fmt: skip
+
+    def offers(self, backend: str) -> bool:
+        """Say whether the sorter has a profile of its own or takes the default one."""
+        if backend in self.profiles:
+            return True
+        takes_default = self.default_sorters is None or backend in self.default_sorters
+        return DEFAULT in self.profiles and takes_default
 
     def profile(self, backend: str) -> RunnerProfile:
         """Return the sorter's profile, else the default one. Raises RunnersFileError for none."""
-        found = self.profiles.get(backend) or self.profiles.get(DEFAULT)
-        if found is None:
+        if not self.offers(backend):
             raise RunnersFileError(
-                f"there is no runner profile for {backend} and none named {DEFAULT}; "
-                "add one to the runners of the installation"
+                f"there is no runner profile for {backend}, and it does not take {DEFAULT}; "
+                "add it to the runners of the installation"
             )
-        return found
+        return self.profiles.get(backend) or self.profiles[DEFAULT]
 
     def machine(self, backend: str) -> SorterMachine:
         """Return what the sorter's pods get; nothing where it has no profile to be started with."""
-        if not {backend, DEFAULT} & self.profiles.keys():
+        if not self.offers(backend):
             return SorterMachine(SizeRange())
         profile = self.profile(backend)
         return SorterMachine(profile.sizes, profile.gpu is not None, profile.cpus)
@@ -153,6 +160,9 @@ class Runners:
             queue=top.text("queue", ""),
             retry_priority_class=top.text("retryPriorityClass", ""),
             recordings=top.optional("recordings", lambda: _recordings(top)),
+            default_sorters=top.optional(
+                "defaultSorters", lambda: tuple(map(str, top.list("defaultSorters")))
+            ),
         )
 
     @classmethod

@@ -127,3 +127,8 @@ def from_hold(message: controller_pb2.Hold) -> Hold:
         from_timestamp(message.create_time),
         RunId(message.run_id) if message.run_id else None,
     )
+
+
+def to_sorters_request() -> controller_pb2.ListSortersRequest:
+    """Return the question which sorters are offered."""
+    return controller_pb2.ListSortersRequest()

@@ -26,6 +26,19 @@ def test_a_sorter_without_any_profile_is_refused_with_its_name() -> None:
         known.profile("lupin")
 
 
+def test_only_the_sorters_named_take_the_default_profile() -> None:
+    known = runners(defaultSorters=["lupin"])
+    assert [known.offers(name) for name in ("kilosort4", "lupin", "mountainsort5")] == [
+        True,
+        True,
+        False,
+    ]
+    with pytest.raises(RunnersFileError, match="no runner profile for mountainsort5"):
+        known.profile("mountainsort5")
+    assert known.machine("mountainsort5").sizes.memory_bytes == 0
+    assert runners().offers("mountainsort5"), "an earlier document names nobody"
+
+
 def test_sizes_are_bytes_and_go_from_the_first_to_the_largest() -> None:
     sizes = runners().profile("kilosort4").sizes
     assert (sizes.memory_bytes, sizes.most_memory_bytes) == (16 * GIB, 64 * GIB)
