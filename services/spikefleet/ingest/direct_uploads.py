@@ -7,12 +7,14 @@ checks before it sorts.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
+from spikefleet.core.failures.errors import StorageUnavailableError
 from spikefleet.core.rooms.uploads import SignedPart, UploadedPart
 from spikefleet.core.submissions import ManifestFile, Recording
 from spikefleet.infra.rpc.errors import RpcProblem
@@ -46,6 +48,9 @@ _MOST_PARTS_IN_ALL = 100_000  # they travel in one message
 _LARGEST_PART_BYTES = 5 << 30  # of S3
 _LARGEST_FILE_BYTES = 5 << 40
 _AT_ONCE = 8
+_SWEPT_AT_ONCE = 100  # of a round: the next one goes on
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -180,9 +185,7 @@ class DirectUploads:
         with self._arrivals.changing(upload_id):
             upload = self._uploads.get(upload_id)
             if upload.state is UploadState.COMPLETE:
-                accepted = self._recordings.get(upload.recording_id)
-                self._publisher.clear(self._store(), upload, accepted)
-                return accepted
+                return self._recordings.get(upload.recording_id)
             whole, told = told_files(upload, files), told_parts(upload, parts)
             store = self._store()
             self._publisher.compare(store, upload, told)
@@ -196,8 +199,7 @@ class DirectUploads:
             except UploadClosedError:  # dropped meanwhile, with what had been joined by then
                 self.drop(upload)
                 raise
-            # Only now: until then another call may need it.
-            self._publisher.clear(store, upload, accepted)
+            self._clear(upload, accepted)  # only now: until then another call may need it
         self._arrivals.forget(upload_id)
         if self._meter is not None:
             size_bytes = sum(file.size_bytes for file in upload.files)
@@ -205,9 +207,38 @@ class DirectUploads:
         return accepted
 
     def drop(self, upload: Upload) -> None:
-        """Drop what the store has of an upload that ended without a recording."""
+        """Drop what the store has of an upload without a recording; ``sweep`` makes up for it."""
         if upload.direct and isinstance(self._artifacts, TakesParts):
-            self._publisher.clear(self._artifacts, upload, None)
+            self._clear(upload, None)
+
+    def sweep(self) -> int:
+        """Remove what ended uploads left in the store; return how many had their turn.
+
+        Their turn comes when no address of theirs is valid any more, and comes again until the
+        store has answered: no part can come after it.
+        """
+        swept = 0
+        if isinstance(self._artifacts, TakesParts):
+            for upload in self._uploads.left_in_store(LIFE_S, _SWEPT_AT_ONCE):
+                is_accepted = upload.state is UploadState.COMPLETE
+                accepted = self._recordings.get(upload.recording_id) if is_accepted else None
+                if not self._clear(upload, accepted):
+                    break  # the store is away: later
+                self._uploads.nothing_left(upload.upload_id)
+                swept += 1
+        return swept
+
+    def _clear(self, upload: Upload, accepted: Recording | None) -> bool:
+        """Clear away what an upload left. False when the store did not let that be done now."""
+        try:
+            self._publisher.clear(self._store(), upload, accepted)
+        except StorageUnavailableError as error:
+            log.warning(
+                "upload.left_in_store",
+                extra={"upload_id": upload.upload_id, "reason": str(error), "again_in_s": LIFE_S},
+            )
+            return False
+        return True
 
     def _open(self, request: UploadRequest) -> Upload:
         new = NewUpload(

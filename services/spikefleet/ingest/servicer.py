@@ -123,8 +123,13 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self._submissions = SubmissionIntake(parts.recordings, parts.preflight, parts.controller)
 
     def drop_abandoned_uploads(self) -> int:
-        """Drop uploads that receive nothing any more; return how many."""
-        return self._uploads.expire(self._upload_idle_s)
+        """Drop uploads that receive nothing any more, and what ended ones left in the store.
+
+        Returns how many were dropped.
+        """
+        dropped = self._uploads.expire(self._upload_idle_s)
+        self._direct.sweep()
+        return dropped
 
     async def CreateUpload(  # noqa: N802
         self, request: ingest_pb2.CreateUploadRequest, context: Any

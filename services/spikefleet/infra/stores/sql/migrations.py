@@ -242,6 +242,11 @@ _COMPLETIONS = (
     "ALTER TABLE upload ADD COLUMN direct_bytes BIGINT NOT NULL DEFAULT 0",
 )
 
+_LEFTOVERS = (
+    # Ended uploads whose bytes may still lie in the store are few among all that ever were.
+    "CREATE INDEX upload_in_store ON upload (updated_at) WHERE direct_bytes > 0",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "recordings and uploads", _INTAKE),
     Migration(2, "batches, runs, attempts, events, holds", _RUNS),
@@ -255,4 +260,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(10, "the controller's epoch", _EPOCHS),
     Migration(11, "uploads straight into the store", _DIRECT_UPLOADS),
     Migration(12, "uploads that are being completed", _COMPLETIONS),
+    Migration(13, "what ended uploads left in the store", _LEFTOVERS),
 )

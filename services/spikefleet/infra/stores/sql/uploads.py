@@ -255,6 +255,24 @@ class UploadStore:
             )
             return True
 
+    def left_in_store(self, ended_s: float, most: int) -> list[Upload]:
+        """Return direct uploads that ended longer ago, of which the store may hold bytes, some."""
+        query = (
+            select(UPLOAD)
+            .where(UPLOAD.c.direct_bytes > 0)
+            .where(UPLOAD.c.state.not_in([str(UploadState.OPEN), str(UploadState.COMPLETING)]))
+            .where(UPLOAD.c.updated_at < self._clock() - timedelta(seconds=ended_s))
+            .order_by(UPLOAD.c.updated_at)
+            .limit(most)
+        )
+        with self._database.read() as connection:
+            return [_make_upload(row) for row in connection.execute(query)]
+
+    def nothing_left(self, upload_id: str) -> None:
+        """Note that the store holds nothing of an ended upload but what it became."""
+        with self._database.write() as connection:
+            self._update(connection, upload_id, direct_bytes=0)
+
     def _is_idle(self, idle_s: float) -> ColumnElement[bool]:
         now = self._clock()
         is_open = UPLOAD.c.state == str(UploadState.OPEN)
