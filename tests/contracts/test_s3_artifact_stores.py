@@ -155,7 +155,9 @@ class TestS3Artifacts(ArtifactStoreContract):
         self, store: S3Artifacts
     ) -> None:
         upload_id = store.bucket.begin("u/x")
-        address = store.bucket.presign_part("u/x", upload_id, 1, life_s=60.0)
+        address = store.bucket.presign_part("u/x", upload_id, 1, 10, life_s=60.0)
+        for wrong in (b"from a rig and more", b"short", b""):
+            assert _status_of_put(address, wrong) == 403, "another length than was signed"
         assert _status_of_put(address, b"from a rig") == 200
         assert _status_of_put(address.replace("partNumber=1", "partNumber=2"), b"other") == 403
         parts = store.bucket.list_parts("u/x", upload_id)

@@ -1,5 +1,6 @@
 """What ended uploads leave in a bucket goes away: later, where the bucket was away meanwhile."""
 
+import urllib.error
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +17,7 @@ from tests.support.direct import (
     sent,
 )
 
+from spikefleet.infra.rpc.errors import RpcProblem
 from spikefleet.infra.stores.bytes.artifacts import StoredPart
 from spikefleet.infra.stores.bytes.s3.artifacts_s3 import S3Artifacts
 from spikefleet.infra.stores.sql.database import utc_now
@@ -122,3 +124,33 @@ def test_an_upload_can_be_dropped_while_the_bucket_is_away(bucket, away):
     assert in_store(bucket)
     assert room(bucket, facility.artifacts, later_s=2 * LIFE_S).sweep() == 1
     assert in_store(bucket) == []
+
+
+def test_an_address_takes_no_more_bytes_than_its_part_has(bucket):
+    direct = made_direct(bucket)
+    upload = direct.create(announced(BYTES))
+    (signed,) = direct.first_missing(upload, [])
+    upload = bucket.facility.uploads.get(upload.upload_id)  # begun in the store by now
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        put(signed.url, BYTES + b"more")
+    assert direct.parts(upload) == []
+    put(signed.url, BYTES)
+    assert [part.size_bytes for part in direct.parts(upload)] == [len(BYTES)]
+
+
+def test_a_part_that_is_too_long_all_the_same_is_removed_and_may_be_put_again(bucket):
+    direct, artifacts = made_direct(bucket), bucket.facility.artifacts
+    wanted = announced(BYTES)
+    upload = direct.create(wanted)
+    told = sent(direct, upload, BYTES)
+    parts_id = bucket.facility.uploads.get(upload.upload_id).direct[told[0].path]
+    # As a server has it that does not look at the length it was signed for.
+    artifacts.bucket.put_part(part_key(upload.upload_id, told[0].path), parts_id, 1, BYTES * 3)
+    with pytest.raises(RpcProblem, match="missing") as refused:
+        direct.complete(upload.upload_id, wanted.files, told)
+    assert refused.value.reason == "UPLOAD_INCOMPLETE"  # what a client answers by sending again
+    assert in_store(bucket) == []
+    again = bucket.facility.uploads.get(upload.upload_id)
+    assert direct.parts(again) == []
+    recording = direct.complete(upload.upload_id, wanted.files, sent(direct, again, BYTES))
+    assert artifacts.get_bytes(f"{recording.location}/files/traces.bin") == BYTES

@@ -26,7 +26,7 @@ from spikefleet.infra.stores.bytes.artifacts import (
     write_manifest,
 )
 from spikefleet.infra.stores.sql.recordings import RecordingNotFoundError, RecordingStore
-from spikefleet.infra.stores.sql.upload_values import Upload
+from spikefleet.infra.stores.sql.upload_values import Upload, UploadState
 from spikefleet.ingest.intake import accepted_recording
 from spikefleet.ingest.told_parts import ToldParts, compare_parts, damaged_parts
 
@@ -46,14 +46,33 @@ class DirectPublisher:
     def parts_there(
         self, store: TakesParts, upload: Upload, paths: Iterable[str]
     ) -> Mapping[str, list[StoredPart] | None]:
-        """Return the parts that the store lists of each file; None of one that it no longer has."""
+        """Return the parts that the store lists of each file; None of one that it no longer has.
+
+        A file with a part that is longer than it may be is dropped from the store, with all parts.
+        """
+        sizes_bytes = {file.path: file.size_bytes for file in upload.files}
 
         def look(path: str) -> list[StoredPart] | None:
-            parts_id = upload.direct[path]
+            key, parts_id = part_key(upload.upload_id, path), upload.direct[path]
             try:
-                return store.parts_there(part_key(upload.upload_id, path), parts_id)
+                found = store.parts_there(key, parts_id)
             except FileNotFoundError:
                 return None  # dropped by the store, or joined by an earlier call
+            largest_bytes = max((part.size_bytes for part in found), default=0)
+            may_have_bytes = min(upload.part_size_bytes, sizes_bytes[path])
+            if upload.state is UploadState.OPEN and largest_bytes > may_have_bytes:
+                log.warning(
+                    "upload.part_too_long",
+                    extra={
+                        "upload_id": upload.upload_id,
+                        "path": path,
+                        "size_bytes": largest_bytes,
+                        "allowed_bytes": may_have_bytes,
+                    },
+                )
+                store.drop_parts(key, parts_id)
+                return None
+            return found
 
         wanted = list(paths)
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="look") as pool:

@@ -168,10 +168,18 @@ class DirectUploads:
         store = self._store()
         begun = self._begun(store, upload.upload_id, [path for path, _ in wanted])
         return [
-            SignedPart(path, offset, store.sign_part(key, begun[path], number, LIFE_S))
+            SignedPart(
+                path,
+                offset,
+                store.sign_part(
+                    part_key(upload.upload_id, path),
+                    begun[path],
+                    offset // upload.part_size_bytes + 1,
+                    min(upload.part_size_bytes, sizes_bytes[path] - offset),
+                    LIFE_S,
+                ),
+            )
             for path, offset in wanted
-            for key in [part_key(upload.upload_id, path)]
-            for number in [offset // upload.part_size_bytes + 1]
         ]
 
     def complete(

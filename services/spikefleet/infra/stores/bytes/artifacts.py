@@ -147,8 +147,10 @@ class TakesParts(Protocol):
         """Begin a file of parts under ``key``; return its id."""
         ...
 
-    def sign_part(self, key: str, parts_id: str, number: int, life_s: float) -> str:
-        """Return an address that takes one part by HTTP PUT for ``life_s`` seconds."""
+    def sign_part(
+        self, key: str, parts_id: str, number: int, size_bytes: int, life_s: float
+    ) -> str:
+        """Return an address that takes one part of this length by PUT for ``life_s`` seconds."""
         ...
 
     def parts_there(self, key: str, parts_id: str) -> list[StoredPart]:

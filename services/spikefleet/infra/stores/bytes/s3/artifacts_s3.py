@@ -193,9 +193,11 @@ class S3Artifacts:
         self._check(key)
         return self.bucket.begin(key)
 
-    def sign_part(self, key: str, parts_id: str, number: int, life_s: float) -> str:
+    def sign_part(
+        self, key: str, parts_id: str, number: int, size_bytes: int, life_s: float
+    ) -> str:
         """Return an address of the external endpoint that takes one part by PUT."""
-        return self.bucket.presign_part(key, parts_id, number, life_s)
+        return self.bucket.presign_part(key, parts_id, number, size_bytes, life_s)
 
     def parts_there(self, key: str, parts_id: str) -> list[StoredPart]:
         """Return the parts that the server has. Raises FileNotFoundError."""

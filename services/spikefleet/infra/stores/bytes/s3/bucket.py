@@ -27,6 +27,7 @@ from minio.error import MinioException, S3Error
 
 from spikefleet.core.failures.errors import InvalidConfigurationError, StorageUnavailableError
 from spikefleet.infra.stores.bytes.s3.network_words import in_words
+from spikefleet.infra.stores.bytes.s3.signed_lengths import with_length
 
 PART_BYTES = 16 << 20
 MOST_PARTS = 10_000
@@ -113,6 +114,7 @@ class S3Bucket:
     def __init__(self, place: S3Place, credentials: S3Credentials) -> None:
         self.place = place
         self._client = _connect(place, place.endpoint, credentials)
+        self._secret_key = credentials.secret_key
         self._is_encrypted = place.endpoint.startswith("https:")
         outside = place.external_endpoint or place.endpoint
         self._outside = _connect(place, outside, credentials)
@@ -269,15 +271,18 @@ class S3Bucket:
             query["key-marker"] = root.findtext("{*}NextKeyMarker") or ""
             query["upload-id-marker"] = root.findtext("{*}NextUploadIdMarker") or ""
 
-    def presign_part(self, key: str, upload_id: str, number: int, life_s: float) -> str:
-        """Return a URL, of the external endpoint, that takes one part by PUT for ``life_s``."""
-        return self._outside.get_presigned_url(
+    def presign_part(
+        self, key: str, upload_id: str, number: int, size_bytes: int, life_s: float
+    ) -> str:
+        """Return a URL, of the external endpoint, that takes one part of this length by PUT."""
+        address = self._outside.get_presigned_url(
             "PUT",
             self.place.bucket,
             self._name(key),
             expires=timedelta(seconds=life_s),
             extra_query_params={"partNumber": str(number), "uploadId": upload_id},
         )
+        return with_length(address, self._secret_key, size_bytes)
 
     def _digest(self, data: bytes) -> dict[str, str]:
         """The digest that the server compares; without encryption the library signs a SHA-256."""
