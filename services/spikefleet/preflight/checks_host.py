@@ -18,6 +18,7 @@ def machine_facts(facts: Facts) -> MachineFacts:
     host, projected = facts.host, facts.projection
     return MachineFacts(
         sorter=facts.backend.name,
+        sorts_here=host.sorts_here,
         scratch=host.scratch,
         scratch_writable=host.scratch_writable,
         free_scratch_bytes=host.free_scratch_bytes,

@@ -32,6 +32,7 @@ def read_host(places: PreflightPlaces) -> HostFacts:
         results_writable=_writable(results),
         spikeinterface_version=_installed("spikeinterface"),
         scratch=places.scratch_folder,
+        sorts_here=places.sorts_here,
     )
 
 

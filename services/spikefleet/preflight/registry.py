@@ -22,7 +22,10 @@ from spikefleet.signal.measuring.geometry import Geometry
 
 @dataclass(frozen=True)
 class HostFacts:
-    """The machine the sort will use. None means that it could not be read."""
+    """The service's machine. None means that it could not be read.
+
+    ``sorts_here`` is False where the sort will use another one.
+    """
 
     free_scratch_bytes: int | None = None
     free_results_bytes: int | None = None
@@ -31,6 +34,7 @@ class HostFacts:
     results_writable: bool | None = None
     spikeinterface_version: str = ""
     scratch: str = ""
+    sorts_here: bool = True
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,14 @@ def test_memory_is_held_against_the_projection(needed_gib, found):
     assert [code for code, _ in codes(facts)] == found
 
 
+def test_a_room_says_nothing_of_its_own_memory_where_sorts_run_elsewhere():
+    facts = on(available_memory_bytes=3 * GIB)
+    assert codes(facts) == [("low_ram", "warn")]
+    assert codes(on(available_memory_bytes=3 * GIB, sorts_here=False)) == []
+    projected = ResourceEstimate(33 * GIB, 501 * GIB, 0, 60.0)
+    assert codes(replace(on(sorts_here=False), projection=projected)) == []
+
+
 @pytest.mark.parametrize(
     ("version", "warns"),
     [("0.105.3", False), ("0.105.0rc1", False), ("0.106.0", True), ("0.104.9", True), ("", False)],

@@ -16,6 +16,8 @@ def test_places_on_other_machines_are_not_read(tmp_path):
     host = read_host(PreflightPlaces("s3://bucket/prefix", ""))
     assert (host.free_scratch_bytes, host.scratch_writable) == (None, None)
     assert (host.free_results_bytes, host.results_writable) == (None, None)
+    assert host.sorts_here
+    assert not read_host(PreflightPlaces("s3://bucket/prefix", "", sorts_here=False)).sorts_here
 
 
 def test_memory_and_the_installed_version_are_read(tmp_path):

@@ -267,7 +267,7 @@ _TRUTH = (
 _MACHINE = (
     FindingRow(
         "low_disk_inter", _BOTH, "warn", _R,
-        "Less free scratch space than preflight_min_free_inter_gb.",
+        "Less free scratch space than preflight_min_free_inter_gb, of a disk that others use too.",
         "Free space or move the scratch folder.",
     ),
     FindingRow(
@@ -299,13 +299,15 @@ _MACHINE = (
     ),
     FindingRow(
         "low_ram", _BOTH, "warn", _R,
-        "Less memory available than preflight_min_available_ram_gb.",
+        "Less memory available than preflight_min_available_ram_gb, on a machine without a limit "
+        "for the sort.",
         "Close other programs or sort a shorter window.",
     ),
     FindingRow(
         "ram_projection", _BOTH, "warn", _R,
         "The sort is projected to need more memory than is available.",
-        "Give the sort more memory, or fewer channels at a time.",
+        "Give the sort more memory (on a cluster maxMemory in its profile), or fewer channels at a "
+        "time.",
     ),
     FindingRow(
         "spikeinterface_version_outside_tested_range", _BOTH, "warn", _E,

@@ -28,6 +28,7 @@ class MachineFacts:
     available_memory_bytes: int | None = None  #: what is left of the fullest limit
     least_memory_bytes: float = 0.0  #: what should be, by the configuration
     needed_memory_bytes: int = 0  #: what the sort is projected to take
+    sorts_here: bool = True  #: False: it uses another machine, and nothing of this one is judged
 
 
 def find_low(free_bytes: float | None, least_bytes: float, code: str, what: str) -> Finding | None:
@@ -94,7 +95,14 @@ def _memory_projection(facts: MachineFacts) -> Finding | None:
     )
 
 
-MACHINE_CHECKS: Mapping[str, Callable[[MachineFacts], Finding | None]] = {
+_Check = Callable[[MachineFacts], Finding | None]
+
+
+def _where_it_sorts(check: _Check) -> _Check:
+    return lambda facts: check(facts) if facts.sorts_here else None
+
+
+_CHECKS: Mapping[str, _Check] = {
     "intermediate_readonly": _readonly,
     "low_disk_inter": _low_scratch,
     "disk_projection": _scratch_projection("disk_projection", of_rt_sort=False),
@@ -102,4 +110,7 @@ MACHINE_CHECKS: Mapping[str, Callable[[MachineFacts], Finding | None]] = {
     "ram_unknown": _memory_unknown,
     "low_ram": _low_memory,
     "ram_projection": _memory_projection,
+}
+MACHINE_CHECKS: Mapping[str, _Check] = {
+    code: _where_it_sorts(check) for code, check in _CHECKS.items()
 }

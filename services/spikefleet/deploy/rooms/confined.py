@@ -81,7 +81,11 @@ class ConfinedRooms:
             OpeningPool(self._zygote, _DESCRIBED_AT_ONCE, self._together),
             OpeningPool(self._zygote, _EXAMINED_AT_ONCE, self._together),
             self._artifacts,
-            PreflightPlaces(self._artifacts.url, str(self._settings.data_dir / "attempts")),
+            PreflightPlaces(
+                self._artifacts.url,
+                str(self._settings.data_dir / "attempts"),
+                sorts_here=self._settings.runners_file is None,
+            ),
             self._limits,
             tuple(path for path in plugins if path),
         )

@@ -32,16 +32,23 @@ _PROCESSES = 256
 
 
 def machine_facts(facts: NodeFacts) -> MachineFacts:
-    """What this machine has, for the checks that every machine has to pass."""
+    """What this machine has, for the checks that every machine has to pass.
+
+    A limit of the attempt's own was chosen by its projection and is judged by it alone: what a
+    workstation should have left says nothing of it.
+    """
+    wanted = facts.wanted
+    least_scratch = limit_bytes(wanted.execution, "preflight_min_free_inter_gb")
+    least_memory = limit_bytes(wanted.execution, "preflight_min_available_ram_gb")
     return MachineFacts(
         sorter=facts.wanted.backend.name,
         scratch=facts.scratch,
         scratch_writable=facts.scratch_writable,
         free_scratch_bytes=facts.free_scratch_bytes,
-        least_scratch_bytes=limit_bytes(facts.wanted.execution, "preflight_min_free_inter_gb"),
+        least_scratch_bytes=0.0 if wanted.scratch_limit_bytes else least_scratch,
         needed_scratch_bytes=facts.wanted.scratch_bytes,
         available_memory_bytes=facts.available_memory_bytes,
-        least_memory_bytes=limit_bytes(facts.wanted.execution, "preflight_min_available_ram_gb"),
+        least_memory_bytes=0.0 if wanted.memory_limit_bytes else least_memory,
         needed_memory_bytes=facts.wanted.memory_bytes,
     )
 

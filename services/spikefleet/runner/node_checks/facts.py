@@ -59,6 +59,7 @@ class Wanted:
     entry: str = ""  #: the file a reader opens
     hdf5_plugin_path: str = ""  #: the configured folder of vendors' plugins
     scratch_limit_bytes: int = 0  #: that the file system does not show
+    memory_limit_bytes: int = 0  #: of the attempt's own; 0: it has what the machine has
     scratch_bytes: int = 0  #: to be written
     memory_bytes: int = 0  #: to be taken
     gpu_memory_bytes: int = 0  #: to be taken of the GPU
@@ -133,15 +134,16 @@ def gather_facts(
     place = next((path for path in (scratch, *scratch.parents) if path.exists()), None)
     sample = (memory or MemoryReader()).read()
     gpu = identify_gpu(given.gpu_ids, given.nvml) if wanted.gpu else None
+    # What stands in the attempt's own container is its own, and part of what was projected.
+    is_own = sample is not None and sample.limit_bytes <= wanted.memory_limit_bytes
+    held = 0.0 if sample is None or is_own else sample.working_set_bytes
     return NodeFacts(
         wanted=wanted,
         software=read_software(wanted.backend),
         scratch=str(place or scratch),
         free_scratch_bytes=None if place is None else shutil.disk_usage(place).free,
         scratch_writable=place is not None and place.is_dir() and os.access(place, os.W_OK),
-        available_memory_bytes=int(sample.limit_bytes - sample.working_set_bytes)
-        if sample
-        else None,
+        available_memory_bytes=int(sample.limit_bytes - held) if sample else None,
         open_files=_soft_limit(resource.RLIMIT_NOFILE),
         processes=_soft_limit(getattr(resource, "RLIMIT_NPROC", None)),
         gpu=gpu,

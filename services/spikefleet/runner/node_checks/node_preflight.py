@@ -66,6 +66,7 @@ def wanted_by(spec: AttemptSpec) -> Wanted:
         entry=spec.parts[0].path if spec.parts else spec.recording,
         hdf5_plugin_path=str((spec.config.get("recording") or {}).get("hdf5_plugin_path") or ""),
         scratch_limit_bytes=spec.scratch_limit_bytes,
+        memory_limit_bytes=spec.memory_limit_bytes,
         scratch_bytes=int(projection.get("scratch_bytes") or 0),
         memory_bytes=int(projection.get("memory_bytes") or 0),
         gpu_memory_bytes=int(projection.get("gpu_memory_bytes") or 0),

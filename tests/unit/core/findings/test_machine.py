@@ -50,6 +50,17 @@ def test_one_step_beyond_each_limit_is_found(
     assert (found.code, found.level) == (code, level)
 
 
+def test_a_machine_on_which_nothing_sorts_is_not_judged(checks: Checks[MachineFacts]) -> None:
+    elsewhere = replace(
+        ENOUGH,
+        available_memory_bytes=None,
+        needed_scratch_bytes=101,
+        scratch_writable=False,
+        sorts_here=False,
+    )
+    assert checks.run(elsewhere) == ()
+
+
 def test_what_cannot_be_read_is_not_judged(checks: Checks[MachineFacts]) -> None:
     unread = replace(ENOUGH, scratch_writable=None, free_scratch_bytes=None)
     assert checks.run(unread) == ()

@@ -200,3 +200,13 @@ def test_strict_mode_turns_a_warning_of_the_machine_into_the_runs_own_end() -> N
     assert found.level is FindingLevel.FAIL
     assert found.error is not None
     assert found.error.code is FailureCode.INVALID_CONFIGURATION
+
+
+def test_a_limit_of_the_attempts_own_is_judged_by_its_projection_alone() -> None:
+    own = wanting(memory_limit_bytes=3 * GIB, scratch_limit_bytes=10 * GIB, memory_bytes=3 * GIB)
+    pod = both(own, having(available_memory_bytes=3 * GIB, free_scratch_bytes=15 * GIB))
+    small = wanting(scratch_bytes=8 * GIB)
+    assert NODE_CHECKS.run(both(pod, small)(HEALTHY)) == ()
+    (found,) = NODE_CHECKS.run(both(pod, small, wanting(memory_bytes=4 * GIB))(HEALTHY))
+    assert found.code == "ram_projection"
+    assert "maxMemory" in found.remediation

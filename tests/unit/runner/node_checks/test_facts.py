@@ -1,6 +1,7 @@
 """What is read of a machine: this one, and others that a fake driver shows."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pynvml
@@ -11,6 +12,7 @@ from spikefleet.core.guards.gpu_reader import GpuUnreadable
 from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.core.sorters.row import BackendInfo
 from spikefleet.infra.gpus import GpuIdentity
+from spikefleet.infra.system.memory_reader import MemoryReader
 from spikefleet.runner.node_checks.facts import (
     Given,
     NodeFacts,
@@ -40,6 +42,18 @@ def test_this_machine_is_read_without_loading_a_sorter(tmp_path: Path) -> None:
     assert facts.software.missing == ()
     assert (facts.gpu, facts.probe) == (None, None)
     assert facts.to_json()["versions"]["torch"]
+
+
+def test_what_an_attempts_own_container_holds_already_is_not_taken_off_its_limit(
+    tmp_path: Path,
+) -> None:
+    memory = MemoryReader()
+    sample = memory.read()
+    assert sample is not None
+    own = replace(LUPIN, memory_limit_bytes=int(sample.limit_bytes))
+    assert gather_facts(own, tmp_path, Given(), memory).available_memory_bytes == int(
+        sample.limit_bytes
+    )
 
 
 def test_a_file_in_the_place_of_the_scratch_folder_cannot_be_written(tmp_path: Path) -> None:
