@@ -116,12 +116,27 @@ def test_units_sort_and_rejected_ones_hide(reports, tmp_path):
 
 def test_page_names_verdict_figures_and_their_texts(reports):
     page = (reports / "good" / "report.html").read_text()
-    assert page.count('role="img"') == 5
+    assert page.count('<div class="drawing') == 5
+    drawings = re.findall(r'role="img" aria-label="([^"]*)"', page)
+    assert len(drawings) > 5
+    assert all(drawings)
     assert "units passed curation." in page
     assert 'http-equiv="Content-Security-Policy"' in page
     bad = (reports / "bad" / "report.html").read_text()
     assert "Unsortable" in bad
     assert "Next step." in bad
+
+
+def test_each_unit_of_the_table_leads_to_its_own_drawings(reports):
+    page = (reports / "good" / "report.html").read_text()
+    links = re.findall(r'<a href="#(unit-[^"]+)">', page)
+    shown = re.findall(r'<article class="unit \w+" id="([^"]+)"', page)
+    assert len(shown) == 5
+    assert set(links) == set(shown)
+    for card in re.findall(r"<article.*?</article>", page, re.DOTALL):
+        assert 'class="footprint"' in card
+        assert "Spikes with itself" in card
+        assert "Amplitude over time" in card
 
 
 def test_on_a_phone_every_figure_fits_or_says_that_it_scrolls(reports, tmp_path):

@@ -19,6 +19,7 @@ from spikefleet.infra.stores.bytes.sort_timeline import TIMELINE_FILE
 from spikefleet.signal.units.curate import CurationHistory, curate_units
 from spikefleet.signal.units.export import format_units_csv, write_curated_npz, write_files
 from spikefleet.signal.units.quality import measure_units
+from spikefleet.signal.units.relations import measure_relations
 from spikefleet.signal.units.unit_data import read_units
 
 CURATION_FILE = "curation.json"
@@ -57,7 +58,11 @@ def curate_into(
     data = read_units(analyzer, timeline)
     units = measure_units(data, waveform)
     history = curate_units(units, curation)
-    told, failed_on = [unit.to_json() for unit in units], history.failed_on()
+    failed_on = history.failed_on()
+    told = [
+        unit.to_json() | relation.to_json()
+        for unit, relation in zip(units, measure_relations(data), strict=True)
+    ]
     (folder / UNITS_FILE).write_text(format_units_csv(told, failed_on), encoding="utf-8")
     write_curated_npz(folder / CURATED_FILE, data, units, history.final)
     files = write_files(folder / EXPORTS_FOLDER, data, units, failed_on)

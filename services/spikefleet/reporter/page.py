@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, TemplateError
 
 from spikefleet.core.text import MISSING, format_duration, format_size
@@ -18,6 +17,8 @@ from spikefleet.reporter.before_sort import tell_canary
 from spikefleet.reporter.figures import Drawing
 from spikefleet.reporter.sections import ReportRecord
 from spikefleet.reporter.times import tell_times
+from spikefleet.reporter.unit_cards import UnitCard
+from spikefleet.reporter.unit_rows import COLUMNS, unit_rows
 from spikefleet.reporter.wording import (
     describe_event,
     format_fact,
@@ -31,19 +32,6 @@ from spikefleet.reporter.wording import (
 )
 from spikefleet.signal.units.unit_data import FloatArray
 
-_COLUMNS = (
-    ("unit_id", "Unit"),
-    ("spike_count", "Spikes"),
-    ("firing_rate_hz", "Rate (Hz)"),
-    ("amplitude_uv", "Amplitude (µV)"),
-    ("snr", "SNR"),
-    ("isi_percent", "ISI violations/spikes"),
-    ("std_norm", "Spread"),
-    ("presence_ratio", "Presence"),
-    ("channel_id", "Channel"),
-    ("y_um", "Depth (µm)"),
-)
-_SPARK_WIDTH, _SPARK_HEIGHT = 64.0, 26.0
 _DOCUMENTS = ("failure", "curation", "preflight", "recording", "stream", "timeline")
 
 
@@ -51,8 +39,11 @@ def format_page(
     record: ReportRecord,
     drawings: Sequence[Drawing],
     waveforms: Mapping[str, FloatArray],
+    units: Sequence[UnitCard] = (),
 ) -> str:
     """Return the page. ``waveforms`` maps a unit id to its mean waveform (T,) in µV.
+
+    ``units`` are shown one by one, in their order.
 
     Raises ValueError when the record has another shape than ``record.build_record`` gives it.
     """
@@ -80,8 +71,9 @@ def format_page(
         "verdict": record["verdict"],
         "cards": make_cards(record),
         "figures": {drawing.name: drawing for drawing in drawings},
-        "columns": _COLUMNS,
-        "rows": _rows(record["units"], waveforms),
+        "columns": COLUMNS,
+        "rows": unit_rows(record["units"], waveforms, {card.unit_id for card in units}),
+        "unit_cards": units,
         "stages": _stages(record),
         "findings": record.get("findings") or [],
         "trial": tell_canary(record.get("canary") or {}),
@@ -129,39 +121,6 @@ def make_cards(record: ReportRecord) -> list[tuple[str, str, str]]:
     elif record.get("wall_time_s") is not None:
         cards.append((format_duration(record["wall_time_s"]), "wall time", ""))
     return cards
-
-
-def _rows(
-    units: Sequence[Mapping[str, Any]], waveforms: Mapping[str, FloatArray]
-) -> list[dict[str, Any]]:
-    """Table rows: curated units first, by falling amplitude."""
-    ordered = sorted(units, key=lambda u: (not u["passed"], -(u.get("amplitude_uv") or 0.0)))
-    return [
-        {
-            "passed": unit["passed"],
-            "failed_on": unit["failed_on"],
-            "spark": _spark(waveforms.get(str(unit.get("unit_id")))),
-            "cells": [_cell(unit.get(name)) for name, _ in _COLUMNS],
-        }
-        for unit in ordered
-    ]
-
-
-def _cell(value: Any) -> tuple[str, str]:
-    """Return (text, sort key) of one cell."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return format_number(value), repr(float(value))
-    return (MISSING, "") if value is None else (str(value), str(value))
-
-
-def _spark(waveform: FloatArray | None) -> str:
-    """The points of a small waveform, fitted into the table's cell; "" without one."""
-    if waveform is None or waveform.size < 2:
-        return ""
-    span = float(np.ptp(waveform)) or 1.0
-    x = np.linspace(1, _SPARK_WIDTH - 1, waveform.size)
-    y = 2 + (float(waveform.max()) - waveform) / span * (_SPARK_HEIGHT - 4)
-    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
 
 
 def _stages(record: ReportRecord) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from spikefleet.reporter.page import format_page
 from spikefleet.reporter.pictures.waveforms import template_of
 from spikefleet.reporter.record import Material, build_record
 from spikefleet.reporter.sources import HTML_FILE, JSON_FILE, MARKDOWN_FILE, ReportSources
+from spikefleet.reporter.unit_cards import UnitCard, draw_units
 from spikefleet.signal.units.unit_data import FloatArray, UnitData, read_units
 
 
@@ -44,10 +45,10 @@ def write_report(sources: ReportSources, task: ReportTask, folder: Path) -> None
         notes=notes,
     )
     record = build_record(task, material, SortingConfig().to_document())
-    drawings, waveforms = _draw(data, record)
+    drawings, waveforms, cards = _draw(data, record)
     write_json(folder / JSON_FILE, record)
     (folder / MARKDOWN_FILE).write_text(format_markdown(record), encoding="utf-8")
-    page = format_page(record, drawings, waveforms)
+    page = format_page(record, drawings, waveforms, cards)
     (folder / HTML_FILE).write_text(page, encoding="utf-8")
 
 
@@ -62,12 +63,12 @@ def _read_units(sources: ReportSources) -> tuple[UnitData | None, tuple[str, ...
 
 def _draw(
     data: UnitData | None, record: Mapping[str, Any]
-) -> tuple[list[Drawing], dict[str, FloatArray]]:
-    """Draw the figures, if the analyzer and the curation speak of the same units."""
+) -> tuple[list[Drawing], dict[str, FloatArray], list[UnitCard]]:
+    """Draw the figures and the units, if the analyzer and the curation speak of the same units."""
     units = record["units"]
     if data is None or [str(u["unit_id"]) for u in units] != list(data.unit_ids):
-        return [], {}
+        return [], {}, []
     waveforms = {
         str(unit["unit_id"]): template_of(data, index, unit)[0] for index, unit in enumerate(units)
     }
-    return draw_all(data, units, record["curation"]), waveforms
+    return draw_all(data, units, record["curation"]), waveforms, draw_units(data, units)

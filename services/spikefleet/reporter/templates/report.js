@@ -21,6 +21,7 @@
     });
   });
   document.getElementById("all").addEventListener("change", (event) => {
-    table.classList.toggle("kept-only", !event.target.checked);
+    for (const id of ["units", "unit-cards"])
+      document.getElementById(id)?.classList.toggle("kept-only", !event.target.checked);
   });
 })();

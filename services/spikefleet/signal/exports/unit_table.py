@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from spikefleet.signal.exports.source import ExportSource
 
-_TEXT = ("unit_id", "failed_on", "channel_id")
+_TEXT = ("unit_id", "failed_on", "channel_id", "similar_unit")
 _COUNTS = ("spike_count", "isi_violation_count", "channel_index")
-_FLAGS = ("passed", "has_positive_peak")
+_FLAGS = ("passed", "has_positive_peak", "possible_duplicate")
 _NUMBERS = (
     "firing_rate_hz",
     "amplitude_uv",
@@ -21,6 +21,12 @@ _NUMBERS = (
     "isi_hill",
     "std_norm",
     "presence_ratio",
+    "contamination",
+    "contamination_low",
+    "contamination_high",
+    "similarity",
+    "shared_spikes",
+    "refractory_dip",
     "x_um",
     "y_um",
 )
@@ -34,6 +40,7 @@ def write_parquet(source: ExportSource, path: Path) -> None:
     rate_hz = source.data.sampling_rate_hz
     rows: list[dict[str, Any]] = [
         {
+            **unit.fetched.metrics,
             **unit.quality.to_json(),
             "passed": unit.fetched.passed,
             "failed_on": unit.fetched.failed_on,

@@ -49,6 +49,14 @@ UNIT_COLUMNS: tuple[str, ...] = (
     "isi_violation_count",
     "std_norm",
     "presence_ratio",
+    "contamination",
+    "contamination_low",
+    "contamination_high",
+    "similar_unit",
+    "similarity",
+    "shared_spikes",
+    "refractory_dip",
+    "possible_duplicate",
     "channel_id",
     "x_um",
     "y_um",
@@ -86,13 +94,14 @@ def unit_rows(
 ) -> list[dict[str, object]]:
     """Return one row per unit, sorted or curated alike, with the criterion that rejected it.
 
-    ``units`` are what ``UnitQuality.to_json`` says of each.
+    ``units`` are what ``UnitQuality.to_json`` and ``UnitRelation.to_json`` say of each; what an
+    earlier curation did not measure is None.
     """
     rows = []
     for unit in units:
         reason = failed_on.get(unit["unit_id"], "")
         values = {**unit, "failed_on": reason, "passed": unit["unit_id"] not in failed_on}
-        rows.append({name: values[name] for name in UNIT_COLUMNS})
+        rows.append({name: values.get(name) for name in UNIT_COLUMNS})
     return rows
 
 

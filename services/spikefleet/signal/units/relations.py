@@ -1,0 +1,207 @@
+"""What a unit shares with others: spikes that are not its own, and a unit that may be the same.
+
+A neuron that a sorter split, or found twice, gives units that each look good. What tells them is
+the pair: alike templates with either the same spikes or a refractory period between them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from spikefleet.signal.units.correlograms import MOST_SPIKES, lags
+from spikefleet.signal.units.quality import ISI_THRESHOLD_MS
+from spikefleet.signal.units.unit_data import FloatArray, IntArray, UnitData
+
+SAME_SPIKE_MS = 0.4
+NEAR_UM = 200.0
+SIMILAR = 0.8
+_CERTAINLY_SIMILAR = 0.95  # where a pair has too few spikes to show a refractory period
+_SHARED = 0.2
+_DIP = 0.3
+_ENOUGH_PAIRS = 5.0
+_MOST_LAG = 10  # samples
+_COARSE = range(-8, 9, 2)  # a spike is wider than two samples
+_CANDIDATES = 3
+_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class UnitRelation:
+    """One unit among the others; what cannot be measured is NaN.
+
+    Contamination is by Llobet et al. (2022), other neurons being independent.
+    """
+
+    unit_id: str  #: as the sorter called it
+    contamination: float  #: share of other neurons' spikes that violations tell of, 0 to 1
+    contamination_low: float  #: lower end of its 95 % interval
+    contamination_high: float  #: upper end
+    similar_unit: str  #: within 200 µm with the most alike template; "" for none
+    similarity: float  #: cosine of both at the best lag
+    shared_spikes: float  #: of the smaller of both that the other has within 0.4 ms, 0 to 1
+    refractory_dip: float  #: pairs 0.4 to 1.5 ms apart over those of independent neurons
+    possible_duplicate: bool  #: both are probably one neuron
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary without the unit's id; NaN is None."""
+        return {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in vars(self).items()
+            if name != "unit_id"
+        }
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """What two units have in common."""
+
+    shared: float = math.nan
+    dip: float = math.nan
+    expected: float = 0.0
+
+    def is_duplicate(self, similarity: float) -> bool:
+        """Say whether two alike templates are probably one neuron."""
+        if not similarity >= SIMILAR:
+            return False
+        if self.shared >= _SHARED:
+            return True
+        if self.expected >= _ENOUGH_PAIRS:
+            return self.dip <= _DIP
+        return similarity >= _CERTAINLY_SIMILAR and self.dip == 0.0
+
+
+def contamination(
+    violations: float, n_spikes: int, duration_s: float, refractory_s: float
+) -> float:
+    """Share of foreign spikes that ``violations`` (pairs) tell of; 1 where they are too many."""
+    if n_spikes < 2 or duration_s <= 0:
+        return math.nan
+    own = 1.0 - violations * duration_s / (n_spikes**2 * refractory_s)
+    return 1.0 - math.sqrt(own) if own >= 0 else 1.0
+
+
+def violation_bounds(violations: int) -> tuple[float, float]:
+    """Ends of the exact 95 % interval of a Poisson count (Garwood)."""
+    tail = (1.0 - _CONFIDENCE) / 2
+    low = float(chi2.ppf(tail, 2 * violations)) / 2 if violations else 0.0
+    return low, float(chi2.ppf(1.0 - tail, 2 * violations + 2)) / 2
+
+
+def measure_relations(data: UnitData) -> tuple[UnitRelation, ...]:
+    """Measure every unit among the others, in the order of ``data.unit_ids``."""
+    trains = data.trains()
+    nearest = similar_units(data)
+    return tuple(_relation(data, trains, index, *nearest[index]) for index in range(len(trains)))
+
+
+def _relation(
+    data: UnitData, trains: list[IntArray], index: int, other: int, similarity: float
+) -> UnitRelation:
+    train, refractory_s = trains[index], ISI_THRESHOLD_MS / 1000
+    violations = _violations(train, refractory_s * data.sampling_rate_hz, data.seams)
+    share, low, high = (
+        contamination(count, len(train), data.duration_s, refractory_s)
+        for count in (violations, *violation_bounds(violations))
+    )
+    pair = _Pair() if other < 0 else _compare(data, train, trains[other])
+    return UnitRelation(
+        unit_id=data.unit_ids[index],
+        contamination=share,
+        contamination_low=low,
+        contamination_high=high,
+        similar_unit="" if other < 0 else data.unit_ids[other],
+        similarity=similarity,
+        shared_spikes=pair.shared,
+        refractory_dip=pair.dip,
+        possible_duplicate=pair.is_duplicate(similarity),
+    )
+
+
+def _violations(train: IntArray, refractory_samples: float, seams: IntArray) -> int:
+    """Pairs of spikes nearer than the refractory period (strictly), each once."""
+    found = lags(train, train, math.ceil(refractory_samples), seams)
+    count = int(np.count_nonzero(np.abs(found) < refractory_samples)) // 2
+    return count * max(1, -(-len(train) // MOST_SPIKES))
+
+
+def _compare(data: UnitData, first: IntArray, second: IntArray) -> _Pair:
+    if not (len(first) and len(second)) or data.duration_s <= 0:
+        return _Pair()
+    small, large = sorted((first, second), key=len)
+    same = SAME_SPIKE_MS * data.sampling_rate_hz / 1000
+    refractory = ISI_THRESHOLD_MS * data.sampling_rate_hz / 1000
+    apart = np.abs(lags(small, large, math.ceil(refractory), data.seams))
+    at = np.searchsorted(large, small)
+    before = np.abs(small - large[np.maximum(at - 1, 0)])
+    after = np.abs(small - large[np.minimum(at, len(large) - 1)])
+    shared = float(np.mean(np.minimum(before, after) <= same))
+    width_s = 2 * (refractory - same) / data.sampling_rate_hz
+    expected = min(len(small), MOST_SPIKES) * len(large) * width_s / data.duration_s
+    observed = int(np.count_nonzero((apart > same) & (apart < refractory)))
+    return _Pair(shared, observed / expected if expected else math.nan, expected)
+
+
+def similar_units(data: UnitData) -> list[tuple[int, float]]:
+    """Return of each unit the one with the most alike template, and their cosine; (-1, NaN) alone.
+
+    Of units within 200 µm, over all channels, at the best lag of at most 10 samples.
+    """
+    n_units, n_samples, _ = data.templates_uv.shape
+    if n_units < 2 or n_samples == 0:
+        return [(-1, math.nan)] * n_units
+    templates = data.templates_uv.astype(np.float32)
+    norms = np.linalg.norm(templates, axis=(1, 2))
+    templates /= np.where(norms > 0, norms, 1.0)[:, np.newaxis, np.newaxis]
+    best = np.full((n_units, n_units), -1.0, dtype=np.float32)
+    for lag in _COARSE:
+        if abs(lag) < n_samples:
+            first, second = _overlapping(templates, templates, lag)
+            both = first.reshape(n_units, -1) @ second.reshape(n_units, -1).T
+            np.maximum(best, np.maximum(both, both.T), out=best)
+    best[_distances_um(data) > NEAR_UM] = -1.0
+    np.fill_diagonal(best, -1.0)
+    best[:, norms == 0] = -1.0
+    return [_finest(templates, index, best[index]) for index in range(n_units)]
+
+
+def _distances_um(data: UnitData) -> FloatArray:
+    places = data.unit_locations_um
+    unknown = np.isnan(places[:, :1])
+    if unknown.any():
+        peaks = np.abs(data.templates_uv).max(axis=1).argmax(axis=1)
+        places = np.where(unknown, data.channel_locations_um[peaks], places)
+    apart: FloatArray = np.linalg.norm(places[:, np.newaxis] - places[np.newaxis], axis=2)
+    return apart
+
+
+def _finest(
+    templates: NDArray[np.float32], index: int, coarse: NDArray[np.float32]
+) -> tuple[int, float]:
+    """The best of the few candidates that looked most alike, each at its best lag."""
+    candidates = [int(c) for c in np.argsort(-coarse, kind="stable")[:_CANDIDATES] if coarse[c] > 0]
+    found = (-1, math.nan)
+    for other in candidates:
+        cosine = max(
+            float(np.vdot(*_overlapping(templates[index], templates[other], lag)))
+            for lag in range(-_MOST_LAG, _MOST_LAG + 1)
+            if abs(lag) < templates.shape[1]
+        )
+        if not found[1] >= cosine:
+            found = (other, cosine)
+    return found
+
+
+def _overlapping(
+    first: NDArray[np.float32], second: NDArray[np.float32], lag: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Cut both (..., T, C) to where they overlap with the second moved by ``lag`` samples."""
+    n_samples = first.shape[-2]
+    ours = slice(max(0, lag), n_samples + min(0, lag))
+    theirs = slice(max(0, -lag), n_samples - max(0, lag))
+    return first[..., ours, :], second[..., theirs, :]

@@ -1,0 +1,146 @@
+"""Contamination, and units that may be one neuron."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import spikeinterface.core as si
+from scipy.stats import poisson
+from spikeinterface.metrics.quality.misc_metrics import compute_refrac_period_violations
+from tests.support.sorted_units import RATE_HZ, make_data, trough
+
+from spikefleet.signal.preparing.timeline import FileSpan, Timeline
+from spikefleet.signal.units.relations import (
+    contamination,
+    measure_relations,
+    similar_units,
+    violation_bounds,
+)
+from spikefleet.signal.units.unit_data import UnitData
+
+DURATION_S = 300.0
+
+
+def spikes(seed: int, rate_hz: float = 20.0, refractory_s: float = 0.003) -> np.ndarray:
+    """A neuron with a refractory period, in samples at 10 kHz."""
+    random = np.random.default_rng(seed)
+    gaps_s = refractory_s + random.exponential(1 / rate_hz - refractory_s, int(rate_hz * 400))
+    samples = np.round(np.cumsum(gaps_s) * RATE_HZ).astype(np.int64)
+    return samples[samples < DURATION_S * RATE_HZ]
+
+
+def units_of(*trains: np.ndarray, templates: np.ndarray | None = None) -> UnitData:
+    if templates is None:
+        templates = np.stack([trough(0, 50.0)] * len(trains))
+    data = make_data([train.tolist() for train in trains], templates)
+    near = np.array([[1.0, 2.0]] * len(trains))
+    return replace(data, duration_s=DURATION_S, unit_locations_um=near)
+
+
+def test_a_neuron_that_was_split_is_marked_on_both_sides() -> None:
+    whole = spikes(1)
+    part = np.random.default_rng(2).random(len(whole)) < 0.3
+    relations = measure_relations(units_of(whole[part], whole[~part]))
+    assert [r.possible_duplicate for r in relations] == [True, True]
+    assert [r.similar_unit for r in relations] == ["u1", "u0"]
+    assert relations[0].similarity == pytest.approx(1.0)
+    assert relations[0].refractory_dip == 0.0
+    assert relations[0].shared_spikes < 0.05
+
+
+def test_a_neuron_that_was_found_twice_is_marked() -> None:
+    whole = spikes(1)
+    relations = measure_relations(units_of(whole, whole + 2))
+    assert all(r.possible_duplicate for r in relations)
+    assert relations[0].shared_spikes == 1.0
+
+
+def test_two_neurons_with_like_templates_are_not_marked() -> None:
+    relations = measure_relations(units_of(spikes(1), spikes(2)))
+    assert [r.possible_duplicate for r in relations] == [False, False]
+    assert relations[0].refractory_dip == pytest.approx(1.0, abs=0.25)
+
+
+def test_a_split_with_unlike_templates_is_not_marked() -> None:
+    whole = spikes(1)
+    templates = np.stack([trough(0, 50.0), trough(1, 50.0)])
+    relations = measure_relations(units_of(whole[::2], whole[1::2], templates=templates))
+    assert relations[0].similar_unit == ""
+    assert not any(r.possible_duplicate for r in relations)
+
+
+def test_units_far_apart_are_no_neighbours() -> None:
+    data = units_of(spikes(1), spikes(2))
+    apart = replace(data, unit_locations_um=np.array([[0.0, 0.0], [0.0, 500.0]]))
+    relation = measure_relations(apart)[0]
+    assert relation.similar_unit == ""
+    assert math.isnan(relation.similarity)
+
+
+def test_a_template_is_recognised_at_another_lag() -> None:
+    late = np.zeros((40, 2))
+    late[10, 0], late[11, 0] = -50.0, 20.0
+    early = np.roll(late, -6, axis=0)
+    data = units_of(spikes(1), spikes(2), templates=np.stack([late, early]))
+    assert similar_units(data)[0] == (1, pytest.approx(1.0))
+
+
+def test_rare_units_need_nearly_equal_templates_and_no_close_spikes() -> None:
+    few = spikes(1)[:40]
+    relations = measure_relations(units_of(few[::2], few[1::2]))
+    assert all(r.possible_duplicate for r in relations)
+
+
+def test_contamination_is_what_spikeinterface_calls_it() -> None:
+    mixed = np.sort(np.concatenate([spikes(1), spikes(5, rate_hz=2.0)]))
+    # At 10 kHz the period is 15 samples, where they count pairs of just that and we do not.
+    rate_hz, n_samples = 10_080.0, int(DURATION_S * RATE_HZ)
+    data = replace(units_of(mixed), sampling_rate_hz=rate_hz, duration_s=n_samples / rate_hz)
+    (relation,) = measure_relations(data)
+    sorting = si.NumpySorting.from_unit_dict([{"u0": mixed}], rate_hz)
+    recording = si.NumpyRecording(np.zeros((n_samples, 1), np.int8), rate_hz)
+    recording.set_dummy_probe_from_locations(np.zeros((1, 2)))
+    analyzer = si.create_sorting_analyzer(sorting, recording, sparse=False)
+    theirs = compute_refrac_period_violations(analyzer, refractory_period_ms=1.5)
+    share = theirs.rp_contamination if hasattr(theirs, "rp_contamination") else theirs[1]
+    assert relation.contamination == pytest.approx(share["u0"], rel=0.02)
+    assert relation.contamination_low < 0.1 < relation.contamination_high
+
+
+@pytest.mark.parametrize(
+    ("violations", "n_spikes", "expected"),
+    [(0, 100, 0.0), (0, 1, math.nan), (10**6, 100, 1.0), (4, 1000, 1 - math.sqrt(1 - 0.8))],
+)
+def test_contamination_by_hand(violations: int, n_spikes: int, expected: float) -> None:
+    found = contamination(violations, n_spikes, duration_s=300.0, refractory_s=0.0015)
+    assert found == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 40])
+def test_the_interval_leaves_two_and_a_half_percent_on_each_side(count: int) -> None:
+    low, high = violation_bounds(count)
+    assert poisson.cdf(count, high) == pytest.approx(0.025)
+    assert low == 0.0 if count == 0 else poisson.sf(count - 1, low) == pytest.approx(0.025)
+
+
+def test_a_violation_across_a_cut_is_none() -> None:
+    data = units_of(np.array([1000, 1005], np.int64))
+    cut = Timeline(RATE_HZ, (FileSpan("a", 4_000_000),), ((0, 1003), (2000, 2_990_000)))
+    assert measure_relations(data)[0].contamination > 0
+    assert measure_relations(replace(data, timeline=cut))[0].contamination == 0.0
+
+
+def test_one_unit_and_none_are_measured() -> None:
+    (alone,) = measure_relations(units_of(spikes(1)))
+    assert (alone.similar_unit, alone.possible_duplicate) == ("", False)
+    empty = make_data([], np.zeros((0, 4, 2)))
+    assert measure_relations(empty) == ()
+
+
+def test_what_is_not_measured_is_none_in_json() -> None:
+    (alone,) = measure_relations(units_of(np.zeros(0, np.int64)))
+    told = json.loads(json.dumps(alone.to_json(), allow_nan=False))
+    assert told["contamination"] is None
+    assert "unit_id" not in told
