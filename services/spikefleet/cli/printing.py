@@ -22,12 +22,13 @@ from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.findings.next_step import next_step_for, part_advice
 from spikefleet.core.runs import Attempt, Run, RunEvent, RunState
-from spikefleet.core.text import counted, format_duration, format_size
+from spikefleet.core.text import FOR_PROGRAMS, counted, format_duration, format_gib, format_size
 from spikefleet.deploy.screen import Screen
 
 WIDTH_WITHOUT_TERMINAL = 120
 _NARROW, _WIDE = 100, 140  # terminal columns
 _LOG_LINES_SHOWN = 8
+_READABLE_BYTES = 100 << 20  # from here on GiB are read more easily
 
 STATE_STYLES = {
     RunState.QUEUED: "dim",
@@ -274,23 +275,30 @@ def evidence_lines(failure: Failure) -> list[Text]:
     """What the failure was judged by, one thing a line; of a log its last lines."""
     lines = []
     for name, value in sorted(failure.evidence.items()):
-        if name == "next_step" or value in (None, "", [], {}):
+        if name in FOR_PROGRAMS or value in (None, "", [], {}):
             continue
         if isinstance(value, (list, tuple)) and len(value) > 1:
-            told = "".join(f"\n    {_evidence_text(entry)}" for entry in value[-_LOG_LINES_SHOWN:])
+            is_log = all(isinstance(entry, str) for entry in value)
+            shown = value[-_LOG_LINES_SHOWN:] if is_log else value
+            told = "".join(f"\n    {_evidence_text(entry, name)}" for entry in shown)
         else:
             only = value[0] if isinstance(value, (list, tuple)) else value
-            told = f" {only:.4g}" if isinstance(only, float) else f" {_evidence_text(only)}"
+            told = f" {_evidence_text(only, name)}"
         lines.append(Text.assemble((f"  {name.replace('_', ' ')}:", "dim"), told))
     return [Text("evidence"), *lines] if lines else []
 
 
-def _evidence_text(value: Any) -> str:
+def _evidence_text(value: Any, name: str = "") -> str:
     """Words for a value; a mapping is told entry by entry, never as a program's text."""
     if isinstance(value, Mapping):
+        if set(value) == {"path", "size_bytes"}:
+            return f"{value['path']} {_evidence_text(value['size_bytes'], 'size_bytes')}"
         return ", ".join(
-            f"{str(key).replace('_', ' ')} {_evidence_text(entry)}" for key, entry in value.items()
+            f"{str(key).replace('_', ' ')} {_evidence_text(entry, str(key))}"
+            for key, entry in value.items()
         )
+    if name.endswith("_bytes") and isinstance(value, int | float) and value >= _READABLE_BYTES:
+        return format_gib(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -36,6 +36,10 @@ def format_size(size_bytes: Any) -> str:
     return MISSING
 
 
+# Evidence that a person is shown otherwise: as the next step, or as a file of its own.
+FOR_PROGRAMS = frozenset({"next_step", "report"})
+
+
 def format_gib(size_bytes: float) -> str:
     """Bytes in GiB, as limits of memory and disk are set."""
     return f"{size_bytes / GIB:.1f} GiB"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spikefleet.core.text import counted, format_duration, format_size
+from spikefleet.core.text import FOR_PROGRAMS, counted, format_duration, format_size
 from spikefleet.core.visible_text import visible
 from spikefleet.reporter.before_sort import tell_canary
 from spikefleet.reporter.sections import ReportRecord, Spread
@@ -168,7 +168,8 @@ def _failure(record: ReportRecord) -> list[str]:
         f"`{failure.get('rule_id') or 'no rule'}` in stage {failure.get('stage') or 'unknown'}.",
         "",
     ]
-    evidence = failure.get("evidence") or {}
+    told = failure.get("evidence") or {}
+    evidence = {name: value for name, value in told.items() if name not in FOR_PROGRAMS}
     texts = {name: lines for name, value in evidence.items() if (lines := text_lines(value))}
     pairs = _pairs({name: value for name, value in evidence.items() if name not in texts})
     for name, lines in sorted(texts.items()):

@@ -194,3 +194,14 @@ def test_the_sorter_shows_on_a_narrow_terminal_where_the_runs_differ_in_it() -> 
 
     assert "sorter" in columns("lupin", "kilosort4")
     assert "sorter" not in columns("lupin", "lupin")
+
+
+def test_what_filled_a_disk_is_told_in_words_and_whole() -> None:
+    top = [{"path": f"sorter/{n}.dat", "size_bytes": (20 - n) << 30} for n in range(12)]
+    evidence = {"top_consumers": top, "limit_bytes": 100 << 30, "report": {"folder": "/scratch"}}
+    full = Failure(FailureCode.DISK_EXHAUSTION, "Full.", evidence=evidence)
+    told = "\n".join(str(line) for line in evidence_lines(full))
+    assert "sorter/0.dat 20.0 GiB" in told
+    assert "sorter/11.dat 9.0 GiB" in told
+    assert "limit bytes: 100.0 GiB" in told
+    assert "report" not in told

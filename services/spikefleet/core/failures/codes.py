@@ -218,8 +218,8 @@ FAILURES: tuple[FailureRow, ...] = (
     _row(
         _F.DISK_EXHAUSTION, "DiskExhaustionError", 107, _R, _D.RETRY_SAME, _S.DISK_EXHAUSTED,
         "The scratch disk filled up.",
-        "Free space on the scratch disk, or move it; the run waits for room and is held if none "
-        "comes.",
+        "Free space on the scratch disk; on a cluster raise scratch.maxSize in the sorter's runner "
+        "profile.",
         rows.DiskExhaustionEvidence,
     ),
     _row(

@@ -294,8 +294,11 @@ class DiskExhaustionEvidence(FailureEvidence):
     limit_bytes: int | None = says("size limit of the volume, 0 where there is none")
     projected_need_gb: float | None = says("GiB that were projected for the attempt")
     consumed_bytes: int | None = says("what the disk has lost since the attempt began")
-    top_consumers: list[dict[str, Any]] | None = says("the largest files")
-    report: dict[str, Any] | None = says("disk_exhaustion_report.json")
+    top_consumers: list[dict[str, Any]] | None = says(
+        "files and folders that hold 3 per cent or more, the largest first"
+    )
+    report: dict[str, Any] | None = says("disk_exhaustion_report.json, for programs")
+    next_step: str | None = says("what helps, where that is known")
 
 
 @evidence_row

@@ -13,7 +13,7 @@ from spikefleet.core.failures.evidence_rows import DiskExhaustionEvidence
 from spikefleet.core.guards.base import Reading
 from spikefleet.core.text import GIB
 from spikefleet.infra.system.folder_usage import FolderUsage, measure_folder
-from spikefleet.runner.guards.disk_report import DiskExhaustionReport, suggest_actions
+from spikefleet.runner.guards.disk_report import DiskExhaustionReport, next_step_of
 from spikefleet.runner.guards.samples import Latch, SampleWindow
 
 # A volume with a size limit is taken away whole, without a signal, by whoever counts its bytes.
@@ -43,6 +43,7 @@ class _Room:
     warn_bytes: float
     abort_bytes: float
     place: str
+    limit_bytes: int = 0  # of a place that is the attempt's alone
 
 
 class DiskUsageWatchdog:
@@ -117,9 +118,9 @@ class DiskUsageWatchdog:
 
     def _limited(self, free_bytes: float) -> _Room:
         limit = self._budget.limit_bytes
-        place = f"of the {limit / GIB:.1f} GiB allowed"
+        place = f"of the {limit / GIB:.1f} GiB of scratch allowed"
         warn, abort = limit * (1 - LIMIT_WARN_RATIO), limit * (1 - LIMIT_ABORT_RATIO)
-        return _Room(free_bytes, warn, abort, place)
+        return _Room(free_bytes, warn, abort, place, limit)
 
     def _trip(self, room: _Room, used_bytes: float) -> Failure:
         free_bytes, abort_bytes = room.free_bytes, room.abort_bytes
@@ -128,8 +129,8 @@ class DiskUsageWatchdog:
         report = self._report(usage, room, int(max(0.0, used_bytes - started)))
         return Failure(
             FailureCode.DISK_EXHAUSTION,
-            f"Only {free_bytes / GIB:.2f} GiB are left on the scratch disk; the sorter was stopped "
-            f"at {abort_bytes / GIB:.2f} GiB.",
+            f"Only {free_bytes / GIB:.2f} GiB are left {room.place}; the sorter was stopped at "
+            f"{abort_bytes / GIB:.2f} GiB.",
             rule_id="guard.disk",
             evidence=DiskExhaustionEvidence(
                 folder=str(self._folder),
@@ -140,8 +141,11 @@ class DiskUsageWatchdog:
                 limit_bytes=self._budget.limit_bytes,
                 projected_need_gb=report.projected_need_gb,
                 consumed_bytes=report.bytes_consumed_during_sort,
-                top_consumers=[{"path": path, "size_bytes": size} for path, size in usage.largest],
+                top_consumers=[
+                    {"path": path, "size_bytes": size} for path, size in usage.consumers
+                ],
                 report=report.to_json(),
+                next_step=report.suggested_actions[0],
             ),
         )
 
@@ -153,12 +157,14 @@ class DiskUsageWatchdog:
             abort_threshold_gb=round(room.abort_bytes / GIB, 3),
             projected_need_gb=round(projected / GIB, 3) if projected else None,
             bytes_consumed_during_sort=consumed_bytes,
-            top_consumers=usage.largest,
-            suggested_actions=suggest_actions(
-                usage,
-                free_bytes=room.free_bytes,
-                warn_bytes=room.warn_bytes,
-                needed_bytes=projected,
+            top_consumers=usage.consumers,
+            suggested_actions=(
+                next_step_of(
+                    usage,
+                    limit_bytes=room.limit_bytes,
+                    missing_bytes=projected - usage.used_bytes - room.free_bytes,
+                    warn_bytes=room.warn_bytes,
+                ),
             ),
         )
 

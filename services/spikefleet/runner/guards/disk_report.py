@@ -39,21 +39,23 @@ class DiskExhaustionReport:
         }
 
 
-_WORTH_NAMING = 0.01  # of a GiB; a smaller file fills no disk
+def next_step_of(
+    usage: FolderUsage, *, limit_bytes: float, missing_bytes: float, warn_bytes: float
+) -> str:
+    """Return the one thing to do, by whose room it is that ended.
 
-
-def suggest_actions(
-    usage: FolderUsage, *, free_bytes: float, warn_bytes: float, needed_bytes: float
-) -> tuple[str, ...]:
-    """Return what would make the next attempt fit, the surest first."""
-    actions = []
-    if needed_bytes > free_bytes:
-        short = (needed_bytes - free_bytes) / GIB
-        actions.append(f"give the attempt {short:.1f} GiB more scratch space; it was projected")
+    ``limit_bytes`` is the size that the attempt's own scratch was given (0: it shares a disk),
+    ``missing_bytes`` what its projection needs beyond what is there.
+    """
+    held = f" (the attempt holds {usage.used_bytes / GIB:.1f} GiB of it)"
+    if limit_bytes:
+        return (
+            f"The run is tried again with more scratch than {limit_bytes / GIB:.1f} GiB; if it is "
+            "held, raise scratch.maxSize in the sorter's runner profile (without a cluster "
+            "attempt_scratch_bytes)."
+        )
+    if missing_bytes > 0:
+        room = f"Free at least {missing_bytes / GIB:.1f} GiB more"
     else:
-        actions.append(f"keep at least {warn_bytes / GIB:.1f} GiB free on the scratch disk")
-    if usage.largest and usage.largest[0][1] >= _WORTH_NAMING * GIB:
-        path, size = usage.largest[0]
-        actions.append(f"the attempt's largest file is {path} with {size / GIB:.2f} GiB")
-    actions.append("put the scratch folder on a larger disk, or sort a shorter window")
-    return tuple(actions)
+        room = f"Keep at least {warn_bytes / GIB:.1f} GiB free"
+    return f"{room} on the scratch disk{held}; the run waits for room and is held if none comes."

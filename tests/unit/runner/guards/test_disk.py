@@ -28,7 +28,7 @@ def test_a_trip_names_the_largest_files_first(tmp_path: Path) -> None:
     assert trip.code is FailureCode.DISK_EXHAUSTION
     consumers = trip.evidence["top_consumers"]
     assert isinstance(consumers, list)
-    assert [entry["path"] for entry in consumers] == ["sorter/large.bin", "small.bin"]
+    assert [entry["path"] for entry in consumers] == ["sorter/large.bin"]
     assert consumers[0]["size_bytes"] >= MIB
 
 
@@ -48,7 +48,8 @@ def test_a_trip_carries_the_report_operators_read(tmp_path: Path) -> None:
         "suggested_actions",
     }
     assert report["projected_need_gb"] == 2.0**30
-    assert "more scratch space" in report["suggested_actions"][0]
+    (advice,) = report["suggested_actions"]
+    assert advice.startswith("Free at least")
     assert report["top_consumers"][0]["path"] == "large.bin"
 
 
