@@ -6,9 +6,16 @@ from typing import Any
 import pytest
 from tests.support.recorded_pods import need_recordings, sight
 
+from spikefleet.core.attempts import WaitsFor
 from spikefleet.infra.launchers.base import Phase
 from spikefleet.infra.launchers.kubernetes.reading import Patience, read_attempt
-from spikefleet.infra.launchers.kubernetes.waiting import needs_events, why_it_waits
+from spikefleet.infra.launchers.kubernetes.waiting import (
+    _CONFIG,
+    _IMAGE,
+    _VOLUME_EVENTS,
+    needs_events,
+    why_it_waits,
+)
 
 WORDS = [
     ("image-unreachable", "attempt", "its image cannot be fetched (ImagePullBackOff): Back-off"),
@@ -118,18 +125,121 @@ def test_a_queue_that_has_given_up_is_no_silent_dead_end() -> None:
     assert "deactivated after 5 tries" in found.words
 
 
-def test_a_volume_that_cannot_be_mounted_is_told_by_its_newest_event() -> None:
-    pod = {
+def pending(waiting: str = "", message: str = "", *, unplaced: str = "") -> dict[str, Any]:
+    """A pod that does not run: its container waits, or (``unplaced``) no node is its own."""
+    placed = {"type": "PodScheduled", "status": "False" if unplaced else "True"}
+    if unplaced:
+        placed |= {"reason": unplaced, "message": message}
+    state = {"waiting": {"reason": waiting, "message": message}} if waiting else {}
+    return {
         "metadata": {"creationTimestamp": "2026-11-28T11:00:00Z"},
-        "spec": {"nodeName": "node-a"},
+        "spec": {"nodeName": "" if unplaced else "node-a"},
         "status": {
             "phase": "Pending",
-            "conditions": [{"type": "PodScheduled", "status": "True"}],
-            "containerStatuses": [
-                {"name": "sorter", "state": {"waiting": {"reason": "ContainerCreating"}}}
-            ],
+            "conditions": [placed],
+            "containerStatuses": [{"name": "sorter", "state": state}],
         },
     }
+
+
+OF_A_CONTAINER = [
+    ("ErrImagePull", WaitsFor.IMAGE),
+    ("ImagePullBackOff", WaitsFor.IMAGE),
+    ("ErrImageNeverPull", WaitsFor.IMAGE),
+    ("InvalidImageName", WaitsFor.IMAGE),
+    ("ImageInspectError", WaitsFor.IMAGE),
+    ("CreateContainerConfigError", WaitsFor.CONTAINER),
+    ("CreateContainerError", WaitsFor.CONTAINER),
+    ("RunContainerError", WaitsFor.CONTAINER),
+    ("CrashLoopBackOff", WaitsFor.CONTAINER),
+]
+
+
+@pytest.mark.parametrize(("reason", "kind"), OF_A_CONTAINER)
+def test_every_word_of_a_container_that_cannot_start_is_told_with_its_message(
+    reason: str, kind: WaitsFor
+) -> None:
+    found = why_it_waits({"metadata": {}}, pending(reason, "as the kubelet says"), [], None)
+    assert found is not None
+    assert (found.kind, found.is_given_up) == (kind, True)
+    assert found.words.endswith(f"({reason}): as the kubelet says")
+    assert found.reason == f"{reason}: as the kubelet says"
+
+
+def test_no_word_of_a_container_that_cannot_start_lacks_its_test() -> None:
+    assert {reason for reason, _ in OF_A_CONTAINER} == _IMAGE | _CONFIG
+    assert {reason for reason, _ in OF_A_NODE} == set(_VOLUME_EVENTS)
+
+
+OF_A_NODE = [
+    ("FailedMount", WaitsFor.VOLUME),
+    ("FailedAttachVolume", WaitsFor.VOLUME),
+    ("FailedCreatePodSandBox", WaitsFor.CONTAINER),
+]
+
+
+@pytest.mark.parametrize(("reason", "kind"), OF_A_NODE)
+def test_every_word_of_a_node_that_cannot_prepare_a_pod_is_told(
+    reason: str, kind: WaitsFor
+) -> None:
+    events = [{"reason": reason, "message": "the disk is elsewhere", "lastTimestamp": "1"}]
+    found = why_it_waits({"metadata": {}}, pending("ContainerCreating"), events, None)
+    assert found is not None
+    assert (found.kind, found.is_given_up) == (kind, True)
+    assert found.words == f"its node cannot prepare the pod: {reason}: the disk is elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "kind", "words", "is_given_up"),
+    [
+        (
+            "Unschedulable",
+            "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available",
+            WaitsFor.NODE,
+            "waits for a node with room for it: 2 Insufficient cpu",
+            False,
+        ),
+        (
+            "Unschedulable",
+            "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+            WaitsFor.VOLUME,
+            "its scratch claim is not there: 0/2 nodes are available: pod has unbound immediate "
+            "PersistentVolumeClaims.",
+            True,
+        ),
+        (
+            "SchedulingGated",
+            "Scheduling is blocked due to non-empty scheduling gates",
+            WaitsFor.QUEUE,
+            "waits for the cluster's leave to be placed on a node",
+            False,
+        ),
+    ],
+)
+def test_a_pod_without_a_node_says_what_keeps_it_from_one(
+    reason: str, message: str, kind: WaitsFor, words: str, is_given_up: bool
+) -> None:
+    found = why_it_waits({"metadata": {}}, pending(message=message, unplaced=reason), [], None)
+    assert found is not None
+    assert (found.kind, found.words, found.is_given_up) == (kind, words, is_given_up)
+    assert found.reason == f"{reason}: {message}"
+
+
+def test_a_pod_that_nobody_looked_at_yet_waits_for_the_cluster() -> None:
+    fresh = {"metadata": {}, "spec": {}, "status": {"phase": "Pending"}}
+    found = why_it_waits({"metadata": {}}, fresh, [], None)
+    assert found is not None
+    assert (found.kind, found.words) == (WaitsFor.NODE, "waits for the cluster to look for a node")
+
+
+def test_a_job_without_a_pod_or_a_word_against_it_waits_for_its_pod() -> None:
+    found = why_it_waits({"metadata": {}}, None, [], None)
+    assert found is not None
+    assert (found.kind, found.words) == (WaitsFor.POD, "waits for the cluster to make its pod")
+
+
+def test_a_volume_that_cannot_be_mounted_is_told_by_its_newest_event() -> None:
+    pod = pending("ContainerCreating")
     events = [
         {"reason": "FailedMount", "message": 'secret "lab-s3" not found', "lastTimestamp": "2"},
         {"reason": "FailedMount", "message": "older", "lastTimestamp": "1"},
