@@ -47,12 +47,15 @@ def test_a_round_asks_no_more_after_a_long_history(full: Controlled) -> None:
 
 
 def test_a_round_reads_only_the_runs_that_a_slot_lets_start(tmp_path: Path) -> None:
-    controlled = Controlled(tmp_path, plan="slow", cpu_slots=2)
+    controlled = Controlled(tmp_path, plan="wait", cpu_slots=2)  # no slot is given back meanwhile
     for name in "abcd":
         controlled.submit(name)
-    controlled.drive(lambda: len(controlled.launcher.observe()) == 2)
-    waiting = controlled.runs.queued_sorts("kilosort4")
-    assert len(waiting) == 2
+
+    def all_slots_are_taken() -> bool:
+        waiting = controlled.runs.queued_sorts("kilosort4")
+        return len(controlled.launcher.observe()) == 2 and len(waiting) == 2
+
+    controlled.drive(all_slots_are_taken, timeout_s=120.0)
     with counted_queries() as asked:
         controlled.reconciler.step()
     assert not any("LIMIT" in statement for statement in asked)
