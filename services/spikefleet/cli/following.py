@@ -63,8 +63,9 @@ def _meet(client: SortingClient, run_ids: Sequence[str]) -> bool:
     try:
         for run_id in run_ids:
             client.get(run_id)
-    except ServiceUnreachable:
-        waiting = f"No service answers at {client.address} yet; retrying. Press Ctrl-C to stop."
+    except ServiceUnreachable as error:
+        waiting = f"No service answers at {client.address} yet. {_trying(client)}"
+        waiting += f"\n{error.next_step}" if error.next_step else ""
         console(stderr=True).print(waiting, style="yellow", soft_wrap=True)
         return False
     return True
@@ -142,6 +143,11 @@ class _Lost:
 def _pause_sentence(error: ServiceUnreachable) -> str:
     what = error.message.partition(" (")[0].rstrip(".")
     return f"{what}; the runs continue. Retrying; press Ctrl-C to stop watching."
+
+
+def _trying(client: SortingClient) -> str:
+    until = format_duration(client.patience_s)
+    return f"Trying again every few seconds for {until}; press Ctrl-C to stop."
 
 
 class _Screen(Protocol):

@@ -174,10 +174,10 @@ def submit(context: click.Context, /, address: str | None, output: str, **given:
 
 
 def _planned_code(plan: SubmissionPlan) -> ExitCode:
-    """Done when some stream can be sorted and the input of none is at fault."""
+    """What ``submit --watch`` would end with, were nothing to happen but what is foreseen."""
     failures = [run.examination.failure for run in plan.runs]
-    wrong = any(failure and failure.row.status is RunStatus.INPUT_ERROR for failure in failures)
-    return ExitCode.RUN_FAILED if wrong or all(failures) else ExitCode.DONE
+    fine = all(not known or known.row.status is RunStatus.UNSORTABLE for known in failures)
+    return ExitCode.DONE if fine else ExitCode.RUN_FAILED
 
 
 def _without_dry_run() -> str:

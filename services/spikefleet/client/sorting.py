@@ -84,7 +84,7 @@ class SortingClient(InstallationCalls):
         ca_file: Path | None = None,
     ) -> None:
         self.address = address
-        self._patience_s = patience_s
+        self.patience_s = patience_s
         self._channel = dial(address, ca_file=ca_file)
         self._ingest = ingest_pb2_grpc.IngestServiceStub(self._channel)
         self._sender = RecordingSender(self._channel, address, self._patience, ca_file=ca_file)
@@ -383,4 +383,4 @@ class SortingClient(InstallationCalls):
         return LogView(part.attempt, part.data, part.offset_bytes, part.size_bytes, part.has_ended)
 
     def _patience(self) -> RetryWaits:
-        return RetryWaits(self._patience_s)
+        return RetryWaits(self.patience_s)

@@ -81,12 +81,15 @@ def test_sorter_and_preset_exclude_each_other() -> None:
     ("failures", "code"),
     [
         ([None, FailureCode.INSUFFICIENT_ACTIVITY], ExitCode.DONE),
-        ([FailureCode.INSUFFICIENT_ACTIVITY], ExitCode.RUN_FAILED),
+        ([FailureCode.INSUFFICIENT_ACTIVITY], ExitCode.DONE),
+        ([FailureCode.INSUFFICIENT_ACTIVITY, FailureCode.NO_GOOD_CHANNELS], ExitCode.DONE),
         ([None, FailureCode.INPUT_CORRUPT], ExitCode.RUN_FAILED),
+        ([FailureCode.INSUFFICIENT_ACTIVITY, FailureCode.INPUT_CORRUPT], ExitCode.RUN_FAILED),
+        ([None, FailureCode.DISK_EXHAUSTION], ExitCode.RUN_FAILED),
         ([None], ExitCode.DONE),
     ],
 )
-def test_a_dry_run_fails_of_a_bad_input_or_when_nothing_can_be_sorted(
+def test_a_dry_run_ends_as_the_runs_it_foresees_would(
     failures: list[FailureCode | None], code: ExitCode
 ) -> None:
     looked = [Examination(failure=Failure(f, "No.") if f else None) for f in failures]
