@@ -70,6 +70,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "spikefleet.cli.results:report",
         "Copy runs' reports to a folder, as fetch does, and say where the pages are.",
     ),
+    "compare": (
+        "spikefleet.cli.compare:compare",
+        "Say how far two sortings of one recording agree, unit by unit.",
+    ),
     "sorters": (
         "spikefleet.cli.catalogues:sorters",
         "List the sorters; with a NAME list that sorter's own parameters.",

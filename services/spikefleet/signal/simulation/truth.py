@@ -87,8 +87,20 @@ def load_truth(path: Path, stream: str = "") -> Truth:
     """Read one stream's truth; "" means the first stream.
 
     Raises:
-        InvalidConfigurationError: the file knows no such stream.
+        InvalidConfigurationError: the file is no truth, or knows no such stream.
+        FileNotFoundError: it is not there.
     """
+    try:
+        return _stream_of(path, stream)
+    except (KeyError, ValueError, IndexError, zipfile.BadZipFile, EOFError) as error:
+        raise InvalidConfigurationError(
+            f"{path} is not the truth of a simulated recording ({error}).",
+            field="truth",
+            value=str(path),
+        ) from error
+
+
+def _stream_of(path: Path, stream: str) -> Truth:
     with np.load(path, allow_pickle=False) as arrays:
         streams = [str(name) for name in arrays["streams"]]
         chosen = stream or streams[0]

@@ -1,0 +1,79 @@
+"""``spikefleet compare`` on folders and truths."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tests.support.fetched_run import RATE_HZ, write_fetched_run
+
+from spikefleet import load_results
+from spikefleet.cli.main import cli
+from spikefleet.signal.simulation.truth import Truth, save_truth
+
+
+@pytest.fixture(scope="module")
+def fetched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_fetched_run(tmp_path_factory.mktemp("run"), snr_min=12.0)
+
+
+def compare(*arguments: object) -> dict[str, Any]:
+    asked = ["compare", *map(str, arguments), "--output", "json"]
+    done = CliRunner().invoke(cli, asked)
+    assert done.exit_code == 0, done.output
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def write_truth(folder: Path, fetched: Path, rate_hz: float = RATE_HZ) -> Path:
+    """Every sorted unit as a known one, under another name."""
+    units = load_results(fetched).units
+    trains = {f"true{name}": unit.spike_frames for name, unit in units.items()}
+    (folder / "rec.bin").touch()
+    path = folder / "rec.truth.npz"
+    count = len(trains)
+    truth = Truth(tuple(trains), trains, rate_hz, np.zeros((count, 3)), np.zeros(count))
+    save_truth(path, {"s": truth}, folder / "rec.bin")
+    return path
+
+
+def test_a_run_agrees_with_itself(fetched: Path, tmp_path: Path) -> None:
+    again = shutil.copytree(fetched, tmp_path / "again")
+    answer = compare(fetched, again)
+    assert answer["mean_agreement"] == 1.0
+    assert all(unit["first"] == unit["second"] for unit in answer["units"])
+
+
+def test_against_a_truth_the_rejected_unit_is_missed_unless_asked_for(
+    fetched: Path, tmp_path: Path
+) -> None:
+    truth = write_truth(tmp_path, fetched)
+    kept, everything = compare(fetched, truth), compare(fetched, truth, "--with-failed")
+    assert [unit["first"] for unit in kept["units"]].count(None) == 1
+    assert kept["mean_agreement"] == pytest.approx(0.8)
+    assert everything["mean_agreement"] == 1.0
+    assert all(f"true{u['first']}" == u["second"] for u in everything["units"])
+
+
+def test_a_person_is_told_in_a_sentence(fetched: Path, tmp_path: Path) -> None:
+    truth = write_truth(tmp_path, fetched)
+    done = CliRunner().invoke(cli, ["compare", str(fetched), str(truth)])
+    text = " ".join(done.output.split())
+    assert f"4 of 5 units of {truth} found in {fetched} with accuracy" in text.replace("- ", "")
+
+
+def test_two_rates_are_not_of_one_recording(fetched: Path, tmp_path: Path) -> None:
+    truth = write_truth(tmp_path, fetched, rate_hz=30_000.0)
+    done = CliRunner().invoke(cli, ["compare", str(fetched), str(truth)])
+    assert done.exit_code == 2
+    assert "not of one recording" in done.output
+
+
+def test_a_file_that_is_no_truth_is_told(fetched: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.zeros(3))
+    done = CliRunner().invoke(cli, ["compare", str(fetched), str(tmp_path / "a.npz")])
+    assert done.exit_code == 2
+    assert "is not the truth" in done.output
