@@ -54,6 +54,7 @@ _STYLE = {
 _RASTER_SPIKES = 150_000
 _BINS = 20
 _PROBE_HEIGHT_IN = 5.4
+_NAMED_UNITS = 40  # more names than that cannot be read
 _RASTER_MARGINS = Margins(left=0.8, right=0.15, bottom=0.5, top=0.1, rows=0.12)
 _HISTOGRAM_MARGINS = Margins(left=0.75, right=0.15, bottom=0.5, top=0.1, columns=0.8, rows=0.6)
 
@@ -150,9 +151,9 @@ def _draw_raster(
             color=colour,
             rasterized=True,
         )
-    top.set_ylabel("unit, by depth")
+    top.set_ylabel("unit, by y")
     top.set_ylim(-0.7, len(units) - 0.3)
-    top.tick_params(labelbottom=False, left=False, labelleft=False)
+    _name_rows(top, [str(units[i]["unit_id"]) for i in _by_depth(units)])
     bins = int(np.clip(data.duration_s, 30, 300))
     windows_s = _windows_s(data)
     first_s, last_s = windows_s[0, 0], windows_s[-1, 1]
@@ -161,7 +162,10 @@ def _draw_raster(
     bottom.stairs(rate_hz, edges, color=ACCENT, alpha=0.3, fill=True, linewidth=0)
     bottom.stairs(rate_hz, edges, color=ACCENT, linewidth=1)
     bottom.set_ylim(0, max(1.0, float(rate_hz.max()) * 1.1))
+    seams_s = _seams_s(data)
     for axes in (top, bottom):
+        for seam_s in seams_s:
+            axes.axvline(seam_s, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), alpha=0.6)
         for gap_s in zip(windows_s[:-1, 1], windows_s[1:, 0], strict=True):
             axes.axvspan(*gap_s, color=GRID, alpha=0.5, linewidth=0)
     bottom.set_xlim(first_s, last_s)
@@ -169,10 +173,26 @@ def _draw_raster(
     bottom.set_xlabel("time (s)")
     mean_hz = passed.sum() / data.duration_s
     gaps = " Grey: not sorted." if len(windows_s) > 1 else ""
+    gaps += " Dashed: where the next recording begins." if seams_s else ""
     return (
         f"Raster of {counted(len(units), 'unit')} over {data.duration_s:.0f} s, with the summed "
         f"rate of the curated units, {mean_hz:.3g} spikes per second on average.{gaps}"
     )
+
+
+def _name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Write the unit's name at each row, where there is room for all."""
+    axes.tick_params(labelbottom=False, left=False, labelleft=len(names) <= _NAMED_UNITS)
+    if len(names) <= _NAMED_UNITS:
+        size = float(np.clip(150 / len(names), 5.0, 8.5))
+        axes.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
+
+
+def _seams_s(data: UnitData) -> list[float]:
+    """Where the next of several recordings begins, in seconds of the recording."""
+    if data.timeline is None:
+        return []
+    return [end / data.sampling_rate_hz for _, end in data.timeline.file_bounds[:-1]]
 
 
 def _windows_s(data: UnitData) -> FloatArray:
@@ -221,6 +241,16 @@ def _draw_probe(
         linewidths=0.8,
         alpha=0.92,
     )
+    for unit, at_x, at_y in zip(units, x, y, strict=True):
+        if len(units) <= _NAMED_UNITS and np.isfinite([at_x, at_y]).all():
+            axes.annotate(
+                str(unit["unit_id"]),
+                (at_x, at_y),
+                xytext=(6, 3),
+                textcoords="offset points",
+                fontsize=7.5,
+                parse_math=False,
+            )
     bar = figure.colorbar(shown, ax=axes, shrink=0.6, aspect=25, pad=0.03)
     bar.set_label("amplitude (µV)")
     bar.outline.set_visible(False)

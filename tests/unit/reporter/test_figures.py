@@ -8,6 +8,7 @@ import pytest
 from tests.support.sorted_units import make_data, trough
 
 from spikefleet.reporter.figures import draw_all
+from spikefleet.signal.preparing.timeline import FileSpan, Timeline
 from spikefleet.signal.units.quality import measure_units
 
 CURATION = {
@@ -49,6 +50,20 @@ def test_a_square_array_gets_a_square_map_and_a_long_probe_a_high_one():
     square, long = np.array([[0.0, 0.0], [60.0, 60.0]]), np.array([[0.0, 0.0], [20.0, 900.0]])
     assert height_per_width(square) < 0.95
     assert height_per_width(long) > 1.1
+
+
+def test_raster_and_map_name_their_units():
+    raster, probe = draw()[:2]
+    for drawing in (raster, probe):
+        names = re.findall(r">(u\d)</text>", drawing.svg)
+        assert sorted(names) == ["u0", "u1", "u2"]
+
+
+def test_where_the_next_recording_begins_is_marked():
+    files = (FileSpan("a", 60_000), FileSpan("b", 40_000))
+    joined = draw(timeline=Timeline(10_000.0, files, ((0, 100_000),)))[0]
+    assert "Dashed: where the next recording begins." in joined.alt
+    assert joined.svg.count("stroke-dasharray") == draw()[0].svg.count("stroke-dasharray") + 2
 
 
 def test_histograms_say_what_their_dashed_lines_are():
