@@ -21,8 +21,9 @@ from spikefleet.infra.stores.bytes.artifacts import (
 )
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 from spikefleet.infra.stores.bytes.s3.artifacts_s3 import S3Artifacts
-from spikefleet.infra.stores.bytes.s3.bucket import PART_BYTES, S3Credentials, S3Place
+from spikefleet.infra.stores.bytes.s3.bucket import PART_BYTES, S3Place
 from spikefleet.infra.stores.bytes.s3.claims import FOLDER
+from spikefleet.infra.stores.bytes.s3.credentials import S3Credentials
 
 pytestmark = pytest.mark.slow
 

@@ -86,6 +86,7 @@ COVERED_BY: Mapping[str, str] = {
     "infra/rpc/server.py": _RPC,
     "infra/rpc/first_counts.py": "integration/test_fresh_metrics.py",
     "controller/known_outcomes.py": "integration/test_fresh_metrics.py",
+    "infra/stores/bytes/s3/credentials.py": "integration/test_s3_certificates.py",
     "infra/stores/bytes/artifacts_open.py": _EXITS,
     "infra/stores/bytes/s3/*.py": "contracts/test_s3_artifact_stores.py",
     "infra/stores/bytes/sort_timeline.py": "unit/curation/test_curate_sort.py",

@@ -14,7 +14,8 @@ from spikefleet.infra.stores.bytes.artifacts import ArtifactDamagedError
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
 from spikefleet.infra.stores.bytes.s3 import ranges
 from spikefleet.infra.stores.bytes.s3.artifacts_s3 import S3Artifacts
-from spikefleet.infra.stores.bytes.s3.bucket import PART_BYTES, S3Credentials
+from spikefleet.infra.stores.bytes.s3.bucket import PART_BYTES
+from spikefleet.infra.stores.bytes.s3.credentials import S3Credentials
 
 pytestmark = pytest.mark.slow
 LONG = hashlib.shake_256(b"long").digest(PART_BYTES + 300_000)

@@ -11,7 +11,8 @@ import pytest
 from minio import Minio
 
 from spikefleet.infra.stores.bytes.s3.artifacts_s3 import S3Artifacts
-from spikefleet.infra.stores.bytes.s3.bucket import S3Credentials, S3Place
+from spikefleet.infra.stores.bytes.s3.bucket import S3Place
+from spikefleet.infra.stores.bytes.s3.credentials import S3Credentials
 
 TOOL = Path(__file__).parents[3] / "shared" / "tools" / "s3-server"
 ENGINES = ("swift", "ceph")

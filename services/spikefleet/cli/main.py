@@ -76,7 +76,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "sorters": (
         "spikefleet.cli.catalogues:sorters",
-        "List the sorters; with a NAME list that sorter's own parameters.",
+        "List the sorters and whether the service offers them; with a NAME its own parameters.",
     ),
     "presets": (
         "spikefleet.cli.catalogues:presets",

@@ -13,6 +13,7 @@ import click
 from pydantic import ValidationError
 
 from spikefleet.core.config.compat import told
+from spikefleet.core.visible_text import without_secrets
 from spikefleet.deploy.settings import Settings, file_of, load_settings
 
 _CA_FILE = "spikefleet.ca_file"
@@ -95,7 +96,8 @@ def settings_from(**arguments: Any) -> Settings:
 
 def _shown(given: object) -> str:
     """A bad value as it was written."""
-    return ":".join(map(str, given)) if isinstance(given, tuple | list) else repr(given)
+    told = ":".join(map(str, given)) if isinstance(given, tuple | list) else repr(given)
+    return without_secrets(told)
 
 
 set_option = click.option(

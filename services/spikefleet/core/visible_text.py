@@ -6,6 +6,7 @@ characters only.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _STANDS_FOR_IT = "\N{REPLACEMENT CHARACTER}"
@@ -29,3 +30,12 @@ def visible_line(text: str) -> str:
 
 def _is_hidden(character: str) -> bool:
     return character not in _KEPT and unicodedata.category(character) in _HIDDEN
+
+
+_LOGIN = re.compile(r"//[^/?#@\s]*(?::\S*)?@")
+_SECRET = re.compile(r"(?i)\b([\w-]*(?:password|passwd|secret|token|credential)[\w-]*=)[^&;\s]+")
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL as it may be shown: without who logs in, and without what only he knows."""
+    return _SECRET.sub(r"\1***", _LOGIN.sub("//***@", url))

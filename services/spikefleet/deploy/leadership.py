@@ -41,7 +41,7 @@ class Leadership:
         self._watch: ClusterWatch | None = None
         self.was_lost = False
         holder = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-        terms = LeaderTerms(lease_name(runners.instance), holder)
+        terms = LeaderTerms(lease_name(runners.instance), holder, owner=runners.owner)
         self._leader = Leader(self._api, terms, on_lost=self._lose)
 
     def may_act(self) -> bool:

@@ -76,7 +76,7 @@ class Settings(BaseModel):
     s3_credentials: Path | None = Field(
         None,
         description="folder with the files access-key and secret-key of the bucket, as a mounted "
-        "secret shows them",
+        "secret shows them, and ca.crt (PEM) where its certificate is of a private authority",
     )
     ingest_address: str = Field(
         "", description="host:port where the other rooms reach ingest; empty: in this process"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spikefleet.core.visible_text import visible, visible_line
+from spikefleet.core.visible_text import visible, visible_line, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,20 @@ def test_what_steers_a_terminal_is_seen_instead(steering: str) -> None:
 
 def test_a_line_stays_one_line() -> None:
     assert visible_line("good\n22:00:00 error   forged") == "good\\n22:00:00 error   forged"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://ann:s3cret@db/x", "postgresql://***@db/x"),
+        ("postgresql://ann:s3/c@r#et@db:5432/x", "postgresql://***@db:5432/x"),
+        ("s3://b/p?endpoint=https://ann:s3cret@host&region=x",
+         "s3://b/p?endpoint=https://***@host&region=x"),
+        ("postgresql://db/x?user=ann&password=s3cret", "postgresql://db/x?user=ann&password=***"),
+        ("s3://b?secret-key=s3cret&endpoint=https://h", "s3://b?secret-key=***&endpoint=https://h"),
+        ("sqlite:////data/a@b.db", "sqlite:////data/a@b.db"),
+        ("s3://b/p@q?endpoint=https://h", "s3://b/p@q?endpoint=https://h"),
+    ],
+)  # fmt: skip
+def test_a_url_is_shown_without_what_only_its_owner_knows(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown

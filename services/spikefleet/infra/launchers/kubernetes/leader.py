@@ -24,6 +24,7 @@ from spikefleet.infra.launchers.kubernetes.api import (
     ClusterRefusedError,
     Json,
 )
+from spikefleet.infra.launchers.kubernetes.manifests import owner_reference
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,10 @@ _TICK_S = 0.05
 
 class Leases(Protocol):
     """The part of the cluster's API that leases need (``ClusterApi``)."""
+
+    def get_config_map(self, name: str) -> Json:
+        """Raises ClusterMissingError."""
+        ...
 
     def get_lease(self, name: str, *, within_s: float) -> Json:
         """Raises ClusterMissingError."""
@@ -52,6 +57,7 @@ class LeaderTerms:
 
     Others take over ``duration_s`` after the last renewal they saw; this process stops
     ``deadline_s`` after its own last one, which must be sooner. It renews every ``retry_s``.
+    ``owner`` is the ConfigMap with which the lease goes; "" is none.
     """
 
     name: str
@@ -59,6 +65,7 @@ class LeaderTerms:
     duration_s: int = 15
     deadline_s: float = 10.0
     retry_s: float = 2.0
+    owner: str = ""
 
     def __post_init__(self) -> None:
         if not self.retry_s < self.deadline_s < self.duration_s:
@@ -139,21 +146,37 @@ class Leader:
         if self._renewed is not None:
             self._renew(asked_at, within_s)
             return
+        owners = self._owners()
         try:
             found = self._leases.get_lease(self._terms.name, within_s=within_s)
         except ClusterMissingError:
-            made = {"metadata": {"name": self._terms.name}, "spec": self._spec({}, taking=True)}
+            named = {"name": self._terms.name, **owners}
+            made = {"metadata": named, "spec": self._spec({}, taking=True)}
             try:
                 self._won(self._leases.create_lease(made, within_s=within_s), asked_at)
             except ClusterConflictError:
                 return
             return
         if self._may_take(found):
-            taken = {**found, "spec": self._spec(found.get("spec") or {}, taking=True)}
+            taken = {
+                **found,
+                "metadata": {**found["metadata"], **owners},
+                "spec": self._spec(found.get("spec") or {}, taking=True),
+            }
             try:
                 self._won(self._leases.replace_lease(taken, within_s=within_s), asked_at)
             except ClusterConflictError:
                 return
+
+    def _owners(self) -> Json:
+        """What of the lease's metadata says with which object it goes."""
+        if not self._terms.owner:
+            return {}
+        try:
+            uid = self._leases.get_config_map(self._terms.owner)["metadata"]["uid"]
+        except ClusterMissingError:
+            return {}
+        return {"ownerReferences": [owner_reference("v1", "ConfigMap", self._terms.owner, uid)]}
 
     def _renew(self, asked_at: float, within_s: float) -> None:
         renewed = {**self._held, "spec": self._spec(self._held["spec"], taking=False)}

@@ -129,7 +129,7 @@ def job_manifest(order: Order) -> dict[str, Any]:
         },
     }
     if order.owner_uid:
-        owner = _owner("v1", "ConfigMap", runners.owner, order.owner_uid)
+        owner = owner_reference("v1", "ConfigMap", runners.owner, order.owner_uid)
         metadata["ownerReferences"] = [owner]
     return {
         "apiVersion": "batch/v1",
@@ -148,7 +148,7 @@ def job_manifest(order: Order) -> dict[str, Any]:
 
 def secret_manifest(order: Order, job_uid: str) -> dict[str, Any]:
     """Return the Secret that tells the pod its attempt's secret; it goes with the Job."""
-    owner = _owner("batch/v1", "Job", job_name(order.spec.name), job_uid)
+    owner = owner_reference("batch/v1", "Job", job_name(order.spec.name), job_uid)
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -204,5 +204,6 @@ def _queue_labels(order: Order) -> Mapping[str, str]:
     return labels
 
 
-def _owner(api_version: str, kind: str, name: str, uid: str) -> dict[str, Any]:
+def owner_reference(api_version: str, kind: str, name: str, uid: str) -> dict[str, Any]:
+    """Name the object with which another one goes."""
     return {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid}

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.visible_text import without_secrets
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 
@@ -33,11 +34,13 @@ def open_artifacts(url: str, s3_credentials: Path | None = None) -> ArtifactStor
         path = Path(url)
     else:
         raise ValueError(
-            f"no artifact store serves {url!r}: name a folder, file:///folder, or a bucket, "
-            "s3://bucket?endpoint=https://host"
+            f"no artifact store serves {without_secrets(url)!r}: name a folder, file:///folder, or "
+            "a bucket, s3://bucket?endpoint=https://host"
         )
     if not path.is_absolute():
-        raise ValueError(f"{url!r} is not absolute, so every process would mean another folder")
+        raise ValueError(
+            f"{without_secrets(url)!r} is not absolute, so every process would mean another folder"
+        )
     return LocalArtifacts(path)
 
 
@@ -45,6 +48,8 @@ def _open_s3(url: str, credentials: Path | None) -> ArtifactStore:
     parts = urlsplit(url)
     given = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     unknown = sorted(set(given) - _S3_WORDS)
+    if "@" in parts.netloc:
+        raise _refused(url, "keys do not belong into it; they are in the credentials' folder")
     if not parts.netloc or "endpoint" not in given or unknown:
         wrong = f"{unknown[0]!r} is unknown" if unknown else "it names no bucket or no endpoint"
         raise _refused(url, f"{wrong}; write s3://BUCKET/PREFIX?endpoint=https://HOST")
@@ -66,6 +71,9 @@ def _open_s3(url: str, credentials: Path | None) -> ArtifactStore:
 
 
 def _refused(url: str, reason: str) -> InvalidConfigurationError:
+    shown = without_secrets(url)
     return InvalidConfigurationError(
-        f"The artifact store {url!r} cannot be opened: {reason}.", field="artifacts_url", value=url
+        f"The artifact store {shown!r} cannot be opened: {reason}.",
+        field="artifacts_url",
+        value=shown,
     )

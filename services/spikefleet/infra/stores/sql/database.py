@@ -27,6 +27,7 @@ from sqlalchemy.exc import (
 )
 
 from spikefleet.core.failures.errors import StorageUnavailableError
+from spikefleet.core.visible_text import without_secrets
 from spikefleet.infra.stores.sql.epochs import StaleControllerError, bump_epoch, check_epoch
 from spikefleet.infra.stores.sql.migrations import DIALECT_TYPES, MIGRATIONS, Migration
 from spikefleet.infra.stores.sql.tables import SCHEMA_VERSION, read_document
@@ -64,7 +65,7 @@ class Database:
         self._may_write: Callable[[], bool] = lambda: True
         #: called when a write finds that a later epoch has begun: this process has to end
         self.on_replaced: Callable[[], None] = lambda: None
-        self.name = parsed.render_as_string(hide_password=True)
+        self.name = without_secrets(parsed.render_as_string(hide_password=True))
         options: dict[str, Any] = {"pool_size": 8, "max_overflow": 16}
         if self.dialect == "sqlite":
             Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
@@ -199,10 +200,11 @@ class Database:
 def _parse_url(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):
+        # Not chained: what the library says may quote a part of the password.
         raise ValueError(
-            f"{url!r} is not a database URL, for example sqlite:////path/db"
-        ) from error
+            f"{without_secrets(url)!r} is not a database URL, for example sqlite:////path/db"
+        ) from None
     backend = parsed.get_backend_name()
     if backend in {"postgresql", "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")

@@ -171,3 +171,21 @@ def test_renewal_whose_answer_was_lost_is_recognised_as_its_own(
 def test_times_that_cannot_be_kept_are_refused() -> None:
     with pytest.raises(ValueError, match="retry < deadline < duration"):
         LeaderTerms("controller", "a", duration_s=10, deadline_s=10.0)
+
+
+def test_the_lease_goes_with_the_release(fake: KubeFake) -> None:
+    core = client.CoreV1Api(fake.client())
+    made = core.create_namespaced_config_map(
+        NAMESPACE, client.V1ConfigMap(metadata=client.V1ObjectMeta(name="lab-runners"))
+    )
+    terms = LeaderTerms("controller", "a", DURATION_S, DEADLINE_S, RETRY_S, owner="lab-runners")
+    for _ in range(2):  # the second takes one that is there
+        leader = Leader(api_of(fake), terms, on_lost=lambda: None)
+        leader.start()
+        assert leader.wait(5)
+        with fake.clock.lock:
+            found = fake.store.get(LEASES, NAMESPACE, "controller")["metadata"]
+        (owner,) = found["ownerReferences"]
+        assert (owner["kind"], owner["name"]) == ("ConfigMap", "lab-runners")
+        assert owner["uid"] == made.metadata.uid
+        leader.close()

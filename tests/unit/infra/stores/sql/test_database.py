@@ -37,6 +37,13 @@ def test_a_url_that_cannot_keep_state_is_refused(url: str, word: str) -> None:
         Database(url)
 
 
+@pytest.mark.parametrize("url", ["postgresql//ann:s3cret@db", "postgresql://ann:s3cret@db:port/x"])
+def test_a_refused_url_shows_no_password(url: str) -> None:
+    with pytest.raises(ValueError, match="not a database URL") as told:
+        Database(url)
+    assert "s3cret" not in str(told.value)
+
+
 def test_a_commit_survives_the_machine(database: Database) -> None:
     with database.read() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"

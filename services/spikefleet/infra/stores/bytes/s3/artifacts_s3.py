@@ -38,13 +38,12 @@ from spikefleet.infra.stores.bytes.s3.bucket import (
     PART_BYTES,
     ConditionFailedError,
     S3Bucket,
-    S3Credentials,
     S3Part,
     S3Place,
     is_made_of,
-    read_credentials,
 )
 from spikefleet.infra.stores.bytes.s3.claims import FOLDER, claimed
+from spikefleet.infra.stores.bytes.s3.credentials import S3Credentials, read_credentials
 
 _MOST_KEY_BYTES = 1024
 _LONGEST_PREFIX_BYTES = 150

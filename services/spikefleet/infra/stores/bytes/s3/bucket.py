@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
@@ -26,6 +25,8 @@ from minio.datatypes import Part
 from minio.error import MinioException, S3Error
 
 from spikefleet.core.failures.errors import InvalidConfigurationError, StorageUnavailableError
+from spikefleet.core.visible_text import without_secrets
+from spikefleet.infra.stores.bytes.s3.credentials import S3Credentials
 from spikefleet.infra.stores.bytes.s3.network_words import in_words
 from spikefleet.infra.stores.bytes.s3.signed_lengths import with_length
 
@@ -58,17 +59,6 @@ class S3Place:
 
 
 @dataclass(frozen=True)
-class S3Credentials:
-    """An access key and its secret."""
-
-    access_key: str
-    secret_key: str
-
-    def __repr__(self) -> str:
-        return f"S3Credentials({self.access_key!r}, secret hidden)"
-
-
-@dataclass(frozen=True)
 class S3Object:
     """What a server says of an object; ``sha256`` is "" where its writer left none."""
 
@@ -85,27 +75,6 @@ class S3Part:
     number: int
     size_bytes: int
     etag: str
-
-
-def read_credentials(folder: Path) -> S3Credentials:
-    """Read ``access-key`` and ``secret-key`` from a folder, as a mounted secret shows them.
-
-    Raises InvalidConfigurationError when one is missing or empty.
-    """
-    found = []
-    for name in ("access-key", "secret-key"):
-        try:
-            text = (folder / name).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            text = ""
-        if not text:
-            raise InvalidConfigurationError(
-                f"The S3 credentials lack a file {name!r} in {folder}. Mount the secret there.",
-                field="s3_credentials",
-                value=str(folder),
-            )
-        found.append(text)
-    return S3Credentials(*found)
 
 
 class S3Bucket:
@@ -323,11 +292,13 @@ class S3Bucket:
 
 def _connect(place: S3Place, endpoint: str, credentials: S3Credentials) -> Minio:
     parts = urllib3.util.parse_url(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.host or parts.path not in (None, "/"):
+    wrong_path = parts.path not in (None, "/")
+    if parts.scheme not in ("http", "https") or not parts.host or parts.auth or wrong_path:
+        shown = without_secrets(endpoint)
         raise InvalidConfigurationError(
-            f"{endpoint!r} is not an S3 endpoint: write https://HOST[:PORT].",
+            f"{shown!r} is not an S3 endpoint: write https://HOST[:PORT], keys apart.",
             field="endpoint",
-            value=endpoint,
+            value=shown,
         )
     retries = urllib3.Retry(
         total=_TRIES,
@@ -339,7 +310,10 @@ def _connect(place: S3Place, endpoint: str, credentials: S3Credentials) -> Minio
         raise_on_status=False,
     )
     pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=_CONNECT_S, read=_READ_S), maxsize=32, retries=retries
+        timeout=urllib3.Timeout(connect=_CONNECT_S, read=_READ_S),
+        maxsize=32,
+        retries=retries,
+        ca_certs=None if credentials.ca_file is None else str(credentials.ca_file),
     )
     return Minio(
         parts.netloc or "",
