@@ -87,3 +87,18 @@ def test_a_sorter_is_switched_off_with_null_or_by_not_naming_it() -> None:
     ]
     named = {"kilosort4", "lupin", "mountainsort5"}  # two of them by profiles of their own
     assert set(offered('runners.defaultSorters=["lupin"]')) == named
+
+
+def test_the_buckets_secret_is_mounted_whole_so_that_its_authority_comes_along() -> None:
+    objects = render(POSTGRES)
+    document = one(objects, "ConfigMap", "runners")["data"]["runners.json"]
+    job = job_manifest(order(Runners.from_json(json.loads(document)), backend="lupin"))
+    pods = [*pod_templates(objects).values(), job["spec"]["template"]]
+    mounted = [
+        volume["secret"]
+        for pod in pods
+        for volume in pod["spec"]["volumes"]
+        if volume["name"] == "s3"
+    ]
+    assert len(mounted) > 4
+    assert all("items" not in secret for secret in mounted)
