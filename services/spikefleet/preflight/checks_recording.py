@@ -14,6 +14,7 @@ from spikefleet.core.failures.errors import (
     SpikeSortingClassifiedError,
 )
 from spikefleet.core.findings.finding import Finding, fail, warn
+from spikefleet.core.recording.verdict import LEAST_S
 from spikefleet.core.sorters.catalogue import BACKENDS, RT_SORT
 from spikefleet.core.text import counted
 from spikefleet.preflight.registry import Facts, check
@@ -162,7 +163,7 @@ def check_duration(facts: Facts) -> Finding | None:
     if kept_s is None:
         return None
     batch_s, field = _batch(facts)
-    shortest_s = max(facts.backend.min_duration_s, batch_s)
+    shortest_s = max(facts.backend.min_duration_s, batch_s, LEAST_S)
     if kept_s < shortest_s:
         return fail("duration_short", _too_short(facts, kept_s, shortest_s, field))
     if kept_s >= max(SHORT_S, 2 * shortest_s):
@@ -202,7 +203,10 @@ def _too_short(
             duration_s=whole_s,
         )
     return InsufficientActivityError(
-        f"{text} {kept_s:.3g} s.", reason="too_short", duration_s=kept_s
+        f"{text} {kept_s:.3g} s.",
+        reason="too_short",
+        duration_s=kept_s,
+        next_step="Check that the recording was not stopped as it began, then record longer.",
     )
 
 

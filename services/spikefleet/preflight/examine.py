@@ -17,7 +17,7 @@ from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.findings.checks import decide
 from spikefleet.core.findings.finding import FindingLevel
 from spikefleet.core.recording.description import StreamDescription
-from spikefleet.core.recording.verdict import signal_failure
+from spikefleet.core.recording.verdict import LEAST_S, signal_failure
 from spikefleet.core.recording.windows import keep_frames
 from spikefleet.core.rooms.preflight import Examination, ExamineTask, ResourceEstimate
 from spikefleet.core.sorters.catalogue import BACKENDS
@@ -137,7 +137,9 @@ def _read(
                 )
                 facts = replace(facts, truth=truth, geometry=describe_geometry(scaled))
                 measured = measure_kept(scaled, kept)
-                facts = replace(facts, measured=measured, verdict=signal_failure(measured))
+                facts = replace(facts, measured=measured)
+                if kept_s >= LEAST_S:
+                    facts = replace(facts, verdict=signal_failure(measured))
             return replace(facts, kept_s=kept_s), stream
     except SpikeSortingClassifiedError as error:
         return replace(facts, read_error=error), stream

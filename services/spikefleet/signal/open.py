@@ -249,7 +249,9 @@ def _inside(path: Path) -> list[Path]:
     if not path.is_dir():
         return []
     entries = visible_entries(path)[:_NEIGHBOURS_LOOKED_AT]
-    return [entry for entry in entries if entry.is_dir() and _recognise(entry, required=False)]
+    found = [entry for entry in entries if _recognise(entry, required=False)]
+    folders = [entry for entry in found if entry.is_dir()]
+    return folders or list({file.stem: file for file in found}.values())
 
 
 def _recognise(candidate: Path, *, required: bool) -> list[tuple[FormatFamily, Path]]:

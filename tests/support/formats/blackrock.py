@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 
-def _basic_header(spec, n_channels, period, stamps_per_s):
+def _basic_header(spec, n_channels, period, stamps_per_s, day=20):
     bytes_in_headers = 314 + 66 * n_channels
     return (
         (b"NEURALCD" if spec == "2.3" else b"BRSMPGRP")
@@ -17,7 +17,7 @@ def _basic_header(spec, n_channels, period, stamps_per_s):
         + b"30 kS/s".ljust(16, b"\x00")
         + b"slice 3".ljust(256, b"\x00")
         + struct.pack("<2I", period, stamps_per_s)
-        + struct.pack("<8H", 2026, 11, 5, 20, 12, 0, 0, 0)
+        + struct.pack("<8H", 2026, 11, 5, day, 12, 0, 0, 0)
         + struct.pack("<I", n_channels)
     )
 
@@ -37,12 +37,22 @@ def _channel_header(electrode, label, units, high_cut_hz=7500):
 
 
 def write_nsx(
-    path: Path, blocks, channels, spec="2.3", period=1, stamps_per_s=30_000, high_cut_hz=7500
+    path: Path,
+    blocks,
+    channels,
+    spec="2.3",
+    period=1,
+    stamps_per_s=30_000,
+    high_cut_hz=7500,
+    day=20,
 ):
-    """Write blocks of ``(first stamp, samples x channels)``; channels are (electrode, units)."""
+    """Write blocks of ``(first stamp, samples x channels)``; channels are (electrode, units).
+
+    The clock stood at nought at noon of that ``day``.
+    """
     stamp = "<I" if spec == "2.3" else "<Q"
     with path.open("wb") as file:
-        file.write(_basic_header(spec, len(channels), period, stamps_per_s))
+        file.write(_basic_header(spec, len(channels), period, stamps_per_s, day))
         for electrode, units in channels:
             file.write(_channel_header(electrode, f"elec{electrode}", units, high_cut_hz))
         for first, samples in blocks:

@@ -240,3 +240,26 @@ def test_estimate_grows_with_the_signal_and_knows_the_gpu():
         np.array([large.memory_bytes, large.duration_s])
         > np.array([small.memory_bytes, small.duration_s])
     )
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 500])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"recording": {"bad_channels": "detected"}},
+        {"sorter": {"sorter_name": "simple"}},
+    ],
+)
+def test_of_a_moment_only_its_shortness_is_told_and_no_headstage_is_blamed(
+    places, tmp_path, n_frames, asked
+):
+    folder = tmp_path / "r"
+    folder.mkdir()
+    samples = np.random.default_rng(1).normal(0, 50, (n_frames, 8)).astype(np.int16)
+    write_raw_binary(folder / "a.raw", samples)
+    answer = examine(places, register(folder), **asked)
+    assert answer.failure is not None
+    assert answer.failure.rule_id == "preflight.duration_short"
+    assert "not stopped as it began" in answer.failure.next_step
+    assert [f.code for f in answer.findings if f.level == "fail"] == ["duration_short"]

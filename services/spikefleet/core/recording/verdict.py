@@ -33,6 +33,10 @@ _FINDINGS: Mapping[str, str] = {
 }
 
 
+LEAST_S = 0.1
+"""Less signal proves nothing: a frame never changes, and a moment without spikes is no silence."""
+
+
 def finding_of(verdict: SpikeSortingClassifiedError) -> str:
     """Return the code of the finding that a verdict is; ``signal`` for one without its own."""
     return _FINDINGS.get(str(verdict.evidence.get("reason") or verdict.code), "signal")

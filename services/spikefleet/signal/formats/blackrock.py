@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import glob
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,12 @@ from spikefleet.core.recording.description import (
 )
 from spikefleet.core.recording.file_sets import is_hidden
 from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.signal.formats.blackrock_headers import (
+    origin_notes,
+    read_origin,
+    scale_of,
+    text_of,
+)
 from spikefleet.signal.formats.frame_gaps import require_unique_ids
 from spikefleet.signal.formats.header_fields import MOST_CHANNELS, whole
 from spikefleet.signal.formats.probe_sidecar import place_channels
@@ -46,7 +53,6 @@ _LEAST_HEADER_BYTES = max(np.dtype(kind).itemsize for kind in NSX_BASIC_HEADER_T
 _NANOSECONDS = 1_000_000_000
 _STAMPS_AT_ONCE = 1 << 16
 _MOST_BLOCKS = 1_000_000
-_UV_PER_UNIT = {"uv": 1.0, "mv": 1e3, "v": 1e6}
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class _File:
     sampling_rate_hz: float
     stamps_per_s: int
     channels: NDArray[Any]
+    origin: datetime | None  #: when its clock stood at nought (UTC); None where it does not say
 
     @property
     def stream(self) -> str:
@@ -67,7 +74,7 @@ class _File:
     @property
     def neural(self) -> NDArray[np.int64]:
         """Columns measured in µV; analog inputs are in mV."""
-        return np.flatnonzero([_text(unit).lower() == "uv" for unit in self.channels["units"]])
+        return np.flatnonzero([text_of(unit).lower() == "uv" for unit in self.channels["units"]])
 
     @property
     def sortable(self) -> bool:
@@ -171,10 +178,10 @@ def _open_take(found: _Blocks) -> BaseRecording:
             for block in blocks
         ]
         recording = pieces[0] if len(pieces) == 1 else concatenate_recordings(pieces)
-        gains, offsets = _scale(file.channels)
+        gains, offsets = scale_of(file.channels)
         recording.set_channel_gains(gains)
         recording.set_channel_offsets(offsets)
-        labels = [_text(label) for label in file.channels["electrode_label"]]
+        labels = [text_of(label) for label in file.channels["electrode_label"]]
         recording.set_property("channel_name", labels)
         if not np.isfinite(gains).all() or not (gains > 0).all():
             raise corrupt(file.path, "unreadable", "its header gives channels without a gain.")
@@ -185,6 +192,8 @@ def _open_take(found: _Blocks) -> BaseRecording:
         if found.take.n_frames != blocks[0].n_frames:
             recording = recording.frame_slice(first, last)
     note_take(recording, found.take, found.takes)
+    clock_s = found.take.start_number / _CLOCK_HZ
+    recording.annotate(**origin_notes(file.path, file.origin, clock_s))
     return place_channels(recording, file.path)
 
 
@@ -247,6 +256,7 @@ def _read_file(path: Path) -> _File:
         sampling_rate_hz=_CLOCK_HZ / whole(basic["period"], "its period", path, least=1),
         stamps_per_s=whole(basic["timestamp_resolution"], "its clock's resolution", path, least=1),
         channels=channels,
+        origin=read_origin(basic),
     )
 
 
@@ -380,20 +390,6 @@ def _part_packets(file: _File, block: _Block) -> tuple[Take, ...]:
             places = np.flatnonzero((missing > 0) | (missing < -1))
             jumps += [(start + int(place) + 1, int(missing[place])) for place in places]
     return part_takes(jumps, block.n_frames, first, file.path)
-
-
-def _scale(channels: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return gains and offsets to µV from the analog and digital ranges."""
-    low, high = channels["min_digital_val"].astype(float), channels["max_digital_val"].astype(float)
-    bottom, top = channels["min_analog_val"].astype(float), channels["max_analog_val"].astype(float)
-    per_unit = np.array([_UV_PER_UNIT.get(_text(unit).lower(), 1.0) for unit in channels["units"]])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gains = (top - bottom) / (high - low)
-    return gains * per_unit, (bottom - low * gains) * per_unit
-
-
-def _text(value: bytes) -> str:
-    return value.partition(b"\x00")[0].decode("latin-1").strip()
 
 
 FAMILY = FormatFamily(FORMAT, "Blackrock .ns1-.ns6", recognises, describe, open_stream)

@@ -75,6 +75,16 @@ class _Header:
         """Frames in the file itself; the header may be older than its last samples."""
         return self.binary.stat().st_size // (_SAMPLE_BYTES * self.n_saved)
 
+    def open_end(self) -> str:
+        """Say what of the file its header does not know; "" where the two agree."""
+        if self.declared_bytes is None:
+            return "its header does not say how long it is"
+        older_bytes = self.binary.stat().st_size - self.declared_bytes
+        if older_bytes <= 0:
+            return ""
+        more_s = older_bytes / (_SAMPLE_BYTES * self.n_saved * self.sampling_rate_hz)
+        return f"its header is older than its last {more_s:.3g} s"
+
     def is_like(self, other: _Header) -> bool:
         """Say whether the two saved the same channels in the same way."""
         return (self.sampling_rate_hz, self.electrodes, self.info["channel_names"]) == (
@@ -176,8 +186,9 @@ def open_stream(path: Path, stream: str, hdf5_plugin_path: str | None) -> BaseRe
         if shifts is not None:
             recording.set_property("inter_sample_shift", shifts)
     recording.annotate(**_origin(header))
-    if any(one.declared_bytes is None for one in found.headers):
-        recording.annotate(not_closed="SpikeGLX did not close this file: its header has no size")
+    open_ends = [one.open_end() for one in found.headers]
+    if any(open_ends):
+        recording.annotate(not_closed=next(filter(None, open_ends)))
     return recording
 
 

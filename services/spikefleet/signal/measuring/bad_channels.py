@@ -17,6 +17,7 @@ from spikeinterface.core import BaseRecording
 from spikefleet.core.config.recording import DETECTED
 from spikefleet.core.failures.errors import InvalidConfigurationError, NoGoodChannelsError
 from spikefleet.core.recording.reader_errors import reading_traces
+from spikefleet.core.recording.verdict import LEAST_S
 from spikefleet.core.recording.windows import spread_frames
 from spikefleet.signal.measuring.channel_extremes import ChannelExtremes
 
@@ -50,10 +51,11 @@ def detect_bad_channels(recording: BaseRecording) -> dict[str, str]:
         seen.add(block)
         n_seen += end - start
     rails = seen.rail_fraction(n_seen) >= _MOSTLY_AT_RAIL
+    is_told = n_samples >= LEAST_S * float(recording.sampling_frequency)
     found: dict[str, str] = {}
     for why, which in (
-        ("never changes", seen.flat),
-        ("at a rail", rails),
+        ("never changes", seen.flat & is_told),
+        ("at a rail", rails & is_told),
         ("not a number", broken),
     ):
         found |= {ids[index]: why for index in np.flatnonzero(which)}

@@ -109,12 +109,11 @@ def _check_laid_apart(recording: BaseRecording) -> Finding | None:
 
 
 def _check_closed(recording: BaseRecording) -> Finding | None:
-    if not recording.get_annotation("not_closed"):
+    said = str(recording.get_annotation("not_closed") or "")
+    if not said:
         return None
-    return warn(
-        "not_closed",
-        "The acquisition did not close this file: its header does not say how long it is.",
-    )
+    why = said.rpartition(": ")[2]  # copies of earlier versions say it in a sentence
+    return warn("not_closed", f"The acquisition did not close this file: {why}.")
 
 
 def _check_unplaced(recording: BaseRecording) -> Finding | None:

@@ -186,8 +186,12 @@ def test_files_that_do_not_hold_their_gain_are_refused(tmp_path):
 def test_two_recordings_in_a_folder_are_not_guessed_at(tmp_path):
     for name in ("day1.ns5", "day2.ns5"):
         write_nsx(tmp_path / name, [(0, make_noise(100, 3))], CHANNELS)
-    with pytest.raises(InputCorruptError):
+    with pytest.raises(
+        InputCorruptError, match=r"holds 2 recordings \(day1.ns5, day2.ns5\)"
+    ) as caught:
         list_streams(tmp_path)
+    assert caught.value.reason == "several_recordings"
+    assert "by name" in str(caught.value)
 
 
 def test_without_a_probe_it_has_no_geometry(tmp_path):

@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+from tests.support.formats.blackrock import write_nsx
 from tests.support.formats.openephys import write_recording
 from tests.support.formats.probes import make_noise, write_probe
 from tests.support.recordings import make_recording
@@ -88,4 +89,27 @@ def test_record_nodes_named_one_by_one_are_not_joined(tmp_path):
 def test_takes_of_one_record_node_are_joined(tmp_path):
     places = [f"experiment{number}/recording1" for number in (1, 2)]
     named = {place: _open_ephys(tmp_path, place) / place for place in places}
+    assert len(open_concatenated(named).files) == 2
+
+
+def _hub(folder, name, *, day=20, first=0):
+    folder.mkdir(exist_ok=True)
+    write_probe(folder, 3)
+    channels = [(electrode, "uV") for electrode in (1, 2, 3)]
+    samples = make_noise(300, 3)
+    write_nsx(folder / f"{name}.ns6", [(first, samples)], channels, day=day)
+    return folder / f"{name}.ns6"
+
+
+def test_two_blackrock_systems_of_one_moment_are_two_recordings(tmp_path):
+    named = {
+        "a": _hub(tmp_path, "Hub1-night"),
+        "b": _hub(tmp_path, "Hub2-night", first=3),  # their clocks are not quite one
+    }
+    assert "Hub2-night was recorded at the same time as Hub1-night" in _problem(named)
+
+
+@pytest.mark.parametrize("later", [{"day": 21}, {"first": 300}])
+def test_blackrock_files_of_one_system_one_after_the_other_are_joined(tmp_path, later):
+    named = {"a": _hub(tmp_path, "night001"), "b": _hub(tmp_path, "night002", **later)}
     assert len(open_concatenated(named).files) == 2

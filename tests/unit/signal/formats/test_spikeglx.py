@@ -133,6 +133,20 @@ def test_a_file_that_spikeglx_did_not_close_is_read_from_its_bytes_and_told(tmp_
     assert "not_closed" in [each.code for each in check_truth(recording)]
 
 
+def test_samples_that_their_header_does_not_know_of_are_read_and_told(tmp_path):
+    folder = make_recording(tmp_path, "spikeglx").path
+    assert "not_closed" not in [each.code for each in check_truth(open_recording(folder))]
+    n_before = open_recording(folder).get_num_samples()
+    (binary,) = folder.glob("*.bin")
+    with binary.open("ab") as file:  # the header was copied earlier than the samples
+        file.write(binary.read_bytes())
+    recording = open_recording(folder)
+    assert recording.get_num_samples() == 2 * n_before
+    (told,) = [each for each in check_truth(recording) if each.code == "not_closed"]
+    assert "its header is older than its last" in told.message
+    assert f"{n_before / recording.sampling_frequency:.3g} s" in told.message
+
+
 def test_a_header_whose_lists_lost_their_tilde_says_so(tmp_path):
     folder = make_recording(tmp_path, "spikeglx").path
     with pytest.raises(InputCorruptError, match="lost the ~"):
