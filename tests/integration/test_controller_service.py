@@ -142,8 +142,11 @@ def test_a_sorted_run_is_redone_when_asked_and_refused_while_it_goes(service: Se
         service.client.retry(run_id, Stage.SORT)
     assert caught.value.reason == "RUN_HAS_RESULT"
     service.client.retry(run_id, Stage.SORT, force=True)
-    with pytest.raises(ServiceError, match=r"has not ended: .*sort.*\. Wait until it has ended"):
+    with pytest.raises(
+        ServiceError, match=r"has not ended: .*sort.*\. Wait until it has ended"
+    ) as caught:
         service.client.retry(run_id)
+    assert caught.value.reason == "RUN_NOT_ENDED"
     service.client.cancel(run_id)
     service.await_state(run_id, RunState.SUCCEEDED)
     assert service.client.get(run_id).result["last_retry"]["ended"] == "cancelled"
