@@ -80,6 +80,7 @@ class Exporting:
                 raise click.UsageError("--metadata and --with-failed belong to --as FORMAT.")
             return cls((), None, with_failed)
         with needs_extra("exports"):
+            import spikefleet.signal.exports.write  # noqa: F401, PLC0415
             from spikefleet.signal.exports.session_metadata import (  # noqa: PLC0415
                 SessionMetadata,
                 read_metadata,
