@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from spikefleet.core.policy.sizes import SizeRange, SorterMachine
+from spikefleet.core.sorters.catalogue import BACKENDS
 from spikefleet.infra.launchers.kubernetes.quantities import bytes_of
 
 DEFAULT = "default"
@@ -149,6 +150,11 @@ class Runners:
         }
         if not profiles:
             raise RunnersFileError("runners.profiles: at least one profile is needed")
+        default_sorters = top.optional(
+            "defaultSorters", lambda: tuple(map(str, top.list("defaultSorters")))
+        )
+        _require_sorters("runners.profiles", set(profiles) - {DEFAULT})
+        _require_sorters("runners.defaultSorters", set(default_sorters or ()))
         return cls(
             instance=top.text("instance"),
             owner=top.text("owner"),
@@ -160,9 +166,7 @@ class Runners:
             queue=top.text("queue", ""),
             retry_priority_class=top.text("retryPriorityClass", ""),
             recordings=top.optional("recordings", lambda: _recordings(top)),
-            default_sorters=top.optional(
-                "defaultSorters", lambda: tuple(map(str, top.list("defaultSorters")))
-            ),
+            default_sorters=default_sorters,
         )
 
     @classmethod
@@ -241,6 +245,15 @@ class _Part:
 
     def fail(self, key: str, why: str) -> RunnersFileError:
         return RunnersFileError(f"{self._place}.{key}: {why}")
+
+
+def _require_sorters(place: str, names: set[str]) -> None:
+    """Refuse a name that is no sorter's: mistyped, it would switch a sorter off in silence."""
+    unknown = sorted(names - set(BACKENDS))
+    if unknown:
+        raise RunnersFileError(
+            f"{place}: {', '.join(unknown)} is no sorter; known are {', '.join(BACKENDS)}"
+        )
 
 
 def _recordings(top: _Part) -> SharedRecordings:

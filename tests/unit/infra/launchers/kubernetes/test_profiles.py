@@ -94,6 +94,11 @@ def test_recordings_in_place_are_those_of_a_named_claim() -> None:
         ({"profiles": {"a": CPU | {"gpu": {"count": 0}}}}, "gpu.count: at least one"),
         ({"profiles": {"a": CPU | {"gpu": {"classes": [{}]}}}}, r"gpu.classes\[0\].name"),
         ({"profiles": {"a": CPU | {"scratch": {"size": "2Gi", "maxSize": "1Gi"}}}}, "maxSize"),
+        (
+            {"profiles": {"kilosrt4": CPU}},
+            "runners.profiles: kilosrt4 is no sorter; known are kilo",
+        ),
+        ({"defaultSorters": ["lupn"]}, "runners.defaultSorters: lupn is no sorter"),
         ({"profiles": {"a": []}}, "profiles.a: an object is needed"),
     ],
 )
