@@ -29,7 +29,7 @@ from spikefleet.runner.load import load_recording, workers
 from spikefleet.signal.filtering.numba_kernels import keep_kernels
 from spikefleet.signal.formats.reader_version import reader_version
 from spikefleet.signal.sorters.base import SorterBackend, SortRequest, load_backend
-from spikefleet.signal.units.analyzer import build_analyzer
+from spikefleet.signal.units.analyzer import build_analyzer, leave_out_pairs_across
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting
@@ -92,9 +92,10 @@ def run_steps(folder: RunFolder, spec: AttemptSpec, steps: Steps, confinement: C
         sorting = backend.sort(request)
         sorting.save(folder=folder.result / "sorting", overwrite=True)
     with steps.step("analyze"):
-        build_analyzer(
+        analyzer = build_analyzer(
             recording, sorting, folder.result / "analyzer", config.waveform, seed, n_jobs
         )
+        leave_out_pairs_across(analyzer, prepared.timeline.seams)
     write_json(folder.timeline, prepared.timeline.to_json())
     write_json(
         folder.child_result,

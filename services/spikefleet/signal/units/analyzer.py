@@ -7,10 +7,13 @@ run curated again from it in seconds. It decides no quality; it only measures.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spikeinterface.core import create_sorting_analyzer
+import numpy as np
+from spikeinterface.core import NumpySorting, create_sorting_analyzer
+from spikeinterface.postprocessing import compute_correlograms
 
 from spikefleet.core.config.units import WaveformConfig
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 DENSE_CHANNELS = 64
 SPARSE_RADIUS_UM = 150.0
+_CORRELOGRAMS = {"window_ms": 100.0, "bin_ms": 1.0, "method": "numpy"}
 
 
 def build_analyzer(
@@ -65,13 +69,38 @@ def build_analyzer(
                 "templates": {"operators": ["average", "std"]},
                 "unit_locations": {"method": "center_of_mass"},
                 "spike_amplitudes": {},
-                "correlograms": {"window_ms": 100.0, "bin_ms": 1.0, "method": "numpy"},
+                "correlograms": _CORRELOGRAMS,
             },
             **jobs,
         )
         if not waveform.save_waveform_files:
             analyzer.delete_extension("waveforms")
     return analyzer
+
+
+def leave_out_pairs_across(analyzer: SortingAnalyzer, seams: Sequence[int]) -> None:
+    """Count the correlograms again without pairs that span a seam, and keep them.
+
+    ``seams`` are samples before which time jumps: between windows, or between recordings that were
+    sorted as one. What lies between two of them is a segment to the library, which counts each by
+    itself.
+    """
+    extension = analyzer.get_extension("correlograms")
+    if extension is None or not len(seams):
+        return
+    spikes = analyzer.sorting.to_spike_vector()
+    samples, units = spikes["sample_index"], spikes["unit_index"]
+    stretch = np.searchsorted(np.asarray(seams), samples, side="right")
+    parts = [stretch == index for index in range(len(seams) + 1)]
+    unit_ids = np.asarray(analyzer.unit_ids)
+    cut = NumpySorting.from_samples_and_labels(
+        [samples[part] for part in parts],
+        [unit_ids[units[part]] for part in parts],
+        analyzer.sampling_frequency,
+        unit_ids=unit_ids,
+    )
+    extension.data["ccgs"], _ = compute_correlograms(cut, **_CORRELOGRAMS)
+    extension.save()
 
 
 def _margin(waveform: WaveformConfig, rate_hz: float) -> int:

@@ -17,7 +17,7 @@ from spikeinterface.core import (
 )
 
 from spikefleet.core.config.units import WaveformConfig
-from spikefleet.signal.units.analyzer import build_analyzer
+from spikefleet.signal.units.analyzer import build_analyzer, leave_out_pairs_across
 from spikefleet.signal.units.unit_data import read_units
 
 EXTENSIONS = {
@@ -122,3 +122,31 @@ def test_a_spike_whose_window_reaches_over_an_end_is_not_sampled_and_counted(
     assert list(sampled) == inside
     assert analyzer.get_extension("waveforms").get_data().shape[1] == before + after
     assert read_units(tmp_path / "analyzer").edge_spike_count == 4
+
+
+def test_correlograms_count_no_pair_across_a_seam(tmp_path: Path) -> None:
+    recording, _ = make(tmp_path / "recording")
+    trains = {"a": np.array([1000, 49_990, 50_010, 99_000]), "b": np.array([50_020, 99_010])}
+    sorting = NumpySorting.from_unit_dict([trains], recording.get_sampling_frequency())
+    analyzer = build_analyzer(recording, sorting, tmp_path / "analyzer", WaveformConfig(), seed=1)
+    whole = analyzer.get_extension("correlograms").get_data()[0].copy()
+    leave_out_pairs_across(analyzer, (50_000,))
+    kept = load_sorting_analyzer(tmp_path / "analyzer").get_extension("correlograms")
+    counts, bins = kept.get_data()
+    assert whole[0, 0].sum() == 2  # the two spikes of "a" around the seam, either way
+    assert counts[0, 0].sum() == 0
+    assert whole[0, 1].sum() == 3
+    assert counts[0, 1].sum() == 2
+    assert len(bins) == counts.shape[2] + 1
+
+
+def test_without_seams_or_units_nothing_is_counted_again(tmp_path: Path) -> None:
+    recording, truth = make(tmp_path / "recording")
+    analyzer = build_analyzer(recording, truth, tmp_path / "some", WaveformConfig(), seed=1)
+    before = analyzer.get_extension("correlograms").get_data()[0].copy()
+    leave_out_pairs_across(analyzer, ())
+    np.testing.assert_array_equal(analyzer.get_extension("correlograms").get_data()[0], before)
+    empty = NumpySorting.from_unit_dict([{}], recording.get_sampling_frequency())
+    none = build_analyzer(recording, empty, tmp_path / "none", WaveformConfig(), seed=1)
+    leave_out_pairs_across(none, (50_000,))
+    assert not none.has_extension("correlograms")
