@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +26,17 @@ _TRUTH = ".npz"
 
 @dataclass(frozen=True)
 class _Side:
-    """One sorting: ``name`` as a person gave it, trains as original frames by unit."""
+    """One sorting: trains as original frames by unit, within the windows that were sorted.
 
-    name: str
+    ``recording`` is the digest of what was recorded, with its stream; "" where it is not known.
+    """
+
     trains: Mapping[str, NDArray[Any]]
     sampling_rate_hz: float  # 0 without units
     is_truth: bool = False
+    recording: str = ""
+    stream: str = ""
+    kept: Sequence[tuple[int, int]] | None = None  # frames; None: all of them
 
 
 @click.command()
@@ -53,18 +58,18 @@ def compare(first: str, second: str, address: str | None, output: str, **given: 
     """Say how far two sortings of one recording agree, unit by unit.
 
     FIRST and SECOND are each a run, a fetched folder, or the NAME.truth.npz beside a simulated
-    recording. Against a truth, agreement is accuracy.
+    recording. Against a truth, agreement is accuracy. Only what both sides sorted is compared.
     """
     with needs_extra("science"):
         from spikefleet.signal.units.agreement import compare_sortings  # noqa: PLC0415
 
     out, with_failed = Output(output), bool(given["with_failed"])
-    with ExitStack() as stack:
-        sides = [
-            stack.enter_context(_read(name, given["stream"], address, out, with_failed))
-            for name in (first, second)
-        ]
-    ours, theirs = sides
+    ours, theirs = _both((first, second), given["stream"], address, out, with_failed)
+    sides = (ours, theirs)
+    if ours.recording != theirs.recording and ours.recording and theirs.recording:
+        raise click.UsageError(
+            f"{first} and {second} are sorts of different recordings or streams."
+        )
     rates_hz = {side.sampling_rate_hz for side in sides if side.trains}
     if len(rates_hz) > 1:
         raise click.UsageError(
@@ -72,7 +77,11 @@ def compare(first: str, second: str, address: str | None, output: str, **given: 
             f"{theirs.sampling_rate_hz:g}: they are not of one recording."
         )
     rate_hz = rates_hz.pop() if rates_hz else 1.0
-    found = compare_sortings(ours.trains, theirs.trains, rate_hz, delta_ms=given["delta_ms"])
+    first_trains, second_trains = (
+        _within(side.trains, [other.kept for other in sides if other.kept is not None])
+        for side in sides
+    )
+    found = compare_sortings(first_trains, second_trains, rate_hz, delta_ms=given["delta_ms"])
     matched = sum(unit.agreement >= 0.5 for unit in found.units)
     mean = f", {found.mean_agreement:.3f} on average" if theirs.trains else ""
     word = "accuracy" if theirs.is_truth else "agreement"
@@ -85,7 +94,7 @@ def compare(first: str, second: str, address: str | None, output: str, **given: 
 
 
 def _table(units: Any, word: str) -> Table:
-    shown = table("second", "first", word, "precision", "recall", "spikes")
+    shown = table("of the second", "of the first", word, "precision", "recall", "spikes")
     for unit in units:
         numbers = (f"{value:.3f}" for value in (unit.agreement, unit.precision, unit.recall))
         spikes = f"{unit.second_spikes or '-'} / {unit.first_spikes or '-'}"
@@ -93,32 +102,70 @@ def _table(units: Any, word: str) -> Table:
     return shown
 
 
-@contextmanager
-def _read(
-    name: str, stream: str, address: str | None, out: Output, with_failed: bool
-) -> Iterator[_Side]:
-    if is_run_or_batch(name) and not Path(name).exists():
-        with tempfile.TemporaryDirectory(prefix="spikefleet-compare-") as scratch:
-            with connected(address) as client, transfers(out) as progress:
-                client.fetch(name, scratch, progress)
-            yield _folder(name, Path(scratch), with_failed)
-    elif name.endswith(_TRUTH):
-        yield _truth(name, stream)
-    else:
-        yield _folder(name, Path(name), with_failed)
+def _both(
+    names: tuple[str, str], stream: str, address: str | None, out: Output, with_failed: bool
+) -> tuple[_Side, _Side]:
+    """Read both; a truth is of the stream that was asked for, else of the other side's."""
+    found: dict[str, _Side] = {}
+    for name in names:
+        if not name.endswith(_TRUTH):
+            found[name] = _run(name, address, out, with_failed)
+    known = next((side.stream for side in found.values()), "")
+    for name in names:
+        if name.endswith(_TRUTH):
+            found[name] = _truth(name, stream or known)
+    return found[names[0]], found[names[1]]
 
 
-def _folder(name: str, folder: Path, with_failed: bool) -> _Side:
+def _run(name: str, address: str | None, out: Output, with_failed: bool) -> _Side:
+    if not is_run_or_batch(name) or Path(name).exists():
+        return _folder(Path(name), with_failed)
+    with tempfile.TemporaryDirectory(prefix="spikefleet-compare-") as scratch:
+        with connected(address) as client, transfers(out) as progress:
+            client.fetch(name, scratch, progress)
+        return _folder(Path(scratch), with_failed)
+
+
+def _within(
+    trains: Mapping[str, NDArray[Any]], windows: Sequence[Sequence[tuple[int, int]]]
+) -> dict[str, NDArray[Any]]:
+    """Keep the spikes that lie in a window of every side: no side sorted the others."""
+    kept = dict(trains)
+    for stretches in windows:
+        for unit, train in kept.items():
+            inside = train != train
+            for start, end in stretches:
+                inside |= (train >= start) & (train < end)
+            kept[unit] = train[inside]
+    return kept
+
+
+def _folder(folder: Path, with_failed: bool) -> _Side:
     from spikefleet.signal.units.fetched_results import load_results  # noqa: PLC0415
 
     results = load_results(folder)
     units = results.units if with_failed else results.curated
-    rate_hz = next((unit.sampling_rate_hz for unit in units.values()), 0.0)
-    return _Side(name, {unit_id: unit.spike_frames for unit_id, unit in units.items()}, rate_hz)
+    run, recording = results.provenance["run"], results.provenance["recording"]
+    digest, stream = str(recording.get("digest") or ""), str(run.get("stream") or "")
+    return _Side(
+        {unit_id: unit.spike_frames for unit_id, unit in units.items()},
+        next((unit.sampling_rate_hz for unit in units.values()), 0.0),
+        recording=f"{digest} {stream}" if digest else "",
+        stream=stream,
+        kept=_kept(folder) if results.units else None,
+    )
+
+
+def _kept(folder: Path) -> Sequence[tuple[int, int]]:
+    """The frames that were sorted, of a folder whose timeline has been read already."""
+    from spikefleet.signal.preparing.timeline import Timeline  # noqa: PLC0415
+
+    document = json.loads((folder / "sort" / "timeline.json").read_text(encoding="utf-8"))
+    return Timeline.from_json(document).kept
 
 
 def _truth(name: str, stream: str) -> _Side:
     from spikefleet.signal.simulation.truth import load_truth  # noqa: PLC0415
 
     truth = load_truth(Path(name), stream)
-    return _Side(name, truth.spike_samples, truth.sampling_rate_hz, is_truth=True)
+    return _Side(truth.spike_samples, truth.sampling_rate_hz, is_truth=True)

@@ -77,7 +77,7 @@ def draw_units(data: UnitData, units: Sequence[Unit]) -> list[UnitCard]:
                 passed=bool(unit["passed"]),
                 failed_on=str(unit["failed_on"] or ""),
                 facts=_facts(unit),
-                autocorrelogram=_correlogram(data, trains[index], trains[index], ""),
+                autocorrelogram=_correlogram(data, trains[index], None, ""),
                 cross=None
                 if other is None
                 else _correlogram(data, trains[index], trains[other], twin),
@@ -114,7 +114,9 @@ def _warning(unit: Unit) -> str:
     )
 
 
-def _correlogram(data: UnitData, first: IntArray, second: IntArray, other: str) -> Plot | None:
+def _correlogram(
+    data: UnitData, first: IntArray, second: IntArray | None, other: str
+) -> Plot | None:
     bin_samples = max(1, round(_BIN_MS * data.sampling_rate_hz / 1000))
     counts = correlogram(first, second, bin_samples=bin_samples, n_bins=_BINS, seams=data.seams)
     highest = int(counts.max()) if counts.size else 0

@@ -65,6 +65,41 @@ def test_a_person_is_told_in_a_sentence(fetched: Path, tmp_path: Path) -> None:
     assert f"4 of 5 units of {truth} found in {fetched} with accuracy" in text.replace("- ", "")
 
 
+def test_the_truth_is_of_the_runs_stream_and_of_what_it_sorted(
+    fetched: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(fetched, tmp_path / "run")
+    record = run / "report" / "recording_report.json"
+    document = json.loads(record.read_text())
+    document["run"]["stream"] = "well002"
+    record.write_text(json.dumps(document))
+    units = load_results(run).curated
+    # Beyond the window that was sorted the neurons fired as well.
+    trains = {n: np.append(u.spike_frames, [250_000, 280_000]) for n, u in units.items()}
+    (tmp_path / "plate.h5").touch()
+    place, count = np.zeros((len(trains), 3)), np.zeros(len(trains))
+    truths = {
+        "well000": Truth.without_units(RATE_HZ),
+        "well002": Truth(tuple(trains), trains, RATE_HZ, place, count),
+    }
+    save_truth(tmp_path / "plate.truth.npz", truths, tmp_path / "plate.h5")
+    assert compare(run, tmp_path / "plate.truth.npz")["mean_agreement"] == 1.0
+
+
+def test_sorts_of_two_recordings_are_not_compared(fetched: Path, tmp_path: Path) -> None:
+    folders = []
+    for digest in ("aa", "bb"):
+        folder = shutil.copytree(fetched, tmp_path / digest)
+        record = folder / "report" / "recording_report.json"
+        document = json.loads(record.read_text()) | {"recording": {"digest": digest}}
+        record.write_text(json.dumps(document))
+        folders.append(str(folder))
+    done = CliRunner().invoke(cli, ["compare", *folders])
+    assert done.exit_code == 2
+    assert "different recordings" in done.output
+    assert compare(folders[0], folders[0])["mean_agreement"] == 1.0
+
+
 def test_two_rates_are_not_of_one_recording(fetched: Path, tmp_path: Path) -> None:
     truth = write_truth(tmp_path, fetched, rate_hz=30_000.0)
     done = CliRunner().invoke(cli, ["compare", str(fetched), str(truth)])

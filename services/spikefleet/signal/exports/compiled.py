@@ -4,11 +4,11 @@
 ``y_max`` (µm, of the largest channel), ``template`` ((samples, channels), µV), ``electrode``,
 ``sorted_index``, ``max_channel_si`` (from 0), ``max_channel_id``, ``peak_sign`` ("neg", "pos"),
 ``peak_ind`` (sample of the peak in the template, from 0) and, for each channel, ``amplitudes`` (µV)
-and ``std_norms``. Beside it stand ``locations`` ((channels, 2), µm) and ``fs`` (samples per
-second). In MATLAB ``units`` is a cell array of structs. An ``.npz`` without pickled objects has no
-such thing: there ``units`` is a table, ``spike_train`` holds all trains one after the other
-(``spike_start`` and ``spike_stop`` of a row point into it), and ``template``, ``amplitudes`` and
-``std_norms`` have a row for each unit.
+and ``std_norms``; and whether curation kept it (``passed``, ``failed_on``). Beside it stand
+``locations`` ((channels, 2), µm) and ``fs`` (samples per second). In MATLAB ``units`` is a cell
+array of structs. An ``.npz`` without pickled objects has no such thing: there ``units`` is a table,
+``spike_train`` holds all trains one after the other (``spike_start`` and ``spike_stop`` of a row
+point into it), and ``template``, ``amplitudes`` and ``std_norms`` have a row for each unit.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from spikefleet.signal.units.unit_data import FloatArray
 
 _ROW = [
     ("unit_id", "U64"),
+    ("passed", "?"),
+    ("failed_on", "U64"),
     ("x_max", "f8"),
     ("y_max", "f8"),
     ("electrode", "U64"),
@@ -87,6 +89,8 @@ def _unit(source: ExportSource, number: int, unit: ExportedUnit) -> dict[str, An
     x_um, y_um = data.channel_locations_um[channel]
     return {
         "unit_id": unit.quality.unit_id,
+        "passed": unit.fetched.passed,
+        "failed_on": unit.fetched.failed_on,
         "spike_train": unit.frames,
         "x_max": float(x_um),
         "y_max": float(y_um),

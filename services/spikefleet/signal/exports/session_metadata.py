@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -20,8 +27,16 @@ _MOST_BYTES = 1 << 20
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
+def _listed(value: Any) -> Any:
+    """One name stands for a list of it."""
+    return (value,) if isinstance(value, str) else value
+
+
+_Texts = Annotated[tuple[_Text, ...], BeforeValidator(_listed)]
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
 class SessionPart(_Part):
@@ -30,11 +45,11 @@ class SessionPart(_Part):
     session_start_time: datetime | None = None
     session_description: _Text | None = None
     session_id: _Text | None = None
-    experimenter: tuple[_Text, ...] = ()  #: "Last, First"
+    experimenter: _Texts = ()  #: "Last, First"
     experiment_description: _Text | None = None
     institution: _Text | None = None
     lab: _Text | None = None
-    keywords: tuple[_Text, ...] = ()
+    keywords: _Texts = ()
 
 
 class SubjectPart(_Part):
@@ -98,13 +113,28 @@ def read_metadata(path: Path) -> SessionMetadata:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         at = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise _refused(path, f"has a wrong entry, {at}: {first['msg']}") from error
+        told = _WORDS.get(at) or _KINDS.get(first["type"]) or first["msg"]
+        raise _refused(path, f"has a wrong entry, {at}: {told}") from error
     start = found.session.session_start_time
     if start is not None and start.tzinfo is None:
         raise _refused(
             path, "gives session.session_start_time without its offset, as in +00:00 at its end"
         )
     return found
+
+
+_WORDS = {
+    "subject.age": 'write a duration in ISO 8601, as "P90D" for 90 days',
+    "subject.sex": "write M (male), F (female), U (unknown) or O (other)",
+    "session.session_start_time": "write date, time and offset, as 2026-11-20T18:00:00+01:00",
+}
+_KINDS = {
+    "extra_forbidden": "no such name; docs/howto/other-tools.md lists them",
+    "model_type": "a group of names is needed, indented below it",
+    "tuple_type": "a list of texts is needed",
+    "string_type": "a text is needed",
+    "string_too_short": "it may not be empty",
+}
 
 
 def require_complete(metadata: SessionMetadata | None) -> SessionMetadata:

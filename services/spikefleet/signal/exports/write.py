@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.files import sha256_of, write_json
 from spikefleet.signal.exports.compiled import write_mat, write_npz
 from spikefleet.signal.exports.nwb import write_nwb
 from spikefleet.signal.exports.phy import write_phy
@@ -25,6 +28,17 @@ _PLACES = {
     "phy": "phy",
 }
 FORMATS = tuple(_PLACES)
+_UNFINISHED, _WRITTEN = ".unfinished-", ".written.json"
+
+
+class ExportChangedError(FileExistsError):
+    """An export was changed since it was written, and is kept."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(
+            f"{place} was changed since it was exported, and is kept. Move it away, or replace it "
+            "with --overwrite (overwrite=True)."
+        )
 
 
 def export_results(
@@ -33,16 +47,18 @@ def export_results(
     *,
     metadata: SessionMetadata | None = None,
     with_failed: bool = False,
+    overwrite: bool = False,
 ) -> dict[str, Path]:
     """Write a fetched run below ``folder/exports`` and return where each format is.
 
-    ``formats`` are of ``FORMATS``; an earlier export is replaced. ``with_failed`` takes the units
+    ``formats`` are of ``FORMATS``; an earlier export is replaced, one that was changed since (Phy
+    keeps labels and merges there) with ``overwrite`` only. ``with_failed`` takes the units
     that curation rejected too, marked. ``metadata`` is what an NWB file says of session and
     subject (``read_metadata`` reads it).
 
     Raises InvalidConfigurationError for an unknown format or missing metadata, before anything is
-    written; InputMissingError where the run has nothing to export, InputCorruptError where a file
-    of it is not what a run leaves.
+    written; ExportChangedError; InputMissingError where the run has nothing to export,
+    InputCorruptError where a file of it is not what a run leaves.
     """
     wanted = require_formats(formats)
     if NWB in wanted:
@@ -56,7 +72,11 @@ def export_results(
         "parquet": write_parquet,
         "phy": write_phy,
     }
-    return {name: _whole(source, root / FOLDER / _PLACES[name], writers[name]) for name in wanted}
+    _sweep(root / FOLDER)
+    return {
+        name: _whole(source, root / FOLDER / _PLACES[name], writers[name], overwrite=overwrite)
+        for name in wanted
+    }
 
 
 def require_formats(formats: Sequence[str]) -> tuple[str, ...]:
@@ -71,17 +91,74 @@ def require_formats(formats: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(formats))
 
 
-def _whole(source: ExportSource, place: Path, write: Callable[[ExportSource, Path], None]) -> Path:
-    """Write beside ``place`` and put it there at the end."""
+def _whole(
+    source: ExportSource,
+    place: Path,
+    write: Callable[[ExportSource, Path], None],
+    *,
+    overwrite: bool,
+) -> Path:
+    """Write beside ``place`` and put it there at the end; what was there goes last."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = place.with_name(f".{uuid.uuid4().hex}{place.suffix}")
+    if not overwrite:
+        _require_untouched(place)
+    unfinished = place.with_name(f"{_UNFINISHED}{uuid.uuid4().hex}{place.suffix}")
+    former = place.with_name(f"{_UNFINISHED}{uuid.uuid4().hex}")
     try:
         write(source, unfinished)
-        if place.is_dir():
-            shutil.rmtree(place)
+        written = _digests(unfinished)
+        if place.is_dir() and not place.is_symlink():
+            place.replace(former)
         unfinished.replace(place)
+        _remember(place, written)
     finally:
-        if unfinished.is_dir():
-            shutil.rmtree(unfinished)
-        unfinished.unlink(missing_ok=True)
+        for left in (unfinished, former):
+            if left.is_dir():
+                shutil.rmtree(left)
+            left.unlink(missing_ok=True)
     return place
+
+
+def _require_untouched(place: Path) -> None:
+    """Refuse to replace what a person changed: Phy keeps labels and merges in its folder.
+
+    Raises ExportChangedError.
+    """
+    if not (place.exists() or place.is_symlink()):
+        return
+    if place.is_symlink() or _digests(place) != _remembered(place.parent).get(place.name):
+        raise ExportChangedError(place)
+
+
+def _digests(place: Path) -> dict[str, str]:
+    """SHA-256 of each file of an export by its path in it; Phy's own caches do not count."""
+    if not place.is_dir():
+        return {"": sha256_of(place)}
+    files = (path for path in sorted(place.rglob("*")) if path.is_file() or path.is_symlink())
+    names = {path.relative_to(place).as_posix(): path for path in files}
+    return {
+        name: "link" if path.is_symlink() else sha256_of(path)
+        for name, path in names.items()
+        if not name.startswith(".phy/") and name != "phy.log"
+    }
+
+
+def _remembered(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / _WRITTEN).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _remember(place: Path, digests: dict[str, str]) -> None:
+    write_json(place.parent / _WRITTEN, _remembered(place.parent) | {place.name: digests})
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what an export that was killed left behind."""
+    for left in folder.glob(f"{_UNFINISHED}*"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from spikefleet.signal.units.correlograms import MOST_SPIKES, lags
+from spikefleet.signal.units.correlograms import pairs
 from spikefleet.signal.units.quality import ISI_THRESHOLD_MS
 from spikefleet.signal.units.unit_data import FloatArray, IntArray, UnitData
 
@@ -104,15 +104,15 @@ def _relation(
     data: UnitData, trains: list[IntArray], index: int, other: int, similarity: float
 ) -> UnitRelation:
     train, refractory_s = trains[index], ISI_THRESHOLD_MS / 1000
-    violations = _violations(train, refractory_s * data.sampling_rate_hz, data.seams)
-    share, low, high = (
-        contamination(count, len(train), data.duration_s, refractory_s)
-        for count in (violations, *violation_bounds(violations))
+    count, share = _violations(train, refractory_s * data.sampling_rate_hz, data.seams)
+    ours, low, high = (
+        contamination(violations / share, len(train), data.duration_s, refractory_s)
+        for violations in (count, *violation_bounds(count))
     )
     pair = _Pair() if other < 0 else _compare(data, train, trains[other])
     return UnitRelation(
         unit_id=data.unit_ids[index],
-        contamination=share,
+        contamination=ours,
         contamination_low=low,
         contamination_high=high,
         similar_unit="" if other < 0 else data.unit_ids[other],
@@ -123,11 +123,14 @@ def _relation(
     )
 
 
-def _violations(train: IntArray, refractory_samples: float, seams: IntArray) -> int:
-    """Pairs of spikes nearer than the refractory period (strictly), each once."""
-    found = lags(train, train, math.ceil(refractory_samples), seams)
-    count = int(np.count_nonzero(np.abs(found) < refractory_samples)) // 2
-    return count * max(1, -(-len(train) // MOST_SPIKES))
+def _violations(train: IntArray, refractory_samples: float, seams: IntArray) -> tuple[int, float]:
+    """Pairs of spikes nearer than the refractory period (strictly), each once, of those seen.
+
+    With the share of the spikes that were looked at.
+    """
+    found = pairs(train, None, math.ceil(refractory_samples), seams)
+    near = sum(int(np.count_nonzero(np.abs(lag) < refractory_samples)) for lag in found.lags())
+    return near // 2, found.share
 
 
 def _compare(data: UnitData, first: IntArray, second: IntArray) -> _Pair:
@@ -136,14 +139,17 @@ def _compare(data: UnitData, first: IntArray, second: IntArray) -> _Pair:
     small, large = sorted((first, second), key=len)
     same = SAME_SPIKE_MS * data.sampling_rate_hz / 1000
     refractory = ISI_THRESHOLD_MS * data.sampling_rate_hz / 1000
-    apart = np.abs(lags(small, large, math.ceil(refractory), data.seams))
     at = np.searchsorted(large, small)
     before = np.abs(small - large[np.maximum(at - 1, 0)])
     after = np.abs(small - large[np.minimum(at, len(large) - 1)])
     shared = float(np.mean(np.minimum(before, after) <= same))
-    width_s = 2 * (refractory - same) / data.sampling_rate_hz
-    expected = min(len(small), MOST_SPIKES) * len(large) * width_s / data.duration_s
-    observed = int(np.count_nonzero((apart > same) & (apart < refractory)))
+    close = pairs(small, large, math.ceil(refractory), data.seams)
+    observed = 0
+    for lag in map(np.abs, close.lags()):
+        observed += int(np.count_nonzero((lag > same) & (lag < refractory)))
+    n_lags = 2 * (math.ceil(refractory) - 1 - math.floor(same))  # whole samples between the two
+    n_samples = data.duration_s * data.sampling_rate_hz
+    expected = close.share * len(small) * len(large) * n_lags / n_samples
     return _Pair(shared, observed / expected if expected else math.nan, expected)
 
 

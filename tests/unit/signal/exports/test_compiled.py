@@ -71,6 +71,17 @@ def test_matlab_gets_a_struct_for_each_unit(source: ExportSource, cells: list[np
         assert np.allclose(cell["template"], source.data.templates_uv[unit.index])
 
 
+def test_rejected_units_are_marked(everything: ExportSource, tmp_path: Path) -> None:
+    write_npz(everything, tmp_path / "a.npz")
+    write_mat(everything, tmp_path / "a.mat")
+    told = {(unit.fetched.passed, unit.fetched.failed_on) for unit in everything.units}
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as found:
+        table = found["units"]
+        assert {(bool(row["passed"]), str(row["failed_on"])) for row in table} == told
+    cells = [cell[0, 0] for cell in loadmat(tmp_path / "a.mat")["units"][0]]
+    assert {bool(cell["passed"].item()) for cell in cells} == {True, False}
+
+
 def test_no_units_make_a_readable_file_of_each_kind(nothing: ExportSource, tmp_path: Path) -> None:
     write_npz(nothing, tmp_path / "a.npz")
     write_mat(nothing, tmp_path / "a.mat")

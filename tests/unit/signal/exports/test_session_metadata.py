@@ -35,6 +35,15 @@ def test_a_json_file_is_read_as_well(tmp_path: Path) -> None:
     assert read_metadata(tmp_path / "m.json").subject.subject_id == "m1"
 
 
+def test_one_name_is_a_list_of_it_and_a_number_is_its_text(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(
+        "session: {experimenter: Camillo Golgi}\nsubject: {subject_id: 12}"
+    )
+    known = read_metadata(tmp_path / "m.yaml")
+    assert known.session.experimenter == ("Camillo Golgi",)
+    assert known.subject.subject_id == "12"
+
+
 def test_everything_that_is_missing_is_named_at_once() -> None:
     names = SessionMetadata().missing()
     assert names == [
@@ -52,9 +61,12 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("subject: {sex: female}", "subject.sex"),
-        ("subject: {age: 90 days}", "subject.age"),
-        ("subject: {name: m1}", "subject.name"),
+        ("subject: {sex: female}", "subject.sex: write M"),
+        ("subject: {age: 90 days}", "subject.age: write a duration"),
+        ("subject: {name: m1}", "subject.name: no such name"),
+        ("subject: m1", "subject: a group of names"),
+        ("subject: {subject_id: [1]}", "subject.subject_id: a text"),
+        ("session: {session_start_time: yesterday}", "date, time and offset"),
         ("session: {session_start_time: 2026-11-20T18:00:00}", "offset"),
         ("session: [", "no YAML or JSON"),
         ("- a list", "the document"),

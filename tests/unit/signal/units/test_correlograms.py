@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikefleet.signal.units import correlograms
-from spikefleet.signal.units.correlograms import correlogram, lags
+from spikefleet.signal.units.correlograms import correlogram, pairs
 
 NO_SEAMS = np.zeros(0, np.int64)
 
@@ -15,9 +15,16 @@ def train(*samples: int) -> np.ndarray:
     return np.array(samples, dtype=np.int64)
 
 
+def lags(
+    first: np.ndarray, second: np.ndarray | None, window: int, seams: np.ndarray = NO_SEAMS
+) -> list[int]:
+    found = list(pairs(first, second, window, seams).lags())
+    return np.concatenate([*found, train()]).tolist()
+
+
 def test_a_pair_counts_on_both_sides_and_no_spike_with_itself() -> None:
     one = train(100, 103, 150)
-    assert correlogram(one, one, bin_samples=2, n_bins=3, seams=NO_SEAMS).tolist() == [
+    assert correlogram(one, None, bin_samples=2, n_bins=3, seams=NO_SEAMS).tolist() == [
         0,
         1,
         0,
@@ -28,14 +35,12 @@ def test_a_pair_counts_on_both_sides_and_no_spike_with_itself() -> None:
 
 
 def test_of_two_units_the_sign_says_which_fired_first() -> None:
-    assert lags(train(100), train(98, 104), 10, NO_SEAMS).tolist() == [-2, 4]
+    assert lags(train(100), train(98, 104), 10) == [-2, 4]
 
 
-def test_two_spikes_in_one_sample_are_a_pair_of_two_units() -> None:
-    found = correlogram(train(100), train(100), bin_samples=1, n_bins=2, seams=train())
-    assert found.tolist() == [0, 0, 0, 0]  # equal trains are one train
-    found = correlogram(train(100), train(100, 500), bin_samples=1, n_bins=2, seams=train())
-    assert found.tolist() == [0, 0, 1, 0]
+def test_two_units_with_the_same_spikes_peak_at_zero() -> None:
+    found = correlogram(train(100, 500), train(100, 500), bin_samples=1, n_bins=2, seams=NO_SEAMS)
+    assert found.tolist() == [0, 0, 2, 0]
 
 
 def test_a_bin_holds_its_lower_edge_only() -> None:
@@ -44,35 +49,47 @@ def test_a_bin_holds_its_lower_edge_only() -> None:
 
 
 def test_a_pair_across_a_cut_is_none() -> None:
-    one = train(98, 100, 102)
-    assert lags(one, one, 10, train(100)).tolist() == [2, -2]
+    assert lags(train(98, 100, 102), None, 10, train(100)) == [2, -2]
 
 
 def test_empty_trains_have_no_pairs() -> None:
-    assert lags(train(), train(1, 2), 10, NO_SEAMS).size == 0
+    assert lags(train(), train(1, 2), 10) == []
     assert (
         correlogram(train(1), train(), bin_samples=1, n_bins=2, seams=train()).tolist() == [0] * 4
     )
+    assert pairs(train(), None, 10, NO_SEAMS).share == 1.0
 
 
 def test_a_long_train_is_thinned_and_keeps_its_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     one = np.arange(0, 10_000, 10)
-    whole = correlogram(one, one, bin_samples=10, n_bins=3, seams=NO_SEAMS)
+    whole = correlogram(one, None, bin_samples=10, n_bins=3, seams=NO_SEAMS)
     monkeypatch.setattr(correlograms, "MOST_SPIKES", 100)
-    thinned = correlogram(one, one, bin_samples=10, n_bins=3, seams=NO_SEAMS)
+    thinned = correlogram(one, None, bin_samples=10, n_bins=3, seams=NO_SEAMS)
     assert thinned.sum() <= whole.sum() / 9
     assert np.allclose(thinned / thinned.sum(), whole / whole.sum(), atol=0.01)
 
 
-@given(st.lists(st.integers(0, 60), max_size=12), st.lists(st.integers(0, 60), max_size=12))
-def test_every_pair_is_found_once(ours: list[int], theirs: list[int]) -> None:
-    first, second = np.sort(train(*ours)), np.sort(train(*theirs))
-    found = sorted(lags(first, second, 7, NO_SEAMS).tolist())
-    is_same = np.array_equal(first, second)
-    expected = sorted(
+def test_bursts_without_end_are_looked_at_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correlograms, "_MOST_PAIRS", 10_000)
+    monkeypatch.setattr(correlograms, "_PIECE_PAIRS", 1_000)
+    found = pairs(np.zeros(1_000, np.int64), None, 5, NO_SEAMS)
+    pieces = list(found.lags())
+    assert found.share == pytest.approx(0.01)
+    assert sum(map(len, pieces)) == 10 * 999
+    assert max(map(len, pieces)) <= 1_000
+
+
+@given(
+    st.lists(st.integers(0, 60), max_size=12),
+    st.none() | st.lists(st.integers(0, 60), max_size=12),
+)
+def test_every_pair_is_found_once(ours: list[int], theirs: list[int] | None) -> None:
+    first = np.sort(train(*ours))
+    second = None if theirs is None else np.sort(train(*theirs))
+    expected = [
         int(b - a)
         for i, a in enumerate(first)
-        for j, b in enumerate(second)
-        if abs(b - a) <= 7 and not (is_same and i == j)
-    )
-    assert found == expected
+        for j, b in enumerate(first if second is None else second)
+        if abs(b - a) <= 7 and not (second is None and i == j)
+    ]
+    assert sorted(lags(first, second, 7)) == sorted(expected)

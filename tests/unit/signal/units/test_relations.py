@@ -12,6 +12,7 @@ from spikeinterface.metrics.quality.misc_metrics import compute_refrac_period_vi
 from tests.support.sorted_units import RATE_HZ, make_data, trough
 
 from spikefleet.signal.preparing.timeline import FileSpan, Timeline
+from spikefleet.signal.units import correlograms
 from spikefleet.signal.units.relations import (
     contamination,
     measure_relations,
@@ -130,6 +131,27 @@ def test_a_violation_across_a_cut_is_none() -> None:
     cut = Timeline(RATE_HZ, (FileSpan("a", 4_000_000),), ((0, 1003), (2000, 2_990_000)))
     assert measure_relations(data)[0].contamination > 0
     assert measure_relations(replace(data, timeline=cut))[0].contamination == 0.0
+
+
+def test_long_trains_of_two_neurons_have_no_dip() -> None:
+    random = np.random.default_rng(3)
+    trains = [np.sort(random.integers(0, 3_000_000, 60_000)) for _ in range(2)]
+    for relation in measure_relations(units_of(*trains)):
+        assert relation.refractory_dip == pytest.approx(1.0, abs=0.05)
+        assert not relation.possible_duplicate
+
+
+def test_the_interval_of_a_burst_that_was_looked_at_in_part_is_wider(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mixed = np.sort(np.concatenate([spikes(1), spikes(5, rate_hz=2.0)]))
+    (whole,) = measure_relations(units_of(mixed))
+    monkeypatch.setattr(correlograms, "_MOST_PAIRS", 300)
+    (part,) = measure_relations(units_of(mixed))
+    assert part.contamination == pytest.approx(whole.contamination, rel=0.4)
+    assert part.contamination_high - part.contamination_low > 1.2 * (
+        whole.contamination_high - whole.contamination_low
+    )
 
 
 def test_one_unit_and_none_are_measured() -> None:
