@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from spikeinterface.core import load_sorting_analyzer
 from spikeinterface.exporters import export_to_phy
 
 from spikefleet.core.failures.errors import InputMissingError
 from spikefleet.signal.exports.source import ANALYZER, ExportSource
+from spikefleet.signal.units.analyzer_folder import open_analyzer
 
 _METRICS = ("snr", "isi_hill", "presence_ratio", "std_norm")
 
@@ -37,7 +37,7 @@ def write_phy(source: ExportSource, folder: Path) -> None:
     with warnings.catch_warnings():
         # That the recording is not there is intended.
         warnings.simplefilter("ignore", UserWarning)
-        analyzer = load_sorting_analyzer(source.results.folder / ANALYZER)
+        analyzer = open_analyzer(source.results.folder / ANALYZER)
         chosen = [unit_id for unit_id in analyzer.unit_ids if str(unit_id) in units]
         part = analyzer.select_units(chosen)
         export_to_phy(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
 from spikefleet.signal.preparing.timeline import Timeline
+from spikefleet.signal.units.plain_arrays import what_is_wrong
 
 _REPORT = "report/recording_report.json"
 _CURATION = "curate/curation.json"
@@ -136,6 +137,8 @@ def _trains(root: Path) -> tuple[dict[str, NDArray[np.int64]], float]:
     try:
         timeline = Timeline.from_json(_document(root, _TIMELINE))
         unit_ids = [str(unit_id) for unit_id in _document(root, _SORTING)["unit_ids"]]
+        if wrong := what_is_wrong(root / _SPIKES):
+            raise ValueError(wrong)
         spikes = np.load(root / _SPIKES, allow_pickle=False)
         samples, owners = (spikes[name].astype(np.int64) for name in _FIELDS)
         frames = timeline.to_original(samples)

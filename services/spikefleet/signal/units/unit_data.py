@@ -6,7 +6,6 @@ raw data or decides anything; an extension that is missing becomes an empty arra
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +13,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from spikeinterface.core import load_sorting_analyzer
 
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.signal.preparing.timeline import Timeline
-from spikefleet.signal.units.trusted_folder import require_data_only
+from spikefleet.signal.units.analyzer_folder import open_analyzer
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -120,18 +118,7 @@ def read_units(folder: Path, timeline: Mapping[str, Any] | None = None) -> UnitD
     Raises InputCorruptError when the folder is not a readable analyzer or holds more than data, or
     the timeline is none.
     """
-    require_data_only(folder)
-    try:
-        with warnings.catch_warnings():
-            # The analyzer outlives the prepared recording on purpose; nobody needs to be told.
-            warnings.simplefilter("ignore", UserWarning)
-            analyzer = load_sorting_analyzer(folder)
-    except (OSError, ValueError, KeyError, AssertionError) as error:
-        raise InputCorruptError(
-            "The sort's analyzer cannot be read; sort the run again.",
-            path=folder.name,
-            reason=str(error)[:300],
-        ) from error
+    analyzer = open_analyzer(folder)
     try:
         where = Timeline.from_json(timeline) if timeline else None
     except (ValueError, KeyError, TypeError) as error:

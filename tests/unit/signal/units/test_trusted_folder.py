@@ -1,25 +1,16 @@
 """What a sort left is data, or it is refused before SpikeInterface sees it."""
 
 import json
-import os
 import pickle
 
+import numpy as np
 import pytest
+from tests.support.hostile.sort_folders import WRITERS, Mark
 from tests.support.sorted_runs import write_sort
 
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.signal.units.trusted_folder import require_data_only
 from spikefleet.signal.units.unit_data import read_units
-
-
-class Mark:
-    """Runs code when it is unpickled."""
-
-    def __init__(self, path) -> None:
-        self.path = str(path)
-
-    def __reduce__(self):
-        return os.mkdir, (self.path,)
 
 
 @pytest.fixture
@@ -67,3 +58,31 @@ def test_a_document_nested_without_end_is_refused(analyzer):
     (analyzer / "recording.json").write_text("[" * 100_000)
     with pytest.raises(InputCorruptError, match="no readable document"):
         read_units(analyzer)
+
+
+@pytest.mark.parametrize("attack", WRITERS)
+def test_what_runs_code_or_asks_for_endless_memory_is_refused(analyzer, tmp_path, attack):
+    WRITERS[attack](analyzer, tmp_path / "mark")
+    with pytest.raises(InputCorruptError) as caught:
+        require_data_only(analyzer)
+    assert caught.value.evidence["path"]
+    assert not (tmp_path / "mark").exists()
+
+
+def test_another_class_of_the_library_is_refused(analyzer):
+    name = "spikeinterface.core.zarrextractors.ZarrRecordingExtractor"
+    document = {"class": name, "module": "spikeinterface", "kwargs": {"folder_path": "x"}}
+    (analyzer / "settings.json").write_text(json.dumps([{"deep": document}]))
+    with pytest.raises(InputCorruptError, match="ZarrRecordingExtractor"):
+        require_data_only(analyzer)
+
+
+def test_a_document_in_another_encoding_is_refused(analyzer):
+    (analyzer / "settings.json").write_bytes('{"return_in_uV": true}'.encode("utf-16"))
+    with pytest.raises(InputCorruptError, match="no readable document"):
+        require_data_only(analyzer)
+
+
+def test_an_archive_of_plain_arrays_is_data(analyzer):
+    np.savez_compressed(analyzer / "more.npz", a=np.zeros(3), b=np.array(["x", "yz"]))
+    require_data_only(analyzer)
