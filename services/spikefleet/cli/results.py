@@ -33,7 +33,9 @@ from spikefleet.infra.rpc.errors import ServiceError
     help="Folder to copy to, also the last argument.  [default: one named like the run]",
 )
 @click.option(
-    "--overwrite", is_flag=True, help="Replace files that were changed since they were fetched."
+    "--overwrite",
+    is_flag=True,
+    help="Replace files that were changed since they were fetched or exported.",
 )
 @exporting
 @address_option
@@ -57,7 +59,7 @@ def fetch(context: click.Context, /, address: str | None, output: str, **given: 
             files = client.fetch(run_id, place, progress, overwrite=overwrite)
             documents.append(_fetched(run_id, place, files))
             without_files.append(None if files else client.get(run_id))
-    _export(export, documents, hidden=out.is_json)
+    _export(export, documents, hidden=out.is_json, overwrite=overwrite)
     told = zip(documents, without_files, strict=True)
     said = [line for document, run in told for line in _fetched_lines(document, run)]
     if chosen.is_one:
@@ -116,10 +118,14 @@ def _fetched_lines(fetched: Mapping[str, Any], run: RunView | None) -> list[Rend
     ]
 
 
-def _export(export: Exporting, documents: Sequence[dict[str, Any]], *, hidden: bool) -> None:
+def _export(
+    export: Exporting, documents: Sequence[dict[str, Any]], *, hidden: bool, overwrite: bool
+) -> None:
     """Export what was fetched, and say in each document what was written and what was not."""
     fetched = [document for document in documents if document["files"]]
-    made = export.write([Path(document["folder"]) for document in fetched], hidden=hidden)
+    made = export.write(
+        [Path(document["folder"]) for document in fetched], hidden=hidden, overwrite=overwrite
+    )
     for document, told in zip(fetched, made, strict=True):
         document |= told
 

@@ -387,3 +387,11 @@ def confined_environment(kernels: Path | None = None) -> dict[str, str]:
         if key in _CONFINED_NAMES or key.startswith(_CONFINED_PREFIXES)
     }
     return known | ({"NUMBA_CACHE_DIR": str(kernels)} if kernels else {})
+
+
+def exporting_environment() -> dict[str, str]:
+    """What a process that exports fetched runs sees: as confined ones, and nothing cached.
+
+    pynwb would unpickle what it keeps in the person's home.
+    """
+    return confined_environment() | {"PYNWB_NO_CACHE_DIR": "1"}

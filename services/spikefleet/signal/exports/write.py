@@ -56,6 +56,10 @@ def export_results(
     that curation rejected too, marked. ``metadata`` is what an NWB file says of session and
     subject (``read_metadata`` reads it).
 
+    It works in the caller's process, unconfined: all that stands between a run and the caller is
+    that every file is looked at before a library reads it. ``spikefleet fetch --as`` makes the same
+    files in a confined process.
+
     Raises InvalidConfigurationError for an unknown format or missing metadata, before anything is
     written; ExportChangedError; InputMissingError where the run has nothing to export,
     InputCorruptError where a file of it is not what a run leaves.
