@@ -149,5 +149,4 @@ COVERED_BY: Mapping[str, str] = {
     "signal/simulation/*.py": "unit/signal/simulation/test_writing.py",
     "signal/sorters/adapters/*.py": "contracts/test_sorter_backends.py",
     "signal/sorters/base.py": "contracts/test_sorter_backends.py",
-    "signal/units/unit_data.py": "unit/signal/units/test_analyzer.py",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _TRUTH = ".npz"
+_LONGEST_DELTA_MS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,20 @@ class _Side:
     kept: Sequence[tuple[int, int]] | None = None  # frames; None: all of them
 
 
+def _number(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    if math.isnan(value):
+        raise click.BadParameter("nan is no number of milliseconds.")
+    return value
+
+
 @click.command()
 @click.argument("first")
 @click.argument("second")
 @click.option(
     "--delta",
     "delta_ms",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, max=_LONGEST_DELTA_MS, min_open=True),
+    callback=_number,
     default=0.4,
     show_default=True,
     help="Spikes at most so far apart are one (ms).",
@@ -73,8 +82,8 @@ def compare(first: str, second: str, address: str | None, output: str, **given: 
     rates_hz = {side.sampling_rate_hz for side in sides if side.trains}
     if len(rates_hz) > 1:
         raise click.UsageError(
-            f"{first} has {ours.sampling_rate_hz:g} samples per second and {second} "
-            f"{theirs.sampling_rate_hz:g}: they are not of one recording."
+            f"{first} has {ours.sampling_rate_hz!r} samples per second and {second} "
+            f"{theirs.sampling_rate_hz!r}: they are not of one recording."
         )
     rate_hz = rates_hz.pop() if rates_hz else 1.0
     first_trains, second_trains = (
@@ -107,6 +116,9 @@ def _both(
 ) -> tuple[_Side, _Side]:
     """Read both; a truth is of the stream that was asked for, else of the other side's."""
     found: dict[str, _Side] = {}
+    for name in names:
+        if not is_run_or_batch(name) and not Path(name).exists():
+            raise click.UsageError(f"There is no run, folder or file {name}.")
     for name in names:
         if not name.endswith(_TRUTH):
             found[name] = _run(name, address, out, with_failed)

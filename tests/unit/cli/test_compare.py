@@ -107,6 +107,28 @@ def test_two_rates_are_not_of_one_recording(fetched: Path, tmp_path: Path) -> No
     assert "not of one recording" in done.output
 
 
+def test_rates_that_differ_little_are_told_so_that_they_differ(
+    fetched: Path, tmp_path: Path
+) -> None:
+    truth = write_truth(tmp_path, fetched, rate_hz=RATE_HZ + 0.001)
+    done = CliRunner().invoke(cli, ["compare", str(fetched), str(truth)])
+    assert "20000.001" in done.output
+
+
+@pytest.mark.parametrize("delta", ["nan", "inf", "1001", "0", "-1"])
+def test_a_span_that_no_two_spikes_have_is_refused(fetched: Path, delta: str) -> None:
+    done = CliRunner().invoke(cli, ["compare", str(fetched), str(fetched), "--delta", delta])
+    assert done.exit_code == 2
+    assert "--delta" in done.output
+
+
+@pytest.mark.parametrize("name", ["nowhere", "nowhere.truth.npz"])
+def test_what_is_not_there_is_told(fetched: Path, tmp_path: Path, name: str) -> None:
+    done = CliRunner().invoke(cli, ["compare", str(fetched), str(tmp_path / name)])
+    assert done.exit_code == 2
+    assert "There is no run, folder or file" in done.output
+
+
 def test_a_file_that_is_no_truth_is_told(fetched: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.zeros(3))
     done = CliRunner().invoke(cli, ["compare", str(fetched), str(tmp_path / "a.npz")])

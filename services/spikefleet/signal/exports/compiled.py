@@ -22,21 +22,6 @@ from scipy.io import savemat
 from spikefleet.signal.exports.source import ExportedUnit, ExportSource
 from spikefleet.signal.units.unit_data import FloatArray
 
-_ROW = [
-    ("unit_id", "U64"),
-    ("passed", "?"),
-    ("failed_on", "U64"),
-    ("x_max", "f8"),
-    ("y_max", "f8"),
-    ("electrode", "U64"),
-    ("sorted_index", "i8"),
-    ("max_channel_si", "i8"),
-    ("max_channel_id", "U64"),
-    ("peak_sign", "U3"),
-    ("peak_ind", "i8"),
-    ("spike_start", "i8"),
-    ("spike_stop", "i8"),
-]
 _IN_ROWS = ("template", "amplitudes", "std_norms")
 
 
@@ -45,10 +30,10 @@ def write_npz(source: ExportSource, path: Path) -> None:
     units = [_unit(source, number, unit) for number, unit in enumerate(source.units)]
     trains = [unit.pop("spike_train") for unit in units]
     stops = np.cumsum([len(train) for train in trains], dtype=np.int64)
-    table = np.zeros(len(units), dtype=_ROW)
+    table = np.zeros(len(units), dtype=_row_type(units))
     for row, (unit, train, stop) in enumerate(zip(units, trains, stops, strict=True)):
         named = {**unit, "spike_start": stop - len(train), "spike_stop": stop}
-        for name, _ in _ROW:
+        for name in table.dtype.names or ():
             table[name][row] = named[name]
     n_samples, n_channels = source.data.templates_uv.shape[1:]
     empty = {
@@ -67,6 +52,29 @@ def write_npz(source: ExportSource, path: Path) -> None:
             fs=np.float64(source.data.sampling_rate_hz),
             **rows,
         )
+
+
+def _row_type(units: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Columns of the table; names keep whole, however long a sorter or a recorder made them."""
+    longest = {
+        name: max([1, *(len(unit[name]) for unit in units)])
+        for name in ("unit_id", "failed_on", "max_channel_id")
+    }
+    return [
+        ("unit_id", f"U{longest['unit_id']}"),
+        ("passed", "?"),
+        ("failed_on", f"U{longest['failed_on']}"),
+        ("x_max", "f8"),
+        ("y_max", "f8"),
+        ("electrode", f"U{longest['max_channel_id']}"),
+        ("sorted_index", "i8"),
+        ("max_channel_si", "i8"),
+        ("max_channel_id", f"U{longest['max_channel_id']}"),
+        ("peak_sign", "U3"),
+        ("peak_ind", "i8"),
+        ("spike_start", "i8"),
+        ("spike_stop", "i8"),
+    ]
 
 
 def write_mat(source: ExportSource, path: Path) -> None:

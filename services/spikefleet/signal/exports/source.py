@@ -5,15 +5,20 @@ Reads the folder that ``spikefleet fetch`` left and nothing else; no sample of t
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from spikefleet.core.config.units import WaveformConfig
-from spikefleet.core.failures.errors import InputMissingError
-from spikefleet.signal.units.fetched_results import FetchedResults, FetchedUnit, load_results
+from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
+from spikefleet.signal.units.fetched_results import (
+    REPORT_RECORD,
+    FetchedResults,
+    FetchedUnit,
+    load_results,
+    read_document,
+    unreadable,
+)
 from spikefleet.signal.units.quality import UnitQuality, measure_units
 from spikefleet.signal.units.unit_data import IntArray, UnitData, read_units
 
@@ -74,14 +79,26 @@ def read_source(folder: Path, *, with_failed: bool = False) -> ExportSource:
             f"{results.status or 'unknown'}. See why with: spikefleet status {results.run_id}",
             path=str(folder / ANALYZER),
         )
-    data = read_units(folder / ANALYZER, _document(folder / _TIMELINE))
-    config = _document(folder / "report" / "recording_report.json").get("config") or {}
-    quality = measure_units(data, WaveformConfig.model_validate(config.get("waveform") or {}))
+    try:
+        data = read_units(folder / ANALYZER, read_document(folder, _TIMELINE))
+    except InputCorruptError as error:
+        told = error.message.removesuffix("; sort the run again.")
+        raise unreadable(folder / ANALYZER, f"{told}: {error.reason}") from error
+    quality = measure_units(data, _waveform(folder))
     units = sorted(
         _units(results, data, quality, with_failed=with_failed),
         key=lambda unit: (unit.quality.has_positive_peak, -unit.quality.amplitude_uv),
     )
     return ExportSource(results, data, tuple(units))
+
+
+def _waveform(folder: Path) -> WaveformConfig:
+    """The run's settings of waveforms, those not in its record at their defaults."""
+    config = read_document(folder, REPORT_RECORD).get("config") or {}
+    try:
+        return WaveformConfig.model_validate(config.get("waveform") or {})
+    except (ValueError, AttributeError) as error:
+        raise unreadable(folder / REPORT_RECORD, "its waveform settings are none") from error
 
 
 def _units(
@@ -96,11 +113,3 @@ def _units(
         fetched = results.units.get(measured.unit_id)
         if fetched is not None and (fetched.passed or with_failed):
             yield ExportedUnit(index, measured, fetched, frames, samples)
-
-
-def _document(path: Path) -> Mapping[str, Any]:
-    """A JSON document of a folder that ``load_results`` has read already; {} where it is absent."""
-    if not path.is_file():
-        return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return found if isinstance(found, dict) else {}

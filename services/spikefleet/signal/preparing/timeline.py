@@ -7,6 +7,7 @@ a sample that was not sorted has no original time, and asking for one is an erro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from spikefleet.core.recording.windows import Frames
 
 _VERSION = 1
+_LONGEST = 2**53  # samples: every one of them is exact as a float, too
 
 
 @dataclass(frozen=True)
@@ -164,13 +166,22 @@ class Timeline:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Timeline:
-        """Read what ``to_json`` wrote. Raises ValueError on another version of the contract."""
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            ValueError: another version of the contract, or a document of another shape.
+        """
         if document.get("version") != _VERSION:
             raise ValueError(f"timeline version {document.get('version')!r} is not understood")
-        return cls(
-            float(document["sampling_rate_hz"]),
-            tuple(
+        try:
+            rate_hz = float(document["sampling_rate_hz"])
+            files = tuple(
                 FileSpan(str(file["name"]), int(file["n_samples"])) for file in document["files"]
-            ),
-            tuple((int(start), int(end)) for start, end in document["kept"]),
-        )
+            )
+            kept = tuple((int(start), int(end)) for start, end in document["kept"])
+        except (LookupError, TypeError, AttributeError, OverflowError) as error:
+            raise ValueError(f"the timeline is of another shape: {error!r}") from error
+        lengths = [file.n_samples for file in files]
+        if not 0 < rate_hz < math.inf or any(n < 0 for n in lengths) or sum(lengths) > _LONGEST:
+            raise ValueError(f"{lengths} samples at {rate_hz} Hz are no recording")
+        return cls(rate_hz, files, kept)

@@ -15,6 +15,18 @@ from spikeinterface.core import NumpyRecording, SortingAnalyzer
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.signal.units.trusted_folder import require_data_only
 
+# What SpikeInterface and numpy raise on documents and arrays of another shape than they wrote.
+MALFORMED = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+)
+
 
 def open_analyzer(folder: Path) -> SortingAnalyzer:
     """Return the analyzer of a sort, with everything that was measured and without its recording.
@@ -33,11 +45,11 @@ def open_analyzer(folder: Path) -> SortingAnalyzer:
             analyzer._recording = None  # so that it is without one, as it was stored
             analyzer.get_sorting_provenance = _no_provenance
             analyzer.load_all_saved_extension()
-    except (OSError, ValueError, LookupError, TypeError, AssertionError) as error:
+    except MALFORMED as error:
         raise InputCorruptError(
             "The sort's analyzer cannot be read; sort the run again.",
             path=folder.name,
-            reason=str(error)[:300],
+            reason=(str(error) or type(error).__name__)[:300],
         ) from error
     return analyzer
 

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
 from spikefleet.signal.preparing.timeline import Timeline
 from spikefleet.signal.units.plain_arrays import what_is_wrong
+from spikefleet.signal.units.unit_names import unit_names
 
-_REPORT = "report/recording_report.json"
+REPORT_RECORD = "report/recording_report.json"
+_SORT = "sort/result.json"
 _CURATION = "curate/curation.json"
 _SPIKES = "sort/sorting/spikes.npy"
 _SORTING = "sort/sorting/numpysorting_info.json"
@@ -87,14 +89,15 @@ def load_results(folder: str | Path) -> FetchedResults:
     run, InputCorruptError where a file in it is not what a run leaves.
     """
     root = Path(folder).expanduser()
-    record = _document(root, _REPORT)
+    record = read_document(root, REPORT_RECORD)
     if not record:
         raise InputMissingError(
-            f"{root} holds no {_REPORT}: it is not the folder of a run. Fetch one with: "
+            f"{root} holds no {REPORT_RECORD}: it is not the folder of a run. Fetch one with: "
             "spikefleet fetch RUN FOLDER",
-            path=str(root / _REPORT),
+            path=str(root / REPORT_RECORD),
         )
-    run = record.get("run") or {}
+    run = _part(root, REPORT_RECORD, record, "run")
+    sort = read_document(root, _SORT)
     return FetchedResults(
         folder=root,
         run_id=str(run.get("run_id") or ""),
@@ -102,23 +105,29 @@ def load_results(folder: str | Path) -> FetchedResults:
         units=_units(root),
         provenance={
             "run": run,
-            "recording": record.get("recording") or {},
-            "settings": record.get("config_diff") or {},
-            "sorter_params": _document(root, "sort/result.json").get("sorter_params") or {},
-            "versions": record.get("versions") or {},
+            "recording": _part(root, REPORT_RECORD, record, "recording"),
+            "settings": _part(root, REPORT_RECORD, record, "config_diff"),
+            "sorter_params": _part(root, _SORT, sort, "sorter_params"),
+            "versions": _part(root, REPORT_RECORD, record, "versions"),
         },
     )
 
 
 def _units(root: Path) -> dict[str, FetchedUnit]:
-    curation = _document(root, _CURATION)
+    curation = read_document(root, _CURATION)
     if not curation:
         return {}
-    rejected = {
-        str(unit): str(name) for name, units in curation["failed"].items() for unit in units
-    }
+    try:
+        rejected = {
+            str(unit): str(name)
+            for name, units in _mapping(curation["failed"]).items()
+            for unit in _list(units)
+        }
+        rows = [_mapping(row) for row in _list(curation["units"])]
+        names = unit_names(row["unit_id"] for row in rows)
+    except (ValueError, LookupError) as error:
+        raise unreadable(root / _CURATION, error) from error
     trains, rate_hz = _trains(root)
-    rows = {str(row["unit_id"]): row for row in curation["units"]}
     return {
         unit_id: FetchedUnit(
             unit_id=unit_id,
@@ -128,20 +137,22 @@ def _units(root: Path) -> dict[str, FetchedUnit]:
             spike_frames=trains.get(unit_id, np.empty(0, np.int64)),
             sampling_rate_hz=rate_hz,
         )
-        for unit_id, row in rows.items()
+        for unit_id, row in zip(names, rows, strict=True)
     }
 
 
 def _trains(root: Path) -> tuple[dict[str, NDArray[np.int64]], float]:
     """Return the original frames of every sorted unit, and the sampling rate."""
     try:
-        timeline = Timeline.from_json(_document(root, _TIMELINE))
-        unit_ids = [str(unit_id) for unit_id in _document(root, _SORTING)["unit_ids"]]
+        timeline = Timeline.from_json(read_document(root, _TIMELINE))
+        unit_ids = unit_names(_list(read_document(root, _SORTING)["unit_ids"]))
         if wrong := what_is_wrong(root / _SPIKES):
             raise ValueError(wrong)
         spikes = np.load(root / _SPIKES, allow_pickle=False)
         samples, owners = (spikes[name].astype(np.int64) for name in _FIELDS)
         frames = timeline.to_original(samples)
+        if owners.size and not 0 <= owners.min() <= owners.max() < len(unit_ids):
+            raise ValueError(f"a spike of unit number {owners.max()} of {len(unit_ids)}")
     except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
         raise InputCorruptError(
             f"The spikes in {root / 'sort'} cannot be read ({error}). Fetch the run again with "
@@ -152,15 +163,45 @@ def _trains(root: Path) -> tuple[dict[str, NDArray[np.int64]], float]:
     return trains, timeline.sampling_rate_hz
 
 
-def _document(root: Path, name: str) -> dict[str, Any]:
-    """Return a JSON document of the folder; nothing where it is not there."""
+def read_document(root: Path, name: str) -> dict[str, Any]:
+    """Return a JSON document of a fetched folder; nothing where it is not there.
+
+    Raises InputCorruptError where it is none.
+    """
     try:
         found = json.loads((root / name).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (ValueError, RecursionError) as error:
-        raise InputCorruptError(
-            f"{root / name} is no JSON document. Fetch it again with --overwrite.",
-            path=str(root / name),
-        ) from error
-    return found if isinstance(found, dict) else {}
+        raise unreadable(root / name, "it is no JSON") from error
+    if not isinstance(found, dict):
+        raise unreadable(root / name, "it is no document of a run")
+    return found
+
+
+def unreadable(path: Path, why: object) -> InputCorruptError:
+    """Return the error of a fetched file that is not what a run leaves."""
+    return InputCorruptError(
+        f"{path} cannot be read ({str(why)[:300]}). Fetch the run again with --overwrite.",
+        path=str(path),
+    )
+
+
+def _part(root: Path, name: str, document: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Return a section of a document; {} where it has none."""
+    try:
+        return _mapping(document.get(part) or {})
+    except ValueError as error:
+        raise unreadable(root / name, f"{part}: {error}") from error
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r:.60} in place of names with values")  # noqa: TRY004 - of a file
+    return value
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{value!r:.60} in place of a list")  # noqa: TRY004 - of a file
+    return value

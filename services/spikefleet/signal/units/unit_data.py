@@ -6,6 +6,7 @@ raw data or decides anything; an extension that is missing becomes an empty arra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.signal.preparing.timeline import Timeline
-from spikefleet.signal.units.analyzer_folder import open_analyzer
+from spikefleet.signal.units.analyzer_folder import MALFORMED, open_analyzer
+from spikefleet.signal.units.unit_names import channel_names, unit_names
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -115,17 +117,28 @@ class UnitData:
 def read_units(folder: Path, timeline: Mapping[str, Any] | None = None) -> UnitData:
     """Read an analyzer folder written by a sort, with the timeline document kept beside it.
 
-    Raises InputCorruptError when the folder is not a readable analyzer or holds more than data, or
-    the timeline is none.
+    Raises InputCorruptError when the folder is not a readable analyzer, holds more than data, its
+    parts do not fit each other or the timeline, or the timeline is none.
     """
     analyzer = open_analyzer(folder)
     try:
+        data = _unit_data(analyzer)
+        _require_fitting(data)
+    except MALFORMED as error:
+        raise InputCorruptError(
+            "The sort's analyzer cannot be read; sort the run again.",
+            path=folder.name,
+            reason=(str(error) or type(error).__name__)[:300],
+        ) from error
+    try:
         where = Timeline.from_json(timeline) if timeline else None
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise InputCorruptError(
             "The sort's timeline cannot be read; sort the run again.", reason=str(error)[:300]
         ) from error
-    return replace(_unit_data(analyzer), timeline=where)
+    placed = replace(data, timeline=where)
+    _ = placed.original_samples  # a spike that the timeline does not know is found here
+    return placed
 
 
 def _unit_data(analyzer: Any) -> UnitData:
@@ -136,8 +149,8 @@ def _unit_data(analyzer: Any) -> UnitData:
     empty = np.zeros((unit_count, 0, channel_count))
     average = _template(templates, "average", empty)
     return UnitData(
-        unit_ids=tuple(str(u) for u in analyzer.unit_ids),
-        channel_ids=tuple(str(c) for c in analyzer.channel_ids),
+        unit_ids=unit_names(analyzer.unit_ids),
+        channel_ids=channel_names(analyzer.channel_ids),
         sampling_rate_hz=sampling_rate_hz,
         duration_s=float(analyzer.get_total_duration()),
         spike_samples=samples,
@@ -150,6 +163,45 @@ def _unit_data(analyzer: Any) -> UnitData:
         spike_amplitudes_uv=_spike_amplitudes(analyzer, order),
         peak_index=int(templates.nbefore) if templates is not None else 0,
     )
+
+
+def _require_fitting(data: UnitData) -> None:
+    """Raise ValueError where a part speaks of other units, channels or samples than the rest."""
+    n_units, n_channels, n_samples = data.unit_count, len(data.channel_ids), _length(data)
+    window = data.templates_uv.shape[1] if data.templates_uv.ndim == 3 else 0
+    shapes: dict[str, tuple[tuple[int, ...], set[tuple[int, ...]]]] = {
+        "templates": (data.templates_uv.shape, {(n_units, window, n_channels)}),
+        "their spread": (
+            data.template_stds_uv.shape,
+            {(n_units, window, n_channels), (n_units, 0, n_channels)},
+        ),
+        "noise": (data.noise_uv.shape, {(n_channels,)}),
+        "channel locations": (data.channel_locations_um.shape, {(n_channels, 2)}),
+        "unit locations": (data.unit_locations_um.shape, {(n_units, 2)}),
+    }
+    for name, (found, right) in shapes.items():
+        if found not in right:
+            raise ValueError(
+                f"{name}: {found} for {n_units} units on {n_channels} channels of {window} samples"
+            )
+    if not n_channels or not np.isfinite(data.channel_locations_um).all():
+        raise ValueError(f"{n_channels} channels, not all of them in a known place")
+    if not 0 <= data.peak_index <= window:
+        raise ValueError(f"the peak is sample {data.peak_index} of {window}")
+    for name, values, end in (
+        ("spikes", data.spike_samples, n_samples),
+        ("units of spikes", data.spike_units, n_units),
+    ):
+        if values.size and not 0 <= values.min() <= values.max() < end:
+            raise ValueError(f"{name} from {values.min()} to {values.max()}, of {end}")
+
+
+def _length(data: UnitData) -> int:
+    """Samples of what was sorted; raises ValueError where rate or duration is none."""
+    rate_hz, duration_s = data.sampling_rate_hz, data.duration_s
+    if not (0 < rate_hz < math.inf and 0 <= duration_s < math.inf):
+        raise ValueError(f"{duration_s} s at {rate_hz} Hz")
+    return round(duration_s * rate_hz)
 
 
 def _spikes(analyzer: Any) -> tuple[IntArray, IntArray, IntArray]:

@@ -1,5 +1,6 @@
 """Compiled results, opened by the readers of numpy and MATLAB files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,13 @@ def test_no_units_make_a_readable_file_of_each_kind(nothing: ExportSource, tmp_p
         assert (len(found["units"]), len(found["spike_train"])) == (0, 0)
         assert found["template"].shape[0] == 0
     assert loadmat(tmp_path / "a.mat")["units"].size == 0
+
+
+def test_a_long_name_keeps_whole(source: ExportSource, tmp_path: Path) -> None:
+    first, *others = source.units
+    name = "u" * 70
+    named = replace(first, quality=replace(first.quality, unit_id=name, channel_id=name))
+    write_npz(replace(source, units=(named, *others)), tmp_path / "sorted.npz")
+    with np.load(tmp_path / "sorted.npz", allow_pickle=False) as found:
+        row = found["units"][0]
+    assert [row[key] for key in ("unit_id", "electrode", "max_channel_id")] == [name] * 3

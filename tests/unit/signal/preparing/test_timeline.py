@@ -117,3 +117,28 @@ def test_windows_that_no_signal_can_have_are_refused(kept):
 def test_another_version_of_the_file_is_refused():
     with pytest.raises(ValueError, match="version"):
         Timeline.from_json({"version": 2})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sampling_rate_hz": "x"},
+        {"sampling_rate_hz": float("inf")},
+        {"sampling_rate_hz": None},
+        {"files": None},
+        {"files": [{"name": "a"}]},
+        {"files": [{"name": "a", "n_samples": float("inf")}]},
+        {"files": [{"name": "a", "n_samples": -1}, {"name": "b", "n_samples": 101}]},
+        {"files": [{"name": "a", "n_samples": 10**30}]},
+        {"files": "x"},
+        {"kept": [1]},
+        {"kept": [[0, 1, 2]]},
+        {"kept": [[0, float("inf")]]},
+        {"kept": {"a": None}},
+    ],
+    ids=str,
+)
+def test_a_document_of_another_shape_is_a_value_error(change):
+    document = Timeline(RATE_HZ, (FileSpan("a", 100),), ((0, 100),)).to_json()
+    with pytest.raises(ValueError, match=r"shape|recording|unpack|convert|invalid|windows"):
+        Timeline.from_json(document | change)
