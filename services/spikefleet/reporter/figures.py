@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from matplotlib.ticker import MaxNLocator
 
 from spikefleet.core.text import counted
 from spikefleet.reporter.palette import ACCENT, BAD, GRID, INK, MUTED, PANEL, VARIABLES
+from spikefleet.reporter.pictures.attempts import try_to_draw
 from spikefleet.reporter.pictures.margins import Margins, place_panels
 from spikefleet.reporter.pictures.waveforms import draw_templates, grid_rows
 from spikefleet.signal.units.unit_data import FloatArray, IntArray, UnitData
@@ -71,18 +73,31 @@ class Drawing:
     alt: str
 
 
-def draw_all(data: UnitData, units: Sequence[Unit], curation: Mapping[str, Any]) -> list[Drawing]:
-    """Draw every figure that has something to show. ``units`` are rows of the record."""
+def draw_all(
+    data: UnitData, units: Sequence[Unit], curation: Mapping[str, Any], notes: list[str]
+) -> list[Drawing]:
+    """Draw every figure that has something to show. ``units`` are rows of the record.
+
+    A figure that cannot be drawn fails no other: ``notes`` gets a sentence that says why.
+    """
     if not units:
         return []
-    drawings: list[Drawing] = []
-    for name, title, width_in, height_in, draw in _FIGURES:
-        with rc_context(_STYLE):
-            figure = Figure(figsize=(width_in, height_in(data, units)))
-            alt = draw(figure, data, units, curation)
-            if alt:
-                drawings.append(Drawing(name, title, _to_svg(figure, name), alt))
-    return drawings
+    drawn = (
+        try_to_draw(f'figure "{row[1]}"', notes, partial(_draw_one, row, data, units, curation))
+        for row in _FIGURES
+    )
+    return [drawing for drawing in drawn if drawing is not None]
+
+
+def _draw_one(
+    row: _Row, data: UnitData, units: Sequence[Unit], curation: Mapping[str, Any]
+) -> Drawing | None:
+    """Return one figure; None where it has nothing to show."""
+    name, title, width_in, height_in, draw = row
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(width_in, height_in(data, units)))
+        alt = draw(figure, data, units, curation)
+        return Drawing(name, title, _to_svg(figure, name), alt) if alt else None
 
 
 def _to_svg(figure: Figure, name: str) -> str:
@@ -357,7 +372,8 @@ def _criterion(step: Mapping[str, Any]) -> str:
 
 _Draw = Callable[[Figure, UnitData, Sequence[Unit], Mapping[str, Any]], str]
 _Height = Callable[[UnitData, Sequence[Unit]], float]
-_FIGURES: tuple[tuple[str, str, float, _Height, _Draw], ...] = (
+_Row = tuple[str, str, float, _Height, _Draw]
+_FIGURES: tuple[_Row, ...] = (
     ("raster", "Activity", 10.5, lambda _d, units: 3.2 + min(2.0, len(units) / 60), _draw_raster),
     ("probe", "Where the units are", 4.6, _probe_height_in, _draw_probe),
     ("metrics", "Unit quality", 6.2, lambda _d, _units: 5.4, _draw_histograms),

@@ -7,7 +7,6 @@ everything else into named sections. A missing part of the input is a missing pa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,10 +17,10 @@ from spikefleet.core.attempts import Stage
 from spikefleet.core.failures.codes import FAILURES
 from spikefleet.core.rooms.reporting import ReportTask
 from spikefleet.reporter.before_sort import join_findings, tell_blind_guards
+from spikefleet.reporter.curated import curated_units, curation_section
 from spikefleet.reporter.effective_params import effective_params
 from spikefleet.reporter.sections import (
     AttemptSection,
-    CurationSection,
     EventSection,
     KnownFields,
     ReportRecord,
@@ -74,11 +73,11 @@ def build_record(task: ReportTask, material: Material, defaults: Mapping[str, An
         _attempt(a) for a in _list(source.get("attempts")) if a.get("stage") != Stage.REPORT
     ]
     config = _mapping(source.get("config")) or _mapping(run.get("config"))
-    units = _units(material.curation)
+    units = curated_units(material.curation)
     recording = _mapping(source.get("recording"))
     preflight = _mapping(source.get("preflight"))
     last = _last_sort(attempts)
-    curation = _curation(material.curation)
+    curation = curation_section(material.curation)
     known = _known_fields(task, run, attempts, units, recording)
     return {
         "version": RECORD_VERSION,
@@ -225,54 +224,12 @@ def _stream(preflight: Mapping[str, Any], material: Material) -> StreamSection:
     return stream
 
 
-def _units(curation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row per sorted unit: its metrics, whether it passed, and what rejected it."""
-    rejected = {
-        unit: name for name, units in _mapping(curation.get("failed")).items() for unit in units
-    }
-    return [
-        {
-            **unit,
-            "passed": unit.get("unit_id") not in rejected,
-            "failed_on": rejected.get(str(unit.get("unit_id")), ""),
-        }
-        for unit in _list(curation.get("units"))
-    ]
-
-
-def _curation(curation: Mapping[str, Any]) -> CurationSection:
-    """Thresholds and how many units each of them left."""
-    if not curation:
-        return {}
-    return {
-        "parameters": _mapping(curation.get("curation_parameters")),
-        "n_sorted": len(_list(curation.get("initial"))),
-        "n_curated": len(_list(curation.get("curated_final"))),
-        "steps": [
-            {
-                "name": c.get("name"),
-                "stage": c.get("stage"),
-                "metric": c.get("metric"),
-                "bound": c.get("bound"),
-                "at_least": c.get("at_least"),
-                "n_failed": len(_mapping(curation.get("failed")).get(c.get("name"), [])),
-                "n_left": len(_mapping(curation.get("curated")).get(c.get("name"), [])),
-            }
-            for c in _list(curation.get("criteria"))
-        ],
-    }
-
-
 def _quality(units: Sequence[Mapping[str, Any]]) -> dict[str, Spread]:
-    """Distribution of each metric over the curated units; what is not finite is left out."""
+    """Distribution of each metric over the curated units; what was not measured is left out."""
     curated = [u for u in units if u["passed"]]
     summary: dict[str, Spread] = {}
     for metric in QUALITY_METRICS:
-        values = [
-            float(u[metric])
-            for u in curated
-            if isinstance(u.get(metric), (int, float)) and math.isfinite(u[metric])
-        ]
+        values = [float(u[metric]) for u in curated if u.get(metric) is not None]
         if values:
             summary[metric] = {
                 "n": len(values),

@@ -8,7 +8,7 @@ more than one that succeeded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,14 @@ from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.core.files import write_json
 from spikefleet.core.rooms.reporting import ReportTask
+from spikefleet.core.visible_text import visible_line
 from spikefleet.reporter.figures import Drawing, draw_all
 from spikefleet.reporter.markdown import format_markdown
 from spikefleet.reporter.page import format_page
+from spikefleet.reporter.pictures.attempts import try_to_draw
 from spikefleet.reporter.pictures.waveforms import template_of
 from spikefleet.reporter.record import Material, build_record
+from spikefleet.reporter.sections import ReportRecord
 from spikefleet.reporter.sources import HTML_FILE, JSON_FILE, MARKDOWN_FILE, ReportSources
 from spikefleet.reporter.unit_cards import UnitCard, draw_units
 from spikefleet.signal.units.unit_data import FloatArray, UnitData, read_units
@@ -58,17 +61,28 @@ def _read_units(sources: ReportSources) -> tuple[UnitData | None, tuple[str, ...
     try:
         return read_units(Path(sources.analyzer), sources.timeline), ()
     except InputCorruptError as error:
-        return None, (f"No figures: {error}",)
+        why = f" ({error.reason})" if error.reason else ""
+        return None, (f"No figures: {visible_line(f'{error}{why}')}",)
 
 
 def _draw(
-    data: UnitData | None, record: Mapping[str, Any]
+    data: UnitData | None, record: ReportRecord
 ) -> tuple[list[Drawing], dict[str, FloatArray], list[UnitCard]]:
-    """Draw the figures and the units, if the analyzer and the curation speak of the same units."""
-    units = record["units"]
-    if data is None or [str(u["unit_id"]) for u in units] != list(data.unit_ids):
+    """Draw the figures and the units, if the analyzer and the curation speak of the same units.
+
+    What could not be drawn, and why, is added to the record's notes.
+    """
+    units, notes = record["units"], record["notes"]
+    if data is None or not units:
         return [], {}, []
-    waveforms = {
-        str(unit["unit_id"]): template_of(data, index, unit)[0] for index, unit in enumerate(units)
-    }
-    return draw_all(data, units, record["curation"]), waveforms, draw_units(data, units)
+    if [unit["unit_id"] for unit in units] != list(data.unit_ids):
+        notes.append("No figures: the sort and its curation speak of different units.")
+        return [], {}, []
+    waveforms = try_to_draw("waveforms of the table", notes, lambda: _waveforms(data, units))
+    drawings = draw_all(data, units, record["curation"], notes)
+    cards = try_to_draw("units one by one", notes, lambda: draw_units(data, units))
+    return drawings, waveforms or {}, cards or []
+
+
+def _waveforms(data: UnitData, units: Sequence[Mapping[str, Any]]) -> dict[str, FloatArray]:
+    return {unit["unit_id"]: template_of(data, index, unit)[0] for index, unit in enumerate(units)}

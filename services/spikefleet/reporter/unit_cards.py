@@ -175,6 +175,10 @@ def _footprint(data: UnitData, index: int, unit: Unit) -> tuple[tuple[str, ...],
     near = np.argsort(np.linalg.norm(places - places[peak], axis=1), kind="stable")[:_CHANNELS]
     kept = np.linspace(0, n_samples - 1, min(n_samples, _MOST_SAMPLES)).astype(int)
     waves = data.templates_uv[index][np.ix_(kept, near)].T
+    known = np.isfinite(waves).all(axis=1)
+    near, waves = near[known], waves[known]
+    if not near.size:
+        return (), ""
     highest = float(np.abs(waves).max()) or 1.0
     x, y = _spread(places[near, 0]), 1.0 - _spread(places[near, 1])
     width, height = FOOTPRINT_WIDTH * 0.4, FOOTPRINT_HEIGHT * 0.16

@@ -92,8 +92,8 @@ def _cell(name: str, unit: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _spark(waveform: FloatArray | None) -> str:
-    """The points of a small waveform, fitted into the table's cell; "" without one."""
-    if waveform is None or waveform.size < 2:
+    """The points of a small waveform, fitted into the table's cell; "" without one of numbers."""
+    if waveform is None or waveform.size < 2 or not np.isfinite(waveform).all():
         return ""
     span = float(np.ptp(waveform)) or 1.0
     x = np.linspace(1, _SPARK_WIDTH - 1, waveform.size)

@@ -26,7 +26,7 @@ def draw(**changes):
     units = [
         u.to_json() | {"passed": u.unit_id != "u2", "failed_on": ""} for u in measure_units(data)
     ]
-    return draw_all(data, units, CURATION)
+    return draw_all(data, units, CURATION, [])
 
 
 def test_five_figures_come_with_a_text_for_those_who_cannot_see_them():
@@ -99,10 +99,20 @@ def test_no_figure_asks_for_anything_outside():
 
 
 def test_no_units_draw_nothing():
-    assert draw_all(make_data([], np.zeros((0, 4, 2))), [], {}) == []
+    assert draw_all(make_data([], np.zeros((0, 4, 2))), [], {}, []) == []
 
 
 @pytest.mark.parametrize("field", ["noise_uv", "unit_locations_um", "template_stds_uv"])
 def test_unmeasured_values_do_not_stop_the_figures(field):
     shapes = {"noise_uv": (2,), "unit_locations_um": (3, 2), "template_stds_uv": (3, 4, 2)}
     assert len(draw(**{field: np.full(shapes[field], np.nan)})) == 5
+
+
+def test_a_figure_that_cannot_be_drawn_fails_no_other_and_says_why():
+    data = make_data([[100, 9_000]], np.stack([trough(0, 60.0)]))
+    units = [u.to_json() | {"passed": True, "failed_on": ""} for u in measure_units(data)]
+    units[0]["channel_index"] = 99
+    notes = []
+    drawn = [drawing.name for drawing in draw_all(data, units, CURATION, notes)]
+    assert drawn == ["raster", "probe", "metrics", "curation"]
+    assert [note.partition(" (")[0] for note in notes] == ['Not drawn: the figure "Waveforms"']

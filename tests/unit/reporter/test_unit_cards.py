@@ -101,3 +101,13 @@ def test_a_unit_of_one_spike_without_amplitudes_or_templates_is_a_card_of_facts(
 
 def test_no_units_are_no_cards() -> None:
     assert draw_units(make_data([], np.zeros((0, 4, 2))), []) == []
+
+
+def test_a_channel_without_numbers_has_no_line() -> None:
+    template = trough(0, 80.0)
+    template[:, 1] = np.nan
+    data = make_data([[100, 9_000]], template[np.newaxis])
+    rows = [{"unit_id": "u0", "passed": True, "failed_on": "", "channel_index": 0}]
+    (card,) = draw_units(data, rows)
+    assert len(card.footprint) == data.templates_uv.shape[2] - 1
+    assert not any("nan" in points for points in card.footprint)

@@ -82,9 +82,16 @@ def _draw_time_scale(axes: Axes, time_ms: FloatArray) -> None:
 
 
 def template_of(data: UnitData, index: int, unit: Unit) -> tuple[FloatArray, FloatArray]:
-    """Return mean and standard deviation (T,) in µV of one unit on its largest channel."""
+    """Return mean and standard deviation (T,) in µV of one unit on its largest channel.
+
+    The deviation is zero where none was kept. Raises IndexError where the analyzer does not have
+    the channel.
+    """
     channel = int(unit.get("channel_index") or 0)
-    return data.templates_uv[index, :, channel], data.template_stds_uv[index, :, channel]
+    mean = data.templates_uv[index, :, channel]
+    if data.template_stds_uv.shape[1] == 0:
+        return mean, np.zeros(len(mean))
+    return mean, data.template_stds_uv[index, :, channel]
 
 
 def _grid_units(units: Sequence[Unit]) -> list[int]:

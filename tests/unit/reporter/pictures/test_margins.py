@@ -30,7 +30,7 @@ def test_long_numbers_stay_inside_the_figure(monkeypatch):
     data = make_data([sorted(range(0, 90_000, 1)), [5, 60_000]], templates)
     units = [unit.to_json() | {"passed": True, "failed_on": ""} for unit in measure_units(data)]
     units *= 12_000  # counts of five digits on the axes of the histograms
-    figures.draw_all(data, units[:2], {})
+    figures.draw_all(data, units[:2], {}, [])
     raster, _probe, _metrics, grid = drawn
     figures._draw_histograms(many := Figure(figsize=(6.2, 5.4)), data, units, {})
     for figure in (raster, grid, many):

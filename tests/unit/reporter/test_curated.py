@@ -1,0 +1,52 @@
+"""Rows of units and steps are of their own kinds, whatever curation.json holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spikefleet.reporter.curated import curated_units, curation_section
+
+WRONG: tuple[Any, ...] = ("x", [1], {"a": 1}, True, 1e400, float("nan"), -1e308, 10**400, None)
+
+
+def test_a_row_keeps_what_was_measured_and_says_what_rejected_it() -> None:
+    unit = {"unit_id": "3", "snr": 7.5, "spike_count": 12, "possible_duplicate": True}
+    (row,) = curated_units({"units": [unit], "failed": {"snr_min": ["3"]}})
+    assert row == unit | {"passed": False, "failed_on": "snr_min"}
+
+
+@pytest.mark.parametrize("value", WRONG, ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("name", ["snr", "amplitude_uv", "shared_spikes", "a_later_metric"])
+def test_a_metric_that_is_no_number_was_not_measured(name: str, value: Any) -> None:
+    (row,) = curated_units({"units": [{"unit_id": "3", name: value}]})
+    assert row[name] is None
+
+
+@pytest.mark.parametrize("value", [*WRONG, -1], ids=lambda value: repr(value)[:20])
+def test_counts_are_whole_and_not_negative_and_flags_are_flags(value: Any) -> None:
+    named = {"spike_count": value, "channel_index": value, "has_positive_peak": value}
+    (row,) = curated_units({"units": [{"unit_id": "3", **named}]})
+    assert (row["spike_count"], row["channel_index"]) == (None, None)
+    assert row["has_positive_peak"] is (value is True)
+
+
+def test_half_characters_and_controls_reach_no_file() -> None:
+    (row,) = curated_units({"units": [{"unit_id": "a\ud800", "channel_id": "\x1b[1m"}]})
+    assert (row["unit_id"], row["channel_id"]) == ("a\ufffd", "\ufffd[1m")
+
+
+@pytest.mark.parametrize("value", WRONG, ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("part", ["units", "failed", "curated", "criteria", "initial"])
+def test_a_part_of_another_shape_is_no_part(part: str, value: Any) -> None:
+    whole = {"units": [{"unit_id": "3"}], "failed": {"snr_min": ["3"]}, "initial": ["3"]}
+    assert len(curated_units(whole | {part: value})) <= 1
+    assert curation_section(whole | {part: value})["steps"] == []
+
+
+def test_a_threshold_without_a_number_is_not_shown() -> None:
+    good = {"name": "snr_min", "metric": "snr", "bound": 5.0, "at_least": True}
+    criteria = [good, {"name": [1], "bound": "x"}]
+    document = {"criteria": criteria, "failed": {"snr_min": ["1"]}, "curated": {"snr_min": 3}}
+    assert curation_section(document)["steps"] == [good | {"stage": "", "n_failed": 1, "n_left": 0}]
