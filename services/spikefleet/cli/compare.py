@@ -145,7 +145,7 @@ def _within(
     kept = dict(trains)
     for stretches in windows:
         for unit, train in kept.items():
-            inside = train != train
+            inside = train < train  # no spike yet
             for start, end in stretches:
                 inside |= (train >= start) & (train < end)
             kept[unit] = train[inside]
