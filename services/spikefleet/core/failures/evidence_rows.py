@@ -31,6 +31,7 @@ class InsufficientActivityEvidence(SortCounts):
     noise_uv: float | None = says("the channels' median noise")
     peak_to_peak_uv: float | None = says("the channels' median span")
     duration_s: float | None = says("length of what was to be sorted")
+    next_step: str | None = says("what helps, where that is known")
 
 
 @evidence_row
