@@ -125,7 +125,7 @@ def _both(
     known = next((side.stream for side in found.values()), "")
     for name in names:
         if name.endswith(_TRUTH):
-            found[name] = _truth(name, stream or known)
+            found[name] = _truth(name, stream, known)
     return found[names[0]], found[names[1]]
 
 
@@ -176,8 +176,11 @@ def _kept(folder: Path) -> Sequence[tuple[int, int]]:
     return Timeline.from_json(document).kept
 
 
-def _truth(name: str, stream: str) -> _Side:
-    from spikefleet.signal.simulation.truth import load_truth  # noqa: PLC0415
+def _truth(name: str, asked: str, of_run: str) -> _Side:
+    """The truth of the stream asked for, else of the run's; one of a single stream is of any."""
+    from spikefleet.signal.simulation.truth import load_truth, truth_streams  # noqa: PLC0415
 
+    streams = truth_streams(Path(name))
+    stream = asked or (streams[0] if len(streams) == 1 else of_run)
     truth = load_truth(Path(name), stream)
     return _Side(truth.spike_samples, truth.sampling_rate_hz, is_truth=True)

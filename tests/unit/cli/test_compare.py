@@ -86,6 +86,23 @@ def test_the_truth_is_of_the_runs_stream_and_of_what_it_sorted(
     assert compare(run, tmp_path / "plate.truth.npz")["mean_agreement"] == 1.0
 
 
+def test_a_truth_of_one_stream_is_of_any_run_and_of_several_the_right_one_is_asked_for(
+    fetched: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(fetched, tmp_path / "run")
+    record = run / "report" / "recording_report.json"
+    document = json.loads(record.read_text())
+    document["run"]["stream"] = "traces"
+    record.write_text(json.dumps(document))
+    assert compare(run, write_truth(tmp_path, fetched))["mean_agreement"] == pytest.approx(0.8)
+    none = Truth.without_units(RATE_HZ)
+    plate = tmp_path / "plate.truth.npz"
+    save_truth(plate, {"well000": none, "well001": none}, tmp_path / "rec.bin")
+    done = CliRunner().invoke(cli, ["compare", str(run), str(plate)])
+    assert done.exit_code == 2
+    assert "it has: well000, well001" in " ".join(done.output.split())
+
+
 def test_sorts_of_two_recordings_are_not_compared(fetched: Path, tmp_path: Path) -> None:
     folders = []
     for digest in ("aa", "bb"):

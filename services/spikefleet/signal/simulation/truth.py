@@ -83,6 +83,15 @@ def save_truth(path: Path, truths: Mapping[str, Truth], recording: Path) -> None
     partial.replace(path)
 
 
+def truth_streams(path: Path) -> tuple[str, ...]:
+    """Return the streams whose truth a file holds; none of a file that is no truth."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return tuple(str(name) for name in arrays["streams"])
+    except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile):
+        return ()
+
+
 def load_truth(path: Path, stream: str = "") -> Truth:
     """Read one stream's truth; "" means the first stream.
 
@@ -92,6 +101,8 @@ def load_truth(path: Path, stream: str = "") -> Truth:
     """
     try:
         return _stream_of(path, stream)
+    except InvalidConfigurationError:
+        raise
     except (KeyError, ValueError, IndexError, zipfile.BadZipFile, EOFError) as error:
         raise InvalidConfigurationError(
             f"{path} is not the truth of a simulated recording ({error}).",
