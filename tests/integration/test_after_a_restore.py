@@ -54,13 +54,19 @@ def succeeds(room: Controlled, cluster: Cluster, attempt: Attempt) -> None:
     cluster.ends(attempt.name, "Complete")
 
 
-def test_a_run_that_the_restored_records_lost_is_sorted_again_beside_its_ended_job(
-    room: Controlled, cluster: Cluster
-) -> None:
+def sorted_after_the_copy(room: Controlled, cluster: Cluster) -> tuple[Path, str, Attempt]:
+    """A copy of empty records; the id of a run that they do not know, and its ended sort."""
     copy = back_up(room)
     run_id = room.submit()
     first = sorting(room, run_id)
     succeeds(room, cluster, first)
+    return copy, run_id, first
+
+
+def test_a_run_that_the_restored_records_lost_is_sorted_again_beside_its_ended_job(
+    room: Controlled, cluster: Cluster
+) -> None:
+    copy, run_id, first = sorted_after_the_copy(room, cluster)
     assert room.finish(run_id).state is RunState.SUCCEEDED
     assert RECORDED in cluster.jobs[first.name]["metadata"]["labels"]
     restore(room, copy)
@@ -106,10 +112,7 @@ def test_an_attempt_newer_than_the_records_of_its_run_is_passed_over(
 def test_an_ended_job_of_the_run_makes_room_where_the_store_was_lost_as_well(
     room: Controlled, cluster: Cluster
 ) -> None:
-    copy = back_up(room)
-    run_id = room.submit()
-    first = sorting(room, run_id)
-    succeeds(room, cluster, first)
+    copy, run_id, first = sorted_after_the_copy(room, cluster)
     room.finish(run_id)
     shutil.rmtree(room.folder / "artifacts")
     restore(room, copy)

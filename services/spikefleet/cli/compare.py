@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,13 +21,15 @@ from spikefleet.core.text import counted
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from spikefleet.signal.preparing.timeline import Timeline
+
 _TRUTH = ".npz"
 _LONGEST_DELTA_MS = 1000.0
 
 
 @dataclass(frozen=True)
 class _Side:
-    """One sorting: trains as original frames by unit, within the windows that were sorted.
+    """One sorting: trains as original frames by unit.
 
     ``recording`` is the digest of what was recorded, with its stream; "" where it is not known.
     """
@@ -38,7 +39,7 @@ class _Side:
     is_truth: bool = False
     recording: str = ""
     stream: str = ""
-    kept: Sequence[tuple[int, int]] | None = None  # frames; None: all of them
+    timeline: Timeline | None = None  # what of it was sorted; None: all
 
 
 def _number(_context: click.Context, _option: click.Parameter, value: float) -> float:
@@ -59,7 +60,7 @@ def _number(_context: click.Context, _option: click.Parameter, value: float) -> 
     show_default=True,
     help="Spikes at most so far apart are one (ms).",
 )
-@click.option("--stream", default="", help="Stream of a truth file.  [default: its first]")
+@click.option("--stream", default="", help="Stream of a truth file.  [default: that of the run]")
 @click.option("--with-failed", is_flag=True, help="Take the units that curation rejected, too.")
 @address_option
 @output_option
@@ -87,7 +88,7 @@ def compare(first: str, second: str, address: str | None, output: str, **given: 
         )
     rate_hz = rates_hz.pop() if rates_hz else 1.0
     first_trains, second_trains = (
-        _within(side.trains, [other.kept for other in sides if other.kept is not None])
+        _within(side.trains, [other.timeline for other in sides if other.timeline is not None])
         for side in sides
     )
     found = compare_sortings(first_trains, second_trains, rate_hz, delta_ms=given["delta_ms"])
@@ -139,16 +140,12 @@ def _run(name: str, address: str | None, out: Output, with_failed: bool) -> _Sid
 
 
 def _within(
-    trains: Mapping[str, NDArray[Any]], windows: Sequence[Sequence[tuple[int, int]]]
+    trains: Mapping[str, NDArray[Any]], timelines: Sequence[Timeline]
 ) -> dict[str, NDArray[Any]]:
-    """Keep the spikes that lie in a window of every side: no side sorted the others."""
+    """Keep the spikes in what every side sorted."""
     kept = dict(trains)
-    for stretches in windows:
-        for unit, train in kept.items():
-            inside = train < train  # no spike yet
-            for start, end in stretches:
-                inside |= (train >= start) & (train < end)
-            kept[unit] = train[inside]
+    for timeline in timelines:
+        kept = {unit: train[timeline.to_sorted(train) >= 0] for unit, train in kept.items()}
     return kept
 
 
@@ -164,16 +161,8 @@ def _folder(folder: Path, with_failed: bool) -> _Side:
         next((unit.sampling_rate_hz for unit in units.values()), 0.0),
         recording=f"{digest} {stream}" if digest else "",
         stream=stream,
-        kept=_kept(folder) if results.units else None,
+        timeline=results.timeline,
     )
-
-
-def _kept(folder: Path) -> Sequence[tuple[int, int]]:
-    """The frames that were sorted, of a folder whose timeline has been read already."""
-    from spikefleet.signal.preparing.timeline import Timeline  # noqa: PLC0415
-
-    document = json.loads((folder / "sort" / "timeline.json").read_text(encoding="utf-8"))
-    return Timeline.from_json(document).kept
 
 
 def _truth(name: str, asked: str, of_run: str) -> _Side:

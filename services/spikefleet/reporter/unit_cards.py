@@ -16,6 +16,7 @@ from spikefleet.core.text import counted, format_duration
 from spikefleet.reporter.unit_rows import contamination_text
 from spikefleet.reporter.wording import format_number
 from spikefleet.signal.units.correlograms import correlogram
+from spikefleet.signal.units.relations import SHARED_SPIKES
 from spikefleet.signal.units.unit_data import FloatArray, IntArray, UnitData
 
 WIDTH, HEIGHT = 200.0, 72.0
@@ -59,7 +60,7 @@ class UnitCard:
 def draw_units(data: UnitData, units: Sequence[Unit]) -> list[UnitCard]:
     """Draw every unit, curated ones first by falling amplitude. ``units`` are the record's rows."""
     trains, times = data.trains(), data.original_trains()
-    amplitudes = _amplitudes(data)
+    amplitudes = data.amplitude_trains()
     index_of = {str(unit["unit_id"]): index for index, unit in enumerate(units)}
     order = sorted(
         index_of.values(),
@@ -105,7 +106,7 @@ def _warning(unit: Unit) -> str:
     if not unit.get("possible_duplicate"):
         return ""
     shared, dip = unit.get("shared_spikes"), unit.get("refractory_dip")
-    if shared is not None and shared >= 0.2:
+    if shared is not None and shared >= SHARED_SPIKES:
         return f"Possible duplicate: {100 * shared:.0f} % of the spikes of the smaller are shared."
     told = "none" if not dip else f"{100 * dip:.0f} %"
     return (
@@ -137,16 +138,6 @@ def _correlogram(
     return Plot("".join(bars), alt, "−50 ms", "50 ms")
 
 
-def _amplitudes(data: UnitData) -> list[FloatArray]:
-    """The amplitude of every spike of each unit, in the order of its train; empty where unknown."""
-    if not data.spike_amplitudes_uv.size:
-        return [np.zeros(0)] * data.unit_count
-    order = np.argsort(data.spike_units, kind="stable")
-    bounds = np.cumsum(data.spike_counts())[:-1]
-    parts = np.split(data.spike_amplitudes_uv[order], bounds)
-    return [np.asarray(part) for part in parts][: data.unit_count]
-
-
 def _over_time(data: UnitData, frames: IntArray, amplitudes_uv: FloatArray) -> Plot | None:
     """Amplitude of spikes over the recording's time; of very many, some spread over it."""
     known = np.flatnonzero(np.isfinite(amplitudes_uv))
@@ -172,7 +163,7 @@ def _footprint(data: UnitData, index: int, unit: Unit) -> tuple[tuple[str, ...],
     places = data.channel_locations_um
     if n_samples < 2 or not len(places):
         return (), ""
-    near = np.argsort(np.linalg.norm(places - places[peak], axis=1), kind="stable")[:_CHANNELS]
+    near = np.asarray(data.channels_around(peak, _CHANNELS))
     kept = np.linspace(0, n_samples - 1, min(n_samples, _MOST_SAMPLES)).astype(int)
     waves = data.templates_uv[index][np.ix_(kept, near)].T
     known = np.isfinite(waves).all(axis=1)

@@ -28,6 +28,16 @@ def compare(*arguments: object) -> dict[str, Any]:
     return answer
 
 
+def of_stream(stream: str, fetched: Path, folder: Path) -> Path:
+    """A copy of the fetched run, of another stream."""
+    run = shutil.copytree(fetched, folder / "run")
+    record = run / "report" / "recording_report.json"
+    document = json.loads(record.read_text())
+    document["run"]["stream"] = stream
+    record.write_text(json.dumps(document))
+    return run
+
+
 def write_truth(folder: Path, fetched: Path, rate_hz: float = RATE_HZ) -> Path:
     """Every sorted unit as a known one, under another name."""
     units = load_results(fetched).units
@@ -68,11 +78,7 @@ def test_a_person_is_told_in_a_sentence(fetched: Path, tmp_path: Path) -> None:
 def test_the_truth_is_of_the_runs_stream_and_of_what_it_sorted(
     fetched: Path, tmp_path: Path
 ) -> None:
-    run = shutil.copytree(fetched, tmp_path / "run")
-    record = run / "report" / "recording_report.json"
-    document = json.loads(record.read_text())
-    document["run"]["stream"] = "well002"
-    record.write_text(json.dumps(document))
+    run = of_stream("well002", fetched, tmp_path)
     units = load_results(run).curated
     # Beyond the window that was sorted the neurons fired as well.
     trains = {n: np.append(u.spike_frames, [250_000, 280_000]) for n, u in units.items()}
@@ -89,11 +95,7 @@ def test_the_truth_is_of_the_runs_stream_and_of_what_it_sorted(
 def test_a_truth_of_one_stream_is_of_any_run_and_of_several_the_right_one_is_asked_for(
     fetched: Path, tmp_path: Path
 ) -> None:
-    run = shutil.copytree(fetched, tmp_path / "run")
-    record = run / "report" / "recording_report.json"
-    document = json.loads(record.read_text())
-    document["run"]["stream"] = "traces"
-    record.write_text(json.dumps(document))
+    run = of_stream("traces", fetched, tmp_path)
     assert compare(run, write_truth(tmp_path, fetched))["mean_agreement"] == pytest.approx(0.8)
     none = Truth.without_units(RATE_HZ)
     plate = tmp_path / "plate.truth.npz"

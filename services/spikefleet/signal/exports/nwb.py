@@ -116,7 +116,7 @@ def _units(file: NWBFile, source: ExportSource) -> Units:
 def _waveforms(source: ExportSource, unit: ExportedUnit) -> dict[str, Any]:
     """Mean and spread in volts, (samples, channels), and which electrodes the channels are."""
     data = source.data
-    channels = source.channels_around(unit, min(_MOST_CHANNELS, len(data.channel_ids)))
+    channels = data.channels_around(unit.quality.channel_index, _MOST_CHANNELS)
     found: dict[str, Any] = {"electrodes": channels}
     if data.templates_uv.shape[1]:
         found["waveform_mean"] = data.templates_uv[unit.index][:, channels] * 1e-6

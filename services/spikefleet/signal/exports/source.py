@@ -49,15 +49,6 @@ class ExportSource:
     data: UnitData
     units: tuple[ExportedUnit, ...]
 
-    def channels_around(self, unit: ExportedUnit, count: int) -> list[int]:
-        """Return the ``count`` channels nearest to the unit's largest one, itself first."""
-        places = self.data.channel_locations_um
-        apart = ((places - places[unit.quality.channel_index]) ** 2).sum(axis=1)
-        order = sorted(
-            range(len(apart)), key=lambda c: (c != unit.quality.channel_index, apart[c], c)
-        )
-        return order[:count]
-
     def observed_s(self) -> list[tuple[float, float]]:
         """Return the stretches that were sorted, in original seconds."""
         timeline, rate_hz = self.data.timeline, self.data.sampling_rate_hz

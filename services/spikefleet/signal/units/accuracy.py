@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from spikeinterface.comparison import compare_sorter_to_ground_truth
-from spikeinterface.core import NumpySorting
+
+from spikefleet.signal.units.agreement import DELTA_MS, compare_sortings
+
+_EXPLAINS = 0.5  # a found unit that agrees less explains no true one
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def compare_to_truth(
     truth: Mapping[Any, ArrayLike],
     sampling_rate_hz: float,
     *,
-    delta_ms: float = 0.4,
+    delta_ms: float = DELTA_MS,
 ) -> AccuracyReport:
     """Match found to true spike trains (samples) one to one, spikes within ``delta_ms`` agreeing.
 
@@ -53,27 +55,20 @@ def compare_to_truth(
     """
     if not truth:
         raise ValueError("There is nothing to compare with: the truth holds no units.")
-    if not any(np.size(train) for train in found.values()):
-        missed = tuple(UnitAccuracy(str(unit), None, 0.0, 0.0, 0.0) for unit in truth)
-        return AccuracyReport(0.0, missed, len(found))
-    comparison = compare_sorter_to_ground_truth(
-        _sorting(truth, sampling_rate_hz),
-        _sorting(found, sampling_rate_hz),
-        exhaustive_gt=True,
-        match_mode="hungarian",
-        delta_time=delta_ms,
+    found_trains, true_trains = (
+        {str(unit): np.sort(np.asarray(train, np.int64)) for unit, train in given.items()}
+        for given in (found, truth)
     )
-    performance = comparison.get_performance()
-    rows = []
-    for unit in (str(key) for key in truth):
-        best = str(comparison.hungarian_match_12[unit])
-        scores = {key: float(performance[key][unit]) for key in ("accuracy", "precision", "recall")}
-        rows.append(UnitAccuracy(unit, None if best in ("-1", "") else best, **scores))
-    mean = float(np.mean([row.accuracy for row in rows]))
-    return AccuracyReport(mean, tuple(rows), len(found))
-
-
-def _sorting(trains: Mapping[Any, ArrayLike], sampling_rate_hz: float) -> NumpySorting:
-    """Return the trains as a sorting with text ids, so that both sides are of one kind."""
-    samples = {str(unit): np.sort(np.asarray(train, np.int64)) for unit, train in trains.items()}
-    return NumpySorting.from_unit_dict([samples], sampling_rate_hz)
+    agreement = compare_sortings(
+        found_trains,
+        true_trains,
+        sampling_rate_hz,
+        delta_ms=delta_ms,
+        least_agreement=_EXPLAINS,
+    )
+    rows = tuple(
+        UnitAccuracy(unit.second, unit.first, unit.agreement, unit.precision, unit.recall)
+        for unit in agreement.units
+        if unit.second is not None
+    )
+    return AccuracyReport(agreement.mean_agreement, rows, len(found))

@@ -66,10 +66,12 @@ def compare_sortings(
     sampling_rate_hz: float,
     *,
     delta_ms: float = DELTA_MS,
+    least_agreement: float = LEAST_AGREEMENT,
 ) -> SortingAgreement:
     """Compare two sortings, unit id to ascending samples; units without spikes match nothing.
 
-    Matched so that the agreement of all pairs together is largest (Hungarian). The second
+    Matched so that the agreement of all pairs together is largest (Hungarian), where it is at least
+    ``least_agreement``. The second
     sorting's units come in their order, then those of the first that nothing matched.
     """
     trains = [{unit: t for unit, t in given.items() if len(t)} for given in (first, second)]
@@ -79,7 +81,7 @@ def compare_sortings(
         found = compare_two_sorters(
             *(NumpySorting.from_unit_dict([given], sampling_rate_hz) for given in trains),
             delta_time=delta_ms,
-            match_score=LEAST_AGREEMENT,
+            match_score=least_agreement,
         )
         scores = found.agreement_scores.reindex(
             index=list(first), columns=list(second), fill_value=0.0
@@ -119,7 +121,7 @@ def _row(
     """One pair with precision and recall, which follow from the agreement and both counts."""
     ours = 0 if pair[0] is None else len(first[pair[0]])
     theirs = 0 if pair[1] is None else len(second[pair[1]])
-    hits = agreement * (ours + theirs) / (1 + agreement)
+    hits = round(agreement * (ours + theirs) / (1 + agreement))
     return UnitAgreement(
         *pair,
         agreement=agreement,

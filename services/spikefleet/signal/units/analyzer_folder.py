@@ -7,6 +7,8 @@ gone by then, on purpose, and whoever wrote the folder says where to look for th
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.signal.units.trusted_folder import require_data_only
 
 # What SpikeInterface and numpy raise on documents and arrays of another shape than they wrote.
-MALFORMED = (
+_MALFORMED = (
     OSError,
     EOFError,
     ValueError,
@@ -36,22 +38,28 @@ def open_analyzer(folder: Path) -> SortingAnalyzer:
     require_data_only(folder)
     # A recording that is given is not looked for; the library has no other way to say so.
     nothing = NumpyRecording([np.zeros((0, 1), dtype=np.int16)], sampling_frequency=1.0)
+    with reading(folder), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        analyzer = SortingAnalyzer.load(
+            folder, recording=nothing, load_extensions=False, format="binary_folder"
+        )
+        analyzer._recording = None  # so that it is without one, as it was stored
+        analyzer.get_sorting_provenance = _no_provenance
+        analyzer.load_all_saved_extension()
+    return analyzer
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Turn what a malformed analyzer makes its readers raise into InputCorruptError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            analyzer = SortingAnalyzer.load(
-                folder, recording=nothing, load_extensions=False, format="binary_folder"
-            )
-            analyzer._recording = None  # so that it is without one, as it was stored
-            analyzer.get_sorting_provenance = _no_provenance
-            analyzer.load_all_saved_extension()
-    except MALFORMED as error:
+        yield
+    except _MALFORMED as error:
         raise InputCorruptError(
             "The sort's analyzer cannot be read; sort the run again.",
             path=folder.name,
             reason=(str(error) or type(error).__name__)[:300],
         ) from error
-    return analyzer
 
 
 def _no_provenance() -> None:

@@ -7,6 +7,7 @@ need it is refused.
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ _SPIKES = "sort/sorting/spikes.npy"
 _SORTING = "sort/sorting/numpysorting_info.json"
 _TIMELINE = "sort/timeline.json"
 _FIELDS = ("sample_index", "unit_index")
+_MOST_DOCUMENT_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class FetchedResults:
     status: str
     units: Mapping[str, FetchedUnit]
     provenance: Mapping[str, Any] = field(repr=False)
+    timeline: Timeline | None = None  #: which frames were sorted; None without units
 
     @property
     def curated(self) -> Mapping[str, FetchedUnit]:
@@ -98,11 +101,13 @@ def load_results(folder: str | Path) -> FetchedResults:
         )
     run = _part(root, REPORT_RECORD, record, "run")
     sort = read_document(root, _SORT)
+    units, timeline = _units(root)
     return FetchedResults(
         folder=root,
         run_id=str(run.get("run_id") or ""),
         status=str(record.get("status") or ""),
-        units=_units(root),
+        units=units,
+        timeline=timeline,
         provenance={
             "run": run,
             "recording": _part(root, REPORT_RECORD, record, "recording"),
@@ -113,10 +118,11 @@ def load_results(folder: str | Path) -> FetchedResults:
     )
 
 
-def _units(root: Path) -> dict[str, FetchedUnit]:
+def _units(root: Path) -> tuple[dict[str, FetchedUnit], Timeline | None]:
+    """Return every sorted unit by its id, and which frames were sorted; nothing uncurated."""
     curation = read_document(root, _CURATION)
     if not curation:
-        return {}
+        return {}, None
     try:
         rejected = {
             str(unit): str(name)
@@ -127,23 +133,25 @@ def _units(root: Path) -> dict[str, FetchedUnit]:
         names = unit_names(row["unit_id"] for row in rows)
     except (ValueError, LookupError) as error:
         raise unreadable(root / _CURATION, error) from error
-    trains, rate_hz = _trains(root)
-    return {
+    trains, timeline = _trains(root)
+    found = {
         unit_id: FetchedUnit(
             unit_id=unit_id,
             passed=unit_id not in rejected,
             failed_on=rejected.get(unit_id, ""),
             metrics={name: value for name, value in row.items() if name != "unit_id"},
             spike_frames=trains.get(unit_id, np.empty(0, np.int64)),
-            sampling_rate_hz=rate_hz,
+            sampling_rate_hz=timeline.sampling_rate_hz,
         )
         for unit_id, row in zip(names, rows, strict=True)
     }
+    return found, timeline
 
 
-def _trains(root: Path) -> tuple[dict[str, NDArray[np.int64]], float]:
-    """Return the original frames of every sorted unit, and the sampling rate."""
+def _trains(root: Path) -> tuple[dict[str, NDArray[np.int64]], Timeline]:
+    """Return the original frames of every sorted unit, and which were sorted."""
     try:
+        _require_plain_file(root / _SPIKES)
         timeline = Timeline.from_json(read_document(root, _TIMELINE))
         unit_ids = unit_names(_list(read_document(root, _SORTING)["unit_ids"]))
         if wrong := what_is_wrong(root / _SPIKES):
@@ -160,7 +168,7 @@ def _trains(root: Path) -> tuple[dict[str, NDArray[np.int64]], float]:
             path=str(root / _SPIKES),
         ) from error
     trains = {unit_id: frames[owners == index] for index, unit_id in enumerate(unit_ids)}
-    return trains, timeline.sampling_rate_hz
+    return trains, timeline
 
 
 def read_document(root: Path, name: str) -> dict[str, Any]:
@@ -169,14 +177,25 @@ def read_document(root: Path, name: str) -> dict[str, Any]:
     Raises InputCorruptError where it is none.
     """
     try:
+        _require_plain_file(root / name, _MOST_DOCUMENT_BYTES)
         found = json.loads((root / name).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (ValueError, RecursionError) as error:
-        raise unreadable(root / name, "it is no JSON") from error
+        why = "it is no JSON" if isinstance(error, json.JSONDecodeError) else error
+        raise unreadable(root / name, why) from error
     if not isinstance(found, dict):
         raise unreadable(root / name, "it is no document of a run")
     return found
+
+
+def _require_plain_file(path: Path, most_bytes: int | None = None) -> None:
+    """Raise ValueError for what is no file or too long: to open a pipe would wait for ever."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is no plain file")
+    if most_bytes is not None and status.st_size > most_bytes:
+        raise ValueError(f"it is longer than {most_bytes} bytes")
 
 
 def unreadable(path: Path, why: object) -> InputCorruptError:

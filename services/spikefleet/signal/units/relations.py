@@ -22,7 +22,7 @@ SAME_SPIKE_MS = 0.4
 NEAR_UM = 200.0
 SIMILAR = 0.8
 _CERTAINLY_SIMILAR = 0.95  # where a pair has too few spikes to show a refractory period
-_SHARED = 0.2
+SHARED_SPIKES = 0.2  # of the smaller unit, from which two alike units are one
 _DIP = 0.3
 _ENOUGH_PAIRS = 5.0
 _MOST_LAG = 10  # samples
@@ -69,7 +69,7 @@ class _Pair:
         """Say whether two alike templates are probably one neuron."""
         if not similarity >= SIMILAR:
             return False
-        if self.shared >= _SHARED:
+        if self.shared >= SHARED_SPIKES:
             return True
         if self.expected >= _ENOUGH_PAIRS:
             return self.dip <= _DIP

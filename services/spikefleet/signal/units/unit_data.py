@@ -10,18 +10,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.signal.preparing.timeline import Timeline
-from spikefleet.signal.units.analyzer_folder import MALFORMED, open_analyzer
+from spikefleet.signal.units.analyzer_folder import open_analyzer, reading
 from spikefleet.signal.units.unit_names import channel_names, unit_names
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+_Number = TypeVar("_Number", np.float64, np.int64)
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,24 @@ class UnitData:
         """Spike train of every unit in original frames, ascending; as ``original_samples``."""
         return self._by_unit(self.original_samples)
 
-    def _by_unit(self, samples: IntArray) -> list[IntArray]:
+    def amplitude_trains(self) -> list[FloatArray]:
+        """Amplitude (µV) of every spike of every unit, in its train's order; empty if unknown."""
+        if not self.spike_amplitudes_uv.size:
+            return [np.zeros(0)] * self.unit_count
+        return self._by_unit(self.spike_amplitudes_uv)
+
+    def channels_around(self, channel: int, count: int) -> list[int]:
+        """Return the ``count`` channels nearest to one of them, itself first."""
+        apart = np.linalg.norm(
+            self.channel_locations_um - self.channel_locations_um[channel], axis=1
+        )
+        apart[channel] = -1.0  # before another in the same place
+        return [int(near) for near in np.argsort(apart, kind="stable")[:count]]
+
+    def _by_unit(self, values: NDArray[_Number]) -> list[NDArray[_Number]]:
         order = np.argsort(self.spike_units, kind="stable")
         bounds = np.cumsum(self.spike_counts())[:-1]
-        return [np.asarray(t) for t in np.split(samples[order], bounds)][: self.unit_count]
+        return [np.asarray(t) for t in np.split(values[order], bounds)][: self.unit_count]
 
 
 def read_units(folder: Path, timeline: Mapping[str, Any] | None = None) -> UnitData:
@@ -121,15 +136,9 @@ def read_units(folder: Path, timeline: Mapping[str, Any] | None = None) -> UnitD
     parts do not fit each other or the timeline, or the timeline is none.
     """
     analyzer = open_analyzer(folder)
-    try:
+    with reading(folder):
         data = _unit_data(analyzer)
         _require_fitting(data)
-    except MALFORMED as error:
-        raise InputCorruptError(
-            "The sort's analyzer cannot be read; sort the run again.",
-            path=folder.name,
-            reason=(str(error) or type(error).__name__)[:300],
-        ) from error
     try:
         where = Timeline.from_json(timeline) if timeline else None
     except ValueError as error:

@@ -38,15 +38,6 @@ def test_what_was_sorted_is_told_in_original_seconds(source: ExportSource) -> No
     assert source.observed_s() == [(start_s, start_s + SORTED_FRAMES / RATE_HZ)]
 
 
-def test_the_channels_around_a_unit_begin_with_its_largest(source: ExportSource) -> None:
-    unit = source.units[0]
-    channels = source.channels_around(unit, 3)
-    places = source.data.channel_locations_um
-    apart = np.linalg.norm(places - places[unit.quality.channel_index], axis=1)
-    assert channels[0] == unit.quality.channel_index
-    assert sorted(apart[channels]) == sorted(apart)[:3]
-
-
 def test_a_run_that_ended_before_it_had_units_says_how_it_ended(tmp_path: Path) -> None:
     record = {"run": {"run_id": "run-1"}, "status": "unsortable"}
     (tmp_path / "report").mkdir()

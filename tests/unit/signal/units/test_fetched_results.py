@@ -1,6 +1,7 @@
 """A fetched folder as values."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from spikefleet import load_results
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
+from spikefleet.signal.units import fetched_results
 
 SPIKE = np.dtype([("sample_index", "<i8"), ("unit_index", "<i8"), ("segment_index", "<i8")])
 
@@ -97,3 +99,25 @@ def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     file.write_text("")
     with pytest.raises(InputMissingError, match="spikefleet fetch"):
         load_results(file)
+
+
+@pytest.mark.parametrize("name", ["sort/timeline.json", "sort/sorting/spikes.npy"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(InputCorruptError, match="no plain file"):
+        load_results(folder)
+
+
+def test_a_document_without_bounds_is_not_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetched_results, "_MOST_DOCUMENT_BYTES", 10)
+    with pytest.raises(InputCorruptError, match="longer than 10 bytes"):
+        load_results(folder)
+
+
+def test_what_was_sorted_is_told(folder: Path) -> None:
+    timeline = load_results(folder).timeline
+    assert timeline is not None
+    assert timeline.kept == ((100, 200),)

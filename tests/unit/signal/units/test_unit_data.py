@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.support.fetched_run import RATE_HZ, write_fetched_run
+from tests.support.sorted_units import make_data, trough
 
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
 from spikefleet.signal.exports.source import read_source
@@ -139,3 +140,10 @@ def test_a_unit_that_the_curation_names_twice_is_refused(folder: Path) -> None:
     path.write_text(json.dumps(curation))
     with pytest.raises(InputCorruptError, match="more than one unit is called"):
         load_results(folder)
+
+
+def test_the_channels_around_one_begin_with_itself_also_where_another_is_in_its_place() -> None:
+    places = np.array([[0.0, 0.0], [0.0, 50.0], [0.0, 50.0], [0.0, 20.0]])
+    data = make_data([[1]], trough(0, 50.0, channels=4)[np.newaxis], channel_locations_um=places)
+    assert data.channels_around(2, 3) == [2, 1, 3]
+    assert data.channels_around(0, 9) == [0, 3, 1, 2]
