@@ -31,6 +31,7 @@ BACKENDS = ("mountainsort5", "kilosort4")
 N_CHANNELS, DURATION_S = 16, 10.0
 LEAST_SAVED_S = 1.0
 _ROUND_S = 0.05
+_PATIENCE_S = 120.0
 
 
 def measure(repeats: int = 3) -> tuple[dict[str, Any], bool]:
@@ -74,7 +75,10 @@ class _Side:
         """Sort in turns; medians."""
         for _ in range(2):  # cold still; the second starts the template
             self._attempt(self._warm, backend)
+        deadline_s = time.monotonic() + _PATIENCE_S
         while not self._starts.is_ready(backend):
+            if time.monotonic() > deadline_s or not self._starts.pid(backend):
+                raise RuntimeError(f"{backend}: no warm process, its log says why")
             time.sleep(_ROUND_S)
         own = self._template(backend)
         rows: dict[str, list[tuple[float, float]]] = {"cold": [], "warm": []}

@@ -71,6 +71,13 @@ def ended(launcher: ProcessLauncher, name: str) -> Observation:
     return launcher.observe()[name]
 
 
+def test_every_sorter_that_needs_no_gpu_can_be_forked_from() -> None:
+    for sorter in ("kilosort4", "spykingcircus2", "tridesclous2", "lupin"):
+        starts = warm_starts(sorter)
+        assert starts.pid(sorter)
+        starts.close()
+
+
 def pids_of(root: Path) -> tuple[int, int]:
     """Parent and child, once the child has said that it lives."""
     folder = RunFolder(root)

@@ -29,7 +29,7 @@ from typing import Any
 
 from spikefleet.deploy.settings import WARM_CHILD, become, own_environment
 from spikefleet.infra.launchers.processes import MARK
-from spikefleet.infra.launchers.warm import READY, REQUEST_FDS
+from spikefleet.infra.launchers.warm import NO_THREADS_OF_LIBRARIES, READY, REQUEST_FDS
 from spikefleet.runner import child, steps
 from spikefleet.runner.child import PR_SET_PDEATHSIG
 from spikefleet.runner.warm_child import AGREED, ORDER_BYTES
@@ -41,7 +41,16 @@ _REQUEST_BYTES = 16
 _LIBRARIES = ("spikefleet", "spikeinterface", "numpy", "scipy", "numba")
 # What is read when it is needed, or put right by ``steps.settle``; all else must be the same.
 _READ_LATE = frozenset(
-    {"HOME", "TMPDIR", "XDG_CACHE_HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", MARK, WARM_CHILD}
+    {
+        "HOME",
+        "TMPDIR",
+        "XDG_CACHE_HOME",
+        "MPLCONFIGDIR",
+        "NUMBA_CACHE_DIR",
+        MARK,
+        WARM_CHILD,
+        *NO_THREADS_OF_LIBRARIES,
+    }
 )
 _COERCED = "LC_CTYPE"  # which Python itself sets where there is no locale
 _ENV_START, _ENV_END = 47, 48  # fields of /proc/self/stat after the command's name

@@ -25,6 +25,9 @@ from spikefleet.infra.system.open_files import is_readable
 _log = logging.getLogger(__name__)
 
 READY = b"ready"
+# Arrow, which data frames load, would start a thread by itself: a process that has one cannot be
+# forked from. Read when Arrow is loaded, and never again.
+NO_THREADS_OF_LIBRARIES = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 REQUEST_FDS = 4
 _WORD_BYTES = 4096
 _MARK_BYTES = 1024
@@ -184,7 +187,7 @@ class _Template:
     ) -> None:
         self._extra = dict(extra)
         self.words = ""
-        own = {**environment, **extra}
+        own = {**environment, **extra, **NO_THREADS_OF_LIBRARIES}
         own.pop(MARK, None)
         own[MARK] = "-" * _MARK_BYTES  # last: a copy writes its own into this room
         self._control, its_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
