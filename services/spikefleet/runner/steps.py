@@ -30,6 +30,7 @@ from spikefleet.signal.filtering.numba_kernels import keep_kernels
 from spikefleet.signal.formats.reader_version import reader_version
 from spikefleet.signal.sorters.base import SorterBackend, SortRequest, load_backend
 from spikefleet.signal.units.analyzer import build_analyzer, leave_out_pairs_across
+from spikefleet.signal.units.library_metrics import measure_in_library
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting
@@ -96,6 +97,7 @@ def run_steps(folder: RunFolder, spec: AttemptSpec, steps: Steps, confinement: C
             recording, sorting, folder.result / "analyzer", config.waveform, seed, n_jobs
         )
         leave_out_pairs_across(analyzer, prepared.timeline.seams)
+        measure_in_library(analyzer, seed)
     write_json(folder.timeline, prepared.timeline.to_json())
     write_json(
         folder.child_result,

@@ -52,7 +52,6 @@ PENDING_FIELDS = frozenset(
         "waveform.compiled_ms_before",
         "waveform.compiled_ms_after",
         "waveform.scale_compiled_waveforms",
-        "curation.curation_epoch",
         "compilation.compile_single_recording",
         "compilation.compile_to_mat",
         "compilation.compile_to_npz",

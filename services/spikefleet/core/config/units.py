@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from spikefleet.core.config.group import (
     ConfigGroup,
@@ -58,6 +58,12 @@ class WaveformConfig(ConfigGroup):
     )
 
 
+# A neuron's refractory period; a larger value was meant in another unit.
+RefractoryMs = Annotated[float, Field(gt=0, le=20)]
+# Fields of this service: a configuration that leaves them alone is written without them.
+_OWN = frozenset({"refractory_period_ms", "censored_period_ms"})
+
+
 class CurationConfig(ConfigGroup):
     """Thresholds a unit must meet. Null switches one off."""
 
@@ -72,6 +78,16 @@ class CurationConfig(ConfigGroup):
         default=None,
         description="Measure the criteria on this epoch only (index from 0) and apply the verdict "
         "to the whole recording; null: measure on everything.",
+    )
+    refractory_period_ms: RefractoryMs = Field(
+        default=1.5,
+        description="Spikes of one neuron are never nearer to each other (ms): what ISI "
+        "violations, contamination and the marks of duplicates are counted by.",
+    )
+    censored_period_ms: NonNegative = Field(
+        default=0.0,
+        description="Spikes nearer to each other than this were never found, or were removed by "
+        "the sorter (ms): isi_hill and contamination expect none there.",
     )
     fr_min: NonNegative | None = Field(default=0.05, description="Lowest mean firing rate (Hz).")
     isi_viol_max: NonNegative | None = Field(
@@ -97,6 +113,24 @@ class CurationConfig(ConfigGroup):
     std_norm_max: Positive | None = Field(
         default=1.0, description="Largest spread of the waveform relative to its amplitude (ratio)."
     )
+
+    @model_serializer(mode="wrap")
+    def _as_labs_know_it(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the fields of our own that are at their defaults."""
+        document: dict[str, Any] = write(self)
+        fields = type(self).model_fields
+        own = {name for name in _OWN if getattr(self, name) == fields[name].default}
+        return {name: value for name, value in document.items() if name not in own}
+
+    @model_validator(mode="after")
+    def _periods(self) -> CurationConfig:
+        if self.censored_period_ms >= self.refractory_period_ms:
+            raise conflict(
+                "curation.censored_period_ms",
+                f"censored_period_ms ({self.censored_period_ms:g}) must be shorter than "
+                f"refractory_period_ms ({self.refractory_period_ms:g})",
+            )
+        return self
 
     @model_validator(mode="after")
     def _share_of_violations(self) -> CurationConfig:

@@ -26,7 +26,7 @@ _COLUMNS: Mapping[str, str] = {
     "firing_rate_hz": "spikes per second of what was sorted (Hz)",
     "amplitude_uv": "height of the template on its largest channel (microvolts)",
     "snr": "that height over the noise of the channel",
-    "isi_violation_ratio": "intervals below 1.5 ms over the number of spikes",
+    "isi_violation_ratio": "intervals below the refractory period over the number of spikes",
     "isi_hill": "violation rate in the refractory period over the unit's rate (Hill et al. 2011)",
     "std_norm": "spread of the waveforms at the peak over the height",
     "presence_ratio": "share of time bins with a spike",

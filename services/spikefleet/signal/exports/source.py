@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikefleet.core.config.units import WaveformConfig
+from spikefleet.core.config.units import CurationConfig, WaveformConfig
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
 from spikefleet.signal.units.fetched_results import (
     REPORT_RECORD,
@@ -75,7 +75,7 @@ def read_source(folder: Path, *, with_failed: bool = False) -> ExportSource:
     except InputCorruptError as error:
         told = error.message.removesuffix("; sort the run again.")
         raise unreadable(folder / ANALYZER, f"{told}: {error.reason}") from error
-    quality = measure_units(data, _waveform(folder))
+    quality = measure_units(data, *_settings(folder))
     units = sorted(
         _units(results, data, quality, with_failed=with_failed),
         key=lambda unit: (unit.quality.has_positive_peak, -unit.quality.amplitude_uv),
@@ -83,13 +83,14 @@ def read_source(folder: Path, *, with_failed: bool = False) -> ExportSource:
     return ExportSource(results, data, tuple(units))
 
 
-def _waveform(folder: Path) -> WaveformConfig:
-    """The run's settings of waveforms, those not in its record at their defaults."""
+def _settings(folder: Path) -> tuple[WaveformConfig, CurationConfig]:
+    """The run's settings of units, those not in its record at their defaults."""
     config = read_document(folder, REPORT_RECORD).get("config") or {}
     try:
-        return WaveformConfig.model_validate(config.get("waveform") or {})
+        waveform = WaveformConfig.model_validate(config.get("waveform") or {})
+        return waveform, CurationConfig.model_validate(config.get("curation") or {})
     except (ValueError, AttributeError) as error:
-        raise unreadable(folder / REPORT_RECORD, "its waveform settings are none") from error
+        raise unreadable(folder / REPORT_RECORD, "its settings of units are none") from error
 
 
 def _units(

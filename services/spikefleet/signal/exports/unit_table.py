@@ -9,27 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spikefleet.signal.exports.source import ExportSource
+from spikefleet.signal.units.metric_definitions import metric_definitions
 
 _TEXT = ("unit_id", "failed_on", "channel_id", "similar_unit")
-_COUNTS = ("spike_count", "isi_violation_count", "channel_index")
+_COUNTS = ("spike_count", "isi_violation_count", "rp_violations", "channel_index")
 _FLAGS = ("passed", "has_positive_peak", "possible_duplicate")
-_NUMBERS = (
-    "firing_rate_hz",
-    "amplitude_uv",
-    "snr",
-    "isi_percent",
-    "isi_hill",
-    "std_norm",
-    "presence_ratio",
-    "contamination",
-    "contamination_low",
-    "contamination_high",
-    "similarity",
-    "shared_spikes",
-    "refractory_dip",
-    "x_um",
-    "y_um",
-)
+_NUMBERS = tuple(name for name in metric_definitions() if name not in {*_TEXT, *_COUNTS, *_FLAGS})
 
 
 def write_parquet(source: ExportSource, path: Path) -> None:

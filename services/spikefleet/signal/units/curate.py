@@ -19,8 +19,6 @@ from spikefleet.signal.units.quality import UnitQuality
 
 _ISI_FIELDS = {"percent": "isi_percent", "hill": "isi_hill"}
 _OF_WAVEFORMS = frozenset({"snr", "std_norm"})
-# Settings of the group that no criterion reads yet.
-_NOT_APPLIED = {"curation_epoch"}
 HISTORY_VERSION = 1
 
 
@@ -110,8 +108,9 @@ def list_criteria(thresholds: CurationConfig) -> tuple[Criterion, ...]:
 def curate_units(units: Sequence[UnitQuality], thresholds: CurationConfig) -> CurationHistory:
     """Apply every criterion to the survivors of the one before and record what happened.
 
-    Raises EmptyWaveformMetricsError when a criterion asks for a metric that no unit has, because
-    the sort left no waveforms or templates.
+    ``units`` were measured on the whole, or on the epoch that the verdict is taken from. Raises
+    EmptyWaveformMetricsError when a criterion asks for a metric that no unit with spikes has,
+    because the sort left no waveforms or templates.
     """
     criteria = list_criteria(thresholds)
     _require_waveforms(units, criteria)
@@ -128,7 +127,7 @@ def curate_units(units: Sequence[UnitQuality], thresholds: CurationConfig) -> Cu
         survivors = [u for u in survivors if criterion.accepts(values[u.unit_id])]
         curated[criterion.name] = tuple(u.unit_id for u in survivors)
     return CurationHistory(
-        parameters=thresholds.model_dump(mode="json", exclude=_NOT_APPLIED),
+        parameters=thresholds.model_dump(mode="json"),
         initial=tuple(u.unit_id for u in units),
         criteria=criteria,
         curated=curated,
@@ -139,10 +138,11 @@ def curate_units(units: Sequence[UnitQuality], thresholds: CurationConfig) -> Cu
 
 
 def _require_waveforms(units: Sequence[UnitQuality], criteria: Sequence[Criterion]) -> None:
+    measurable = [unit for unit in units if unit.spike_count]
     for criterion in criteria:
-        if not units or criterion.metric not in _OF_WAVEFORMS:
+        if not measurable or criterion.metric not in _OF_WAVEFORMS:
             continue
-        if all(math.isnan(getattr(unit, criterion.metric)) for unit in units):
+        if all(math.isnan(getattr(unit, criterion.metric)) for unit in measurable):
             raise EmptyWaveformMetricsError(
                 f"None of the {len(units)} sorted units has waveforms to measure "
                 f"{criterion.metric} from, which {criterion.name} asks for. Sort the run again, or "

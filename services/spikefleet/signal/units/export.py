@@ -1,4 +1,4 @@
-"""Files of curated units that other tools read: ``units.csv`` and ``curated.npz``.
+"""Files of units that other tools read: ``units.csv``, ``epochs.csv`` and ``curated.npz``.
 
 All times are original: frames from the start of the recording (of the first file, where several
 were sorted as one), whatever part of it was sorted. ``timeline.json`` beside them is the map.
@@ -23,7 +23,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ from numpy.typing import NDArray
 
 from spikefleet.core.submissions import safe_part
 from spikefleet.signal.preparing.split_results import split_trains
+from spikefleet.signal.units.epochs import EPOCH_COLUMNS
+from spikefleet.signal.units.metric_definitions import metric_definitions
 from spikefleet.signal.units.quality import UnitQuality
 from spikefleet.signal.units.unit_data import IntArray, UnitData
 
@@ -40,27 +42,7 @@ UNIT_COLUMNS: tuple[str, ...] = (
     "unit_id",
     "passed",
     "failed_on",
-    "spike_count",
-    "firing_rate_hz",
-    "amplitude_uv",
-    "snr",
-    "isi_percent",
-    "isi_hill",
-    "isi_violation_count",
-    "std_norm",
-    "presence_ratio",
-    "contamination",
-    "contamination_low",
-    "contamination_high",
-    "similar_unit",
-    "similarity",
-    "shared_spikes",
-    "refractory_dip",
-    "possible_duplicate",
-    "channel_id",
-    "x_um",
-    "y_um",
-    "has_positive_peak",
+    *metric_definitions(),
 )
 
 FILE_COLUMNS: tuple[str, ...] = (
@@ -94,7 +76,7 @@ def unit_rows(
 ) -> list[dict[str, object]]:
     """Return one row per unit, sorted or curated alike, with the criterion that rejected it.
 
-    ``units`` are what ``UnitQuality.to_json`` and ``UnitRelation.to_json`` say of each; what an
+    ``units`` are what ``unit_records`` says of each; what an
     earlier curation did not measure is None.
     """
     rows = []
@@ -110,10 +92,19 @@ def format_units_csv(units: Sequence[Mapping[str, Any]], failed_on: Mapping[str,
 
     ``units`` are as for ``unit_rows``.
     """
+    return _csv(UNIT_COLUMNS, unit_rows(units, failed_on))
+
+
+def format_epochs_csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the text of ``epochs.csv``: one line per unit and epoch, of ``epoch_records``."""
+    return _csv(EPOCH_COLUMNS, rows)
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=UNIT_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    for row in unit_rows(units, failed_on):
+    for row in rows:
         writer.writerow({key: _cell(value) for key, value in row.items()})
     return text.getvalue()
 
@@ -193,12 +184,7 @@ def write_files(
 
 def _format_file_csv(units: Sequence[UnitQuality], failed_on: Mapping[str, str]) -> str:
     """As ``units.csv``, with the columns that a part of a recording has values of its own for."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, FILE_COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for row in unit_rows([unit.to_json() for unit in units], failed_on):
-        writer.writerow({key: _cell(value) for key, value in row.items()})
-    return text.getvalue()
+    return _csv(FILE_COLUMNS, unit_rows([unit.to_json() for unit in units], failed_on))
 
 
 def write_curated_npz(

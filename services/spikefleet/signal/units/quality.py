@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from spikefleet.core.config.units import WaveformConfig
+from spikefleet.core.config.units import CurationConfig, WaveformConfig
 from spikefleet.signal.units.unit_data import FloatArray, IntArray, UnitData
 
-# Two spikes of one neuron are never nearer (Hill et al. 2011 count violations by it).
-ISI_THRESHOLD_MS = 1.5
 _PRESENCE_BIN_S = 60.0
 _PRESENCE_BINS_MIN = 10
 
@@ -71,12 +69,20 @@ def count_isi_violations(
 
 
 def isi_hill(
-    violations: IntArray, counts: IntArray, *, duration_s: float, threshold_s: float
+    violations: IntArray,
+    counts: IntArray,
+    *,
+    duration_s: float,
+    threshold_s: float,
+    censored_s: float = 0.0,
 ) -> FloatArray:
-    """Violation rate in the refractory period over the unit's own rate; 0 below two spikes."""
+    """Violation rate in the refractory period over the unit's own rate; 0 below two spikes.
+
+    Nothing is expected in the first ``censored_s`` of that period.
+    """
     rate = counts / duration_s if duration_s > 0 else np.full(len(counts), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = violations / (2.0 * counts * threshold_s) / rate
+        ratio = violations / (2.0 * counts * (threshold_s - censored_s)) / rate
     return np.where(counts < 2, 0.0, ratio)
 
 
@@ -139,14 +145,19 @@ def normalised_stds(data: UnitData, peaks: _Peaks, settings: WaveformConfig) -> 
 
 
 def measure_units(
-    data: UnitData, settings: WaveformConfig | None = None
+    data: UnitData,
+    settings: WaveformConfig | None = None,
+    curation: CurationConfig | None = None,
 ) -> tuple[UnitQuality, ...]:
-    """Measure every unit, in the order of ``data.unit_ids``. No units give an empty tuple."""
+    """Measure every unit, in the order of ``data.unit_ids``. No units give an empty tuple.
+
+    ``curation`` says how long a refractory period is.
+    """
     if data.unit_count == 0:
         return ()
-    settings = settings or WaveformConfig()
+    settings, curation = settings or WaveformConfig(), curation or CurationConfig()
     counts = data.spike_counts()
-    threshold_s = ISI_THRESHOLD_MS / 1000
+    threshold_s = curation.refractory_period_ms / 1000
     violations = count_isi_violations(
         data.spike_samples,
         data.spike_units,
@@ -159,7 +170,13 @@ def measure_units(
     with np.errstate(divide="ignore", invalid="ignore"):
         snr = np.where(noise == 0, 0.0, peaks.amplitude_uv / noise)
         percent = np.where(counts < 2, 0.0, violations / counts)
-    hill = isi_hill(violations, counts, duration_s=data.duration_s, threshold_s=threshold_s)
+    hill = isi_hill(
+        violations,
+        counts,
+        duration_s=data.duration_s,
+        threshold_s=threshold_s,
+        censored_s=curation.censored_period_ms / 1000,
+    )
     std_norm = normalised_stds(data, peaks, settings)
     presence = presence_ratios(data)
     fallback = data.channel_locations_um[peaks.channel]

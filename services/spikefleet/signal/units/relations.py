@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
+from spikefleet.core.config.units import CurationConfig
 from spikefleet.signal.units.correlograms import pairs
-from spikefleet.signal.units.quality import ISI_THRESHOLD_MS
 from spikefleet.signal.units.unit_data import FloatArray, IntArray, UnitData
 
 SAME_SPIKE_MS = 0.4
@@ -45,7 +45,7 @@ class UnitRelation:
     similar_unit: str  #: within 200 µm with the most alike template; "" for none
     similarity: float  #: cosine of both at the best lag
     shared_spikes: float  #: of the smaller of both that the other has within 0.4 ms, 0 to 1
-    refractory_dip: float  #: pairs 0.4 to 1.5 ms apart over those of independent neurons
+    refractory_dip: float  #: pairs beyond 0.4 ms in the period over what independence gives
     possible_duplicate: bool  #: both are probably one neuron
 
     def to_json(self) -> dict[str, Any]:
@@ -77,12 +77,20 @@ class _Pair:
 
 
 def contamination(
-    violations: float, n_spikes: int, duration_s: float, refractory_s: float
+    violations: float,
+    n_spikes: int,
+    duration_s: float,
+    refractory_s: float,
+    censored_s: float = 0.0,
 ) -> float:
-    """Share of foreign spikes that ``violations`` (pairs) tell of; 1 where they are too many."""
+    """Share of foreign spikes that ``violations`` (pairs) tell of; 1 where they are too many.
+
+    No pair is expected nearer than ``censored_s``.
+    """
     if n_spikes < 2 or duration_s <= 0:
         return math.nan
-    own = 1.0 - violations * duration_s / (n_spikes**2 * refractory_s)
+    seen_s = duration_s - 2 * n_spikes * censored_s
+    own = 1.0 - violations * seen_s / (n_spikes**2 * (refractory_s - censored_s))
     return 1.0 - math.sqrt(own) if own >= 0 else 1.0
 
 
@@ -93,23 +101,38 @@ def violation_bounds(violations: int) -> tuple[float, float]:
     return low, float(chi2.ppf(1.0 - tail, 2 * violations + 2)) / 2
 
 
-def measure_relations(data: UnitData) -> tuple[UnitRelation, ...]:
-    """Measure every unit among the others, in the order of ``data.unit_ids``."""
-    trains = data.trains()
-    nearest = similar_units(data)
-    return tuple(_relation(data, trains, index, *nearest[index]) for index in range(len(trains)))
+def measure_relations(
+    data: UnitData, curation: CurationConfig | None = None
+) -> tuple[UnitRelation, ...]:
+    """Measure every unit among the others, in the order of ``data.unit_ids``.
+
+    ``curation`` says how long a refractory period is.
+    """
+    periods, trains = curation or CurationConfig(), data.trains()
+    return tuple(
+        _relation(data, trains, index, nearest, periods)
+        for index, nearest in enumerate(similar_units(data))
+    )
 
 
 def _relation(
-    data: UnitData, trains: list[IntArray], index: int, other: int, similarity: float
+    data: UnitData,
+    trains: list[IntArray],
+    index: int,
+    nearest: tuple[int, float],
+    periods: CurationConfig,
 ) -> UnitRelation:
-    train, refractory_s = trains[index], ISI_THRESHOLD_MS / 1000
+    train, (other, similarity) = trains[index], nearest
+    refractory_s, censored_s = (
+        periods.refractory_period_ms / 1000,
+        periods.censored_period_ms / 1000,
+    )
     count, share = _violations(train, refractory_s * data.sampling_rate_hz, data.seams)
     ours, low, high = (
-        contamination(violations / share, len(train), data.duration_s, refractory_s)
-        for violations in (count, *violation_bounds(count))
+        contamination(each / share, len(train), data.duration_s, refractory_s, censored_s)
+        for each in (count, *violation_bounds(count))
     )
-    pair = _Pair() if other < 0 else _compare(data, train, trains[other])
+    pair = _Pair() if other < 0 else _compare(data, train, trains[other], refractory_s)
     return UnitRelation(
         unit_id=data.unit_ids[index],
         contamination=ours,
@@ -133,12 +156,12 @@ def _violations(train: IntArray, refractory_samples: float, seams: IntArray) -> 
     return near // 2, found.share
 
 
-def _compare(data: UnitData, first: IntArray, second: IntArray) -> _Pair:
+def _compare(data: UnitData, first: IntArray, second: IntArray, refractory_s: float) -> _Pair:
     if not (len(first) and len(second)) or data.duration_s <= 0:
         return _Pair()
     small, large = sorted((first, second), key=len)
     same = SAME_SPIKE_MS * data.sampling_rate_hz / 1000
-    refractory = ISI_THRESHOLD_MS * data.sampling_rate_hz / 1000
+    refractory = refractory_s * data.sampling_rate_hz
     at = np.searchsorted(large, small)
     before = np.abs(small - large[np.maximum(at - 1, 0)])
     after = np.abs(small - large[np.minimum(at, len(large) - 1)])
@@ -147,7 +170,8 @@ def _compare(data: UnitData, first: IntArray, second: IntArray) -> _Pair:
     observed = 0
     for lag in map(np.abs, close.lags()):
         observed += int(np.count_nonzero((lag > same) & (lag < refractory)))
-    n_lags = 2 * (math.ceil(refractory) - 1 - math.floor(same))  # whole samples between the two
+    # Whole samples between the two, on both sides.
+    n_lags = max(0, 2 * (math.ceil(refractory) - 1 - math.floor(same)))
     n_samples = data.duration_s * data.sampling_rate_hz
     expected = close.share * len(small) * len(large) * n_lags / n_samples
     return _Pair(shared, observed / expected if expected else math.nan, expected)

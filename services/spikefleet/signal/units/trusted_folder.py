@@ -25,8 +25,12 @@ _CLASSES = frozenset(
         "spikeinterface.core.analyzer_extension_core.ComputeWaveforms",
         "spikeinterface.core.binaryfolder.BinaryFolderRecording",
         "spikeinterface.core.sortingfolder.NumpyFolderSorting",
+        "spikeinterface.metrics.quality.quality_metrics.ComputeQualityMetrics",
+        "spikeinterface.metrics.template.template_metrics.ComputeTemplateMetrics",
         "spikeinterface.postprocessing.correlograms.ComputeCorrelograms",
+        "spikeinterface.postprocessing.principal_component.ComputePrincipalComponents",
         "spikeinterface.postprocessing.spike_amplitudes.ComputeSpikeAmplitudes",
+        "spikeinterface.postprocessing.spike_locations.ComputeSpikeLocations",
         "spikeinterface.postprocessing.unit_locations.ComputeUnitLocations",
     }
 )
@@ -56,13 +60,14 @@ def _check_file(path: Path, folder: Path) -> None:
         raise _refused(path, folder, "a file that cannot be read") from error
     if wrong:
         raise _refused(path, folder, wrong)
-    if path.suffix.lower() == ".json":
+    suffix = path.suffix.lower()
+    if suffix in (".json", ".csv") and path.stat().st_size > _MAX_DOCUMENT_BYTES:
+        raise _refused(path, folder, "a document without bounds")
+    if suffix == ".json":
         _check_document(path, folder)
 
 
 def _check_document(path: Path, folder: Path) -> None:
-    if path.stat().st_size > _MAX_DOCUMENT_BYTES:
-        raise _refused(path, folder, "a document without bounds")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         foreign = _foreign_class(document)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.signal.preparing.timeline import Timeline
 from spikefleet.signal.units.analyzer_folder import open_analyzer, reading
+from spikefleet.signal.units.library_metrics import LibraryMetrics, read_library_metrics
 from spikefleet.signal.units.unit_names import channel_names, unit_names
 
 FloatArray = NDArray[np.float64]
@@ -52,6 +53,7 @@ class UnitData:
     spike_amplitudes_uv: FloatArray
     peak_index: int
     timeline: Timeline | None = None
+    library: LibraryMetrics = field(default_factory=LibraryMetrics)  #: of earlier sorts nothing
 
     @property
     def original_samples(self) -> IntArray:
@@ -171,6 +173,7 @@ def _unit_data(analyzer: Any) -> UnitData:
         unit_locations_um=_locations(analyzer, unit_count),
         spike_amplitudes_uv=_spike_amplitudes(analyzer, order),
         peak_index=int(templates.nbefore) if templates is not None else 0,
+        library=read_library_metrics(analyzer),
     )
 
 
