@@ -29,6 +29,7 @@ from bench import (
     report,
     runner_overhead,
     submissions,
+    units,
     upload,
     warm_start,
 )
@@ -72,6 +73,7 @@ BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
     "cluster": cluster.measure,
     "submissions": submissions.measure,
     "report": report.measure,
+    "units": units.measure,
 }
 
 

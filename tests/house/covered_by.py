@@ -14,6 +14,7 @@ _DEATHS = "integration/test_pod_deaths.py"
 _MANIFESTS = "unit/infra/launchers/kubernetes/test_manifests.py"
 _JOBS = "unit/infra/launchers/kubernetes/test_launcher.py"
 _CONFINED = "unit/infra/system/test_confinement.py"
+_ANALYZER = "unit/signal/units/test_analyzer_beside_spikeinterface.py"
 
 COVERED_BY: Mapping[str, str] = {
     "cli/demo.py": "unit/deploy/test_run_progress.py",
@@ -151,4 +152,12 @@ COVERED_BY: Mapping[str, str] = {
     "signal/sorters/base.py": "contracts/test_sorter_backends.py",
     "signal/units/library_metric_rows.py": "unit/signal/units/test_library_metrics.py",
     "signal/units/unit_records.py": "unit/curation/test_curate_sort.py",
+    "signal/units/main_channels.py": _ANALYZER,
+    "signal/units/noise.py": _ANALYZER,
+    "signal/units/recording_blocks.py": _ANALYZER,
+    "signal/units/sampled_spikes.py": _ANALYZER,
+    "signal/units/similarity.py": _ANALYZER,
+    "signal/units/spike_measures.py": _ANALYZER,
+    "signal/units/spike_waveforms.py": _ANALYZER,
+    "signal/units/stored_extensions.py": _ANALYZER,
 }

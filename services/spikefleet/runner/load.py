@@ -33,6 +33,20 @@ def load_recording(
     opened = open_inputs(folder, spec, config)
     n_jobs = workers(spec, config, float(opened.recording.get_total_duration()))
     place = prepared_place(folder, spec)
+    options = PrepareOptions(
+        n_jobs=n_jobs,
+        progress=told_fractions(say),
+        recording_digest=content_digest(spec),
+        files=opened.files,
+        reference=config.recording.common_reference,
+        place=place,
+        on_wait=lambda: say("waiting for another attempt that prepares the same recording"),
+    )
+    return prepare_recording(opened.recording, config.recording, place.root, options)
+
+
+def told_fractions(say: Callable[[str], None]) -> Callable[[float], None]:
+    """Return what says the fraction of a step that is done, each time it has grown by 0.05."""
     said = 0.0
 
     def tell(fraction: float) -> None:
@@ -41,16 +55,7 @@ def load_recording(
             said = fraction
             say(f"fraction={fraction:.2f}")
 
-    options = PrepareOptions(
-        n_jobs=n_jobs,
-        progress=tell,
-        recording_digest=content_digest(spec),
-        files=opened.files,
-        reference=config.recording.common_reference,
-        place=place,
-        on_wait=lambda: say("waiting for another attempt that prepares the same recording"),
-    )
-    return prepare_recording(opened.recording, config.recording, place.root, options)
+    return tell
 
 
 def open_inputs(folder: RunFolder, spec: AttemptSpec, config: SortingConfig) -> Concatenation:

@@ -25,7 +25,7 @@ from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.files import write_json
 from spikefleet.infra.system.confinement import Confinement
-from spikefleet.runner.load import load_recording, workers
+from spikefleet.runner.load import load_recording, told_fractions, workers
 from spikefleet.signal.filtering.numba_kernels import keep_kernels
 from spikefleet.signal.formats.reader_version import reader_version
 from spikefleet.signal.sorters.base import SorterBackend, SortRequest, load_backend
@@ -94,7 +94,12 @@ def run_steps(folder: RunFolder, spec: AttemptSpec, steps: Steps, confinement: C
         sorting.save(folder=folder.result / "sorting", overwrite=True)
     with steps.step("analyze"):
         analyzer = build_analyzer(
-            recording, sorting, folder.result / "analyzer", config.waveform, seed, n_jobs
+            recording,
+            sorting,
+            folder.result / "analyzer",
+            config.waveform,
+            seed,
+            told_fractions(steps.say),
         )
         leave_out_pairs_across(analyzer, prepared.timeline.seams)
         measure_in_library(analyzer, seed)

@@ -7,15 +7,23 @@ run curated again from it in seconds. It decides no quality; it only measures.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from spikeinterface.core import NumpySorting, create_sorting_analyzer
 from spikeinterface.postprocessing import compute_correlograms
 
 from spikefleet.core.config.units import WaveformConfig
+from spikefleet.signal.units.main_channels import find_main_channels
+from spikefleet.signal.units.noise import measure_noise
+from spikefleet.signal.units.recording_blocks import Scale
+from spikefleet.signal.units.sampled_spikes import Sampling
+from spikefleet.signal.units.similarity import store_similarity
+from spikefleet.signal.units.spike_measures import store_spike_measures
+from spikefleet.signal.units.spike_waveforms import store_waveforms
+from spikefleet.signal.units.stored_extensions import storing
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting, SortingAnalyzer
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
 DENSE_CHANNELS = 64
 SPARSE_RADIUS_UM = 150.0
 _CORRELOGRAMS = {"window_ms": 100.0, "bin_ms": 1.0, "method": "numpy"}
+Progress = Callable[[float], None]
 
 
 def build_analyzer(
@@ -31,50 +40,49 @@ def build_analyzer(
     folder: Path,
     waveform: WaveformConfig,
     seed: int,
-    n_jobs: int = 1,
+    progress: Progress = lambda fraction: None,
 ) -> SortingAnalyzer:
     """Measure every unit of ``sorting`` on ``recording`` and keep the result in ``folder``.
 
     In µV: waveforms of sampled spikes, mean and standard deviation templates, noise levels, an
-    amplitude for every spike; in µm: unit locations; correlograms in ms. All channels are kept up
-    to 64; above that, the channels within 150 µm of a unit. The same seed gives the same analyzer.
-    Spikes nearer to an end of the recording than a waveform's window are not sampled, because their
-    waveforms would be zeros beyond it (``UnitData.edge_spike_count`` tells how many). A sorting
-    without units gives an analyzer that holds noise levels only. The sampled waveforms themselves
-    are dropped at the end when the configuration does not want them kept.
+    amplitude for every spike; in µm: unit locations, and a location for every spike; correlograms
+    in ms; the similarity of templates. All channels are kept up to 64; above that, the channels
+    within 150 µm of a unit. The same seed gives the same analyzer. Spikes nearer to an end of the
+    recording than a waveform's window are not sampled, because their waveforms would be zeros
+    beyond it (``UnitData.edge_spike_count`` tells how many). A sorting without units gives an
+    analyzer that holds noise levels only. The sampled waveforms are not kept where the
+    configuration does not want them.
+
+    Numbers are SpikeInterface's, within a float32. The recording is read in blocks, twice where
+    sampled spikes lie; one that computes its samples when they are asked for (a filter) is better
+    prepared first. ``progress`` gets the fraction of the spikes that are done.
     """
-    jobs = {"n_jobs": n_jobs, "pool_engine": "thread", "progress_bar": True}
+    sparsity = {"method": "radius", "radius_um": SPARSE_RADIUS_UM}
     has_units = len(sorting.unit_ids) > 0
     sparse = has_units and recording.get_num_channels() > DENSE_CHANNELS
-    sparsity = {"method": "radius", "radius_um": SPARSE_RADIUS_UM, "seed": seed}
     analyzer = create_sorting_analyzer(
         sorting,
         recording,
         format="binary_folder",
         folder=folder,
+        main_channel_indices=find_main_channels(recording, sorting, seed),
         sparse=sparse,
         return_in_uV=recording.has_scaleable_traces(),
         seed=seed,
         sparsity_kwargs=sparsity if sparse else None,
-        job_kwargs=jobs,
     )
-    # Correlograms and locations by the methods that compile nothing: a cold compiler costs more
-    # here than the measuring.
-    analyzer.compute("noise_levels", random_slices_kwargs={"seed": seed})
+    scale = Scale.of(recording, analyzer.return_in_uV)
+    with storing(analyzer, "noise_levels", random_slices_kwargs={"seed": seed}) as noise:
+        noise.set("noise_levels", measure_noise(recording, scale, seed))
     if has_units:
-        analyzer.compute(
-            {
-                "random_spikes": _sampling(recording, sorting, waveform, seed),
-                "waveforms": {"ms_before": waveform.ms_before, "ms_after": waveform.ms_after},
-                "templates": {"operators": ["average", "std"]},
-                "unit_locations": {"method": "center_of_mass"},
-                "spike_amplitudes": {},
-                "correlograms": _CORRELOGRAMS,
-            },
-            **jobs,
-        )
-        if not waveform.save_waveform_files:
-            analyzer.delete_extension("waveforms")
+        _store_sample(analyzer, waveform, seed)
+        store_waveforms(analyzer, waveform, waveform.save_waveform_files)
+        # Correlograms and locations by the methods that compile nothing: a cold compiler costs
+        # more here than the measuring.
+        analyzer.compute("unit_locations", method="center_of_mass")
+        store_spike_measures(analyzer, progress)
+        analyzer.compute("correlograms", **_CORRELOGRAMS)
+        store_similarity(analyzer)
     return analyzer
 
 
@@ -108,14 +116,13 @@ def _margin(waveform: WaveformConfig, rate_hz: float) -> int:
     return math.ceil(max(waveform.ms_before, waveform.ms_after) * rate_hz / 1000)
 
 
-def _sampling(
-    recording: BaseRecording, sorting: BaseSorting, waveform: WaveformConfig, seed: int
-) -> dict[str, Any]:
+def _store_sample(analyzer: SortingAnalyzer, waveform: WaveformConfig, seed: int) -> None:
     """All spikes is the random choice of as many as there are: it leaves out those at the edges."""
-    most = waveform.max_waveforms_per_unit
-    return {
-        "method": "uniform",
-        "max_spikes_per_unit": sorting.count_total_num_spikes() if most is None else most,
-        "margin_size": _margin(waveform, float(recording.get_sampling_frequency())),
-        "seed": seed,
-    }
+    spikes = analyzer.sorting.to_spike_vector()
+    most = waveform.max_waveforms_per_unit or len(spikes)
+    sampling = Sampling(most, _margin(waveform, float(analyzer.sampling_frequency)), seed)
+    lengths = [analyzer.get_num_samples(index) for index in range(analyzer.get_num_segments())]
+    params = {"max_spikes_per_unit": most, "margin_size": sampling.margin, "seed": seed}
+    with storing(analyzer, "random_spikes", method="uniform", **params) as extension:
+        chosen = sampling.choose(spikes, lengths, len(analyzer.unit_ids))
+        extension.set("random_spikes_indices", chosen)

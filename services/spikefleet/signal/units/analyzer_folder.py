@@ -15,6 +15,7 @@ import numpy as np
 from spikeinterface.core import NumpyRecording, SortingAnalyzer
 
 from spikefleet.core.failures.errors import InputCorruptError
+from spikefleet.signal.units.stored_extensions import keep_mapped
 from spikefleet.signal.units.trusted_folder import require_data_only
 
 # What SpikeInterface and numpy raise on documents and arrays of another shape than they wrote.
@@ -33,7 +34,9 @@ _MALFORMED = (
 def open_analyzer(folder: Path) -> SortingAnalyzer:
     """Return the analyzer of a sort, with everything that was measured and without its recording.
 
-    Raises InputCorruptError when the folder is not a readable analyzer or holds more than data.
+    Arrays stay on the disk until they are used: sampled waveforms are gigabytes, and hardly anybody
+    asks for them. Raises InputCorruptError when the folder is not a readable analyzer or holds more
+    than data.
     """
     require_data_only(folder)
     # A recording that is given is not looked for; the library has no other way to say so.
@@ -45,7 +48,11 @@ def open_analyzer(folder: Path) -> SortingAnalyzer:
         )
         analyzer._recording = None  # so that it is without one, as it was stored
         analyzer.get_sorting_provenance = _no_provenance
+        analyzer._lazy = True  # arrays are mapped, for this step only
         analyzer.load_all_saved_extension()
+        analyzer._lazy = False
+        for extension in analyzer.extensions.values():
+            keep_mapped(extension)
     return analyzer
 
 

@@ -31,6 +31,7 @@ _CLASSES = frozenset(
         "spikeinterface.postprocessing.principal_component.ComputePrincipalComponents",
         "spikeinterface.postprocessing.spike_amplitudes.ComputeSpikeAmplitudes",
         "spikeinterface.postprocessing.spike_locations.ComputeSpikeLocations",
+        "spikeinterface.postprocessing.template_similarity.ComputeTemplateSimilarity",
         "spikeinterface.postprocessing.unit_locations.ComputeUnitLocations",
     }
 )

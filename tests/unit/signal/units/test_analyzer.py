@@ -27,7 +27,9 @@ EXTENSIONS = {
     "templates",
     "unit_locations",
     "spike_amplitudes",
+    "spike_locations",
     "correlograms",
+    "template_similarity",
 }
 
 
