@@ -46,7 +46,7 @@ def measure() -> tuple[dict[str, Any], bool]:
     step = {"name": "snr_min", "metric": "snr", "bound": 5.0, "at_least": True}
     curation = {"steps": [step | {"n_failed": 0, "n_left": 6}]}
     many = _units(1_000)
-    figures_ms = _least_ms(lambda: draw_all(data, rows, curation))
+    figures_ms = _least_ms(lambda: draw_all(data, rows, curation, []))
     page_ms, page_mb = _page(_recorded(PAGE_UNITS))
     result = {
         "page_of_400_units_ms": page_ms,
@@ -113,7 +113,7 @@ def _page(data: UnitData) -> tuple[float, float]:
         rows = _rows(data)
         material = Material(curation={"units": rows, "failed": {}})
         record = build_record(TASK, material, SortingConfig().to_document())
-        drawings = draw_all(data, rows, record["curation"])
+        drawings = draw_all(data, rows, record["curation"], [])
         made.append(format_page(record, drawings, {}, draw_units(data, rows)))
 
     return min(cpu_ms(make, 1)), len(made[-1].encode()) / 1e6

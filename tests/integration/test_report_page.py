@@ -1,5 +1,6 @@
 """The report's page in a real browser: it loads without a console error and shows what matters."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -107,11 +108,38 @@ def test_units_sort_and_rejected_ones_hide(reports, tmp_path):
     page.write_text((reports / "good" / "report.html").read_text().replace("</body>", CLICK))
     dom, log = browse(page, tmp_path / "p", "--dump-dom")
     assert console_lines(log) == []
-    rows = re.findall(r'<tr class="(?:kept|rejected)">(.*?)</tr>', dom, re.DOTALL)
+    rows = re.findall(r'<tr class="(?:kept|rejected)"[^>]*>(.*?)</tr>', dom, re.DOTALL)
     spikes = [float(re.findall(r'data-key="([^"]*)"', row)[1]) for row in rows]
     assert len(spikes) == 5
     assert spikes == sorted(spikes, reverse=True)
-    assert 'class="units kept-only"' in dom
+    assert 'class="units few kept-only"' in dom
+
+
+def test_units_are_filtered_by_conditions_in_table_and_cards(reports, tmp_path):
+    record = json.loads((reports / "good" / "recording_report.json").read_text())
+    limit = sorted(unit["spike_count"] for unit in record["units"])[2]
+    typed = f"document.getElementById('filter').value = 'spikes>{limit} curated';"
+    script = (
+        f"<script>addEventListener('load', () => {{{typed}"
+        "document.getElementById('filter').dispatchEvent(new Event('input'));});</script></body>"
+    )
+    page = tmp_path / "filtered.html"
+    page.write_text((reports / "good" / "report.html").read_text().replace("</body>", script))
+    dom, log = browse(page, tmp_path / "p", "--dump-dom")
+    assert console_lines(log) == []
+    wanted = {
+        unit["unit_id"]
+        for unit in record["units"]
+        if unit["spike_count"] > limit and unit["passed"]
+    }
+    for kind in ("tr", "article"):
+        shown = {
+            match[1]
+            for match in re.finditer(rf'<{kind} [^>]*data-unit="([^"]*)"[^>]*>', dom)
+            if "hidden" not in match[0]
+        }
+        assert shown == wanted
+    assert f"{len(wanted)} of 5 units" in dom
 
 
 def test_page_names_verdict_figures_and_their_texts(reports):

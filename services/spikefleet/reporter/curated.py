@@ -16,6 +16,7 @@ from spikefleet.reporter.sections import CurationSection, CurationStep
 _TEXTS = frozenset({"unit_id", "channel_id", "similar_unit"})
 _COUNTS = frozenset({"spike_count", "isi_violation_count", "channel_index"})
 _FLAGS = frozenset({"has_positive_peak", "possible_duplicate"})
+_PERIOD_MS, _LONGEST_PERIOD_MS = 1.5, 20.0
 _LARGEST = 1e12  # no metric of a unit is larger, and sums of squares stay numbers
 
 
@@ -64,6 +65,12 @@ def curation_section(curation: Mapping[str, Any]) -> CurationSection:
         "n_curated": len(_list(curation.get("curated_final"))),
         "steps": steps,
     }
+
+
+def refractory_ms(curation: CurationSection) -> float:
+    """Return the refractory period that the units were judged by; of an older curation 1.5 ms."""
+    period = _number(curation.get("parameters", {}).get("refractory_period_ms"))
+    return period if period is not None and 0 < period <= _LONGEST_PERIOD_MS else _PERIOD_MS
 
 
 def _value(name: str, value: Any) -> str | float | bool | None:

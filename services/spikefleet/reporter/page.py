@@ -14,11 +14,13 @@ from jinja2 import Environment, FileSystemLoader, TemplateError
 
 from spikefleet.core.text import MISSING, format_duration, format_size
 from spikefleet.reporter.before_sort import tell_canary
+from spikefleet.reporter.curated import refractory_ms
 from spikefleet.reporter.figures import Drawing
 from spikefleet.reporter.sections import ReportRecord
 from spikefleet.reporter.times import tell_times
 from spikefleet.reporter.unit_cards import UnitCard
-from spikefleet.reporter.unit_rows import COLUMNS, unit_rows
+from spikefleet.reporter.unit_pages import UNITS_FOLDER, UnitPage, page_names
+from spikefleet.reporter.unit_rows import table_columns, unit_rows
 from spikefleet.reporter.wording import (
     describe_event,
     format_fact,
@@ -32,6 +34,14 @@ from spikefleet.reporter.wording import (
 )
 from spikefleet.signal.units.unit_data import FloatArray
 
+# Where the numbers behind each figure are, for who wants to draw them again.
+_DATA = {
+    "raster": "spike_trains of curated.npz; of all units the analyzer",
+    "probe": "x_um, y_um and amplitude_uv of units.csv; locations of curated.npz",
+    "metrics": "the columns of units.csv; thresholds in curation.json",
+    "templates": "templates of curated.npz; with their spread in the analyzer",
+    "curation": "curated and failed of curation.json",
+}
 _DOCUMENTS = ("failure", "curation", "preflight", "recording", "stream", "timeline")
 
 
@@ -47,6 +57,64 @@ def format_page(
 
     Raises ValueError when the record has another shape than ``record.build_record`` gives it.
     """
+    shown = {
+        "record": record,
+        "run": record["run"],
+        "verdict": record["verdict"],
+        "cards": make_cards(record),
+        "figures": {drawing.name: drawing for drawing in drawings},
+        "columns": table_columns(record["units"]),
+        "refractory": refractory_ms(record["curation"]),
+        "rows": unit_rows(record["units"], waveforms, {card.unit_id for card in units}),
+        "unit_cards": units,
+        "unit_files": _unit_files(record, units),
+        "other_files": [name for name in record["files"] if not name.startswith(UNITS_FOLDER)],
+        "data_of": _DATA,
+        "stages": _stages(record),
+        "findings": record.get("findings") or [],
+        "trial": tell_canary(record.get("canary") or {}),
+        "peaks": pick_peaks(record.get("peaks") or {}),
+        "place": record.get("rec_path") or "",
+        "times": tell_times(record.get("timeline") or {}),
+        **{name: record.get(name) or {} for name in _DOCUMENTS},
+    }
+    try:
+        return str(_environment().get_template("report.html.j2").render(shown))
+    except TemplateError as error:
+        raise ValueError(f"the page cannot be made from this record: {error}") from error
+
+
+def format_unit_pages(record: ReportRecord, pages: Sequence[UnitPage]) -> dict[str, str]:
+    """Return the text of each unit's page by its file name.
+
+    Raises ValueError as ``format_page``.
+    """
+    template = _environment().get_template("unit.html.j2")
+    files = {page.card.unit_id: page.file for page in pages}
+    shown = {
+        "record": record,
+        "run": record["run"],
+        "files": files,
+        "refractory": refractory_ms(record["curation"]),
+    }
+    texts = {}
+    for before, page, after in zip([None, *pages], pages, [*pages[1:], None], strict=False):
+        try:
+            texts[page.file] = str(template.render(shown, page=page, before=before, after=after))
+        except TemplateError as error:
+            raise ValueError(f"a unit's page cannot be made: {error}") from error
+    return texts
+
+
+def _unit_files(record: ReportRecord, units: Sequence[UnitCard]) -> dict[str, str]:
+    """Map each unit with a page of its own to it, relative to the report."""
+    names = page_names([unit.unit_id for unit in units])
+    files = {unit: f"{UNITS_FOLDER}/{name}" for unit, name in names.items()}
+    written = set(record["files"])
+    return {unit: file for unit, file in files.items() if file in written}
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -65,27 +133,7 @@ def format_page(
         "event": describe_event,
         "moment": _moment,
     }
-    shown = {
-        "record": record,
-        "run": record["run"],
-        "verdict": record["verdict"],
-        "cards": make_cards(record),
-        "figures": {drawing.name: drawing for drawing in drawings},
-        "columns": COLUMNS,
-        "rows": unit_rows(record["units"], waveforms, {card.unit_id for card in units}),
-        "unit_cards": units,
-        "stages": _stages(record),
-        "findings": record.get("findings") or [],
-        "trial": tell_canary(record.get("canary") or {}),
-        "peaks": pick_peaks(record.get("peaks") or {}),
-        "place": record.get("rec_path") or "",
-        "times": tell_times(record.get("timeline") or {}),
-        **{name: record.get(name) or {} for name in _DOCUMENTS},
-    }
-    try:
-        return str(environment.get_template("report.html.j2").render(shown))
-    except TemplateError as error:
-        raise ValueError(f"the page cannot be made from this record: {error}") from error
+    return environment
 
 
 def make_cards(record: ReportRecord) -> list[tuple[str, str, str]]:

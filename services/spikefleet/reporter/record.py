@@ -109,6 +109,7 @@ def build_record(task: ReportTask, material: Material, defaults: Mapping[str, An
         "verdict": make_verdict(known["status"], failure, curation),
         "units": units,
         "quality": _quality(units),
+        "files": [],
         "notes": [*material.notes, *tell_blind_guards(last["blind_guards"] if last else {})],
     }
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from spikefleet.core.config.products import FiguresConfig
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.core.files import write_json
@@ -19,13 +20,15 @@ from spikefleet.core.rooms.reporting import ReportTask
 from spikefleet.core.visible_text import visible_line
 from spikefleet.reporter.figures import Drawing, draw_all
 from spikefleet.reporter.markdown import format_markdown
-from spikefleet.reporter.page import format_page
+from spikefleet.reporter.page import format_page, format_unit_pages
 from spikefleet.reporter.pictures.attempts import try_to_draw
+from spikefleet.reporter.pictures.files.write import write_figures
 from spikefleet.reporter.pictures.waveforms import template_of
 from spikefleet.reporter.record import Material, build_record
 from spikefleet.reporter.sections import ReportRecord
 from spikefleet.reporter.sources import HTML_FILE, JSON_FILE, MARKDOWN_FILE, ReportSources
 from spikefleet.reporter.unit_cards import UnitCard, draw_units
+from spikefleet.reporter.unit_pages import UNITS_FOLDER, draw_unit_pages
 from spikefleet.signal.units.unit_data import FloatArray, UnitData, read_units
 
 
@@ -49,10 +52,41 @@ def write_report(sources: ReportSources, task: ReportTask, folder: Path) -> None
     )
     record = build_record(task, material, SortingConfig().to_document())
     drawings, waveforms, cards = _draw(data, record)
+    record["files"] = _write_asked(folder, data, record, cards)
     write_json(folder / JSON_FILE, record)
     (folder / MARKDOWN_FILE).write_text(format_markdown(record), encoding="utf-8")
     page = format_page(record, drawings, waveforms, cards)
     (folder / HTML_FILE).write_text(page, encoding="utf-8")
+
+
+def _write_asked(
+    folder: Path, data: UnitData | None, record: ReportRecord, cards: Sequence[UnitCard]
+) -> list[str]:
+    """Write the pictures and pages that the run's settings ask for; return their names.
+
+    What could not be drawn, and why, is added to the record's notes.
+    """
+    notes = record["notes"]
+    asked = record["config"].get("figures") or {}
+    settings = try_to_draw(
+        "figures as the settings ask", notes, lambda: FiguresConfig.model_validate(asked)
+    )
+    if data is None or settings is None or not cards:
+        return []
+    files: list[str] = []
+    if settings.create_figures:
+        files += write_figures(folder, data, record, settings, notes)
+    if settings.create_unit_figures:
+        pages = try_to_draw(
+            "pages of units",
+            notes,
+            lambda: format_unit_pages(record, draw_unit_pages(data, record["units"], cards)),
+        )
+        (folder / UNITS_FOLDER).mkdir()
+        for name, text in (pages or {}).items():
+            (folder / UNITS_FOLDER / name).write_text(text, encoding="utf-8")
+            files.append(f"{UNITS_FOLDER}/{name}")
+    return files
 
 
 def _read_units(sources: ReportSources) -> tuple[UnitData | None, tuple[str, ...]]:

@@ -174,4 +174,5 @@ class ReportRecord(KnownFields, total=False):
     units: list[dict[str, Any]]
     quality: dict[str, Spread]
     notes: list[str]
+    files: list[str]  #: pictures and pages beside the report, relative to it
     verdict: VerdictSection

@@ -3,44 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from spikefleet.core.text import MISSING
 from spikefleet.reporter.wording import format_number
+from spikefleet.signal.units.metric_definitions import metric_definitions
 from spikefleet.signal.units.unit_data import FloatArray
 
-# Name in the record, title, and what a person is told who asks.
-COLUMNS: tuple[tuple[str, str, str], ...] = (
-    ("unit_id", "Unit", "The unit as the sorter called it; the link shows it below."),
-    ("spike_count", "Spikes", "Spikes in what was sorted."),
-    ("firing_rate_hz", "Rate (Hz)", "Spikes per second of what was sorted."),
-    ("amplitude_uv", "Amplitude (µV)", "Height of the mean waveform on its largest channel."),
-    ("snr", "SNR", "That height over the noise of the channel (its robust standard deviation)."),
-    (
-        "isi_percent",
-        "ISI violations/spikes",
-        "Intervals below the refractory period of 1.5 ms, over the number of spikes (a fraction).",
-    ),
-    (
-        "contamination",
-        "Contamination",
-        "Share of spikes that are of other neurons, as the refractory violations tell it (Llobet "
-        "2022, refractory period 1.5 ms), with its 95 % interval.",
-    ),
-    (
-        "similar_unit",
-        "Most alike",
-        "The unit within 200 µm whose template is most alike, with their cosine at the best lag. "
-        "Marked where both are probably one neuron: alike templates, and either the same spikes or "
-        "a refractory period between them.",
-    ),
-    ("std_norm", "Spread", "Standard deviation of the waveforms at the peak, over the height."),
-    ("presence_ratio", "Presence", "Share of the time in which it fires (bins of a minute)."),
-    ("channel_id", "Channel", "Its largest channel."),
-    ("y_um", "y (µm)", "Where it is along y of the probe, in micrometres."),
+_OF_THE_UNIT = "The unit as the sorter called it; the link shows it below."
+_INTERVAL = " With its 95 % interval."
+_MARKED = (
+    " With their similarity. Marked where both are probably one neuron: alike templates, and "
+    "either the same spikes or a refractory period between them."
 )
+# The columns that are always shown, with their titles; the definitions of all are one table.
+_TITLES: Mapping[str, str] = {
+    "unit_id": "Unit",
+    "spike_count": "Spikes",
+    "firing_rate_hz": "Rate (Hz)",
+    "amplitude_uv": "Amplitude (µV)",
+    "snr": "SNR",
+    "isi_percent": "ISI violations/spikes",
+    "contamination": "Contamination",
+    "similar_unit": "Most alike",
+    "std_norm": "Spread",
+    "presence_ratio": "Presence",
+    "channel_id": "Channel",
+    "y_um": "y (µm)",
+}
+_TOLD_ELSEWHERE = frozenset({"contamination_low", "contamination_high", "similarity"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table: ``meaning`` is what a person is told who asks."""
+
+    name: str  #: in the record
+    title: str  #: with the unit of its numbers
+    meaning: str
+    is_more: bool = False  #: shown only to who wants all of them
+
+
+def table_columns(units: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
+    """Return the columns: those always shown, then every other metric that some unit has."""
+    always = tuple(Column(name, title, _meaning(name)) for name, title in _TITLES.items())
+    others = (
+        Column(name, f"{name} ({row.unit})" if row.unit else name, _meaning(name), is_more=True)
+        for name, row in metric_definitions().items()
+        if name not in _TITLES and name not in _TOLD_ELSEWHERE
+        if any(unit.get(name) is not None for unit in units)
+    )
+    return (*always, *others)
+
+
+def _meaning(name: str) -> str:
+    """What the number is, in which unit, and who described it."""
+    if name == "unit_id":
+        return _OF_THE_UNIT
+    row = metric_definitions()[name]
+    words = row.words.replace("`", "")
+    told = f"{words[:1].upper()}{words[1:]}" + (f", in {row.unit}" if row.unit else "")
+    told += f" ({row.source})." if row.source else "."
+    return told + {"contamination": _INTERVAL, "similar_unit": _MARKED}.get(name, "")
+
+
 _SPARK_WIDTH, _SPARK_HEIGHT = 64.0, 26.0
 
 
@@ -50,15 +79,17 @@ def unit_rows(
     shown: Container[str],
 ) -> list[dict[str, Any]]:
     """Return the rows: curated units first, by falling amplitude. ``shown`` are on the page."""
+    columns = table_columns(units)
     ordered = sorted(units, key=lambda u: (not u["passed"], -(u.get("amplitude_uv") or 0.0)))
     return [
         {
+            "unit_id": str(unit.get("unit_id")),
             "passed": unit["passed"],
             "failed_on": unit["failed_on"],
             "spark": _spark(waveforms.get(str(unit.get("unit_id")))),
             "anchor": str(unit["unit_id"]) if str(unit.get("unit_id")) in shown else "",
             "duplicate": bool(unit.get("possible_duplicate")),
-            "cells": [(name, *_cell(name, unit)) for name, *_ in COLUMNS],
+            "cells": [(column, *cell_of(column.name, unit)) for column in columns],
         }
         for unit in ordered
     ]
@@ -71,11 +102,11 @@ def contamination_text(unit: Mapping[str, Any]) -> str:
         value = unit.get(name)
         if not isinstance(value, int | float):
             return ""
-        ends.append(f"{100 * value:.2g}")
+        ends.append(f"{100 * value:.0f}" if value >= 0.1 else f"{100 * value:.2g}")
     return "{} % ({} to {} %)".format(*ends)
 
 
-def _cell(name: str, unit: Mapping[str, Any]) -> tuple[str, str]:
+def cell_of(name: str, unit: Mapping[str, Any]) -> tuple[str, str]:
     """Return (text, sort key) of one cell."""
     value = unit.get(name)
     if name == "contamination":

@@ -56,6 +56,29 @@ def test_report_is_published_complete(store):
     assert record["stream"]["duration_s"] == pytest.approx(10.0)
 
 
+def test_pictures_and_pages_are_written_where_the_settings_ask_for_them(store, tmp_path):
+    record = make_run_record()
+    record["config"]["figures"] = {"create_figures": True, "create_unit_figures": True}
+    write_from(store, make_task(record), tmp_path)
+    told = json.loads((tmp_path / "recording_report.json").read_text())
+    assert told["notes"] == []
+    assert len([name for name in told["files"] if name.startswith("figures/")]) == 3
+    pages = [name for name in told["files"] if name.startswith("units/")]
+    assert len(pages) == 5
+    assert all((tmp_path / name).stat().st_size > 1000 for name in told["files"])
+    report = (tmp_path / "report.html").read_text()
+    assert all(f'href="{name}"' in report for name in told["files"])
+
+
+def test_figures_that_are_none_of_ours_are_told(store, tmp_path):
+    record = make_run_record()
+    record["config"]["figures"] = {"create_figures": True, "dpi": "many"}
+    write_from(store, make_task(record), tmp_path)
+    told = json.loads((tmp_path / "recording_report.json").read_text())
+    assert told["files"] == []
+    assert told["notes"][0].startswith("Not drawn: the figures as the settings ask")
+
+
 def test_same_input_gives_the_same_bytes(store, tmp_path):
     task = make_task(make_run_record())
     for name in ("a", "b"):

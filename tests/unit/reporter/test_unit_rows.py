@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spikefleet.reporter.unit_rows import COLUMNS, contamination_text, unit_rows
+from spikefleet.reporter.unit_rows import contamination_text, table_columns, unit_rows
 
 
 def unit(name: str, **changes: object) -> dict[str, object]:
@@ -24,11 +24,17 @@ def unit(name: str, **changes: object) -> dict[str, object]:
 
 def cells(row: dict[str, object]) -> dict[str, tuple[str, str]]:
     (found,) = unit_rows([row], {}, {"7"})
-    return {name: (text, key) for name, text, key in found["cells"]}
+    return {column.name: (text, key) for column, text, key in found["cells"]}
 
 
 def test_every_column_says_what_it_means() -> None:
-    assert all(meaning.endswith(".") for _, _, meaning in COLUMNS)
+    columns = table_columns([unit("1", amplitude_cutoff=0.1)])
+    assert all(column.meaning.endswith(".") for column in columns)
+    assert {column.name: column.is_more for column in columns}["amplitude_cutoff"]
+
+
+def test_what_no_unit_has_gets_no_column() -> None:
+    assert "amplitude_cutoff" not in {column.name for column in table_columns([unit("1")])}
 
 
 def test_contamination_comes_with_its_interval_and_sorts_by_its_value() -> None:

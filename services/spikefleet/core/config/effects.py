@@ -44,7 +44,7 @@ CURATION_FIELDS = frozenset(
 )
 
 MARK = "Not in effect yet."
-PENDING_GROUPS = frozenset({"rt_sort", "figures"})
+PENDING_GROUPS = frozenset({"rt_sort"})
 PENDING_FIELDS = frozenset(
     {
         "sorter.sorter_path",

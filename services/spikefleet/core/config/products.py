@@ -42,15 +42,17 @@ class CompilationConfig(ConfigGroup):
 
 
 class FiguresConfig(ConfigGroup):
-    """Figures of the report. Labels and colours are cosmetic."""
+    """Figures and pages beside the report. Labels and colours are those of the PNG files."""
 
     create_figures: bool = Field(
-        default=False, description="Add the summary figures to the results."
+        default=False, description="Write the summary figures as PNG files beside the report."
     )
-    create_unit_figures: bool = Field(default=False, description="Add one figure for each unit.")
+    create_unit_figures: bool = Field(
+        default=False, description="Write a page for each unit beside the report."
+    )
     dpi: PositiveCount | None = Field(
         default=None,
-        description="Resolution (dots per inch); null: the plotting library's default.",
+        description="Resolution (dots per inch); null: 100. A file is kept below 2 MB.",
     )
     font_size: Positive = Field(default=12, description="Font size (pt).")
     bar_x_label: str = Field(default="Recording", description="Bar chart: label of the x axis.")

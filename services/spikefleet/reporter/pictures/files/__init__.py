@@ -1,0 +1,1 @@
+"""Figures as picture files beside the report, drawn as the group ``figures`` of the run says."""
