@@ -84,6 +84,17 @@ def test_the_true_spikes_of_three_files_come_back_per_file_at_their_times(shared
         with (exported / "units.csv").open() as table:
             counts = {row["unit_id"]: int(row["spike_count"]) for row in csv.DictReader(table)}
         assert {unit: len(train) for unit, train in found.items()}.items() <= counts.items()
+    with (curate / "epochs.csv").open() as table:
+        by_epoch = list(csv.DictReader(table))
+    with (curate / "units.csv").open() as table:
+        units = list(csv.DictReader(table))
+    assert [row["name"] for row in by_epoch[:3]] == [path.name for path in paths]
+    for unit in units:
+        own = [row for row in by_epoch if row["unit_id"] == unit["unit_id"]]
+        assert sum(int(row["spike_count"]) for row in own) == int(unit["spike_count"])
+        assert all(float(row["snr"]) == pytest.approx(float(unit["snr"]), rel=0.2) for row in own)
+        assert unit["trough_half_width"]
+        assert unit["si_snr"]
     record = json.loads((tmp_path / "results" / "report" / "recording_report.json").read_text())
     assert [file["name"] for file in record["timeline"]["files"]] == ["take9", "take10", "take11"]
 

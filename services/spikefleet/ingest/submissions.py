@@ -15,6 +15,7 @@ from spikefleet.core.config import SortingConfig, resolve
 from spikefleet.core.config.operators import require_client_settings
 from spikefleet.core.config.presets import preset
 from spikefleet.core.config.runnable import require_offered, require_sorter
+from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.files import digest_document
 from spikefleet.core.ids import RecordingId
 from spikefleet.core.recording.description import (
@@ -38,6 +39,7 @@ from spikefleet.core.submissions import (
     join_recordings,
     safe_part,
 )
+from spikefleet.core.text import counted
 from spikefleet.infra.rpc.bounds import MOST_ENTRIES
 from spikefleet.infra.rpc.errors import RpcProblem, ServiceError
 from spikefleet.infra.stores.sql.recordings import RecordingStore
@@ -140,6 +142,7 @@ class SubmissionIntake:
         runs: dict[tuple[str, str], tuple[Recording, str]] = {}
         for recording, kept in found:
             for stream in self._streams(recording, kept, wanted, joined=submission.concatenate):
+                _require_epoch(config, recording, stream)
                 runs[recording.recording_id, stream] = (recording, stream)
             if len(runs) > MOST_ENTRIES:
                 raise RpcProblem(
@@ -234,6 +237,21 @@ class SubmissionIntake:
         if answer.failure is None and told is not None and told.streams and not answer.members:
             kept = KeptDescription(reader_version(), told)
             self._recordings.keep_description(recording.recording_id, kept)
+
+
+def _require_epoch(config: SortingConfig, recording: Recording, stream: str) -> None:
+    """Refuse an epoch to judge by that the run will not have; of takes only curation knows."""
+    index, known = config.curation.curation_epoch, max(1, len(recording.parts))
+    if index is None or index < known or stream.endswith(ALL_TAKES):
+        return
+    names = ", ".join(f"{at} ({part.name})" for at, part in enumerate(recording.parts[:5]))
+    raise InvalidConfigurationError(
+        f"curation.curation_epoch is {index}, but {recording.name} has "
+        f"{counted(known, 'recording epoch')}, counted from 0{names and ': '}{names}. Choose one "
+        "of them, or null to measure on everything.",
+        field="curation.curation_epoch",
+        value=str(index),
+    )
 
 
 def _known_before(recording: Recording, kept: KeptDescription | None) -> Description | None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +26,7 @@ from spikefleet.core.rooms.curation import CurationTask
 from spikefleet.core.runs import AttemptPlace
 from spikefleet.infra.stores.bytes.artifacts import verify_prefix
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
+from spikefleet.signal.preparing.timeline import FileSpan, Timeline
 from spikefleet.signal.units.analyzer import build_analyzer
 
 TASK = CurationTask(SORT, CURATION, CurationConfig(snr_min=None), WaveformConfig())
@@ -118,3 +120,62 @@ def test_a_late_curation_of_a_sort_with_one_flipped_byte_names_the_file_and_what
     assert failure.code is FailureCode.INCOMPLETE
     assert key in failure.message
     assert "--stage sort" in failure.next_step
+
+
+@pytest.fixture
+def joined(tmp_path, sort_folder):
+    """The same sort, of two recordings of 6 s and 4 s."""
+    store = LocalArtifacts(tmp_path)
+    folder = tmp_path / "joined"
+    shutil.copytree(sort_folder, folder)
+    files = (FileSpan("a", 120_000), FileSpan("b", 80_000))
+    timeline = Timeline(20_000.0, files, ((0, 200_000),)).to_json()
+    (folder / "timeline.json").write_text(json.dumps(timeline))
+    publish_sort(store, folder)
+    return store
+
+
+def test_recordings_sorted_as_one_are_measured_apart_and_one_of_them_may_judge(joined):
+    curation = CurationConfig(snr_min=None, spikes_min_second=None, spikes_min_first=36)
+    answers = []
+    for number, epoch in enumerate((None, 0, 1), start=1):
+        judged = curation.model_copy(update={"curation_epoch": epoch})
+        task = replace(TASK, curation=judged, attempt=replace(CURATION, number=number))
+        answers.append(curate_sort(joined, task))
+    assert [answer.failure for answer in answers] == [None] * 3
+    told = json.loads(joined.get_bytes(f"{answers[2].prefix}/curation.json"))
+    assert [(epoch["name"], epoch["duration_s"]) for epoch in told["epochs"]] == [
+        ("a", 6),
+        ("b", 4),
+    ]
+    by_epoch = [row["spike_count"] for row in told["units_by_epoch"]]
+    assert [a + b for a, b in zip(by_epoch[::2], by_epoch[1::2], strict=True)] == [
+        unit["spike_count"] for unit in told["units"]
+    ]
+    assert list(told["metrics"]["spikes_min_first"].values()) == by_epoch[1::2]
+    kept = [answer.unit_count_curated for answer in answers]
+    assert kept == [
+        sum(a + b >= 36 for a, b in zip(by_epoch[::2], by_epoch[1::2], strict=True)),
+        sum(a >= 36 for a in by_epoch[::2]),
+        sum(b >= 36 for b in by_epoch[1::2]),
+    ]
+    assert kept[0] > kept[2]
+    table = joined.get_bytes(f"{answers[2].prefix}/epochs.csv").decode().splitlines()
+    assert len(table) == 1 + len(by_epoch)
+
+
+def test_an_epoch_that_is_none_is_refused_in_words(joined):
+    task = replace(TASK, curation=CurationConfig(curation_epoch=2))
+    failure = curate_sort(joined, task).failure
+    assert failure is not None
+    assert failure.code is FailureCode.INVALID_CONFIGURATION
+    assert "0 (a), 1 (b)" in failure.message
+
+
+def test_another_refractory_period_counts_other_violations_and_is_named(store):
+    longer = replace(TASK, curation=CurationConfig(snr_min=None, refractory_period_ms=19.0))
+    assert curate_sort(store, longer).failure is None
+    told = json.loads(store.get_bytes(f"{CURATION_PREFIX}/curation.json"))
+    assert told["refractory_period_ms"] == 19.0
+    assert all(unit["isi_violation_count"] > 0 for unit in told["units"])
+    assert all(unit["rp_violations"] >= unit["isi_violation_count"] for unit in told["units"])

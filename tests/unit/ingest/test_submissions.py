@@ -6,7 +6,7 @@ import pytest
 
 from spikefleet.core.config import resolve
 from spikefleet.core.failures.codes import FailureCode
-from spikefleet.core.failures.errors import Failure
+from spikefleet.core.failures.errors import Failure, InvalidConfigurationError
 from spikefleet.core.files import file_stamp
 from spikefleet.core.recording.description import (
     KeptDescription,
@@ -110,12 +110,12 @@ def _part(name: str) -> Recording:
     )
 
 
-def _joined(recordings, *answers, ids=("rec-p", "rec-q"), streams=()) -> Room:
+def _joined(recordings, *answers, ids=("rec-p", "rec-q"), streams=(), **overrides) -> Room:
     for name in "pq":
         recordings.add(_part(name))
     room = Room(list(answers))
     intake = SubmissionIntake(recordings, room, room)
-    intake.submit(Submission(ids, streams=streams, concatenate=True))
+    intake.submit(Submission(ids, streams=streams, concatenate=True, overrides=overrides))
     return room
 
 
@@ -128,6 +128,17 @@ def test_recordings_to_concatenate_become_one_run_per_stream(recordings) -> None
     assert _joined(recordings, PLATE).tasks[0].streams == room.tasks[0].streams
     turned = _joined(recordings, PLATE, ids=("rec-q", "rec-p"))
     assert turned.tasks[0].streams[0][0] != first
+
+
+def test_an_epoch_that_the_joined_recordings_will_not_have_is_refused_before_the_sort(
+    recordings,
+) -> None:
+    room = _joined(recordings, ONE_WELL, curation_epoch=1)
+    assert room.tasks[0].config.curation.curation_epoch == 1
+    with pytest.raises(InvalidConfigurationError, match=r"2 recording epochs.*p\), 1 \(.*q\)"):
+        _joined(recordings, ONE_WELL, curation_epoch=2)
+    with pytest.raises(InvalidConfigurationError, match=r"1 recording epoch, counted from 0\."):
+        _joined(recordings, ONE_WELL, ids=("rec-p",), curation_epoch=1)
 
 
 BAD = StreamDescription("well001", 0, 0.0, 0.0, "", problem="q differs from p: 6 channels, not 4.")

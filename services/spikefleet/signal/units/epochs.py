@@ -16,6 +16,7 @@ import numpy as np
 
 from spikefleet.core.config.units import CurationConfig, WaveformConfig
 from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.text import counted
 from spikefleet.signal.preparing.timeline import FileSpan, Timeline
 from spikefleet.signal.units.quality import UnitQuality, measure_units
 from spikefleet.signal.units.unit_data import FloatArray, UnitData
@@ -92,9 +93,9 @@ def choose_epoch(epochs: Sequence[RecordingEpoch], index: int) -> RecordingEpoch
     names = ", ".join(f"{epoch.index} ({epoch.name})" for epoch in epochs[:5] if epoch.name)
     known = names or "0"
     raise InvalidConfigurationError(
-        f"curation.curation_epoch is {index}, but what was sorted has {len(epochs)} "
-        f"{'epoch' if len(epochs) == 1 else 'epochs'}, counted from 0: {known}. Choose one of "
-        "them, or null to measure on everything.",
+        f"curation.curation_epoch is {index}, but what was sorted has "
+        f"{counted(len(epochs), 'recording epoch')}, counted from 0: {known}. Choose one of them, "
+        "or null to measure on everything.",
         field="curation.curation_epoch",
         value=str(index),
     )

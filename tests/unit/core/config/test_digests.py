@@ -116,3 +116,15 @@ def test_only_changed_fields_without_effect_are_named():
 def test_no_preset_of_a_sorter_here_changes_one():
     for name in ("kilosort4", "lupin", "mountainsort5"):
         assert pending_changes(preset(name)) == ()
+
+
+def test_another_refractory_period_is_another_run_of_the_same_sort():
+    base = preset("kilosort4")
+    assert "refractory_period_ms" not in base.to_document()["curation"]
+    longer = base.override(refractory_period_ms=2.0)
+    assert longer.to_document()["curation"]["refractory_period_ms"] == 2.0
+    assert config_digest(longer) != config_digest(base)
+    assert config_digest(longer.override(refractory_period_ms=1.5)) == config_digest(base)
+    assert sort_digest(longer) == sort_digest(base)
+    with pytest.raises(InvalidConfigurationError, match="must be shorter"):
+        base.override(censored_period_ms=1.5)

@@ -128,6 +128,8 @@ def test_no_units_have_no_rows() -> None:
 def test_an_epoch_that_is_none_is_refused_with_those_that_are() -> None:
     epochs = epochs_of(make_joined([[10]], [-40.0]))
     assert choose_epoch(epochs, 1).name == "b"
-    with pytest.raises(InvalidConfigurationError, match=r"2 epochs.*0 \(a\), 1 \(b\)") as caught:
+    with pytest.raises(
+        InvalidConfigurationError, match=r"2 recording epochs.*0 \(a\), 1 \(b\)"
+    ) as caught:
         choose_epoch(epochs, 2)
     assert caught.value.evidence["field"] == "curation.curation_epoch"
