@@ -196,6 +196,9 @@ class AnyRun(controller_pb2_grpc.ControllerServiceServicer):
     async def GetRun(self, request, context):  # noqa: N802
         return controller_pb2.GetRunResponse(run=to_run(make_run(run_id=request.run_id), []))
 
+    async def ListCurations(self, request, context):  # noqa: N802 - the wire's name
+        return controller_pb2.ListCurationsResponse()
+
 
 def _fetch(folder: Path, names: list[str], size_bytes: int = 5) -> None:
     services = [

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tests.contracts.run_store import RunStoreContract
 from tests.contracts.run_store_attempts import AttemptContract
+from tests.contracts.run_store_curations import CurationContract
 from tests.contracts.run_store_epochs import EpochContract
 from tests.contracts.run_store_history import RunHistoryContract
 from tests.contracts.run_store_leases import LeaseContract
@@ -71,4 +72,12 @@ class TestQueueOnSqlite(_OnSqlite, QueueContract):
 
 
 class TestQueueOnPostgres(_OnPostgres, QueueContract):
+    pass
+
+
+class TestCurationsOnSqlite(_OnSqlite, CurationContract):
+    pass
+
+
+class TestCurationsOnPostgres(_OnPostgres, CurationContract):
     pass

@@ -108,3 +108,18 @@ def test_every_transition_of_a_run_is_an_event_in_order(shared_service, recordin
     moves = [(event.from_state, event.to_state) for event in events if event.to_state]
     for (_, reached), (left, _) in pairwise(moves):
         assert reached == left
+
+
+def test_a_stored_sort_is_curated_again_beside_the_runs_own_curation(
+    shared_service, recording, tmp_path
+):
+    run = sort(shared_service, recording)
+    with shared_service.client() as client:
+        made, existed = client.curate(run.run_id, name="strict", snr_min=1e6)
+        assert (existed, made.n_curated) == (False, 0)
+        assert client.curate(run.run_id, snr_min=1e6) == (made, True)
+        assert [one.name for one in client.curations(run.run_id)] == ["first", "strict"]
+        client.fetch(run.run_id, tmp_path / "strict", curation="strict")
+        client.fetch(run.run_id, tmp_path / "own")
+    assert len(spikefleet.load_results(tmp_path / "strict").curated) == 0
+    assert len(spikefleet.load_results(tmp_path / "own").curated) > 0

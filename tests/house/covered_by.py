@@ -17,9 +17,11 @@ _CONFINED = "unit/infra/system/test_confinement.py"
 _ANALYZER = "unit/signal/units/test_analyzer_beside_spikeinterface.py"
 
 COVERED_BY: Mapping[str, str] = {
+    "cli/curations.py": "integration/test_curations.py",
     "cli/demo.py": "unit/deploy/test_run_progress.py",
     "cli/holds.py": _COMMANDS,
     "cli/problems.py": "unit/cli/test_main.py",
+    "client/curations.py": "integration/test_curations.py",
     "client/direct_sending.py": "integration/test_direct_uploads.py",
     "client/downloads.py": "integration/test_rpc_client.py",
     "client/installation.py": "integration/test_controller_service.py",
@@ -31,6 +33,7 @@ COVERED_BY: Mapping[str, str] = {
     "client/uploads.py": _UPLOADS,
     "client/views.py": "unit/cli/test_printing.py",
     "client/waiting.py": "integration/test_rpc_client.py",
+    "controller/curations.py": "integration/test_curations.py",
     "controller/finished_result.py": "integration/test_controller_retries.py",
     "controller/reconcile.py": _CONTROLLER,
     "controller/servicer.py": "integration/test_controller_service.py",
@@ -82,6 +85,7 @@ COVERED_BY: Mapping[str, str] = {
     "infra/launchers/process.py": _LAUNCHERS,
     "infra/launchers/processes.py": _LAUNCHERS,
     "infra/rpc/channels.py": _RPC,
+    "infra/rpc/convert/curations.py": "integration/test_curations.py",
     "infra/rpc/convert/attempt_refs.py": "unit/curation/test_curation_servicer.py",
     "infra/rpc/interceptors.py": _RPC,
     "infra/rpc/server.py": _RPC,
@@ -92,6 +96,7 @@ COVERED_BY: Mapping[str, str] = {
     "infra/stores/bytes/s3/*.py": "contracts/test_s3_artifact_stores.py",
     "infra/stores/bytes/sort_timeline.py": "unit/curation/test_curate_sort.py",
     "infra/stores/sql/bell.py": _STORES,
+    "infra/stores/sql/curations.py": _STORES,
     "infra/stores/sql/epochs.py": _STORES,
     "infra/stores/sql/run_counts.py": _STORES,
     "infra/stores/sql/run_leases.py": _STORES,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from tests.support.about_runs import about_runs
 from tests.support.attempts import wait_for
 from tests.support.controlled import Controlled, answering
 from tests.support.serving import ROOM, serving
@@ -59,9 +60,10 @@ def service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]
     controlled = Controlled(tmp_path, plan, answering(answers))
     loop = ReconcileLoop(controlled.reconciler, interval_s=0.05)
 
-    def doors(_address: str):  # type: ignore[no-untyped-def]
+    def doors(address: str):  # type: ignore[no-untyped-def]
+        about = about_runs(controlled.database, controlled.logs, address)
         return registrations(
-            controlled.runs, controlled.access, controlled.wishes, loop.wake, controlled.logs
+            controlled.runs, controlled.access, controlled.wishes, loop.wake, about
         )
 
     with serving(doors) as served, SortingClient(served.address) as client:

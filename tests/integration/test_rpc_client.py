@@ -68,6 +68,9 @@ class History(controller_pb2_grpc.ControllerServiceServicer):
             await context.abort(*_broken())
         # The second watch ends as if the run had; a third must be asked for.
 
+    async def ListCurations(self, request, context):  # noqa: N802
+        return controller_pb2.ListCurationsResponse()
+
     async def GetRun(self, request, context):  # noqa: N802
         if request.run_id == "unknown":
             raise RpcProblem("RUN_NOT_FOUND", "No run 'unknown'.", resource="unknown")

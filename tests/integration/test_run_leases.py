@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.contracts.run_store import fail, seed
 from tests.contracts.run_store_leases import SetClock
+from tests.support.about_runs import about_runs
 from tests.support.attempts import RunningAttempt, make_spec, start_attempt, wait_for
 from tests.support.serving import serving
 
@@ -102,7 +103,12 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     wishes = Wishes(runs, RecordingStore(database))
     access = RunAccess(database)
     logs = AttemptLogs(runs, LocalArtifacts(tmp_path / "artifacts"), lambda *_: None)
-    with serving(lambda _: registrations(runs, access, wishes, lambda: None, logs)) as served:
+
+    def doors(address: str):  # type: ignore[no-untyped-def]
+        about = about_runs(database, logs, address)
+        return registrations(runs, access, wishes, lambda: None, about)
+
+    with serving(doors) as served:
         made = Desk(tmp_path, runs, access, clock, served.address)
         yield made
         for attempt in made.started:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.contracts.run_store import seed
+from tests.support.about_runs import about_runs
 from tests.support.postgres import postgres_server, postgres_url
 from tests.support.serving import serving
 
@@ -43,7 +44,9 @@ def served(url: str, tmp_path: Path) -> Iterator[tuple[RunStore, SortingClient]]
     logs = AttemptLogs(runs, LocalArtifacts(tmp_path / "artifacts"), lambda *_: None)
     with (
         serving(
-            lambda _: servicer.registrations(runs, access, wishes, lambda: None, logs)
+            lambda address: servicer.registrations(
+                runs, access, wishes, lambda: None, about_runs(database, logs, address)
+            )
         ) as server,
         SortingClient(server.address) as client,
     ):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.about_runs import about_runs
 from tests.support.serving import ROOM
 
 from spikefleet.api.v1 import controller_pb2_grpc, preflight_pb2, preflight_pb2_grpc
@@ -78,6 +79,7 @@ class Facility:
             direct=self.direct,
         )
         wishes = Wishes(self.runs, self.recordings)
+        about = about_runs(self.database, self.logs, address)
         return [
             registration(parts),
             Registration(
@@ -87,7 +89,7 @@ class Facility:
             ),
             Registration(
                 "spikefleet.api.v1.ControllerService",
-                ControllerServicer(self.runs, self.access, wishes, lambda: None, self.logs),
+                ControllerServicer(self.runs, self.access, wishes, lambda: None, about),
                 controller_pb2_grpc.add_ControllerServiceServicer_to_server,
             ),
         ]

@@ -54,6 +54,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "spikefleet.cli.runs:retry",
         "Start ended runs again; with --set they become new runs with those parameters.",
     ),
+    "curate": (
+        "spikefleet.cli.curations:curate",
+        "Curate a run's stored sort again with other settings, beside its own curation.",
+    ),
+    "curations": (
+        "spikefleet.cli.curations:curations",
+        "List the curations of a run; with --choose NAME have that one given out.",
+    ),
     "holds": (
         "spikefleet.cli.holds:holds",
         "List lanes on hold: what waits for an operator, and why.",

@@ -37,6 +37,12 @@ from spikefleet.infra.rpc.errors import ServiceError
     is_flag=True,
     help="Replace files that were changed since they were fetched or exported.",
 )
+@click.option(
+    "--curation",
+    default="",
+    metavar="NAME",
+    help="Curation of the run to copy.  [default: the chosen one]",
+)
 @exporting
 @address_option
 @output_option
@@ -47,6 +53,7 @@ def fetch(context: click.Context, /, address: str | None, output: str, **given: 
     With --as, the units are also written as files of other tools.
     """
     folder, overwrite = given.pop("folder"), given.pop("overwrite")
+    curation = given.pop("curation")
     export = Exporting.taken(given)
     chosen, target, out = *_parted(given, folder), Output(output)
     documents, without_files = [], []
@@ -56,7 +63,7 @@ def fetch(context: click.Context, /, address: str | None, output: str, **given: 
             client.get(run_id)  # a mistyped id is refused before anything is copied
         for run_id in run_ids:
             place = _place(run_id, target, several=not chosen.is_one)
-            files = client.fetch(run_id, place, progress, overwrite=overwrite)
+            files = client.fetch(run_id, place, progress, curation=curation, overwrite=overwrite)
             documents.append(_fetched(run_id, place, files))
             without_files.append(None if files else client.get(run_id))
     _export(export, documents, hidden=out.is_json, overwrite=overwrite)

@@ -20,6 +20,7 @@ from spikefleet.client.retry_waits import RetryWaits, waiting_words
 from spikefleet.client.views import FetchedFile, OnTransfer, Transfer
 from spikefleet.core.file_names import UnsafeNameError, check_names
 from spikefleet.core.files import sha256_of
+from spikefleet.core.rooms.curation import RunCuration
 from spikefleet.core.rooms.reporting import Artifact
 from spikefleet.core.runs import Run
 from spikefleet.infra.rpc.convert.reporting import from_artifact
@@ -33,9 +34,17 @@ class DamagedCopyError(RuntimeError):
 
 
 class Downloader:
-    """Copies the files of a run over ``channel``."""
+    """Copies the files of a run over ``channel``, those of ``curation`` in place of its own."""
 
-    def __init__(self, channel: grpc.Channel, address: str, patience: RetryWaits) -> None:
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        address: str,
+        patience: RetryWaits,
+        curation: RunCuration | None = None,
+    ) -> None:
+        self._curation_id = curation.curation_id if curation else ""
+        self._curation = curation.name if curation else ""
         self._stub = reporter_pb2_grpc.ReporterServiceStub(channel)
         self._address = address
         self._patience = patience
@@ -57,15 +66,10 @@ class Downloader:
         Raises FolderTakenError before anything is written, ServiceError, ServiceUnreachable,
         DamagedCopyError, OSError.
         """
-        with answering(self._address):
-            request = reporter_pb2.ListArtifactsRequest(run_id=run.run_id)
-            listed = map(from_artifact, self._stub.ListArtifacts(request).artifacts)
-        below = f"{within.rstrip('/')}/" if within else ""
-        artifacts = [artifact for artifact in listed if artifact.key.startswith(below)]
-        _require_safe([artifact.path for artifact in artifacts])
+        artifacts = self._listed(run.run_id, within)
         if not artifacts:
             return []
-        own = FetchedFolder.opened(folder, run)
+        own = FetchedFolder.opened(folder, run, self._curation)
         there = {a.path: _digest_there(folder, a.path) for a in artifacts}
         known = {a.path: (a.sha256, own.files.get(a.path), "") for a in artifacts}
         if not overwrite:
@@ -99,6 +103,18 @@ class Downloader:
         finally:
             own.write()
         return fetched
+
+    def _listed(self, run_id: str, within: str) -> list[Artifact]:
+        """What there is to copy below an artifact prefix, by names that are safe."""
+        with answering(self._address):
+            request = reporter_pb2.ListArtifactsRequest(
+                run_id=run_id, curation_id=self._curation_id
+            )
+            listed = map(from_artifact, self._stub.ListArtifacts(request).artifacts)
+        below = f"{within.rstrip('/')}/" if within else ""
+        artifacts = [artifact for artifact in listed if artifact.key.startswith(below)]
+        _require_safe([artifact.path for artifact in artifacts])
+        return artifacts
 
     def _fetch_one(
         self,

@@ -36,8 +36,11 @@ class FetchedFolder:
     files: Mapping[str, str]
 
     @classmethod
-    def opened(cls, folder: Path, run: Run) -> FetchedFolder:
-        """Read the folder's marker. Raises FolderTakenError where it names another run."""
+    def opened(cls, folder: Path, run: Run, curation: str = "") -> FetchedFolder:
+        """Read the folder's marker. Raises FolderTakenError where it names another run.
+
+        ``curation`` is the name of the one that is fetched; "" keeps what the marker says.
+        """
         found = read_marker(folder)
         owner = str(found.get("run_id") or run.run_id)
         if owner != run.run_id:
@@ -52,6 +55,7 @@ class FetchedFolder:
             "sorter": run.backend,
             "outcome": run.outcome,
             "config_digest": run.config_digest,
+            "curation": curation or str(found.get("curation") or ""),
         }
         files = found.get("files")
         return cls(folder, told, dict(files) if isinstance(files, dict) else {})

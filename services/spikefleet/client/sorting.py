@@ -20,6 +20,7 @@ from spikefleet.api.v1 import (
     reporter_pb2,
     reporter_pb2_grpc,
 )
+from spikefleet.client.curations import CurationCalls
 from spikefleet.client.downloads import Downloader
 from spikefleet.client.installation import InstallationCalls
 from spikefleet.client.names import person, recording_name
@@ -68,7 +69,7 @@ _PLAN_DEADLINE_S = 3600.0
 Paths = str | Path | Sequence[str | Path]
 
 
-class SortingClient(InstallationCalls):
+class SortingClient(InstallationCalls, CurationCalls):
     """A connection to the service at ``host:port``, or ``https://host`` behind TLS.
 
     Close it, or use it in a ``with`` block. ``ca_file`` (PEM) holds the certificate authorities of
@@ -346,16 +347,20 @@ class SortingClient(InstallationCalls):
         progress: OnTransfer | None = None,
         *,
         within: str = "",
+        curation: str = "",
         overwrite: bool = False,
     ) -> tuple[FetchedFile, ...]:
         """Copy a run's files below ``folder``, each verified; files already there are kept.
 
-        ``within`` is an artifact prefix: only the files below it are copied. A run that has made
-        nothing yet gives no files. A folder holds one run: FolderTakenError where it holds
-        another's, or files that were changed since they were fetched, unless ``overwrite``.
+        ``within`` is an artifact prefix: only the files below it are copied. ``curation`` names
+        one of the run's; without it the chosen one is copied. A run that has made nothing yet
+        gives no files. A folder holds one run: FolderTakenError where it holds another's, or files
+        that were changed since they were fetched, unless ``overwrite``.
         """
-        downloader = Downloader(self._channel, self.address, self._patience())
         run = self.get(run_id).run
+        asks = bool(curation or not within)
+        found = self.curation_named(run_id, curation) if asks else None
+        downloader = Downloader(self._channel, self.address, self._patience(), found)
         return tuple(
             downloader.fetch(run, Path(folder), progress, within=within, overwrite=overwrite)
         )

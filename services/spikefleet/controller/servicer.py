@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from spikefleet.api.v1 import (
     runner_pb2_grpc,
 )
 from spikefleet.controller.attempt_logs import AttemptLogs
+from spikefleet.controller.curations import Curations
 from spikefleet.controller.heartbeats import reported_progress
 from spikefleet.controller.wishes import Wishes, summarise
 from spikefleet.core.attempts import AttemptState
@@ -26,9 +28,10 @@ from spikefleet.core.ids import AttemptId, BatchId, RunId
 from spikefleet.core.rooms.wishes import BatchAnswer
 from spikefleet.core.runs import Run, RunEvent, RunState
 from spikefleet.infra.rpc.access import current_caller, require_own
-from spikefleet.infra.rpc.blocking import READS, REPORTS
+from spikefleet.infra.rpc.blocking import CURATIONS, READS, REPORTS
 from spikefleet.infra.rpc.bounds import LARGEST_PAGE
 from spikefleet.infra.rpc.convert.between_rooms import from_batch_wish
+from spikefleet.infra.rpc.convert.curations import from_curate_run, to_run_curation
 from spikefleet.infra.rpc.convert.runs import from_progress, from_state, to_event, to_lease, to_run
 from spikefleet.infra.rpc.convert.wishes import (
     from_retry,
@@ -50,6 +53,14 @@ _LIVE = frozenset({AttemptState.INTENDED, AttemptState.RUNNING})
 _SETTLED = frozenset({RunState.HELD})
 
 
+@dataclass(frozen=True)
+class AboutRuns:
+    """What is asked of runs beside their records."""
+
+    logs: AttemptLogs
+    curations: Curations
+
+
 class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     """Answers ControllerService. ``wake`` makes the reconcile loop look at once."""
 
@@ -59,9 +70,9 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         access: RunAccess,
         wishes: Wishes,
         wake: Callable[[], None],
-        logs: AttemptLogs,
+        about: AboutRuns,
     ) -> None:
-        self._logs = logs
+        self._logs, self._curations = about.logs, about.curations
         self._runs = runs
         self._access = access
         self._wishes = wishes
@@ -204,6 +215,34 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self._wake()
         return controller_pb2.RetryRunResponse(run=to_run(run))
 
+    async def CurateRun(  # noqa: N802
+        self, request: controller_pb2.CurateRunRequest, context: Any
+    ) -> controller_pb2.CurateRunResponse:
+        """Curate a run's sort once more, beside its own curation."""
+        require(run_id=request.run_id)
+        await self._require_own(RunId(request.run_id))
+        wish = from_curate_run(request, current_caller().owner)
+        made, existed = await CURATIONS.run(self._curations.curate, wish)
+        return controller_pb2.CurateRunResponse(curation=to_run_curation(made), existed=existed)
+
+    async def ListCurations(  # noqa: N802
+        self, request: controller_pb2.ListCurationsRequest, context: Any
+    ) -> controller_pb2.ListCurationsResponse:
+        """Return a run's curations."""
+        require(run_id=request.run_id)
+        listed = await READS.run(self._curations.listed, RunId(request.run_id))
+        return controller_pb2.ListCurationsResponse(curations=map(to_run_curation, listed))
+
+    async def ChooseCuration(  # noqa: N802
+        self, request: controller_pb2.ChooseCurationRequest, context: Any
+    ) -> controller_pb2.ChooseCurationResponse:
+        """Say which curation is given out when none is named."""
+        require(run_id=request.run_id, name=request.name)
+        await self._require_own(RunId(request.run_id))
+        owner = current_caller().owner
+        chosen = await READS.run(self._curations.choose, RunId(request.run_id), request.name, owner)
+        return controller_pb2.ChooseCurationResponse(curation=to_run_curation(chosen))
+
     async def ListSorters(  # noqa: N802
         self, request: controller_pb2.ListSortersRequest, context: Any
     ) -> controller_pb2.ListSortersResponse:
@@ -315,7 +354,7 @@ def registrations(
     access: RunAccess,
     wishes: Wishes,
     wake: Callable[[], None],
-    logs: AttemptLogs,
+    about: AboutRuns,
 ) -> list[Registration]:
     """Return both doors as services to serve."""
     services = controller_pb2.DESCRIPTOR.services_by_name
@@ -323,7 +362,7 @@ def registrations(
     return [
         Registration(
             services["ControllerService"].full_name,
-            ControllerServicer(runs, access, wishes, wake, logs),
+            ControllerServicer(runs, access, wishes, wake, about),
             controller_pb2_grpc.add_ControllerServiceServicer_to_server,
         ),
         Registration(

@@ -52,6 +52,9 @@ RUN_MOVES: Mapping[RunState, frozenset[RunState]] = {
 
 
 _PREFIX = re.compile(r"runs/(?P<run>[^/]+)/attempts/(?P<stage>[a-z]+)-(?P<number>[1-9][0-9]{0,8})")
+_BESIDE = re.compile(
+    r"runs/(?P<run>[^/]+)/curations/(?P<id>cur-[0-9a-f]{16})/(?P<stage>curate|report)"
+)
 
 
 class IllegalMoveError(ValueError):
@@ -131,20 +134,25 @@ class Run:
 
 @dataclass(frozen=True)
 class AttemptPlace:
-    """An attempt by what its artifacts are stored under."""
+    """An attempt by what its artifacts are stored under, or a ``curation`` beside the run's own."""
 
     run_id: RunId
     stage: Stage
-    number: int
+    number: int = 1
+    curation: str = ""
 
     @property
     def prefix(self) -> str:
         """Key prefix of everything that this attempt writes; ``read`` reads it back."""
+        if self.curation:
+            return f"runs/{self.run_id}/curations/{self.curation}/{self.stage}"
         return f"runs/{self.run_id}/attempts/{self.stage}-{self.number}"
 
     @classmethod
     def read(cls, prefix: str) -> AttemptPlace | None:
         """The attempt whose prefix this is; None for any other text."""
+        if beside := _BESIDE.fullmatch(prefix):
+            return cls(RunId(beside["run"]), Stage(beside["stage"]), curation=beside["id"])
         found = _PREFIX.fullmatch(prefix)
         if found is None or found["stage"] not in set(Stage):
             return None

@@ -11,16 +11,22 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from spikefleet.api.v1 import reporter_pb2, reporter_pb2_grpc
-from spikefleet.core.attempts import STAGES
+from spikefleet.core.attempts import STAGES, Stage
 from spikefleet.core.ids import RunId
 from spikefleet.core.rooms.reporting import Artifact
+from spikefleet.core.runs import AttemptPlace
 from spikefleet.infra.rpc.access import current_caller, not_yours
 from spikefleet.infra.rpc.blocking import FILES, READS
 from spikefleet.infra.rpc.convert.reporting import from_render, to_artifact, to_report_answer
 from spikefleet.infra.rpc.convert.structs import to_struct
 from spikefleet.infra.rpc.errors import RpcProblem, require
 from spikefleet.infra.rpc.server import Registration
-from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError, pointer_key, verify_prefix
+from spikefleet.infra.stores.bytes.artifacts import (
+    MANIFEST,
+    ArtifactMissingError,
+    pointer_key,
+    verify_prefix,
+)
 from spikefleet.reporter.reports import Reports
 from spikefleet.reporter.sources import HTML_FILE, JSON_FILE
 
@@ -60,7 +66,7 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         """List the files of a run's winning attempts, from their manifests."""
         require(run_id=request.run_id)
         await self._require_reader(RunId(request.run_id))
-        listed = await FILES.run(self._list_artifacts, RunId(request.run_id))
+        listed = await FILES.run(self._list_artifacts, RunId(request.run_id), request.curation_id)
         return reporter_pb2.ListArtifactsResponse(
             artifacts=[to_artifact(artifact) for artifact in listed]
         )
@@ -108,8 +114,15 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         record: dict[str, Any] = json.loads(self._verified.read(prefix, JSON_FILE))
         return record, f"{prefix}/{HTML_FILE}"
 
-    def _list_artifacts(self, run_id: RunId) -> list[Artifact]:
-        """Return the files of a run; a reused sort may be under another run's key."""
+    def _list_artifacts(self, run_id: RunId, curation_id: str) -> list[Artifact]:
+        """Return the files of a run; a reused sort may be under another run's key.
+
+        Those of ``curation_id`` stand in place of the run's own curation and, where they could be
+        made, of its report.
+        """
+        prefixes = self._pointer(run_id)
+        if curation_id:
+            prefixes |= self._beside(run_id, curation_id)
         return [
             Artifact(
                 file.key,
@@ -117,9 +130,27 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
                 file.size_bytes,
                 file.sha256,
             )
-            for stage, prefix in sorted(self._pointer(run_id).items())
+            for stage, prefix in sorted(prefixes.items())
             for file in verify_prefix(self._store, prefix)
         ]
+
+    def _beside(self, run_id: RunId, curation_id: str) -> dict[str, str]:
+        """The prefixes of a curation beside the run's own. Raises RpcProblem for none."""
+        places = [
+            AttemptPlace(run_id, stage, curation=curation_id)
+            for stage in (Stage.CURATE, Stage.REPORT)
+        ]
+        found = {
+            str(place.stage): place.prefix
+            for place in places
+            if AttemptPlace.read(place.prefix) == place
+            and self._store.size(f"{place.prefix}/{MANIFEST}") is not None
+        }
+        if str(Stage.CURATE) not in found:
+            raise RpcProblem(
+                "CURATION_NOT_FOUND", f"{run_id} has no such curation.", resource=curation_id
+            )
+        return found
 
     def _pointer(self, run_id: RunId) -> dict[str, str]:
         key = _checked_key(pointer_key(run_id))
@@ -139,8 +170,12 @@ def _checked_key(key: str) -> str:
 
 
 def _attempt_of(key: str) -> str:
-    """The prefix of the attempt that wrote a file: runs/<run>/attempts/<stage>-<number>."""
-    return "/".join(key.split("/")[:4])
+    """The prefix a file was written under: runs/<run>/attempts/<stage>-<number>.
+
+    Of a curation beside the run's own: runs/<run>/curations/<id>/<stage>.
+    """
+    parts = key.split("/")
+    return "/".join(parts[: 5 if parts[2] == "curations" else 4])
 
 
 def registration(reports: Reports, may_read: MayRead) -> Registration:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from spikefleet.core.failures.errors import Failure
+from spikefleet.core.ids import RunId
 from spikefleet.core.runs import AttemptPlace
 
 if TYPE_CHECKING:  # a rig's client imports no configuration
@@ -46,3 +48,39 @@ class CurationAnswer:
             int(document["unit_count_curated"]),
             failure=Failure.from_json(failure) if failure else None,
         )
+
+
+@dataclass(frozen=True)
+class CurationWish:
+    """A run to curate again; ``overrides`` change its own settings, ``owner`` is who asks."""
+
+    run_id: RunId
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    curator: str = ""
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class RunCuration:
+    """One curation of a run; ``curation_id`` is "" for the run's own, which comes first."""
+
+    run_id: RunId  #: whose sort it judges
+    curation_id: str
+    name: str  #: within the run
+    kind: str  #: "settings" where thresholds were changed
+    settings: Mapping[str, Any]  #: those that are not the run's
+    curator: str  #: who, as he called himself
+    owner: str  #: the same, as the kernel names him
+    created_at: datetime  #: UTC
+    sort_prefix: str  #: the sort it was made of
+    n_sorted: int  #: units before
+    n_curated: int  #: units kept
+    prefix: str  #: of its files
+    report_html: str = ""  #: key of its page
+    is_chosen: bool = False  #: what ``fetch`` gives without a name
+    is_outdated: bool = False  #: the run was sorted again since
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary."""
+        return {**asdict(self), "created_at": self.created_at.isoformat()}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from spikefleet.controller import servicer as door
 from spikefleet.controller.attempt_logs import AttemptLogs
 from spikefleet.controller.conclude import Conclusions
+from spikefleet.controller.curations import Curations
 from spikefleet.controller.event_log import EventLog
 from spikefleet.controller.outcome_counts import OutcomeCounts, store_gauges
 from spikefleet.controller.reconcile import ReconcileLoop, ReconcileParts, Reconciler
@@ -64,9 +65,18 @@ class BuiltController:
         """ControllerService and RunReportService."""
         wiring = self._wiring
         wishes = Wishes(wiring.runs, wiring.recordings, self._engine.offered)
-        logs = AttemptLogs(wiring.runs, wiring.artifacts, self._engine.launcher.read_log)
+        about = door.AboutRuns(
+            AttemptLogs(wiring.runs, wiring.artifacts, self._engine.launcher.read_log),
+            Curations(
+                wiring.runs,
+                wiring.curations,
+                wiring.recordings,
+                wiring.curation_room(),
+                wiring.reporter_room(),
+            ),
+        )
         return list(
-            door.registrations(wiring.runs, wiring.access, wishes, lambda: self.loop.wake(), logs)
+            door.registrations(wiring.runs, wiring.access, wishes, lambda: self.loop.wake(), about)
         )
 
     def _reconcile_loop(self) -> ReconcileLoop:

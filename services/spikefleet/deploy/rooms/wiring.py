@@ -20,6 +20,7 @@ from spikefleet.infra.metrics import Metrics
 from spikefleet.infra.rpc.access import Admission
 from spikefleet.infra.stores.bytes.artifacts import ArtifactStore
 from spikefleet.infra.stores.bytes.artifacts_open import open_artifacts
+from spikefleet.infra.stores.sql.curations import CurationStore
 from spikefleet.infra.stores.sql.database import Database
 from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.infra.stores.sql.run_access import RunAccess
@@ -75,6 +76,11 @@ class Wiring:
     def runs(self) -> RunStore:
         """Batches, runs, attempts."""
         return RunStore(self.database)
+
+    @cached_property
+    def curations(self) -> CurationStore:
+        """Curations beside the runs' own."""
+        return CurationStore(self.database)
 
     @cached_property
     def access(self) -> RunAccess:

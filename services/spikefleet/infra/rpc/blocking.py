@@ -153,3 +153,5 @@ SUBMISSIONS = BlockingPool("submissions", threads=8, per_owner=4, waiting=256)
 """Submissions, which wait for a look at their recordings."""
 FILES = BlockingPool("files", threads=8, per_owner=6, waiting=512)
 """Results on their way out."""
+CURATIONS = BlockingPool("curations", threads=4, per_owner=2, waiting=32)
+"""Curating stored sorts again, which waits for the rooms that do it."""

@@ -107,6 +107,17 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             "Look at the run's attempts: spikefleet status RUN.",
             resource="log",
         ),
+        "CURATION_NOT_FOUND": Reason(
+            Code.NOT_FOUND,
+            "List the run's curations: spikefleet curations RUN.",
+            resource="curation",
+        ),
+        "CURATION_NAME_TAKEN": Reason(
+            Code.ALREADY_EXISTS, "Name it otherwise (--name), or leave the name out."
+        ),
+        "CURATION_OUTDATED": Reason(
+            Code.FAILED_PRECONDITION, "Curate the run again with the same settings."
+        ),
         "SOURCE_CHANGED": Reason(
             Code.FAILED_PRECONDITION, "Wait until the recording is complete, then submit it again."
         ),

@@ -16,6 +16,7 @@ from spikefleet.infra.rpc.convert.runs import from_stage, to_stage
 from spikefleet.infra.rpc.errors import RpcProblem
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_CURATION_ID = re.compile(r"(cur-[0-9a-f]{16})?")
 
 
 def to_attempt_ref(place: AttemptPlace | None) -> run_pb2.AttemptRef | None:
@@ -23,7 +24,9 @@ def to_attempt_ref(place: AttemptPlace | None) -> run_pb2.AttemptRef | None:
     if place is None:
         return None
     stage = to_stage(place.stage)
-    return run_pb2.AttemptRef(run_id=place.run_id, stage=stage, number=place.number)
+    return run_pb2.AttemptRef(
+        run_id=place.run_id, stage=stage, number=place.number, curation_id=place.curation
+    )
 
 
 def from_attempt_ref(message: Any, field: str, stage: Stage) -> AttemptPlace | None:
@@ -35,9 +38,10 @@ def from_attempt_ref(message: Any, field: str, stage: Stage) -> AttemptPlace | N
         return None
     found: run_pb2.AttemptRef = getattr(message, field)
     is_stage = from_stage(found.stage) is stage
-    if not (_RUN_ID.fullmatch(found.run_id) and is_stage and found.number > 0):
+    is_named = _RUN_ID.fullmatch(found.run_id) and _CURATION_ID.fullmatch(found.curation_id)
+    if not (is_named and is_stage and found.number > 0):
         raise RpcProblem("INVALID_ARGUMENT", f"{field} names no {stage} attempt.", field=field)
-    return AttemptPlace(RunId(found.run_id), stage, found.number)
+    return AttemptPlace(RunId(found.run_id), stage, found.number, found.curation_id)
 
 
 def own_attempt(message: Any, stage: Stage) -> AttemptPlace:

@@ -247,6 +247,27 @@ _LEFTOVERS = (
     "CREATE INDEX upload_in_store ON upload (updated_at) WHERE direct_bytes > 0",
 )
 
+_CURATIONS = (
+    # Curations beside the run's own; ``chosen`` in none of a run's rows means its own.
+    """CREATE TABLE curation (
+        curation_id TEXT NOT NULL PRIMARY KEY,
+        serial BIGINT NOT NULL UNIQUE,
+        run_id TEXT NOT NULL REFERENCES run (run_id),
+        name TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        settings {json} NOT NULL,
+        curator TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        sort_prefix TEXT NOT NULL,
+        n_sorted INTEGER NOT NULL,
+        n_curated INTEGER NOT NULL,
+        report_html TEXT NOT NULL,
+        chosen BOOLEAN NOT NULL,
+        created_at {time} NOT NULL,
+        UNIQUE (run_id, name)
+    )""",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "recordings and uploads", _INTAKE),
     Migration(2, "batches, runs, attempts, events, holds", _RUNS),
@@ -261,4 +282,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(11, "uploads straight into the store", _DIRECT_UPLOADS),
     Migration(12, "uploads that are being completed", _COMPLETIONS),
     Migration(13, "what ended uploads left in the store", _LEFTOVERS),
+    Migration(14, "curations beside the runs' own", _CURATIONS),
 )

@@ -237,6 +237,26 @@ ATTEMPT = Table(
     UniqueConstraint("run_id", "stage", "number"),
 )
 
+CURATION = Table(
+    "curation",
+    METADATA,
+    Column("curation_id", CleanText, primary_key=True),
+    Column("serial", BigInteger, nullable=False, unique=True),
+    Column("run_id", CleanText, ForeignKey("run.run_id"), nullable=False),
+    Column("name", CleanText, nullable=False),
+    Column("kind", CleanText, nullable=False),
+    Column("settings", Document, nullable=False),
+    Column("curator", CleanText, nullable=False),
+    Column("owner", CleanText, nullable=False),
+    Column("sort_prefix", CleanText, nullable=False),
+    Column("n_sorted", Integer, nullable=False),
+    Column("n_curated", Integer, nullable=False),
+    Column("report_html", CleanText, nullable=False),
+    Column("chosen", Boolean, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("run_id", "name"),
+)
+
 RUN_LEASE = Table(
     "run_lease",
     METADATA,
