@@ -28,7 +28,7 @@ from spikefleet.signal.preparing.prepare import PrepareOptions, prepare_recordin
 
 N_CHANNELS, RATE_HZ, DURATION_S = 384, 30000.0, 20.0
 # As preparation cuts them, so that both sides filter the same blocks with the same margins.
-BLOCK_FRAMES = (32 << 20) // (4 * N_CHANNELS)
+BLOCK_FRAMES = (24 << 20) // (4 * N_CHANNELS)
 LEAST_TIMES_CHEAPER = 3.0
 MOST_CODES_APART, MOST_SHARE_APART = 1, 1e-3
 

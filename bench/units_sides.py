@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas  # noqa: F401 -- SpikeInterface imports it when it first writes
 from spikeinterface.core import BinaryFolderRecording, create_sorting_analyzer
 from spikeinterface.preprocessing import bandpass_filter
 
@@ -17,6 +18,7 @@ from bench.units_recording import open_recording, open_sorting
 from spikefleet.core.config.recording import RecordingConfig
 from spikefleet.core.config.units import CurationConfig, WaveformConfig
 from spikefleet.curation.curate import curate_into
+from spikefleet.infra.system.allocator import keep_freed_memory
 from spikefleet.signal.preparing.prepare import PrepareOptions, prepare_recording
 from spikefleet.signal.units.analyzer import build_analyzer
 
@@ -54,6 +56,7 @@ def measured(work: Callable[[], object]) -> dict[str, float]:
 
 
 def _analyze(recording: Any, source: Path, out: Path, **waveform: Any) -> None:
+    keep_freed_memory()
     config = WaveformConfig(**waveform)
     build_analyzer(recording, open_sorting(source), out / "analyzer", config, SEED)
 
@@ -64,6 +67,7 @@ def copy_of(source: Path) -> Any:
 
 def _prepared(source: Path, out: Path) -> Any:
     options = PrepareOptions(implementation="compiled")
+    keep_freed_memory()  # as the process does that sorts
     return prepare_recording(open_recording(source), RecordingConfig(), out, options).recording
 
 

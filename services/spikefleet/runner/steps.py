@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.files import write_json
+from spikefleet.infra.system.allocator import keep_freed_memory
 from spikefleet.infra.system.confinement import Confinement
 from spikefleet.runner.load import load_recording, told_fractions, workers
 from spikefleet.signal.filtering.numba_kernels import keep_kernels
@@ -73,6 +74,7 @@ def run_steps(folder: RunFolder, spec: AttemptSpec, steps: Steps, confinement: C
     seed = config.execution.random_seed
     with steps.step("load"):
         backend = load_backend(spec.backend)
+        keep_freed_memory()  # blocks of samples come and go by the hundred
         gc.freeze()  # writers collect garbage once per chunk; imported modules are no garbage
         threadpool_limits(limits=spec.cpus)
         prepared = load_recording(folder, spec, config, steps.say)

@@ -56,6 +56,20 @@ class WaveformConfig(ConfigGroup):
         default=True,
         description="Keep the sampled waveforms; false: templates and metrics only.",
     )
+    principal_components: bool = Field(
+        default=False,
+        description="Keep principal components of the sampled waveforms, for what is measured of "
+        "clusters. A field of this service: a configuration that does not set it is written "
+        "without it.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_labs_know_it(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the field of our own that is not set."""
+        document: dict[str, Any] = write(self)
+        if not self.principal_components:
+            document.pop("principal_components", None)
+        return document
 
 
 # A neuron's refractory period; a larger value was meant in another unit.

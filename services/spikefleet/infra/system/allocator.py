@@ -2,7 +2,7 @@
 
 By default glibc returns freed blocks of an upload's size to the kernel at once and asks for them
 again with the next message; the kernel then clears every page of them. That is a third of what
-receiving a gigabyte costs. Elsewhere than with glibc nothing happens.
+receiving a gigabyte costs, or preparing one. Elsewhere than with glibc nothing happens.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ from spikefleet.signal.preparing.timeline import Timeline
 
 TIMELINE = "timeline.json"
 _MANIFEST, _TRACES = "prepared.json", "traces_cached_seg0.raw"
-_BLOCK_BYTES = 32 << 20
+# With margins below 32 MiB: the largest piece of memory that glibc keeps for its next use.
+_BLOCK_BYTES = 24 << 20
 # Margins are filtered and thrown away: blocks are long enough to keep that below a fifth.
 _LEAST_MARGINS = 8
 

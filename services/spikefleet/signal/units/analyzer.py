@@ -51,7 +51,7 @@ def build_analyzer(
     recording than a waveform's window are not sampled, because their waveforms would be zeros
     beyond it (``UnitData.edge_spike_count`` tells how many). A sorting without units gives an
     analyzer that holds noise levels only. The sampled waveforms are not kept where the
-    configuration does not want them.
+    configuration does not want them; principal components of them are where it does.
 
     Numbers are SpikeInterface's, within a float32. The recording is read in blocks, twice where
     sampled spikes lie; one that computes its samples when they are asked for (a filter) is better
@@ -76,13 +76,18 @@ def build_analyzer(
         noise.set("noise_levels", measure_noise(recording, scale, seed))
     if has_units:
         _store_sample(analyzer, waveform, seed)
-        store_waveforms(analyzer, waveform, waveform.save_waveform_files)
+        is_kept, with_components = waveform.save_waveform_files, waveform.principal_components
+        store_waveforms(analyzer, waveform, is_kept or with_components)
         # Correlograms and locations by the methods that compile nothing: a cold compiler costs
         # more here than the measuring.
         analyzer.compute("unit_locations", method="center_of_mass")
         store_spike_measures(analyzer, progress)
         analyzer.compute("correlograms", **_CORRELOGRAMS)
         store_similarity(analyzer)
+        if with_components:
+            _store_components(analyzer)
+        if with_components and not is_kept:
+            analyzer.delete_extension("waveforms")
     return analyzer
 
 
@@ -126,3 +131,10 @@ def _store_sample(analyzer: SortingAnalyzer, waveform: WaveformConfig, seed: int
     with storing(analyzer, "random_spikes", method="uniform", **params) as extension:
         chosen = sampling.choose(spikes, lengths, len(analyzer.unit_ids))
         extension.set("random_spikes_indices", chosen)
+
+
+def _store_components(analyzer: SortingAnalyzer) -> None:
+    """Keep the projections alone: the fitted models would be pickles, which nobody here reads."""
+    extension = analyzer.compute("principal_components", save=False, progress_bar=False)
+    extension.data = {"pca_projection": extension.get_data()}
+    extension.save()

@@ -18,6 +18,7 @@ from spikeinterface.core import (
 
 from spikefleet.core.config.units import WaveformConfig
 from spikefleet.signal.units.analyzer import build_analyzer, leave_out_pairs_across
+from spikefleet.signal.units.analyzer_folder import open_analyzer
 from spikefleet.signal.units.unit_data import read_units
 
 EXTENSIONS = {
@@ -106,6 +107,20 @@ def test_waveforms_are_dropped_when_they_are_not_wanted(tmp_path: Path) -> None:
     analyzer = build_analyzer(recording, truth, tmp_path / "analyzer", config, seed=1)
     assert not analyzer.has_extension("waveforms")
     assert analyzer.has_extension("templates")
+
+
+@pytest.mark.filterwarnings("ignore:Projection attempted")
+def test_principal_components_are_kept_on_request_and_hold_data_only(tmp_path: Path) -> None:
+    recording, truth = make(tmp_path / "recording")
+    asked = WaveformConfig(
+        principal_components=True, save_waveform_files=False, max_waveforms_per_unit=20
+    )
+    analyzer = build_analyzer(recording, truth, tmp_path / "analyzer", asked, seed=1)
+    assert not analyzer.has_extension("waveforms")
+    found = open_analyzer(tmp_path / "analyzer").get_extension("principal_components")
+    assert found.get_data().shape == (60, found.params["n_components"], 8)
+    assert np.isfinite(found.get_data()).all()
+    assert found.get_data().any()
 
 
 @pytest.mark.parametrize("most", [None, 100])
