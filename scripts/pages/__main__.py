@@ -10,6 +10,7 @@ from pathlib import Path
 from scripts.pages.configuration import render_configuration, render_schema
 from scripts.pages.failures import render_failures, render_proto
 from scripts.pages.findings import render_findings
+from scripts.pages.labels import render_labels
 from scripts.pages.metrics import render_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,6 +19,7 @@ PAGES = {
     "docs/configuration.md": render_configuration,
     "docs/schema/sorting-config.schema.json": render_schema,
     "docs/failures.md": render_failures,
+    "docs/labels.md": render_labels,
     "docs/preflight.md": render_findings,
     "docs/metrics.md": render_metrics,
 }

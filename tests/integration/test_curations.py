@@ -77,6 +77,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
     run_id = _sorted_run(controlled)
     with serving(doors) as served, SortingClient(served.address) as client:
+        client.curate(run_id, name="loose", **LOOSE)
         yield Desk(controlled, client, served.address, run_id)
     controlled.close()
 
@@ -102,34 +103,36 @@ def _sorted_run(controlled: Controlled) -> RunId:
 
 
 def test_a_curation_is_made_beside_the_runs_own_and_compared(desk: Desk, tmp_path: Path) -> None:
-    sets = [f"{name}={json.dumps(value)}" for name, value in LOOSE.items()]
+    wanted = LOOSE | {"spikes_min_first": 6}
+    sets = [f"{name}={json.dumps(value)}" for name, value in wanted.items()]
     options = [option for pair in sets for option in ("--set", pair)]
-    made = desk.ask("curate", desk.run_id, *options, "--name", "loose", "--compare")
-    assert (made["name"], made["existed"], made["is_chosen"]) == ("loose", False, False)
+    made = desk.ask("curate", desk.run_id, *options, "--name", "looser", "--compare")
+    assert (made["name"], made["existed"], made["is_chosen"]) == ("looser", False, False)
     assert made["n_curated"] >= 4
     assert made["settings"]["curation.snr_min"] is None
     rows = made["compared"]["units"]
     assert len(rows) == 5
     assert {row["failed_on_before"] for row in rows} == {"snr_min"}
     assert sum(row["passed_after"] for row in rows) == made["compared"]["changed"]
-    own, other = desk.ask("curations", desk.run_id)["curations"]
+    own, *_, other = desk.ask("curations", desk.run_id)["curations"]
     assert (own["name"], own["is_chosen"], own["n_curated"]) == ("first", True, 0)
-    assert other["name"] == "loose"
+    assert other["name"] == "looser"
     assert other["curator"]
     assert other["owner"].startswith("uid:")
     assert other["report_html"]
-    files = desk.client.fetch(desk.run_id, tmp_path / "loose", curation="loose")
+    files = desk.client.fetch(desk.run_id, tmp_path / "loose", curation="looser")
     names = {file.path.relative_to(tmp_path / "loose").as_posix() for file in files}
     assert {"curate/curation.json", "report/report.html", "sort/result.json"} <= names
     document = json.loads((tmp_path / "loose" / "curate" / "curation.json").read_text())
     assert document["curation_parameters"]["snr_min"] is None
     record = json.loads((tmp_path / "loose" / "report" / "recording_report.json").read_text())
     assert record["curation"]["n_curated"] == made["n_curated"]
-    assert json.loads((tmp_path / "loose" / "spikefleet.json").read_text())["curation"] == "loose"
+    assert json.loads((tmp_path / "loose" / "spikefleet.json").read_text())["curation"] == "looser"
 
 
 def test_the_same_settings_are_the_same_curation_byte_for_byte(desk: Desk) -> None:
     first, _ = desk.client.curate(desk.run_id, **LOOSE)
+    assert first.name == "loose"
     again, existed = desk.client.curate(desk.run_id, **LOOSE, name="another")
     assert existed
     assert again == first
@@ -147,8 +150,7 @@ def test_the_same_settings_are_the_same_curation_byte_for_byte(desk: Desk) -> No
 
 
 def test_the_chosen_curation_is_what_fetch_gives(desk: Desk, tmp_path: Path) -> None:
-    name = desk.client.curate(desk.run_id, **LOOSE, name="loose")[0].name
-    desk.ask("curations", desk.run_id, "--choose", name)
+    desk.ask("curations", desk.run_id, "--choose", "loose")
     assert desk.ask("fetch", desk.run_id, str(tmp_path / "chosen"))["files"]
     chosen = json.loads((tmp_path / "chosen" / "curate" / "curation.json").read_text())
     assert chosen["curated_final"]
@@ -179,7 +181,6 @@ def test_what_is_no_setting_or_name_is_refused_in_a_sentence(
 
 
 def test_a_name_is_given_once_and_an_unknown_one_is_told_with_those_there_are(desk: Desk) -> None:
-    desk.client.curate(desk.run_id, **LOOSE, name="loose")
     with pytest.raises(ServiceError, match="another curation called 'loose'"):
         desk.client.curate(desk.run_id, snr_min=3.0, name="loose")
     assert "has no curation called 'lose'; it has: first, loose" in desk.refused(
@@ -203,7 +204,6 @@ def test_a_sort_that_is_gone_is_told_and_nothing_is_written_down(desk: Desk) -> 
     run_id = controlled.runs.create_batch(NewBatch("ada", "", "", (new_run("b"),))).run_ids[0]
     with pytest.raises(ServiceError, match="no finished sort to curate"):
         desk.client.curate(run_id, snr_min=2.0)
-    desk.client.curate(desk.run_id, **LOOSE, name="loose")
     run = controlled.runs.get_run(desk.run_id)
     lost = RunChanges(result={"sort_prefix": replace(SORT, number=9).prefix})
     moved = controlled.runs.move_run(run, run.state, kind="run.test", changes=lost)

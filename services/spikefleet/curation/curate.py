@@ -29,6 +29,7 @@ from spikefleet.signal.units.export import (
     write_curated_npz,
     write_files,
 )
+from spikefleet.signal.units.labels import labelled
 from spikefleet.signal.units.quality import measure_units
 from spikefleet.signal.units.unit_data import read_units
 from spikefleet.signal.units.unit_records import unit_records
@@ -77,7 +78,7 @@ def curate_into(
         judged = measure_epoch(chosen, data, waveform, curation)
     history = curate_units(judged, curation)
     failed_on = history.failed_on()
-    told = unit_records(data, units, curation)
+    told, labels = labelled(unit_records(data, units, curation), curation.labels)
     by_epoch = epoch_records(epochs, data, waveform, curation)
     (folder / UNITS_FILE).write_text(format_units_csv(told, failed_on), encoding="utf-8")
     if by_epoch:
@@ -88,6 +89,7 @@ def curate_into(
         write_json(folder / TIMELINE_FILE, timeline)
     document = history.to_json() | {
         "units": told,
+        "labels": labels,
         "epochs": [epoch.to_json() for epoch in epochs],
         "units_by_epoch": by_epoch,
         "not_measured": dict(data.library.not_measured),

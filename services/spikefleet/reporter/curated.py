@@ -13,7 +13,7 @@ from typing import Any
 from spikefleet.core.visible_text import visible_line
 from spikefleet.reporter.sections import CurationSection, CurationStep
 
-_TEXTS = frozenset({"unit_id", "channel_id", "similar_unit"})
+_TEXTS = frozenset({"unit_id", "channel_id", "similar_unit", "label", "label_why"})
 _COUNTS = frozenset({"spike_count", "isi_violation_count", "channel_index"})
 _FLAGS = frozenset({"has_positive_peak", "possible_duplicate"})
 _PERIOD_MS, _LONGEST_PERIOD_MS = 1.5, 20.0

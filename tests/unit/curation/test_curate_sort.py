@@ -55,7 +55,9 @@ def test_curation_leaves_history_table_and_trains(store, tmp_path):
     history = json.loads(store.get_bytes(f"{CURATION_PREFIX}/curation.json"))
     assert len(history["curated_final"]) == answer.unit_count_curated
     assert [u["unit_id"] for u in history["units"]] == history["initial"]
-    rows = list(csv.DictReader(store.get_bytes(f"{CURATION_PREFIX}/units.csv").decode().split()))
+    rows = list(
+        csv.DictReader(store.get_bytes(f"{CURATION_PREFIX}/units.csv").decode().splitlines())
+    )
     assert len(rows) == 5
     with np.load(store.local_path(f"{CURATION_PREFIX}/curated.npz")) as curated:
         assert len(curated["units"]) == answer.unit_count_curated

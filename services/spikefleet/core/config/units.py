@@ -75,7 +75,7 @@ class WaveformConfig(ConfigGroup):
 # A neuron's refractory period; a larger value was meant in another unit.
 RefractoryMs = Annotated[float, Field(gt=0, le=20)]
 # Fields of this service: a configuration that leaves them alone is written without them.
-_OWN = frozenset({"refractory_period_ms", "censored_period_ms"})
+_OWN = frozenset({"refractory_period_ms", "censored_period_ms", "labels"})
 
 
 class CurationConfig(ConfigGroup):
@@ -126,6 +126,11 @@ class CurationConfig(ConfigGroup):
     )
     std_norm_max: Positive | None = Field(
         default=1.0, description="Largest spread of the waveform relative to its amplitude (ratio)."
+    )
+
+    labels: Literal["facility", "strict", "organoid", "bombcell", "none"] = Field(
+        default="facility",
+        description="Table by which units are called good, mua or noise; a label rejects none.",
     )
 
     @model_serializer(mode="wrap")

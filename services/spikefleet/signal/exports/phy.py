@@ -16,8 +16,9 @@ import numpy as np
 from spikeinterface.exporters import export_to_phy
 
 from spikefleet.core.failures.errors import InputMissingError
-from spikefleet.signal.exports.source import ANALYZER, ExportSource
+from spikefleet.signal.exports.source import ANALYZER, ExportedUnit, ExportSource
 from spikefleet.signal.units.analyzer_folder import open_analyzer
+from spikefleet.signal.units.labels import GOOD, MUA, NOISE
 
 _METRICS = ("snr", "isi_hill", "presence_ratio", "std_norm")
 
@@ -56,13 +57,22 @@ def write_phy(source: ExportSource, folder: Path) -> None:
     timeline = source.data.timeline
     np.save(folder / "spike_frames.npy", timeline.to_original(samples) if timeline else samples)
     labels = {
-        "group": ["good" if unit.fetched.passed else "unsorted" for unit in ordered],
+        "group": [_group(unit) for unit in ordered],
+        "label": [str(unit.fetched.metrics.get("label") or "") for unit in ordered],
         "failed_on": [unit.fetched.failed_on for unit in ordered],
         "spikefleet_unit": [unit.quality.unit_id for unit in ordered],
     }
     _write_labels(folder, labels)
     for name in _METRICS:
         _write_labels(folder, {name: [f"{getattr(unit.quality, name):.6g}" for unit in ordered]})
+
+
+def _group(unit: ExportedUnit) -> str:
+    """The word that Phy knows for a unit: its label; "unsorted" where curation rejected it."""
+    if not unit.fetched.passed:
+        return "unsorted"
+    label = str(unit.fetched.metrics.get("label") or GOOD)
+    return label if label in (GOOD, MUA, NOISE) else MUA
 
 
 def _write_labels(folder: Path, columns: Mapping[str, list[str]]) -> None:

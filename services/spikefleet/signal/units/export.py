@@ -42,6 +42,8 @@ UNIT_COLUMNS: tuple[str, ...] = (
     "unit_id",
     "passed",
     "failed_on",
+    "label",
+    "label_why",
     *metric_definitions(),
 )
 
