@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from spikeinterface.core import sorting_tools
 
 if TYPE_CHECKING:
     from spikeinterface.core import SortingAnalyzer
@@ -66,6 +68,7 @@ _METRICS = {QUALITY: _QUALITY, TEMPLATE: _TEMPLATE}
 # Fits over channels, which the library itself calls unreliable on fewer.
 _OF_MANY_CHANNELS = ("velocity_fits", "exp_decay", "spread")
 FEWEST_CHANNELS = 10
+_MOST_INTERPRETED = 200_000_000  # spikes times units: half a second of comparing
 # Ours of that name means something else.
 _RENAMED = {"snr": "si_snr", "presence_ratio": "si_presence_ratio"}
 _FAILED = re.compile(r"Error computing metric (\w+): (.*)", re.DOTALL)
@@ -137,7 +140,7 @@ def _measure(
     reasons: dict[str, str],
 ) -> None:
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings(record=True) as caught, _compiled_where_it_pays(analyzer):
             warnings.simplefilter("always")
             analyzer.compute(name, metric_names=list(wanted), **options)
     except _RAISED:
@@ -152,6 +155,21 @@ def _measure(
     }
     extension.data[_NOT_MEASURED] = reasons
     extension.save()
+
+
+@contextmanager
+def _compiled_where_it_pays(analyzer: SortingAnalyzer) -> Iterator[None]:
+    """Let the library group spikes by unit in NumPy, which it does without numba, where few are.
+
+    A second of compiling in each sort is more than most sorts' metrics take.
+    """
+    has_compiler = sorting_tools.HAVE_NUMBA
+    work = len(analyzer.unit_ids) * len(analyzer.sorting.to_spike_vector())
+    sorting_tools.HAVE_NUMBA = has_compiler and work > _MOST_INTERPRETED
+    try:
+        yield
+    finally:
+        sorting_tools.HAVE_NUMBA = has_compiler
 
 
 def _failures(caught: Sequence[warnings.WarningMessage]) -> Iterator[tuple[str, str]]:
