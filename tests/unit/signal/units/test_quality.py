@@ -1,10 +1,14 @@
-"""Quality metrics against values worked out by hand."""
+"""Quality metrics against values worked out by hand: 10 s at 10 kHz, noise of 4 µV, spread 5 µV."""
+
+import math
+import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.support.sorted_units import make_data, trough
 
-from spikefleet.core.config.units import WaveformConfig
+from spikefleet.core.config.units import CurationConfig, WaveformConfig
 from spikefleet.signal.preparing.timeline import FileSpan, Timeline
 from spikefleet.signal.units.quality import (
     UnitQuality,
@@ -14,119 +18,187 @@ from spikefleet.signal.units.quality import (
     presence_ratios,
 )
 
-
-def measure_one(train: list[int], template: np.ndarray, **changes: object) -> UnitQuality:
-    return measure_units(make_data([train], template[None], **changes))[0]
-
-
-def test_rate_is_spikes_over_the_length_of_the_recording_not_the_last_spike():
-    unit = measure_one([100, 5_000, 20_000, 30_000], trough(0, 40.0))
-    assert unit.spike_count == 4
-    assert unit.firing_rate_hz == pytest.approx(0.4)
+NAN, INF = math.nan, math.inf
+TROUGH = trough(0, 40.0)
+JOINED = Timeline(10_000.0, (FileSpan("a", 100), FileSpan("b", 100)), ((0, 200),))
+CUT = Timeline(10_000.0, (FileSpan("", 300),), ((0, 100), (200, 300)))
+WINDOW = WaveformConfig(
+    std_at_peak=False, std_over_window_ms_before=0.1, std_over_window_ms_after=0.1
+)
 
 
-def test_snr_is_amplitude_over_noise_on_the_largest_channel():
-    noise = np.array([4.0, 8.0])
-    unit = measure_one([100], trough(1, 40.0), noise_uv=noise)
-    assert unit.channel_id == "ch1"
-    assert unit.amplitude_uv == 40.0
-    assert unit.snr == pytest.approx(5.0)
+def stds(*of_channel_0: float) -> np.ndarray:
+    spread = np.full((1, len(of_channel_0), 2), 1000.0)
+    spread[0, :, 0] = of_channel_0
+    return spread
 
 
-def test_snr_on_a_channel_without_noise_is_zero():
-    assert measure_one([100], trough(0, 40.0), noise_uv=np.zeros(2)).snr == 0.0
+def shape(channel_0: list[float], channel_1: list[float]) -> np.ndarray:
+    return np.array([channel_0, channel_1], dtype=float).T
 
 
-def test_intervals_are_violations_only_strictly_below_the_threshold():
-    # 1.5 ms are 15 samples: 14 violates, 15 does not.
-    unit = measure_one([100, 114, 129, 1_000], trough(0, 40.0))
-    assert unit.isi_violation_count == 1
-    assert unit.isi_percent == pytest.approx(1 / 4)
+def measure_one(train: list[int], template: np.ndarray, **changes: Any) -> UnitQuality:
+    groups = [changes.pop(name, None) for name in ("waveform", "curation")]
+    return measure_units(make_data([train], template[None], **changes), *groups)[0]
 
 
-def test_hill_ratio_follows_its_formula():
-    # 1 violation / (2 · 4 spikes · 0.0015 s) / (4 spikes / 10 s)
-    unit = measure_one([100, 114, 129, 1_000], trough(0, 40.0))
-    assert unit.isi_hill == pytest.approx(1 / (2 * 4 * 0.0015) / 0.4)
+def check(unit: UnitQuality, metric: str, expected: object) -> None:
+    found = getattr(unit, metric)
+    if isinstance(expected, float):
+        assert found == pytest.approx(expected, nan_ok=True)
+    else:
+        assert found == expected
 
 
-def test_one_spike_has_no_violations():
-    unit = measure_one([100], trough(0, 40.0))
-    assert (unit.isi_percent, unit.isi_hill) == (0.0, 0.0)
+# A train in samples, what is changed, a metric and its value.
+@pytest.mark.parametrize(
+    ("train", "changes", "metric", "expected"),
+    [
+        ([100, 5_000, 20_000, 30_000], {}, "spike_count", 4),
+        ([], {}, "spike_count", 0),
+        # Over the length of what was sorted, not up to the last spike.
+        ([100, 5_000, 20_000, 30_000], {}, "firing_rate_hz", 0.4),
+        ([0], {}, "firing_rate_hz", 0.1),
+        ([99_999], {}, "firing_rate_hz", 0.1),
+        ([], {}, "firing_rate_hz", 0.0),
+        ([100], {"duration_s": 0.0}, "firing_rate_hz", NAN),
+        # 1.5 ms are 15 samples: 14 violates, 15 does not.
+        ([100, 114, 129, 1_000], {}, "isi_violation_count", 1),
+        ([100, 115], {}, "isi_violation_count", 0),
+        ([100, 100], {}, "isi_violation_count", 1),  # a tie
+        ([100, 105, 110], {}, "isi_violation_count", 2),  # intervals, not pairs
+        ([100], {}, "isi_violation_count", 0),
+        ([], {}, "isi_violation_count", 0),
+        ([95, 99, 100, 104], {}, "isi_violation_count", 3),
+        ([95, 99, 100, 104], {"timeline": JOINED}, "isi_violation_count", 2),
+        ([95, 99, 100, 104], {"timeline": CUT}, "isi_violation_count", 2),
+        (
+            [100, 119],
+            {"curation": CurationConfig(refractory_period_ms=2.0)},
+            "isi_violation_count",
+            1,
+        ),
+        # At 12.5 kHz the period is 18.75 samples.
+        ([100, 118, 137], {"sampling_rate_hz": 12_500.0}, "isi_violation_count", 1),
+        # A share of the spikes, not of the intervals.
+        ([100, 114, 129, 1_000], {}, "isi_percent", 1 / 4),
+        ([100, 101], {}, "isi_percent", 1 / 2),
+        ([100], {}, "isi_percent", 0.0),
+        ([], {}, "isi_percent", 0.0),
+        # Violations / (2 · spikes · period) / rate.
+        ([100, 114, 129, 1_000], {}, "isi_hill", 1 / (2 * 4 * 0.0015) / 0.4),
+        (
+            [100, 114, 129, 1_000],
+            {"curation": CurationConfig(censored_period_ms=0.5)},
+            "isi_hill",
+            1 / (2 * 4 * 0.001) / 0.4,
+        ),
+        (
+            [100, 114, 129, 1_000],
+            {"curation": CurationConfig(refractory_period_ms=2.0)},
+            "isi_hill",
+            2 / (2 * 4 * 0.002) / 0.4,
+        ),
+        ([100, 200], {}, "isi_hill", 0.0),
+        ([100], {}, "isi_hill", 0.0),
+        ([], {}, "isi_hill", 0.0),
+        ([100, 101], {"duration_s": 0.0}, "isi_hill", NAN),
+        # Ten bins of a second.
+        ([0, 10, 10_000, 99_999], {}, "presence_ratio", 0.3),
+        ([9_999, 10_000], {}, "presence_ratio", 0.2),
+        ([], {}, "presence_ratio", 0.0),
+        ([*range(0, 100_000, 10_000)], {}, "presence_ratio", 1.0),
+        ([100], {"duration_s": 0.0}, "presence_ratio", NAN),
+        # Twenty bins of a minute.
+        ([0, 599_999, 600_000], {"duration_s": 1_200.0}, "presence_ratio", 0.1),
+        # At the peak, of the largest channel.
+        ([100], {}, "std_norm", 5 / 40),
+        ([100], {"template_stds_uv": stds(1, 8, 3, 4)}, "std_norm", 8 / 40),
+        ([100], {"template_stds_uv": stds(2, 4, 6, 100), "waveform": WINDOW}, "std_norm", 4 / 40),
+        ([100], {"template_stds_uv": np.zeros((1, 0, 2))}, "std_norm", NAN),
+        # 40 µV over 4 µV.
+        ([100], {}, "snr", 10.0),
+        ([100], {"noise_uv": np.array([5.0, 1.0])}, "snr", 8.0),
+        ([100], {"noise_uv": np.zeros(2)}, "snr", 0.0),
+        ([100], {"noise_uv": np.full(2, NAN)}, "snr", NAN),
+        ([100], {"unit_locations_um": np.array([[7.0, 9.0]])}, "x_um", 7.0),
+        ([100], {"unit_locations_um": np.array([[7.0, 9.0]])}, "y_um", 9.0),
+        ([100], {"unit_locations_um": np.full((1, 2), NAN)}, "y_um", 0.0),
+    ],
+)
+def test_a_metric_by_hand(
+    train: list[int], changes: dict[str, Any], metric: str, expected: object
+) -> None:
+    check(measure_one(train, TROUGH, **changes), metric, expected)
 
 
-def test_violations_never_cross_from_one_unit_to_another():
-    counts = count_isi_violations(
-        np.array([100, 101, 200, 201]), np.array([0, 1, 1, 0]), 2, threshold_samples=15
-    )
-    assert counts.tolist() == [0, 0]
+# A template of four samples on two channels, a metric and its value.
+@pytest.mark.parametrize(
+    ("template", "metric", "expected"),
+    [
+        (shape([0, -10, 2, 0], [0, -40, 9, 0]), "channel_id", "ch1"),
+        (shape([0, -10, 2, 0], [0, -40, 9, 0]), "amplitude_uv", 40.0),
+        # A peak counts from twice the trough, on whatever channel each is.
+        (shape([0, -10, 0, 0], [0, 0, 20, 0]), "has_positive_peak", True),
+        (shape([0, -10, 0, 0], [0, 0, 19.9, 0]), "has_positive_peak", False),
+        (shape([0, -10, 0, 0], [0, 0, 19.9, 0]), "channel_id", "ch0"),
+        (shape([0, -10, 0, 0], [0, 0, 20, 0]), "amplitude_uv", 20.0),
+        (shape([0, -10, 15, 0], [0, 0, 0, 0]), "amplitude_uv", 15.0),  # of the channel
+        (shape([0, 0, 0, 0], [0, 3, 0, 0]), "has_positive_peak", True),
+        # Two channels alike: the first.
+        (shape([0, -10, 0, 0], [0, -10, 0, 0]), "channel_id", "ch0"),
+        (shape([0, 0, 0, 0], [0, 0, 0, 0]), "amplitude_uv", 0.0),
+        (shape([0, 0, 0, 0], [0, 0, 0, 0]), "std_norm", INF),
+        (shape([0, 0, 0, 0], [0, 0, 0, 0]), "snr", 0.0),
+        (shape([0, 0, 0, 0], [0, 0, 0, 0]), "has_positive_peak", False),
+        # A gain of 6.3 µV is in the template once.
+        (6.3 * shape([0, -10, 2, 0], [0, 0, 0, 0]), "amplitude_uv", 63.0),
+        (6.3 * shape([0, -10, 2, 0], [0, 0, 0, 0]), "snr", 63 / 4),
+        (np.full((4, 2), NAN), "amplitude_uv", NAN),
+        (np.full((4, 2), NAN), "snr", NAN),
+        (np.full((4, 2), NAN), "spike_count", 2),
+        (np.zeros((0, 2)), "amplitude_uv", NAN),
+        (np.zeros((0, 2)), "spike_count", 2),
+    ],
+)
+def test_a_template_by_hand(template: np.ndarray, metric: str, expected: object) -> None:
+    check(measure_one([100, 200], template), metric, expected)
 
 
-def test_spread_at_the_peak_is_divided_by_the_amplitude():
-    assert measure_one([100], trough(0, 40.0)).std_norm == pytest.approx(5.0 / 40.0)
+def test_what_cannot_be_measured_is_none_in_json() -> None:
+    told = measure_one([100], np.full((4, 2), NAN), duration_s=0.0).to_json()
+    unmeasured = {"firing_rate_hz", "presence_ratio", "amplitude_uv", "snr", "std_norm"}
+    assert {name for name, value in told.items() if value is None} == unmeasured
+    assert measure_one([100], np.zeros((4, 2))).to_json()["std_norm"] is None
 
 
-def test_spread_over_a_window_is_its_mean():
-    stds = np.zeros((1, 4, 2))
-    stds[0, :, 0] = [2.0, 4.0, 6.0, 100.0]
-    data = make_data([[100]], trough(0, 40.0)[None], template_stds_uv=stds)
-    settings = WaveformConfig(
-        std_at_peak=False, std_over_window_ms_before=0.1, std_over_window_ms_after=0.1
-    )
-    assert measure_units(data, settings)[0].std_norm == pytest.approx(4.0 / 40.0)
-
-
-def test_zero_template_has_infinite_spread_and_writes_none():
-    unit = measure_one([100], np.zeros((4, 2)))
-    assert unit.std_norm == float("inf")
-    assert unit.to_json()["std_norm"] is None
-
-
-def test_unit_is_positive_only_when_its_peak_is_twice_its_trough():
-    template = np.zeros((4, 2))
-    template[1, 0], template[2, 1] = -10.0, 20.0
+def test_the_sample_of_the_peak_is_that_of_the_side_it_points_to() -> None:
+    template = shape([0, -10, 0, 0], [0, 0, 20, 0])
     peaks = find_peaks(np.stack([template, template * [1.0, 0.99]]))
-    assert peaks.positive.tolist() == [True, False]
     assert peaks.channel.tolist() == [1, 0]
     assert peaks.sample.tolist() == [2, 1]
-    assert peaks.amplitude_uv.tolist() == [20.0, 10.0]
 
 
-def test_presence_counts_the_bins_that_hold_a_spike():
-    # Ten bins of 1 s; spikes in the first, second and last.
-    data = make_data([[0, 10, 10_000, 99_999]], trough(0, 40.0)[None])
-    assert presence_ratios(data).tolist() == [pytest.approx(0.3)]
+def test_violations_never_cross_from_one_unit_to_another() -> None:
+    samples, units = np.array([100, 101, 101, 200, 201]), np.array([0, 1, 0, 1, 0])
+    counts = count_isi_violations(samples, units, 2, threshold_samples=15)
+    assert counts.tolist() == [1, 0]  # both fire in sample 101; only 100 and 101 are of one
 
 
-def test_missing_unit_location_falls_back_to_the_largest_channel():
-    unit = measure_one([100], trough(1, 40.0), unit_locations_um=np.full((1, 2), np.nan))
-    assert (unit.x_um, unit.y_um) == (0.0, 20.0)
-
-
-def test_no_units_give_no_metrics():
+def test_no_units_give_no_metrics() -> None:
     assert measure_units(make_data([], np.zeros((0, 4, 2)))) == ()
 
 
-def test_units_without_templates_are_measured_as_far_as_possible():
-    data = make_data([[100, 200]], np.zeros((1, 0, 2)), template_stds_uv=np.zeros((1, 0, 2)))
-    unit = measure_units(data)[0]
-    assert unit.spike_count == 2
-    assert unit.to_json()["snr"] is None
-
-
-def test_recording_without_length_has_no_rate():
-    unit = measure_one([100], trough(0, 40.0), duration_s=0.0)
-    assert unit.to_json()["firing_rate_hz"] is None
-    assert unit.to_json()["presence_ratio"] is None
-
-
-def test_an_interval_across_a_seam_is_no_violation():
-    files = (FileSpan("a", 100), FileSpan("b", 100))
-    joined = Timeline(10_000.0, files, ((0, 200),))
-    cut = Timeline(10_000.0, (FileSpan("", 300),), ((0, 100), (200, 300)))
-    trains, templates = [[95, 99, 100, 104]], np.stack([trough(0, 50.0)])
-    violations = [
-        measure_units(make_data(trains, templates, timeline=timeline))[0].isi_violation_count
-        for timeline in (None, joined, cut)
-    ]
-    assert violations == [3, 2, 2]
+def test_ten_thousand_units_of_sparse_names_take_memory_by_their_number_alone() -> None:
+    n_units = 10_000
+    trains = [[7 * index] for index in range(n_units)]
+    names = tuple(str(1_000_003 * index) for index in range(n_units))
+    data = make_data(trains, np.tile(TROUGH, (n_units, 1, 1)), unit_ids=names)
+    tracemalloc.start()
+    units = measure_units(data)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [unit.unit_id for unit in units] == list(names)
+    assert {unit.spike_count for unit in units} == {1}
+    assert peak_bytes < 64 << 20
+    assert presence_ratios(data).max() == pytest.approx(0.1)
