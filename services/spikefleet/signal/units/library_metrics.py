@@ -91,6 +91,15 @@ class LibraryMetrics:
     values: Mapping[str, NDArray[np.float64]] = field(default_factory=lambda: MappingProxyType({}))
     not_measured: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
+    def taken(self, units: Sequence[int | None]) -> LibraryMetrics:
+        """Return those of some units, in that order; a new unit (None) has none."""
+        rows = np.array([-1 if unit is None else unit for unit in units], dtype=np.int64)
+        found = {
+            name: np.where(rows < 0, np.nan, np.append(values, np.nan)[rows])
+            for name, values in self.values.items()
+        }
+        return LibraryMetrics(MappingProxyType(found), self.not_measured)
+
     def of_unit(self, index: int) -> dict[str, float | None]:
         """Return every column's value of one unit; None where it was not measured."""
         told: dict[str, float | None] = dict.fromkeys(_columns())

@@ -42,7 +42,7 @@ COUNTED_HERE = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def analyzer(tmp_path_factory: pytest.TempPathFactory) -> si.SortingAnalyzer:
     """An analyzer with everything: four units on twelve channels."""
     folder = tmp_path_factory.mktemp("sort") / "analyzer"
     recording, sorting = si.generate_ground_truth_recording(
@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spikes["sample_index"][100:140:2] = spikes["sample_index"][101:141:2]  # some share a sample
     mixed = si.NumpySorting(spikes, RATE_HZ, sorting.unit_ids)
     analyzer = si.create_sorting_analyzer(
-        mixed, recording, format="binary_folder", folder=folder, sparse=False
+        mixed, recording, format="binary_folder", folder=folder, sparse=False, seed=1
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -65,7 +65,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         measure_in_library(analyzer, seed=1)
     for model in (folder / "extensions" / "principal_components").glob("*.pkl"):
         model.unlink()  # a fit, which nothing needs and nobody may read
-    return folder
+    return analyzer
+
+
+@pytest.fixture(scope="module")
+def folder(analyzer: si.SortingAnalyzer) -> Path:
+    return Path(analyzer.folder)
 
 
 @pytest.fixture(scope="module")
@@ -74,24 +79,27 @@ def data(folder: Path) -> UnitData:
 
 
 @pytest.fixture(scope="module")
-def theirs(folder: Path) -> pd.DataFrame:
-    """The same by the library alone; what it would compile is run as the Python that it is."""
+def theirs(analyzer: si.SortingAnalyzer) -> pd.DataFrame:
+    """The same by the library alone; what it would compile is run as the Python that it is.
+
+    Of the analyzer with its recording: without one, the library chooses main channels again.
+    """
     plain = {
         "HAVE_NUMBA": True,
         "_compute_nb_violations_numba": misc_metrics._compute_nb_violations_numba.py_func,
         "_compute_rp_violations_numba": misc_metrics._compute_rp_violations_numba.py_func,
         "_get_synchrony_counts": misc_metrics._get_synchrony_counts.py_func,
     }
-    analyzer = si.load_sorting_analyzer(folder).save_as(format="memory")
+    bare = analyzer.save_as(format="memory")
     for name in (QUALITY, TEMPLATE):
-        analyzer.delete_extension(name)
+        bare.delete_extension(name)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, value in plain.items():
             patch.setattr(misc_metrics, name, value)
         params = {"rp_violation": {"refractory_period_ms": 1.5}}
-        quality = compute_quality_metrics(analyzer, metric_params=params, seed=1)
-        shape = compute_template_metrics(analyzer, include_multi_channel_metrics=True)
+        quality = compute_quality_metrics(bare, metric_params=params, seed=1)
+        shape = compute_template_metrics(bare, include_multi_channel_metrics=True)
     return pd.concat([quality, shape], axis=1)
 
 
@@ -113,6 +121,14 @@ def test_every_column_of_the_table_is_filled_or_says_why(data: UnitData, folder:
     assert set(data.library.of_unit(0)) == columns
     assert set(data.library.values) | set(data.library.not_measured) == columns
     assert not {p.suffix for p in folder.rglob("*") if p.is_file()} & {".pkl", ".pickle"}
+
+
+def test_a_merged_unit_has_none_and_the_others_keep_theirs() -> None:
+    library = LibraryMetrics({"drift_ptp": np.array([1.0, 2.0, 3.0])}, {"spread": "why"})
+    merged = library.taken([2, None])
+    assert [merged.of_unit(index)["drift_ptp"] for index in range(2)] == [3.0, None]
+    assert merged.not_measured == {"spread": "why"}
+    assert library.taken([]).values["drift_ptp"].shape == (0,)
 
 
 def test_a_sort_of_before_has_none_and_says_so(tmp_path: Path) -> None:
