@@ -31,7 +31,11 @@ def test_an_uploaded_recording_ends_in_units_and_a_report(shared_service, tmp_pa
         files = client.fetch(run.run_id, tmp_path / "results")
         names = {file.path.name for file in files}
         assert {"report.html", "recording_report.json", "units.csv", "curated.npz"} <= names
-        assert client.report(run.run_id).report["status"] == "success"
+        record = client.report(run.run_id).report
+        assert (record["status"], record["notes"]) == ("success", [])
+    page = next(file.path for file in files if file.path.name == "report.html").read_text()
+    for figure in ("raster", "probe", "metrics", "templates", "strip", "drift", "noise"):
+        assert f'class="drawing {figure}"' in page
 
 
 def test_a_fetched_folder_is_read_as_values(shared_service, recording, tmp_path):

@@ -27,7 +27,9 @@ BETTER: Mapping[str, str] = {
     r"\(s\)": "the plural that fits the count (core.text.counted)",
 }
 # Texts of other programs, quoted to be recognised, and units: "(s)" after a quantity is seconds.
-_QUOTES = re.compile(r"core/failures/(rules|reading)/|core/config/|reporter/figures\.py")
+_QUOTES = re.compile(
+    r"core/failures/(rules|reading)/|core/config/|reporter/(figures\.py|pictures/(raster|drift)\.py)"
+)
 _SECONDS = re.compile(r"\((s|µm|ms)\)")
 
 

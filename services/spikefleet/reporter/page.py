@@ -41,6 +41,10 @@ _DATA = {
     "metrics": "the columns of units.csv; thresholds in curation.json",
     "templates": "templates of curated.npz; with their spread in the analyzer",
     "curation": "curated and failed of curation.json",
+    "scatter": "spike_count and std_norm of units.csv",
+    "noise": "noise_levels in the analyzer",
+    "drift": "spike_locations and spike_amplitudes in the analyzer",
+    "strip": "strip.json of the sort",
 }
 _DOCUMENTS = ("failure", "curation", "preflight", "recording", "stream", "timeline")
 

@@ -12,3 +12,5 @@ VARIABLES = {
     BAD: "var(--bad)",
     PANEL: "var(--panel)",
 }
+# What becomes pixels no style sheet can recolour: these are right on both grounds.
+SPIKE, SPIKE_REJECTED = "#3b82c4", "#c98a8a"

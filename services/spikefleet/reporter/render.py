@@ -18,7 +18,7 @@ from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.core.files import write_json
 from spikefleet.core.rooms.reporting import ReportTask
 from spikefleet.core.visible_text import visible_line
-from spikefleet.reporter.figures import Drawing, draw_all
+from spikefleet.reporter.figures import Drawing, draw_all, draw_recording
 from spikefleet.reporter.markdown import format_markdown
 from spikefleet.reporter.page import format_page, format_unit_pages
 from spikefleet.reporter.pictures.attempts import try_to_draw
@@ -29,6 +29,7 @@ from spikefleet.reporter.sections import ReportRecord
 from spikefleet.reporter.sources import HTML_FILE, JSON_FILE, MARKDOWN_FILE, ReportSources
 from spikefleet.reporter.unit_cards import UnitCard, draw_units
 from spikefleet.reporter.unit_pages import UNITS_FOLDER, draw_unit_pages
+from spikefleet.signal.units.strip import Strip
 from spikefleet.signal.units.unit_data import FloatArray, UnitData, read_units
 
 
@@ -51,7 +52,7 @@ def write_report(sources: ReportSources, task: ReportTask, folder: Path) -> None
         notes=notes,
     )
     record = build_record(task, material, SortingConfig().to_document())
-    drawings, waveforms, cards = _draw(data, record)
+    drawings, waveforms, cards = _draw(data, record, sources.strip)
     record["files"] = _write_asked(folder, data, record, cards)
     write_json(folder / JSON_FILE, record)
     (folder / MARKDOWN_FILE).write_text(format_markdown(record), encoding="utf-8")
@@ -100,7 +101,7 @@ def _read_units(sources: ReportSources) -> tuple[UnitData | None, tuple[str, ...
 
 
 def _draw(
-    data: UnitData | None, record: ReportRecord
+    data: UnitData | None, record: ReportRecord, strip: Mapping[str, Any]
 ) -> tuple[list[Drawing], dict[str, FloatArray], list[UnitCard]]:
     """Draw the figures and the units, if the analyzer and the curation speak of the same units.
 
@@ -114,8 +115,20 @@ def _draw(
         return [], {}, []
     waveforms = try_to_draw("waveforms of the table", notes, lambda: _waveforms(data, units))
     drawings = draw_all(data, units, record["curation"], notes)
+    shown = _draw_strip(strip, data, units, notes) if strip else None
+    drawings += [shown] if shown is not None else []
     cards = try_to_draw("units one by one", notes, lambda: draw_units(data, units))
     return drawings, waveforms or {}, cards or []
+
+
+def _draw_strip(
+    document: Mapping[str, Any],
+    data: UnitData,
+    units: Sequence[Mapping[str, Any]],
+    notes: list[str],
+) -> Drawing | None:
+    strip = try_to_draw("strip of the recording", notes, lambda: Strip.from_json(document))
+    return None if strip is None else draw_recording(strip, data, units, notes)
 
 
 def _waveforms(data: UnitData, units: Sequence[Mapping[str, Any]]) -> dict[str, FloatArray]:

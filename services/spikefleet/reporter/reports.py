@@ -90,6 +90,7 @@ def gathered(verified: VerifiedBytes, task: ReportTask) -> Iterator[ReportSource
                 left,
                 curation=_read_json(verified, task.curation, "curation.json"),
                 sort=_read_json(verified, task.sort, "result.json"),
+                strip=_read_json(verified, task.sort, "strip.json"),
             )
             if task.sort:
                 prefix = task.sort.prefix

@@ -22,4 +22,5 @@ class ReportSources:
     timeline: Mapping[str, Any] = field(default_factory=dict)
     curation: Mapping[str, Any] = field(default_factory=dict)
     sort: Mapping[str, Any] = field(default_factory=dict)
+    strip: Mapping[str, Any] = field(default_factory=dict)
     missing: str = ""

@@ -7,6 +7,7 @@ decides nothing about failures; what is raised travels up to ``child``.
 from __future__ import annotations
 
 import gc
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,15 +24,19 @@ from threadpoolctl import threadpool_limits
 
 from spikefleet.core.attempts import AttemptSpec, RunFolder
 from spikefleet.core.config.sorting import SortingConfig
+from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.files import write_json
 from spikefleet.infra.system.allocator import keep_freed_memory
 from spikefleet.infra.system.confinement import Confinement
-from spikefleet.runner.load import load_recording, told_fractions, workers
+from spikefleet.runner.load import load_recording, open_inputs, told_fractions, workers
 from spikefleet.signal.filtering.numba_kernels import keep_kernels
 from spikefleet.signal.formats.reader_version import reader_version
+from spikefleet.signal.preparing.prepare import Prepared
+from spikefleet.signal.preparing.scaling import with_scaling
 from spikefleet.signal.sorters.base import SorterBackend, SortRequest, load_backend
 from spikefleet.signal.units.analyzer import build_analyzer, leave_out_pairs_across
 from spikefleet.signal.units.library_metrics import measure_in_library
+from spikefleet.signal.units.strip import STRIP_FILE, cut_strip
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting
@@ -105,6 +110,7 @@ def run_steps(folder: RunFolder, spec: AttemptSpec, steps: Steps, confinement: C
         )
         leave_out_pairs_across(analyzer, prepared.timeline.seams)
         measure_in_library(analyzer, seed)
+        leave_strip(folder, spec, config, (prepared, sorting))
     write_json(folder.timeline, prepared.timeline.to_json())
     write_json(
         folder.child_result,
@@ -124,6 +130,26 @@ def run_steps(folder: RunFolder, spec: AttemptSpec, steps: Steps, confinement: C
         },
     )
     prepared.release()
+
+
+def leave_strip(
+    folder: RunFolder,
+    spec: AttemptSpec,
+    config: SortingConfig,
+    made: tuple[Prepared, BaseSorting],
+) -> None:
+    """Leave a short stretch of the recording, raw and as it was sorted, for the report.
+
+    A sort is complete without one: what stands in its way is a line of the log.
+    """
+    prepared, sorting = made
+    try:
+        raw = with_scaling(open_inputs(folder, spec, config).recording, config.recording)
+        strip = cut_strip(raw, prepared.recording, prepared.timeline, sorting)
+    except (ValueError, LookupError, RuntimeError, OSError, SpikeSortingClassifiedError) as error:
+        sys.stdout.write(f"WARNING: no strip of the recording for the report: {error}\n")
+        return
+    write_json(folder.result / STRIP_FILE, strip.to_json())
 
 
 def measure(recording: BaseRecording, sorting: BaseSorting) -> dict[str, Any]:

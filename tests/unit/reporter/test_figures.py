@@ -29,9 +29,11 @@ def draw(**changes):
     return draw_all(data, units, CURATION, [])
 
 
-def test_five_figures_come_with_a_text_for_those_who_cannot_see_them():
+def test_figures_come_with_a_text_for_those_who_cannot_see_them():
     drawings = draw()
-    assert [d.name for d in drawings] == ["raster", "probe", "metrics", "templates", "curation"]
+    assert [d.name for d in drawings] == [
+        "raster", "probe", "metrics", "templates", "curation", "scatter", "noise",
+    ]  # fmt: skip
     assert all(len(d.alt) > 20 for d in drawings)
 
 
@@ -105,7 +107,9 @@ def test_no_units_draw_nothing():
 @pytest.mark.parametrize("field", ["noise_uv", "unit_locations_um", "template_stds_uv"])
 def test_unmeasured_values_do_not_stop_the_figures(field):
     shapes = {"noise_uv": (2,), "unit_locations_um": (3, 2), "template_stds_uv": (3, 4, 2)}
-    assert len(draw(**{field: np.full(shapes[field], np.nan)})) == 5
+    assert len(draw(**{field: np.full(shapes[field], np.nan)})) == 6 + (
+        field == "unit_locations_um"
+    )
 
 
 def test_a_figure_that_cannot_be_drawn_fails_no_other_and_says_why():
@@ -114,5 +118,5 @@ def test_a_figure_that_cannot_be_drawn_fails_no_other_and_says_why():
     units[0]["channel_index"] = 99
     notes = []
     drawn = [drawing.name for drawing in draw_all(data, units, CURATION, notes)]
-    assert drawn == ["raster", "probe", "metrics", "curation"]
+    assert drawn == ["raster", "probe", "metrics", "curation", "scatter", "noise"]
     assert [note.partition(" (")[0] for note in notes] == ['Not drawn: the figure "Waveforms"']

@@ -53,6 +53,8 @@ class UnitData:
     spike_amplitudes_uv: FloatArray
     peak_index: int
     timeline: Timeline | None = None
+    #: (spikes, 2) in the order of ``spike_samples``; empty where the sort did not measure them
+    spike_locations_um: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
     library: LibraryMetrics = field(default_factory=LibraryMetrics)  #: of earlier sorts nothing
 
     @property
@@ -174,6 +176,7 @@ def _unit_data(analyzer: Any) -> UnitData:
         spike_amplitudes_uv=_spike_amplitudes(analyzer, order),
         peak_index=int(templates.nbefore) if templates is not None else 0,
         library=read_library_metrics(analyzer),
+        spike_locations_um=_spike_locations(analyzer, order),
     )
 
 
@@ -252,3 +255,12 @@ def _spike_amplitudes(analyzer: Any, order: IntArray) -> FloatArray:
         return np.zeros(0)
     amplitudes = np.asarray(extension.get_data(), dtype=np.float64)
     return amplitudes[order] if amplitudes.shape == order.shape else np.zeros(0)
+
+
+def _spike_locations(analyzer: Any, order: IntArray) -> FloatArray:
+    extension = analyzer.get_extension("spike_locations")
+    if extension is None:
+        return np.zeros((0, 2))
+    found = extension.get_data()
+    places = np.stack([np.asarray(found[axis], dtype=np.float64) for axis in ("x", "y")], axis=1)
+    return places[order] if len(places) == len(order) else np.zeros((0, 2))

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from tests.support.sorted_units import make_data, trough
 
 from spikefleet.reporter import figures
+from spikefleet.reporter.pictures.curation_charts import draw_histograms
 from spikefleet.reporter.pictures.margins import Margins, place_panels
 from spikefleet.signal.units.quality import measure_units
 
@@ -31,8 +32,8 @@ def test_long_numbers_stay_inside_the_figure(monkeypatch):
     units = [unit.to_json() | {"passed": True, "failed_on": ""} for unit in measure_units(data)]
     units *= 12_000  # counts of five digits on the axes of the histograms
     figures.draw_all(data, units[:2], {}, [])
-    raster, _probe, _metrics, grid = drawn
-    figures._draw_histograms(many := Figure(figsize=(6.2, 5.4)), data, units, {})
+    raster, _probe, _metrics, grid, *_ = drawn
+    draw_histograms(many := Figure(figsize=(6.2, 5.4)), data, units, {})
     for figure in (raster, grid, many):
         FigureCanvasAgg(figure)
         figure.draw_without_rendering()
