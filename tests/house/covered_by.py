@@ -158,6 +158,7 @@ COVERED_BY: Mapping[str, str] = {
     "signal/simulation/*.py": "unit/signal/simulation/test_writing.py",
     "signal/sorters/adapters/*.py": "contracts/test_sorter_backends.py",
     "signal/sorters/base.py": "contracts/test_sorter_backends.py",
+    "signal/units/library_measuring.py": "unit/signal/units/test_library_metrics.py",
     "signal/units/library_metric_rows.py": "unit/signal/units/test_library_metrics.py",
     "signal/units/unit_records.py": "unit/curation/test_curate_sort.py",
     "signal/units/main_channels.py": _ANALYZER,

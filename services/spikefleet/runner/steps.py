@@ -35,7 +35,7 @@ from spikefleet.signal.preparing.prepare import Prepared
 from spikefleet.signal.preparing.scaling import with_scaling
 from spikefleet.signal.sorters.base import SorterBackend, SortRequest, load_backend
 from spikefleet.signal.units.analyzer import build_analyzer, leave_out_pairs_across
-from spikefleet.signal.units.library_metrics import measure_in_library
+from spikefleet.signal.units.library_measuring import measure_in_library
 from spikefleet.signal.units.strip import STRIP_FILE, cut_strip
 
 if TYPE_CHECKING:

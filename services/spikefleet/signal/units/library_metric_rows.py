@@ -79,6 +79,12 @@ LIBRARY_ROWS: tuple[tuple[str, str, str, str, str], ...] = (
     ("drift_std", "µm", "standard deviation of these places", _SIEGLE, _KEPT),
     ("drift_mad", "µm", "median absolute deviation of these places", _SIEGLE, _KEPT),
     (
+        "sd_ratio", "",
+        "standard deviation of the amplitudes (of their steps, so that drift counts little), of "
+        "spikes 4 ms from the one before, over that of the channel without the unit", "Wyngaard",
+        _KEPT,
+    ),
+    (
         "isolation_distance", "",
         "squared Mahalanobis distance within which there are as many foreign spikes as own ones",
         _HARRIS, _PC,

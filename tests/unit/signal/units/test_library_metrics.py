@@ -14,13 +14,9 @@ from tests.support.sorted_runs import write_sort
 
 from spikefleet.core.config.units import CurationConfig
 from spikefleet.core.failures.errors import InputCorruptError
+from spikefleet.signal.units.library_measuring import measure_in_library
 from spikefleet.signal.units.library_metric_rows import LIBRARY_ROWS
-from spikefleet.signal.units.library_metrics import (
-    QUALITY,
-    TEMPLATE,
-    LibraryMetrics,
-    measure_in_library,
-)
+from spikefleet.signal.units.library_metrics import QUALITY, TEMPLATE, LibraryMetrics
 from spikefleet.signal.units.library_timing import measure_timing
 from spikefleet.signal.units.unit_data import UnitData, read_units
 
@@ -121,14 +117,6 @@ def test_every_column_of_the_table_is_filled_or_says_why(data: UnitData, folder:
     assert set(data.library.of_unit(0)) == columns
     assert set(data.library.values) | set(data.library.not_measured) == columns
     assert not {p.suffix for p in folder.rglob("*") if p.is_file()} & {".pkl", ".pickle"}
-
-
-def test_a_merged_unit_has_none_and_the_others_keep_theirs() -> None:
-    library = LibraryMetrics({"drift_ptp": np.array([1.0, 2.0, 3.0])}, {"spread": "why"})
-    merged = library.taken([2, None])
-    assert [merged.of_unit(index)["drift_ptp"] for index in range(2)] == [3.0, None]
-    assert merged.not_measured == {"spread": "why"}
-    assert library.taken([]).values["drift_ptp"].shape == (0,)
 
 
 def test_a_sort_of_before_has_none_and_says_so(tmp_path: Path) -> None:
