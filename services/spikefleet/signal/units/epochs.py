@@ -77,6 +77,7 @@ def _epochs(data: UnitData, timeline: Timeline) -> Iterable[RecordingEpoch]:
             spike_units=data.spike_units[inside],
             spike_amplitudes_uv=amplitudes[inside] if amplitudes.size else amplitudes,
             timeline=_timeline(timeline.sampling_rate_hz, file, kept),
+            aligned=data.aligned.part(inside) if data.aligned else None,
         )
         yield RecordingEpoch(index, file.name, own)
         begin = end

@@ -57,6 +57,16 @@ _OWN_ROWS: tuple[tuple[str, str, str, str, str], ...] = (
         "off, its mean over the window of the spread", "", NONE,
     ),
     (
+        "snr_aligned", "",
+        "`snr` of waveforms that were shifted to their own peaks first, which sharpens their mean "
+        "and, at an SNR below about 5, aligns on noise; the peak is a trough unless the highest "
+        "point is at least twice the lowest", "", NONE,
+    ),
+    (
+        "std_norm_aligned", "", "`std_norm` of the shifted waveforms, at the peak of their mean",
+        "", NONE,
+    ),
+    (
         "presence_ratio", "",
         "share of bins with a spike; bins of a minute, or a tenth of a recording below ten "
         "minutes", "", "`presence_ratio`, here `si_presence_ratio`: its bins do not shrink",

@@ -32,10 +32,16 @@ class Block:
 
     first: int
     traces: Samples  #: (frames, C), in the recording's own numbers
+    n_frames: int  #: of the segment
 
     def windows(self, samples: Indices, offsets: Indices) -> Indices:
         """Return the rows of ``traces`` at each sample plus each offset, (samples, offsets)."""
         return (samples - self.first)[:, np.newaxis] + offsets
+
+    def holds(self, rows: Indices) -> NDArray[np.bool_]:
+        """Tell which rows of ``traces`` were recorded, and lie beyond no end."""
+        inside: NDArray[np.bool_] = (rows >= -self.first) & (rows < self.n_frames - self.first)
+        return inside
 
 
 @dataclass(frozen=True)
@@ -86,10 +92,8 @@ def blocks_with_spikes(
             if until > since:
                 last = min(int(start) + step, n_samples)
                 frames = (int(start) - margin, last + margin)
-                yield (
-                    Block(frames[0], _read(recording, segment, frames, n_samples)),
-                    slice(int(since), int(until)),
-                )
+                traces = _read(recording, segment, frames, n_samples)
+                yield Block(frames[0], traces, n_samples), slice(int(since), int(until))
 
 
 def _read(

@@ -1,4 +1,4 @@
-"""What is measured of every single spike, in one reading: its amplitude and where it was.
+"""What is measured of every single spike, in one reading: its amplitude, place and own peak.
 
 SpikeInterface's definitions, taken from the samples around the spike and nothing else.
 """
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from spikeinterface.core import get_channel_distances, get_template_peak_shift_on_main_channel
 from spikeinterface.core.core_tools import ms_to_samples
 
+from spikefleet.signal.units.alignment import storing_alignment
 from spikefleet.signal.units.recording_blocks import (
     Block,
     Indices,
@@ -76,11 +77,12 @@ class _Locations:
 
 
 def store_spike_measures(analyzer: SortingAnalyzer, progress: Callable[[float], None]) -> None:
-    """Store an amplitude and a location for every spike, in the order of the spike vector.
+    """Store amplitude, location and alignment of every spike, in the order of the spike vector.
 
     The analyzer has its templates. As SpikeInterface's ``spike_amplitudes`` (µV where the recording
     has a scale; signed, at the template's peak) and ``spike_locations`` (centre of mass, 0.5 ms on
     either side, 75 µm; not a number where all is flat). Zeros are taken for samples beyond an end.
+    The alignment is ours: see ``AlignedSpikes``.
     """
     spikes = analyzer.sorting.to_spike_vector()
     heights, places = _Amplitudes(analyzer), _Locations(analyzer)
@@ -90,12 +92,14 @@ def store_spike_measures(analyzer: SortingAnalyzer, progress: Callable[[float], 
         storing(analyzer, "spike_locations", **location) as located,
         amplitude.growing("amplitudes", heights.dtype, spikes.shape) as amplitudes,
         located.growing("spike_locations", _LOCATION, spikes.shape) as locations,
+        storing_alignment(analyzer) as alignment,
     ):
-        margin = max(heights.margin, places.margin)
+        margin = max(heights.margin, places.margin, alignment.margin)
         for block, held in blocks_with_spikes(analyzer.recording, spikes, margin):
             for first in range(held.start, held.stop, _BATCH_SPIKES):
                 some = spikes[first : min(first + _BATCH_SPIKES, held.stop)]
                 where = (some["sample_index"], some["unit_index"])
                 amplitudes.append(heights.measure(block, *where))
                 locations.append(places.measure(block, *where))
+                alignment.take(block, some, first)
             progress(held.stop / len(spikes))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.signal.preparing.timeline import Timeline
+from spikefleet.signal.units.aligned_spikes import AlignedSpikes, read_aligned
 from spikefleet.signal.units.analyzer_folder import open_analyzer, reading
 from spikefleet.signal.units.library_metrics import LibraryMetrics, read_library_metrics
 from spikefleet.signal.units.unit_names import channel_names, unit_names
@@ -56,6 +57,7 @@ class UnitData:
     #: (spikes, 2) in the order of ``spike_samples``; empty where the sort did not measure them
     spike_locations_um: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
     library: LibraryMetrics = field(default_factory=LibraryMetrics)  #: of earlier sorts nothing
+    aligned: AlignedSpikes | None = None  #: of earlier sorts nothing
 
     @property
     def original_samples(self) -> IntArray:
@@ -73,6 +75,16 @@ class UnitData:
                 "The sort's timeline does not fit its spikes; sort the run again.",
                 reason="timeline_mismatch",
             ) from error
+
+    @property
+    def aligned_samples(self) -> IntArray:
+        """Where every spike's own peak is, on the clock of ``spike_samples`` and in their order.
+
+        The sorter's times where the sort kept no alignment.
+        """
+        if self.aligned is None or self.aligned.shifts.shape != self.spike_samples.shape:
+            return self.spike_samples
+        return self.spike_samples + self.aligned.shifts
 
     @property
     def original_s(self) -> float:
@@ -177,6 +189,7 @@ def _unit_data(analyzer: Any) -> UnitData:
         peak_index=int(templates.nbefore) if templates is not None else 0,
         library=read_library_metrics(analyzer),
         spike_locations_um=_spike_locations(analyzer, order),
+        aligned=read_aligned(Path(analyzer.folder), order),
     )
 
 
@@ -206,9 +219,20 @@ def _require_fitting(data: UnitData) -> None:
     for name, values, end in (
         ("spikes", data.spike_samples, n_samples),
         ("units of spikes", data.spike_units, n_units),
+        ("aligned spikes", data.aligned_samples, n_samples),
+        ("aligned channels", _aligned_channels(data), n_channels),
     ):
         if values.size and not 0 <= values.min() <= values.max() < end:
             raise ValueError(f"{name} from {values.min()} to {values.max()}, of {end}")
+
+
+def _aligned_channels(data: UnitData) -> IntArray:
+    """Channels of the alignment; raises ValueError where it is of other units."""
+    if data.aligned is None:
+        return np.zeros(0, dtype=np.int64)
+    if len(data.aligned.channels) != data.unit_count:
+        raise ValueError(f"{len(data.aligned.channels)} aligned units of {data.unit_count}")
+    return data.aligned.channels
 
 
 def _length(data: UnitData) -> int:

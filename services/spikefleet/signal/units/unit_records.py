@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from spikefleet.core.config.units import CurationConfig
+from spikefleet.signal.units.aligned_spikes import measure_aligned
 from spikefleet.signal.units.library_timing import measure_timing
 from spikefleet.signal.units.quality import UnitQuality
 from spikefleet.signal.units.relations import measure_relations
@@ -20,12 +21,14 @@ def unit_records(
     ``units`` are what ``measure_units`` said of ``data``.
     """
     relations, timing = measure_relations(data, curation), measure_timing(data, curation)
+    rows = zip(units, relations, timing, measure_aligned(data), strict=True)
     return [
         {
             **unit.to_json(),
             **relation.to_json(),
             **times.to_json(),
+            **aligned.to_json(),
             **data.library.of_unit(index),
         }
-        for index, (unit, relation, times) in enumerate(zip(units, relations, timing, strict=True))
+        for index, (unit, relation, times, aligned) in enumerate(rows)
     ]
