@@ -161,6 +161,7 @@ COVERED_BY: Mapping[str, str] = {
     "signal/units/library_measuring.py": "unit/signal/units/test_library_metrics.py",
     "signal/units/library_metric_rows.py": "unit/signal/units/test_library_metrics.py",
     "signal/units/unit_records.py": "unit/curation/test_curate_sort.py",
+    "signal/units/aligned_spikes.py": "unit/signal/units/test_alignment.py",
     "signal/units/main_channels.py": _ANALYZER,
     "signal/units/noise.py": _ANALYZER,
     "signal/units/recording_blocks.py": _ANALYZER,
