@@ -11,8 +11,8 @@ _HEAD = """# Metrics of units
 
 What each number in `curate/units.csv`, in the report's table and in exports means, and how it
 differs from SpikeInterface's of that name. Everything is measured on what was sorted. What cannot
-be measured is empty, never zero; why a whole column is empty is in `curation.json` under
-`not_measured`.
+be measured is empty, never zero; where no unit has a metric that the sort keeps, `not_measured` of
+`curation.json` says why.
 
 The *refractory period* is the setting `curation.refractory_period_ms` (1.5 ms unless set), the
 *censored period* is `curation.censored_period_ms` (none unless set): another value is another

@@ -12,7 +12,14 @@ from spikefleet.signal.exports.source import ExportSource
 from spikefleet.signal.units.metric_definitions import metric_definitions
 
 _TEXT = ("unit_id", "failed_on", "label", "label_why", "channel_id", "similar_unit")
-_COUNTS = ("spike_count", "isi_violation_count", "rp_violations", "channel_index")
+_COUNTS = (
+    "spike_count",
+    "isi_violation_count",
+    "rp_violations",
+    "num_positive_peaks",
+    "num_negative_peaks",
+    "channel_index",
+)
 _FLAGS = ("passed", "has_positive_peak", "possible_duplicate")
 _NUMBERS = tuple(name for name in metric_definitions() if name not in {*_TEXT, *_COUNTS, *_FLAGS})
 

@@ -61,6 +61,9 @@ _TEMPLATE: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "spread": ("templates", ("spread",)),
 }
 METRICS = {QUALITY: _QUALITY, TEMPLATE: _TEMPLATE}
+_COUNTS = frozenset({"num_positive_peaks", "num_negative_peaks"})
+_UNMEASURED = "not measured by this sort"
+_UNFIT = "no unit has what it needs"
 # Ours of that name means something else.
 _RENAMED = {"snr": "si_snr", "presence_ratio": "si_presence_ratio"}
 
@@ -72,11 +75,13 @@ class LibraryMetrics:
     values: Mapping[str, NDArray[np.float64]] = field(default_factory=lambda: MappingProxyType({}))
     not_measured: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
-    def of_unit(self, index: int) -> dict[str, float | None]:
+    def of_unit(self, index: int) -> dict[str, float | int | None]:
         """Return every column's value of one unit; None where it was not measured."""
-        told: dict[str, float | None] = dict.fromkeys(_columns())
+        told: dict[str, float | int | None] = dict.fromkeys(_columns())
         for name, values in self.values.items():
-            told[name] = float(values[index]) if np.isfinite(values[index]) else None
+            if np.isfinite(values[index]):
+                kind = int if name in _COUNTS else float
+                told[name] = kind(values[index])
         return told
 
 
@@ -98,11 +103,13 @@ def read_library_metrics(analyzer: SortingAnalyzer) -> LibraryMetrics:
             reason = told.get(metric) if isinstance(told, dict) else None
             for column in columns:
                 found = _column(frame, column)
+                if found.size and found.shape != (len(analyzer.unit_ids),):
+                    raise ValueError(f"{column} has the shape {found.shape}")
                 if np.isfinite(found).any():
                     values[_RENAMED.get(column, column)] = found
-                elif reason or frame is None:
-                    why = str(reason)[:300] if reason else "not measured by this sort"
-                    reasons[_RENAMED.get(column, column)] = why
+                else:
+                    told_none = _UNFIT if found.size else _UNMEASURED
+                    reasons[_RENAMED.get(column, column)] = str(reason or told_none)[:300]
     return LibraryMetrics(MappingProxyType(values), MappingProxyType(reasons))
 
 

@@ -162,7 +162,8 @@ def test_a_unit_without_a_waveform_costs_no_other_its_metrics_and_what_is_missin
     assert library.of_unit(1)["trough_half_width"] is None
     assert library.not_measured["drift_ptp"] == "needs spike_locations, which the sort did not keep"
     assert library.not_measured["spread"] == "means nothing on fewer than 10 channels"
-    assert "si_presence_ratio" not in library.values  # two seconds are no minute
+    assert library.not_measured["si_presence_ratio"] == "no unit has what it needs"  # no minute
+    assert isinstance(library.of_unit(0)["num_negative_peaks"], int)
     assert library.of_unit(0)["d_prime"] is None
 
 
@@ -176,18 +177,23 @@ def test_without_units_nothing_is_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "table",
+    ("name", "table"),
     [
-        ",snr\n0,1.0\n",  # of another number of units
-        ",snr\n0,a\n1,b\n2,c\n3,d\n",  # words
-        "\x00\x01\x02",
+        ("metrics.csv", ",snr\n0,1.0\n"),  # of another number of units
+        ("metrics.csv", ",snr\n0,a\n1,b\n2,c\n3,d\n"),  # words
+        ("metrics.csv", "\x00\x01\x02"),
+        ("metrics.json", '{"snr": [1.0], "b": [], "c": [], "d": []}'),
+        ("metrics.json", "[[], [], [], []]"),
+        ("params.json", "[]"),
     ],
 )
 def test_a_table_of_metrics_that_is_none_is_refused(
-    table: str, folder: Path, tmp_path: Path
+    name: str, table: str, folder: Path, tmp_path: Path
 ) -> None:
     copied = tmp_path / "analyzer"
     shutil.copytree(folder, copied)
-    (copied / "extensions" / QUALITY / "metrics.csv").write_text(table)
+    kept = copied / "extensions" / QUALITY
+    (kept / "metrics.csv").unlink()
+    (kept / name).write_text(table)
     with pytest.raises(InputCorruptError):
         read_units(copied)
