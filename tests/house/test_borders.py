@@ -32,6 +32,7 @@ SWITCHBOARDS = {
     "infra/stores/bytes/artifacts_open.py": "a store in a folder needs no S3 client",
     "infra/system/syscalls.py": "its library is looked for on import and may be absent",
     "infra/system/zygote.py": "imports what its confined copies will call, named by the service",
+    "signal/units/merge_presets.py": "its library takes a second; few curations ask for a preset",
     "runner/child.py": "readers and sorters come in only after the child is confined",
 }
 

@@ -29,6 +29,7 @@ from spikefleet.reporter.sections import ReportRecord
 from spikefleet.reporter.sources import HTML_FILE, JSON_FILE, MARKDOWN_FILE, ReportSources
 from spikefleet.reporter.unit_cards import UnitCard, draw_units
 from spikefleet.reporter.unit_pages import UNITS_FOLDER, draw_unit_pages
+from spikefleet.signal.units.edited_units import units_of_curation
 from spikefleet.signal.units.strip import Strip
 from spikefleet.signal.units.unit_data import FloatArray, UnitData, read_units
 
@@ -94,7 +95,8 @@ def _read_units(sources: ReportSources) -> tuple[UnitData | None, tuple[str, ...
     if not sources.analyzer:
         return None, (f"No figures: {sources.missing}",) if sources.missing else ()
     try:
-        return read_units(Path(sources.analyzer), sources.timeline), ()
+        data = read_units(Path(sources.analyzer), sources.timeline)
+        return units_of_curation(data, sources.curation), ()
     except InputCorruptError as error:
         why = f" ({error.reason})" if error.reason else ""
         return None, (f"No figures: {visible_line(f'{error}{why}')}",)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from spikeinterface.core import generate_ground_truth_recording
+from spikeinterface.core import NumpySorting, generate_ground_truth_recording
 from tests.support.confined import curate_sort
 from tests.support.sorted_runs import (
     CURATION,
@@ -24,6 +24,7 @@ from spikefleet.core.config.units import CurationConfig, WaveformConfig
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.rooms.curation import CurationTask
 from spikefleet.core.runs import AttemptPlace
+from spikefleet.curation.curate import curate_into
 from spikefleet.infra.stores.bytes.artifacts import verify_prefix
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
 from spikefleet.signal.preparing.timeline import FileSpan, Timeline
@@ -181,3 +182,47 @@ def test_another_refractory_period_counts_other_violations_and_is_named(store):
     assert told["refractory_period_ms"] == 19.0
     assert all(unit["isi_violation_count"] > 0 for unit in told["units"])
     assert all(unit["rp_violations"] >= unit["isi_violation_count"] for unit in told["units"])
+
+
+def split_sort(folder):
+    """A sort in which one neuron of a quiet recording is in two units; their names and the data."""
+    recording, sorting = generate_ground_truth_recording(
+        durations=[20.0], sampling_frequency=20_000.0, num_channels=8, num_units=3, seed=5
+    )
+    trains = {str(unit): sorting.get_unit_spike_train(unit) for unit in sorting.unit_ids}
+    whole = max(trains, key=lambda unit: len(trains[unit]))
+    half = np.random.default_rng(1).random(len(trains[whole])) < 0.6
+    n_whole = len(trains[whole])
+    trains |= {whole: trains[whole][half], "twin": trains[whole][~half]}
+    split = NumpySorting.from_unit_dict([trains], 20_000.0)
+    build_analyzer(recording, split, folder / "analyzer", WaveformConfig(), seed=1)
+    return {whole, "twin"}, n_whole
+
+
+def test_a_split_neuron_is_suggested_and_joined_where_that_is_asked_for(tmp_path):
+    halves, n_whole = split_sort(tmp_path)
+    loose = {"snr_min": None, "spikes_min_first": 5, "spikes_min_second": 5}
+    documents = {}
+    for merge in ("none", "suggest", "apply"):
+        folder = tmp_path / merge
+        folder.mkdir()
+        config = CurationConfig(merge=merge, **loose)
+        curate_into(folder, tmp_path / "analyzer", {}, config, WaveformConfig())
+        documents[merge] = json.loads((folder / "curation.json").read_text())
+    assert documents["none"]["merge_suggestions"] == []
+    (suggested,) = documents["suggest"]["merge_suggestions"]
+    assert set(suggested["unit_ids"]) == halves
+    assert not suggested["applied"]
+    assert len(documents["suggest"]["curated_final"]) == 4
+    applied = documents["apply"]
+    made = suggested["new_id"]
+    assert applied["failed"][f"merged into {made}"] == suggested["unit_ids"]
+    assert made in applied["curated_final"]
+    assert len(applied["curated_final"]) == 3
+    assert made not in applied["initial"]
+    rows = {row["unit_id"]: row for row in applied["units"]}
+    assert rows[made]["spike_count"] == n_whole - suggested["n_dropped"]
+    assert rows[made]["label"]
+    assert len(rows) == 5
+    with np.load(tmp_path / "apply" / "curated.npz") as curated:
+        assert set(curated["units"]["unit_id"]) == set(applied["curated_final"])

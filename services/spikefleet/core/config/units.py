@@ -75,7 +75,7 @@ class WaveformConfig(ConfigGroup):
 # A neuron's refractory period; a larger value was meant in another unit.
 RefractoryMs = Annotated[float, Field(gt=0, le=20)]
 # Fields of this service: a configuration that leaves them alone is written without them.
-_OWN = frozenset({"refractory_period_ms", "censored_period_ms", "labels"})
+_OWN = frozenset({"refractory_period_ms", "censored_period_ms", "labels", "merge", "merge_method"})
 
 
 class CurationConfig(ConfigGroup):
@@ -131,6 +131,24 @@ class CurationConfig(ConfigGroup):
     labels: Literal["facility", "strict", "organoid", "bombcell", "none"] = Field(
         default="facility",
         description="Table by which units are called good, mua or noise; a label rejects none.",
+    )
+
+    merge: Literal["none", "suggest", "apply"] = Field(
+        default="suggest",
+        description="What to do about units that are probably one neuron: nothing, say so, or join "
+        "them before the thresholds are applied.",
+    )
+    merge_method: Literal[
+        "duplicates",
+        "similarity_correlograms",
+        "temporal_splits",
+        "x_contaminations",
+        "feature_neighbors",
+        "slay",
+    ] = Field(
+        default="duplicates",
+        description="How they are found: duplicates is this service's rule, the others are "
+        "SpikeInterface's presets.",
     )
 
     @model_serializer(mode="wrap")

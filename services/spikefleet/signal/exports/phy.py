@@ -16,6 +16,9 @@ import numpy as np
 from spikeinterface.exporters import export_to_phy
 
 from spikefleet.core.failures.errors import InputMissingError
+from spikefleet.core.files import write_json
+from spikefleet.signal.exports.clusters import FOLDER_FILE, Clusters
+from spikefleet.signal.exports.hand_curation import hand_curation
 from spikefleet.signal.exports.source import ANALYZER, ExportedUnit, ExportSource
 from spikefleet.signal.units.analyzer_folder import open_analyzer
 from spikefleet.signal.units.labels import GOOD, MUA, NOISE
@@ -28,7 +31,12 @@ def write_phy(source: ExportSource, folder: Path) -> None:
 
     Raises InputMissingError where no unit has a spike: Phy opens no empty sort.
     """
-    units = {unit.quality.unit_id: unit for unit in source.units if len(unit.frames)}
+    replaced = source.edits.replaced  # their spikes are in the clusters of what they became
+    units = {
+        unit.quality.unit_id: unit
+        for unit in source.units
+        if len(unit.frames) and unit.quality.unit_id not in replaced
+    }
     if not units:
         raise InputMissingError(
             f"{source.results.run_id} has no units with spikes to open in Phy. Export the rejected "
@@ -39,7 +47,8 @@ def write_phy(source: ExportSource, folder: Path) -> None:
         # That the recording is not there is intended.
         warnings.simplefilter("ignore", UserWarning)
         analyzer = open_analyzer(source.results.folder / ANALYZER)
-        chosen = [unit_id for unit_id in analyzer.unit_ids if str(unit_id) in units]
+        wanted = _templates(source, units)
+        chosen = [unit_id for unit_id in analyzer.unit_ids if str(unit_id) in wanted]
         part = analyzer.select_units(chosen)
         export_to_phy(
             part,
@@ -52,19 +61,40 @@ def write_phy(source: ExportSource, folder: Path) -> None:
             n_jobs=1,
             progress_bar=False,
         )
-    ordered = [units[str(unit_id)] for unit_id in chosen]
     samples = np.load(folder / "spike_times.npy").ravel()
     timeline = source.data.timeline
     np.save(folder / "spike_frames.npy", timeline.to_original(samples) if timeline else samples)
-    labels = {
-        "group": [_group(unit) for unit in ordered],
-        "label": [str(unit.fetched.metrics.get("label") or "") for unit in ordered],
-        "failed_on": [unit.fetched.failed_on for unit in ordered],
-        "spikefleet_unit": [unit.quality.unit_id for unit in ordered],
+    clusters = Clusters.of([str(unit_id) for unit_id in chosen], source.edits)
+    templates = np.load(folder / "spike_templates.npy").ravel()
+    found = clusters.of_spikes(templates, source.edits).astype(np.int32)
+    np.save(folder / "spike_clusters.npy", found[:, np.newaxis])
+    ordered = {cluster: units[unit] for cluster, unit in clusters.units.items() if unit in units}
+    _write_columns(folder, ordered)
+    groups = {str(cluster): _group(unit) for cluster, unit in ordered.items()}
+    about = {"templates": clusters.templates, "groups": groups, **hand_curation(source).to_json()}
+    write_json(folder / FOLDER_FILE, about)
+
+
+def _templates(source: ExportSource, units: Mapping[str, ExportedUnit]) -> set[str]:
+    """The units of the sort that the exported ones are, or are made of."""
+    made_from = source.edits.made_from
+    return {part for unit in units for part in made_from.get(unit, (unit,))}
+
+
+def _write_columns(folder: Path, units: Mapping[int, ExportedUnit]) -> None:
+    columns = {
+        "group": [_group(unit) for unit in units.values()],
+        "label": [str(unit.fetched.metrics.get("label") or "") for unit in units.values()],
+        "failed_on": [unit.fetched.failed_on for unit in units.values()],
+        "spikefleet_unit": [unit.quality.unit_id for unit in units.values()],
+    } | {
+        name: [f"{getattr(unit.quality, name):.6g}" for unit in units.values()] for name in _METRICS
     }
-    _write_labels(folder, labels)
-    for name in _METRICS:
-        _write_labels(folder, {name: [f"{getattr(unit.quality, name):.6g}" for unit in ordered]})
+    for name, values in columns.items():
+        with (folder / f"cluster_{name}.tsv").open("w", encoding="utf-8", newline="") as handle:
+            writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
+            writer.writerow(("cluster_id", name))
+            writer.writerows(zip(units, values, strict=True))
 
 
 def _group(unit: ExportedUnit) -> str:
@@ -73,12 +103,3 @@ def _group(unit: ExportedUnit) -> str:
         return "unsorted"
     label = str(unit.fetched.metrics.get("label") or GOOD)
     return label if label in (GOOD, MUA, NOISE) else MUA
-
-
-def _write_labels(folder: Path, columns: Mapping[str, list[str]]) -> None:
-    """Write a ``cluster_NAME.tsv`` for each column, as Phy reads labels of clusters."""
-    for name, values in columns.items():
-        with (folder / f"cluster_{name}.tsv").open("w", encoding="utf-8", newline="") as handle:
-            writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
-            writer.writerow(("cluster_id", name))
-            writer.writerows(enumerate(values))

@@ -6,12 +6,14 @@ Reads the folder that ``spikefleet fetch`` left and nothing else; no sample of t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from spikefleet.core.config.units import CurationConfig, WaveformConfig
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
+from spikefleet.signal.units.edited_units import edits_of, units_of_curation
 from spikefleet.signal.units.fetched_results import (
+    CURATION,
     REPORT_RECORD,
     FetchedResults,
     FetchedUnit,
@@ -21,6 +23,7 @@ from spikefleet.signal.units.fetched_results import (
 )
 from spikefleet.signal.units.quality import UnitQuality, measure_units
 from spikefleet.signal.units.unit_data import IntArray, UnitData, read_units
+from spikefleet.signal.units.unit_edits import UnitEdits
 
 ANALYZER = "sort/analyzer"
 _TIMELINE = "sort/timeline.json"
@@ -48,6 +51,7 @@ class ExportSource:
     results: FetchedResults
     data: UnitData
     units: tuple[ExportedUnit, ...]
+    edits: UnitEdits = field(default_factory=UnitEdits)  #: what made units of those of the sort
 
     def observed_s(self) -> list[tuple[float, float]]:
         """Return the stretches that were sorted, in original seconds."""
@@ -72,6 +76,8 @@ def read_source(folder: Path, *, with_failed: bool = False) -> ExportSource:
         )
     try:
         data = read_units(folder / ANALYZER, read_document(folder, _TIMELINE))
+        curation = read_document(folder, CURATION)
+        data = units_of_curation(data, curation)
     except InputCorruptError as error:
         told = error.message.removesuffix("; sort the run again.")
         raise unreadable(folder / ANALYZER, f"{told}: {error.reason}") from error
@@ -80,7 +86,7 @@ def read_source(folder: Path, *, with_failed: bool = False) -> ExportSource:
         _units(results, data, quality, with_failed=with_failed),
         key=lambda unit: (unit.quality.has_positive_peak, -unit.quality.amplitude_uv),
     )
-    return ExportSource(results, data, tuple(units))
+    return ExportSource(results, data, tuple(units), edits_of(curation))
 
 
 def _settings(folder: Path) -> tuple[WaveformConfig, CurationConfig]:

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
 from spikefleet.signal.preparing.timeline import Timeline
 from spikefleet.signal.units.plain_arrays import what_is_wrong
+from spikefleet.signal.units.unit_edits import UnitEdits
 from spikefleet.signal.units.unit_names import unit_names
 
 REPORT_RECORD = "report/recording_report.json"
 _SORT = "sort/result.json"
-_CURATION = "curate/curation.json"
+CURATION = "curate/curation.json"
 _SPIKES = "sort/sorting/spikes.npy"
 _SORTING = "sort/sorting/numpysorting_info.json"
 _TIMELINE = "sort/timeline.json"
@@ -120,7 +121,7 @@ def load_results(folder: str | Path) -> FetchedResults:
 
 def _units(root: Path) -> tuple[dict[str, FetchedUnit], Timeline | None]:
     """Return every sorted unit by its id, and which frames were sorted; nothing uncurated."""
-    curation = read_document(root, _CURATION)
+    curation = read_document(root, CURATION)
     if not curation:
         return {}, None
     try:
@@ -132,8 +133,8 @@ def _units(root: Path) -> tuple[dict[str, FetchedUnit], Timeline | None]:
         rows = [_mapping(row) for row in _list(curation["units"])]
         names = unit_names(row["unit_id"] for row in rows)
     except (ValueError, LookupError) as error:
-        raise unreadable(root / _CURATION, error) from error
-    trains, timeline = _trains(root)
+        raise unreadable(root / CURATION, error) from error
+    trains, timeline = _trains(root, curation)
     found = {
         unit_id: FetchedUnit(
             unit_id=unit_id,
@@ -148,8 +149,10 @@ def _units(root: Path) -> tuple[dict[str, FetchedUnit], Timeline | None]:
     return found, timeline
 
 
-def _trains(root: Path) -> tuple[dict[str, NDArray[np.int64]], Timeline]:
-    """Return the original frames of every sorted unit, and which were sorted."""
+def _trains(
+    root: Path, curation: Mapping[str, Any]
+) -> tuple[dict[str, NDArray[np.int64]], Timeline]:
+    """Return the original frames of every unit sorted or made, and which were sorted."""
     try:
         _require_plain_file(root / _SPIKES)
         timeline = Timeline.from_json(read_document(root, _TIMELINE))
@@ -158,17 +161,29 @@ def _trains(root: Path) -> tuple[dict[str, NDArray[np.int64]], Timeline]:
             raise ValueError(wrong)
         spikes = np.load(root / _SPIKES, allow_pickle=False)
         samples, owners = (spikes[name].astype(np.int64) for name in _FIELDS)
-        frames = timeline.to_original(samples)
         if owners.size and not 0 <= owners.min() <= owners.max() < len(unit_ids):
             raise ValueError(f"a spike of unit number {owners.max()} of {len(unit_ids)}")
+        own = {unit_id: samples[owners == index] for index, unit_id in enumerate(unit_ids)}
+        own |= _made(curation, own, timeline)
+        trains = {unit_id: timeline.to_original(train) for unit_id, train in own.items()}
     except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
         raise InputCorruptError(
             f"The spikes in {root / 'sort'} cannot be read ({error}). Fetch the run again with "
             "--overwrite.",
             path=str(root / _SPIKES),
         ) from error
-    trains = {unit_id: frames[owners == index] for index, unit_id in enumerate(unit_ids)}
     return trains, timeline
+
+
+def _made(
+    curation: Mapping[str, Any], trains: Mapping[str, NDArray[np.int64]], timeline: Timeline
+) -> dict[str, NDArray[np.int64]]:
+    """The trains of the units that curation merged or split. Raises ValueError."""
+    if not curation.get("edits"):
+        return {}
+    edits = UnitEdits.from_json(_mapping(curation["edits"]))
+    made = edits.made_trains(trains, timeline.n_samples)
+    return {unit_id: train.samples for unit_id, train in made.items()}
 
 
 def read_document(root: Path, name: str) -> dict[str, Any]:

@@ -58,16 +58,16 @@ class UnitRelation:
 
 
 @dataclass(frozen=True)
-class _Pair:
+class UnitPair:
     """What two units have in common."""
 
     shared: float = math.nan
     dip: float = math.nan
     expected: float = 0.0
 
-    def is_duplicate(self, similarity: float) -> bool:
-        """Say whether two alike templates are probably one neuron."""
-        if not similarity >= SIMILAR:
+    def is_duplicate(self, similarity: float, least: float = SIMILAR) -> bool:
+        """Say whether two alike templates (cosine of at ``least``) are probably one neuron."""
+        if not similarity >= least:
             return False
         if self.shared >= SHARED_SPIKES:
             return True
@@ -132,7 +132,7 @@ def _relation(
         contamination(each / share, len(train), data.duration_s, refractory_s, censored_s)
         for each in (count, *violation_bounds(count))
     )
-    pair = _Pair() if other < 0 else _compare(data, train, trains[other], refractory_s)
+    pair = UnitPair() if other < 0 else compare_pair(data, train, trains[other], refractory_s)
     return UnitRelation(
         unit_id=data.unit_ids[index],
         contamination=ours,
@@ -156,9 +156,12 @@ def _violations(train: IntArray, refractory_samples: float, seams: IntArray) -> 
     return near // 2, found.share
 
 
-def _compare(data: UnitData, first: IntArray, second: IntArray, refractory_s: float) -> _Pair:
+def compare_pair(
+    data: UnitData, first: IntArray, second: IntArray, refractory_s: float
+) -> UnitPair:
+    """Return what two ascending trains have in common: spikes, and pairs below the period."""
     if not (len(first) and len(second)) or data.duration_s <= 0:
-        return _Pair()
+        return UnitPair()
     small, large = sorted((first, second), key=len)
     same = SAME_SPIKE_MS * data.sampling_rate_hz / 1000
     refractory = refractory_s * data.sampling_rate_hz
@@ -174,7 +177,7 @@ def _compare(data: UnitData, first: IntArray, second: IntArray, refractory_s: fl
     n_lags = max(0, 2 * (math.ceil(refractory) - 1 - math.floor(same)))
     n_samples = data.duration_s * data.sampling_rate_hz
     expected = close.share * len(small) * len(large) * n_lags / n_samples
-    return _Pair(shared, observed / expected if expected else math.nan, expected)
+    return UnitPair(shared, observed / expected if expected else math.nan, expected)
 
 
 def similar_units(data: UnitData) -> list[tuple[int, float]]:
@@ -194,13 +197,14 @@ def similar_units(data: UnitData) -> list[tuple[int, float]]:
             first, second = _overlapping(templates, templates, lag)
             both = first.reshape(n_units, -1) @ second.reshape(n_units, -1).T
             np.maximum(best, np.maximum(both, both.T), out=best)
-    best[_distances_um(data) > NEAR_UM] = -1.0
+    best[unit_distances_um(data) > NEAR_UM] = -1.0
     np.fill_diagonal(best, -1.0)
     best[:, norms == 0] = -1.0
     return [_finest(templates, index, best[index]) for index in range(n_units)]
 
 
-def _distances_um(data: UnitData) -> FloatArray:
+def unit_distances_um(data: UnitData) -> FloatArray:
+    """Distances between all units, (U, U); an unknown place is that of the largest channel."""
     places = data.unit_locations_um
     unknown = np.isnan(places[:, :1])
     if unknown.any():

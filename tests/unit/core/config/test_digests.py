@@ -28,6 +28,7 @@ def another(dotted: str, config: SortingConfig) -> SortingConfig | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         tries += [value + 1, value * 0.9, int(value) + 1]
     tries += ["another", "#123456", "hill", "device", "neuropixels", "median", 1, 2.5]
+    tries += ["none", "slay"]
     tries += [[1, 2], [[0, 10]], ["#123456"], {"a": 1}, None]
     for tried in tries:
         try:

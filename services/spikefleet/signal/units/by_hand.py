@@ -1,0 +1,111 @@
+"""A curation that a person made: merges, splits and a verdict on every unit, tied to one sort.
+
+It travels as a document between a folder that was edited in another tool, the service and the
+curation that is made of it. Whoever hands it in is not trusted: it is checked field by field, and
+the trains it was made on are held against those of the sort.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikefleet.core.failures.errors import InputCorruptError
+from spikefleet.signal.units.unit_edits import UnitEdits
+from spikefleet.signal.units.unit_names import unit_names
+
+VERSION = 1
+MOST_UNITS = 20_000
+_MOST_TEXT = 500
+
+
+@dataclass(frozen=True)
+class HandVerdict:
+    """Whether a unit is kept, the reason where it is not, and its label ("" for none)."""
+
+    passed: bool
+    reason: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class HandCuration:
+    """``verdicts`` on the units there are after the ``edits``; ``tool`` is where it was made.
+
+    ``trains`` are the digests of the sort's trains that it was made on, by unit.
+    """
+
+    tool: str
+    edits: UnitEdits = field(default_factory=UnitEdits)
+    verdicts: Mapping[str, HandVerdict] = field(default_factory=dict)
+    trains: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary; ``from_json`` reads it back."""
+        return {
+            "version": VERSION,
+            "tool": self.tool,
+            "edits": self.edits.to_json(),
+            "verdicts": {unit: asdict(verdict) for unit, verdict in self.verdicts.items()},
+            "trains": dict(self.trains),
+        }
+
+    @classmethod
+    def from_json(cls, document: Any) -> HandCuration:
+        """Read what ``to_json`` wrote, or anybody else. Raises ValueError for nonsense."""
+        try:
+            if document["version"] != VERSION:
+                raise ValueError(f"version {document['version']!r:.20}")
+            verdicts, trains = document["verdicts"], document["trains"]
+            if max(len(verdicts), len(trains)) > MOST_UNITS:
+                raise ValueError(f"more than {MOST_UNITS} units")
+            unit_names([*verdicts])
+            return cls(
+                tool=_text(document["tool"]),
+                edits=UnitEdits.from_json(document["edits"]),
+                verdicts={unit: _verdict(given) for unit, given in verdicts.items()},
+                trains={unit: _text(digest) for unit, digest in trains.items()},
+            )
+        except (LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"no curation by hand ({error})") from error
+
+    def require_of(self, trains: Mapping[str, NDArray[np.int64]]) -> None:
+        """Refuse a curation of another sort than that with these trains (sorted samples).
+
+        Raises InputCorruptError.
+        """
+        for unit, digest in self.trains.items():
+            if unit not in trains:
+                raise _of_another_sort(f"the sort has no unit {unit!r:.60}")
+            if train_digest(trains[unit]) != digest:
+                raise _of_another_sort(f"unit {unit!r:.60} has other spikes in the sort")
+
+
+def train_digest(train: NDArray[np.int64]) -> str:
+    """SHA-256 (hex) of a spike train in samples."""
+    return hashlib.sha256(np.ascontiguousarray(train, dtype="<i8").tobytes()).hexdigest()
+
+
+def _of_another_sort(why: str) -> InputCorruptError:
+    return InputCorruptError(
+        f"The curation by hand is not of this sort: {why}. Fetch the run again and curate that.",
+        reason="another_sort",
+    )
+
+
+def _verdict(given: Mapping[str, Any]) -> HandVerdict:
+    passed = given["passed"]
+    if not isinstance(passed, bool):
+        raise ValueError(f"{passed!r:.40} is no verdict")  # noqa: TRY004 - of a document
+    return HandVerdict(passed, _text(given["reason"]), _text(given["label"]))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > _MOST_TEXT or not value.isprintable():
+        raise ValueError(f"{value!r:.60} is no short text")
+    return value
