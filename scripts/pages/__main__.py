@@ -12,11 +12,13 @@ from scripts.pages.failures import render_failures, render_proto
 from scripts.pages.findings import render_findings
 from scripts.pages.labels import render_labels
 from scripts.pages.metrics import render_metrics
+from scripts.pages.report import render_report_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 PROTO = "protos/spikefleet/api/v1/failure.proto"
 PAGES = {
     "docs/configuration.md": render_configuration,
+    "docs/schema/recording-report.schema.json": render_report_schema,
     "docs/schema/sorting-config.schema.json": render_schema,
     "docs/failures.md": render_failures,
     "docs/labels.md": render_labels,

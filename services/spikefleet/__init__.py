@@ -2,7 +2,9 @@
 
 ``sort_recording`` and ``sort_multistream`` sort from a notebook; ``SortingClient`` talks to a
 service; ``load_results`` reads what either left in a folder, and ``export_results`` writes it as
-files of other tools. They are loaded when first used, so that importing the package costs nothing.
+files of other tools; ``SortRunReport``, ``extract_unit_quality_stats``, ``parse_sorting_log`` and
+``generate_sorting_report`` report on them. They are loaded when first used, so that importing the
+package costs nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spikefleet.client.sorting import SortingClient
     from spikefleet.deploy.notebook import RecordingResult, sort_multistream, sort_recording
+    from spikefleet.deploy.sorting_report import (
+        SortRunReport,
+        extract_unit_quality_stats,
+        generate_sorting_report,
+        parse_sorting_log,
+    )
     from spikefleet.signal.exports.session_metadata import SessionMetadata
     from spikefleet.signal.exports.write import export_results
     from spikefleet.signal.units.fetched_results import FetchedResults, load_results
@@ -21,9 +29,13 @@ __all__ = [
     "FetchedResults",
     "RecordingResult",
     "SessionMetadata",
+    "SortRunReport",
     "SortingClient",
     "export_results",
+    "extract_unit_quality_stats",
+    "generate_sorting_report",
     "load_results",
+    "parse_sorting_log",
     "sort_multistream",
     "sort_recording",
 ]
@@ -33,8 +45,12 @@ _HOMES = {
     "FetchedResults": "spikefleet.signal.units.fetched_results",
     "RecordingResult": "spikefleet.deploy.notebook",
     "SessionMetadata": "spikefleet.signal.exports.session_metadata",
+    "SortRunReport": "spikefleet.deploy.sorting_report",
     "export_results": "spikefleet.signal.exports.write",
+    "extract_unit_quality_stats": "spikefleet.deploy.sorting_report",
+    "generate_sorting_report": "spikefleet.deploy.sorting_report",
     "load_results": "spikefleet.signal.units.fetched_results",
+    "parse_sorting_log": "spikefleet.deploy.sorting_report",
     "sort_multistream": "spikefleet.deploy.notebook",
     "sort_recording": "spikefleet.deploy.notebook",
 }

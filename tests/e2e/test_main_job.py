@@ -44,6 +44,13 @@ def test_a_fetched_folder_is_read_as_values(shared_service, recording, tmp_path)
         client.fetch(run.run_id, tmp_path / "results")
     results = spikefleet.load_results(tmp_path / "results")
     assert (results.run_id, results.status) == (run.run_id, "success")
+    page = tmp_path / "results" / "report" / "report.md"
+    told = page.read_text()
+    page.unlink()
+    assert spikefleet.generate_sorting_report(tmp_path / "results") == page
+    assert page.read_text() == told
+    log = spikefleet.parse_sorting_log(tmp_path / "results")
+    assert log["stages"] == ["load", "sort", "analyze"]
     assert len(results.curated) == run.result["n_units_curated"] > 0
     with np.load(tmp_path / "results" / "curate" / "curated.npz") as exported:
         for row in exported["units"]:

@@ -18,11 +18,16 @@ MAX_DOCUMENT_BYTES = 64 << 20
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write JSON atomically: temporary file, fsync, rename. Missing folders are made."""
+    """Write a JSON document, as ``write_text``."""
+    write_text(path, json.dumps(document, indent=1, sort_keys=True, default=str))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file atomically: temporary file, fsync, rename. Missing folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as handle:
-        json.dump(document, handle, indent=1, sort_keys=True, default=str)
+        handle.write(text)
         handle.flush()
         os.fsync(handle.fileno())
     temporary.replace(path)

@@ -15,7 +15,7 @@ from spikefleet.core.text import FOR_PROGRAMS, counted, format_duration, format_
 from spikefleet.core.visible_text import visible
 from spikefleet.reporter.before_sort import tell_canary
 from spikefleet.reporter.sections import ReportRecord, Spread
-from spikefleet.reporter.times import tell_times
+from spikefleet.reporter.times import steps_in_order, tell_times
 from spikefleet.reporter.wording import (
     describe_event,
     format_fact,
@@ -205,16 +205,18 @@ def _timing(record: ReportRecord) -> list[str]:
     ]
     rows += [
         (f"sort: {step}", "", format_duration(seconds))
-        for step, seconds in (record.get("timings_s") or {}).items()
+        for step, seconds in steps_in_order(record.get("timings_s")).items()
     ]
     return _table(("stage", "state", "time"), rows)
 
 
 def _quality(record: ReportRecord) -> list[str]:
     names = tuple(Spread.__annotations__)
+    quality: Mapping[str, Mapping[str, Any]] = record.get("quality") or {}
     rows = [
-        (_METRIC_TITLES.get(metric, metric), *(format_number(value) for value in summary.values()))
-        for metric, summary in (record.get("quality") or {}).items()
+        (title, *(format_number(quality[metric].get(name)) for name in names))
+        for metric, title in _METRIC_TITLES.items()
+        if metric in quality
     ]
     return _table(("metric", *names), rows)
 

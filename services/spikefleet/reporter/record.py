@@ -28,22 +28,13 @@ from spikefleet.reporter.sections import (
     Spread,
     StreamSection,
 )
-from spikefleet.reporter.times import describe_times
+from spikefleet.reporter.times import describe_times, steps_in_order
 from spikefleet.reporter.verdict import make_verdict
 from spikefleet.signal.preparing.timeline import Timeline
 
 RECORD_VERSION = 1
 QUALITY_METRICS = ("snr", "std_norm", "amplitude_uv", "firing_rate_hz", "isi_percent")
 _CLASS_NAMES = {str(row.code): row.class_name for row in FAILURES}
-_STEPS = (
-    "parent.start",
-    "parent.node_preflight",
-    "parent.stage_in",
-    "parent.canary",
-    "load",
-    "sort",
-    "analyze",
-)
 _RUN_FIELDS = tuple(RunSection.__annotations__)
 
 
@@ -184,21 +175,13 @@ def _attempt(attempt: Mapping[str, Any]) -> AttemptSection:
         "ended_at": attempt.get("ended_at"),
         "wall_s": _between_s(attempt.get("created_at"), attempt.get("ended_at")),
         "failure": _mapping(attempt.get("failure")) or None,
-        "timings_s": _steps(outcome.get("timings_s")),
+        "timings_s": steps_in_order(outcome.get("timings_s")),
         "peaks": _mapping(outcome.get("peaks")),
         "versions": _mapping(outcome.get("versions")),
         "node": _mapping(outcome.get("node")),
         "canary": _mapping(outcome.get("canary")),
         "blind_guards": _mapping(outcome.get("blind_guards")),
     }
-
-
-def _steps(timings: Any) -> dict[str, float]:
-    """Seconds per step in the order they run; the wire does not keep order."""
-    order = {name: index for index, name in enumerate(_STEPS)}
-    return dict(
-        sorted(_mapping(timings).items(), key=lambda item: (order.get(item[0], 99), item[0]))
-    )
 
 
 def _event(event: Mapping[str, Any]) -> EventSection:

@@ -6,7 +6,9 @@ readings, versions) stay as they came.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
+
+from typing_extensions import TypedDict  # Pydantic reads it, for the published schema
 
 
 class KnownFields(TypedDict, total=False):

@@ -5,8 +5,28 @@ Everything a report shows is on the original timeline; samples of what the sorte
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from spikefleet.reporter.sections import TimesSection
 from spikefleet.signal.preparing.timeline import Timeline
+
+_STEPS = (
+    "parent.start",
+    "parent.node_preflight",
+    "parent.stage_in",
+    "parent.canary",
+    "load",
+    "sort",
+    "analyze",
+)
+
+
+def steps_in_order(timings_s: Any) -> dict[str, float]:
+    """Seconds per step in the order they run; neither the wire nor JSON files keep order."""
+    order = {name: index for index, name in enumerate(_STEPS)}
+    told = dict(timings_s) if isinstance(timings_s, Mapping) else {}
+    return dict(sorted(told.items(), key=lambda item: (order.get(item[0], 99), item[0])))
 
 
 def describe_times(timeline: Timeline | None) -> TimesSection:

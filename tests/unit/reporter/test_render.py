@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from jsonschema import Draft202012Validator
+from tests.house.source import ROOT
 from tests.support.confined import curate_sort, render_report, write_from
 from tests.support.sorted_runs import (
     CURATION,
@@ -77,6 +79,26 @@ def test_figures_that_are_none_of_ours_are_told(store, tmp_path):
     told = json.loads((tmp_path / "recording_report.json").read_text())
     assert told["files"] == []
     assert told["notes"][0].startswith("Not drawn: the figures as the settings ask")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: make_task(make_run_record()),
+        lambda: make_bare_task(make_unsortable_record()),
+        lambda: make_bare_task({}),
+    ],
+    ids=["rich", "failed", "empty"],
+)
+def test_a_record_is_what_the_published_schema_says(store, tmp_path, make):
+    schema = json.loads((ROOT / "docs/schema/recording-report.schema.json").read_text())
+    write_from(store, make(), tmp_path)
+    record = json.loads((tmp_path / "recording_report.json").read_text())
+    problems = Draft202012Validator(schema).iter_errors(record)
+    assert [f"{list(p.absolute_path)}: {p.message}" for p in problems] == []
+    unknown = set(record) - set(schema["properties"])
+    assert unknown == set()
+    assert next(Draft202012Validator(schema).iter_errors(record | {"units": 5}), None) is not None
 
 
 def test_same_input_gives_the_same_bytes(store, tmp_path):
