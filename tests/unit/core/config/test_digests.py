@@ -1,3 +1,5 @@
+from typing import get_args
+
 import pytest
 
 from spikefleet.core.config import SortingConfig, config_digest, diff, preset, sort_digest
@@ -27,8 +29,9 @@ def another(dotted: str, config: SortingConfig) -> SortingConfig | None:
     tries = [not value] if isinstance(value, bool) else []
     if isinstance(value, int | float) and not isinstance(value, bool):
         tries += [value + 1, value * 0.9, int(value) + 1]
-    tries += ["another", "#123456", "hill", "device", "neuropixels", "median", 1, 2.5]
-    tries += ["none", "slay"]
+    kinds = get_args(type(getattr(config, group)).model_fields[field].annotation)
+    tries += [kind for kind in kinds if isinstance(kind, str)]
+    tries += ["another", "#123456", "device", "neuropixels", "median", 1, 2.5]
     tries += [[1, 2], [[0, 10]], ["#123456"], {"a": 1}, None]
     for tried in tries:
         try:
