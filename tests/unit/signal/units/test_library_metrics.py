@@ -18,6 +18,8 @@ from spikefleet.signal.units.library_measuring import measure_in_library
 from spikefleet.signal.units.library_metric_rows import LIBRARY_ROWS
 from spikefleet.signal.units.library_metrics import QUALITY, TEMPLATE, LibraryMetrics
 from spikefleet.signal.units.library_timing import measure_timing
+from spikefleet.signal.units.quality import measure_units
+from spikefleet.signal.units.relations import contamination
 from spikefleet.signal.units.unit_data import UnitData, read_units
 
 RATE_HZ, DURATION_S = 10_000.0, 130.0
@@ -110,6 +112,25 @@ def test_a_metric_is_what_spikeinterface_calls_it(
     else:
         found = list(data.library.values[name])
     assert found == pytest.approx(list(expected), rel=1e-9, nan_ok=True)
+
+
+def test_ours_is_what_the_table_says_of_the_librarys(data: UnitData, theirs: pd.DataFrame) -> None:
+    same = {
+        "spike_count": "num_spikes",
+        "firing_rate_hz": "firing_rate",
+        "isi_violation_count": "isi_violations_count",
+        "isi_hill": "isi_violations_ratio",
+        "snr": "snr",  # every trough is the largest point here
+    }
+    units = measure_units(data)
+    for ours, name in same.items():
+        found = [float(getattr(unit, ours)) for unit in units]
+        assert found == pytest.approx(list(theirs[name]), rel=1e-6)
+    shares = [
+        contamination(pairs, spikes, data.duration_s, 0.0015)
+        for pairs, spikes in zip(theirs["rp_violations"], theirs["num_spikes"], strict=True)
+    ]
+    assert shares == pytest.approx(list(theirs["rp_contamination"]))
 
 
 def test_every_column_of_the_table_is_filled_or_says_why(data: UnitData, folder: Path) -> None:

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import spikeinterface.core as si
 from scipy.stats import poisson
-from spikeinterface.metrics.quality.misc_metrics import compute_refrac_period_violations
 from tests.support.sorted_units import RATE_HZ, make_data, trough
 
+from spikefleet.core.config.units import CurationConfig
 from spikefleet.signal.preparing.timeline import FileSpan, Timeline
 from spikefleet.signal.units import correlograms
 from spikefleet.signal.units.relations import (
@@ -94,20 +93,15 @@ def test_rare_units_need_nearly_equal_templates_and_no_close_spikes() -> None:
     assert all(r.possible_duplicate for r in relations)
 
 
-def test_contamination_is_what_spikeinterface_calls_it() -> None:
-    mixed = np.sort(np.concatenate([spikes(1), spikes(5, rate_hz=2.0)]))
-    # At 10 kHz the period is 15 samples, where they count pairs of just that and we do not.
-    rate_hz, n_samples = 10_080.0, int(DURATION_S * RATE_HZ)
-    data = replace(units_of(mixed), sampling_rate_hz=rate_hz, duration_s=n_samples / rate_hz)
-    (relation,) = measure_relations(data)
-    sorting = si.NumpySorting.from_unit_dict([{"u0": mixed}], rate_hz)
-    recording = si.NumpyRecording(np.zeros((n_samples, 1), np.int8), rate_hz)
-    recording.set_dummy_probe_from_locations(np.zeros((1, 2)))
-    analyzer = si.create_sorting_analyzer(sorting, recording, sparse=False)
-    theirs = compute_refrac_period_violations(analyzer, refractory_period_ms=1.5)
-    share = theirs.rp_contamination if hasattr(theirs, "rp_contamination") else theirs[1]
-    assert relation.contamination == pytest.approx(share["u0"], rel=0.02)
-    assert relation.contamination_low < 0.1 < relation.contamination_high
+def test_contamination_of_a_mixture_is_within_its_interval() -> None:
+    (relation,) = measure_relations(units_of(spikes_of_two()))
+    assert relation.contamination == pytest.approx(0.09, abs=0.03)
+    assert relation.contamination_low < 0.09 < relation.contamination_high
+
+
+def spikes_of_two() -> np.ndarray:
+    """A neuron and one that fires a tenth as often: 0.09 of all spikes are foreign."""
+    return np.sort(np.concatenate([spikes(1), spikes(5, rate_hz=2.0)]))
 
 
 @pytest.mark.parametrize(
@@ -117,6 +111,39 @@ def test_contamination_is_what_spikeinterface_calls_it() -> None:
 def test_contamination_by_hand(violations: int, n_spikes: int, expected: float) -> None:
     found = contamination(violations, n_spikes, duration_s=300.0, refractory_s=0.0015)
     assert found == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("trains", "metric", "expected"),
+    [
+        # Close pairs are 0.4 ms (4 samples, which are shared) to 1.5 ms (15, which are not) apart.
+        (([100], [104]), "shared_spikes", 1.0),
+        (([100], [105]), "shared_spikes", 0.0),
+        (([100, 900], [104]), "shared_spikes", 1.0),  # of the smaller one
+        (([100, 100], [100]), "shared_spikes", 1.0),
+        # One close pair, over 1 · 1 pairs · 20 lags / 3 000 000 samples.
+        (([100], [105]), "refractory_dip", 150_000.0),
+        (([100], [114]), "refractory_dip", 150_000.0),
+        (([100], [115]), "refractory_dip", 0.0),
+        (([100], [104]), "refractory_dip", 0.0),
+        (([100], []), "refractory_dip", math.nan),
+        (([100], []), "shared_spikes", math.nan),
+        (([100], [200]), "similarity", 1.0),
+        (([100], [200]), "contamination", math.nan),
+    ],
+)
+def test_a_pair_by_hand(trains: tuple[list[int], ...], metric: str, expected: float) -> None:
+    first, _ = measure_relations(units_of(*(np.array(t, np.int64) for t in trains)))
+    assert getattr(first, metric) == pytest.approx(expected, nan_ok=True)
+
+
+def test_another_refractory_period_asks_other_pairs() -> None:
+    data = units_of(np.array([100]), np.array([118]))
+    assert measure_relations(data)[0].refractory_dip == 0.0
+    longer = CurationConfig(refractory_period_ms=2.0)
+    assert measure_relations(data, longer)[0].refractory_dip == pytest.approx(3e6 / 30)
+    shorter = CurationConfig(refractory_period_ms=0.3)
+    assert math.isnan(measure_relations(data, shorter)[0].refractory_dip)
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 40])
@@ -144,7 +171,7 @@ def test_long_trains_of_two_neurons_have_no_dip() -> None:
 def test_the_interval_of_a_burst_that_was_looked_at_in_part_is_wider(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    mixed = np.sort(np.concatenate([spikes(1), spikes(5, rate_hz=2.0)]))
+    mixed = spikes_of_two()
     (whole,) = measure_relations(units_of(mixed))
     monkeypatch.setattr(correlograms, "_MOST_PAIRS", 300)
     (part,) = measure_relations(units_of(mixed))
