@@ -1,16 +1,19 @@
 """A recording goes in over gRPC; curated units and a report come out."""
 
+import json
 import shutil
 from itertools import pairwise
 from pathlib import Path
 from urllib.request import urlopen
 
 import numpy as np
+from click.testing import CliRunner
 from tests.e2e.conftest import SORTER
 from tests.support.recordings import make_recording
 from tests.support.service import Service
 
 import spikefleet
+from spikefleet.cli.main import cli
 from spikefleet.client.views import RunView
 from spikefleet.core.runs import RunState
 
@@ -134,3 +137,33 @@ def test_a_stored_sort_is_curated_again_beside_the_runs_own_curation(
         client.fetch(run.run_id, tmp_path / "own")
     assert len(spikefleet.load_results(tmp_path / "strict").curated) == 0
     assert len(spikefleet.load_results(tmp_path / "own").curated) > 0
+
+
+def test_what_a_person_did_in_phy_and_what_two_sorts_agree_on_are_curations(
+    shared_service, recording, tmp_path
+):
+    run = sort(shared_service, recording)
+    asks = ("--address", shared_service.address, "--output", "json")
+
+    def ask(*arguments):
+        done = CliRunner().invoke(cli, [*map(str, arguments), *asks])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    ask("fetch", run.run_id, tmp_path / "run", "--as", "phy", "--as", "curation-json")
+    groups = tmp_path / "run" / "exports" / "phy" / "cluster_group.tsv"
+    head, first, *rest = groups.read_text().splitlines()
+    groups.write_text("\n".join([head, f"{first.partition(chr(9))[0]}\tnoise", *rest]) + "\n")
+    made = ask("curate", run.run_id, "--from", groups.parent, "--name", "mine", "--compare")
+    assert (made["kind"], made["compared"]["changed"]) == ("phy", 1)
+    assert made["n_curated"] == run.result["n_units_curated"] - 1
+    document = tmp_path / "run" / "exports" / "curation_v2.json"
+    same = ask("curate", run.run_id, "--from", document, "--name", "json", "--compare")
+    assert (same["kind"], same["compared"]["changed"]) == ("spikeinterface", 0)
+    other = sort(shared_service, recording, freq_min=350)
+    agreed = ask("consensus", run.run_id, other.run_id, "--name", "both")
+    assert agreed["kind"] == "consensus"
+    assert 0 < agreed["n_curated"] <= run.result["n_units_curated"]
+    assert any(those and those[0]["run_id"] == other.run_id for those in agreed["support"].values())
+    refused = CliRunner().invoke(cli, ["consensus", run.run_id, run.run_id, *asks])
+    assert "two runs or more" in refused.output

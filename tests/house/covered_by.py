@@ -17,7 +17,9 @@ _CONFINED = "unit/infra/system/test_confinement.py"
 _ANALYZER = "unit/signal/units/test_analyzer_beside_spikeinterface.py"
 
 COVERED_BY: Mapping[str, str] = {
+    "cli/consensus.py": "e2e/test_main_job.py",
     "cli/curations.py": "integration/test_curations.py",
+    "cli/hand_curations.py": "e2e/test_main_job.py",
     "cli/demo.py": "unit/deploy/test_run_progress.py",
     "cli/holds.py": _COMMANDS,
     "cli/problems.py": "unit/cli/test_main.py",

@@ -18,6 +18,8 @@ SWITCHBOARDS = {
     "__init__.py": "the notebook's verbs start a service; `import spikefleet` stays light",
     "signal/sorters/base.py": "imports the one sorter that was asked for",
     "cli/archive.py": "reads and writes recordings; the other commands need no numpy",
+    "cli/curations.py": "reads what was curated by hand; the other commands need no numpy",
+    "cli/consensus.py": "reads spikes; the other commands need no numpy",
     "cli/compare.py": "reads spikes; the other commands need no numpy",
     "cli/demo.py": "starts an embedded service, with the whole science stack",
     "cli/doctor.py": "looks at the machine as an attempt does; a rig has no psutil",

@@ -14,6 +14,7 @@ from spikefleet.signal.units.analyzer import build_analyzer
 RATE_HZ = 20_000.0
 FIRST_FRAME = 40_000  # of the window that was sorted
 SORTED_FRAMES = 200_000
+SETTINGS = (CurationConfig(), WaveformConfig())
 
 
 def write_fetched_run(root: Path, *, snr_min: float = 5.0, units: int = 5) -> Path:

@@ -17,7 +17,13 @@ import click
 from rich.table import Table
 
 from spikefleet.cli.connection import connected
-from spikefleet.cli.options import address_option, output_option, parse_overrides, set_option
+from spikefleet.cli.options import (
+    address_option,
+    needs_extra,
+    output_option,
+    parse_overrides,
+    set_option,
+)
 from spikefleet.cli.printing import Output, age_text, next_command, table
 from spikefleet.client.sorting import SortingClient
 from spikefleet.core.rooms.curation import RunCuration
@@ -30,6 +36,12 @@ _CURATION = "curation.json"
 @click.argument("run_id", metavar="RUN")
 @set_option
 @click.option("--name", default="", help="Name of the curation.  [default: its id]")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, path_type=Path),
+    help="Phy folder or SpikeInterface curation (JSON, version 2) that a person made of this run.",
+)
 @click.option("--compare", "compared", is_flag=True, help="Show both curations unit by unit.")
 @click.option("--choose", "chosen", is_flag=True, help="Have it given out by fetch from now on.")
 @address_option
@@ -38,12 +50,14 @@ def curate(run_id: str, address: str | None, output: str, **given: Any) -> None:
     """Curate a run's stored sort again with other settings, beside its own curation.
 
     Neither sorter, GPU nor recording is needed. --compare shows it beside the one that was chosen
-    before, unit by unit: what kept each or rejected it.
+    before, unit by unit: what kept each or rejected it. --from takes over merges, splits and
+    labels that were made in another tool.
     """
     changes, out = parse_overrides(given["overrides"]), Output(output)
+    hand = None if given["source"] is None else _by_hand(given["source"])
     with connected(address) as client:
         before = client.curation_named(run_id) if given["compared"] else None
-        made, existed = client.curate(run_id, name=given["name"], **changes)
+        made, existed = client.curate(run_id, name=given["name"], by_hand=hand, **changes)
         pairs = _compared(client, before, made) if before is not None else []
         if given["chosen"]:
             made = client.choose_curation(run_id, made.name)
@@ -79,6 +93,13 @@ def curations(run_id: str, name: str, address: str | None, output: str) -> None:
     Output(output).emit(document, curations_table(listed))
 
 
+def _by_hand(path: Path) -> dict[str, Any]:
+    with needs_extra("exports"):
+        from spikefleet.cli.hand_curations import read_hand_curation  # noqa: PLC0415
+
+    return read_hand_curation(path)
+
+
 def curations_table(listed: Sequence[RunCuration]) -> Table:
     """A run's curations, one a line; * marks what ``fetch`` gives without a name."""
     shown = table("curation", "", ">kept", ">sorted", "settings", "by", "made")
@@ -89,7 +110,9 @@ def curations_table(listed: Sequence[RunCuration]) -> Table:
         mark = "outdated" if one.is_outdated else "*" if one.is_chosen else ""
         made = age_text(one.created_at)
         counts = str(one.n_curated), str(one.n_sorted)
-        shown.add_row(one.name, mark, *counts, settings or "the run's", one.curator, made)
+        made_of = one.kind if one.kind != "settings" else ""
+        told = ", ".join(filter(None, (made_of, settings))) or "the run's"
+        shown.add_row(one.name, mark, *counts, told, one.curator, made)
     return shown
 
 

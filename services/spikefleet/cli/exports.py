@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from spikefleet.signal.exports.session_metadata import SessionMetadata
 
 ALL = "all"
-NAMES = ("phy", "nwb", "npz", "mat", "parquet")
+NAMES = ("phy", "nwb", "npz", "mat", "parquet", "curation-json")
 _NWB = "nwb"
 _CONFINED, _ENTRY = "spikefleet.cli.confined_export", "export"
 _NEEDED = ("numpy", "scipy", "spikeinterface", "pynwb", "pyarrow")

@@ -82,6 +82,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "spikefleet.cli.compare:compare",
         "Say how far two sortings of one recording agree, unit by unit.",
     ),
+    "consensus": (
+        "spikefleet.cli.consensus:consensus",
+        "Join sorts of one recording into the units they agree on, as a curation of the first run.",
+    ),
     "sorters": (
         "spikefleet.cli.catalogues:sorters",
         "List the sorters and whether the service offers them; with a NAME its own parameters.",

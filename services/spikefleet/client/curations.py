@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spikefleet.api.v1 import controller_pb2
@@ -21,14 +21,23 @@ class CurationCalls:
     address: str
     _controller: Any
 
-    def curate(self, run_id: str, *, name: str = "", **overrides: Any) -> tuple[RunCuration, bool]:
+    def curate(
+        self,
+        run_id: str,
+        *,
+        name: str = "",
+        by_hand: Mapping[str, Any] | None = None,
+        **overrides: Any,
+    ) -> tuple[RunCuration, bool]:
         """Curate a run's stored sort again with other settings, beside its own curation.
 
         No sorter, no GPU and no recording is needed. Returns the curation and whether it was there
-        before: the same settings on the same sort are the same curation. ServiceError tells a
+        before: the same settings on the same sort are the same curation. With ``by_hand``, what a
+        person decided in another tool, no threshold is applied. ServiceError tells a
         setting that is none of curation, a name that is taken, and a sort that cannot be curated.
         """
-        request = to_curate_run(CurationWish(RunId(run_id), overrides, name, person()))
+        wish = CurationWish(RunId(run_id), overrides, name, person(), by_hand=by_hand or {})
+        request = to_curate_run(wish)
         with answering(self.address):
             answer = self._controller.CurateRun(request, timeout=_DEADLINE_S)
         return from_run_curation(answer.curation), bool(answer.existed)

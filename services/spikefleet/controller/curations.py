@@ -63,7 +63,8 @@ class Curations:
     def curate(self, wish: CurationWish) -> tuple[RunCuration, bool]:
         """Return the run's curation with these settings, and whether it was there before.
 
-        Raises InvalidConfigurationError for a name or value that is none, or that another sort
+        By the thresholds, or as a person decided (``wish.by_hand``). Raises
+        InvalidConfigurationError for a name or value that is none, or that another sort
         would be needed for; UnreachedStageError where the run has no sort; RpcProblem with the
         failure's own words where its sort cannot be curated; CurationNameTakenError, ServiceError.
         """
@@ -72,9 +73,9 @@ class Curations:
         _require_name(wish.name)
         config = _changed(SortingConfig.from_document(run.config), wish.overrides)
         settings = _differing(run.config, config)
-        if not settings:
+        if not (settings or wish.by_hand):
             return self.listed(run.run_id)[0], True
-        curation_id = _id_of(run, sort, config)
+        curation_id = _id_of(run, sort, config, wish.by_hand)
         for known in self.listed(run.run_id):
             if known.curation_id == curation_id:
                 return self._reported(run, config, known), True
@@ -85,14 +86,14 @@ class Curations:
                     field="name",
                 )
         place = AttemptPlace(run.run_id, Stage.CURATE, curation=curation_id)
-        task = CurationTask(sort, place, config.curation, config.waveform)
+        task = CurationTask(sort, place, config.curation, config.waveform, wish.by_hand)
         answer = self.room.curate(task)
         _require_made(answer)
         made = RunCuration(
             run_id=run.run_id,
             curation_id=curation_id,
             name=wish.name or curation_id,
-            kind="settings",
+            kind=_kind_of(wish),
             settings=settings,
             curator=wish.curator[:_MOST_NAME],
             owner=wish.owner,
@@ -234,13 +235,20 @@ def _differing(document: Mapping[str, Any], config: SortingConfig) -> dict[str, 
     }
 
 
-def _id_of(run: Run, sort: AttemptPlace, config: SortingConfig) -> str:
-    """What decides a curation: its run's sort, its settings, and how they are applied."""
+def _kind_of(wish: CurationWish) -> str:
+    """What a curation was made from; the room has found the document to be one."""
+    return str(wish.by_hand.get("tool") or "")[:_MOST_NAME] if wish.by_hand else "settings"
+
+
+def _id_of(run: Run, sort: AttemptPlace, config: SortingConfig, by_hand: Mapping[str, Any]) -> str:
+    """What decides a curation: its run's sort, its settings, what was decided by hand."""
     settings = {
         "curation": config.curation.model_dump(mode="json"),
         "waveform": config.waveform.model_dump(mode="json"),
     }
-    return f"cur-{digest_document([_RECIPE, run.run_id, sort.prefix, settings])[:16]}"
+    decided = [by_hand] if by_hand else []
+    made_of = [_RECIPE, run.run_id, sort.prefix, settings, *decided]
+    return f"cur-{digest_document(made_of)[:16]}"
 
 
 def _require_name(name: str) -> None:

@@ -109,7 +109,7 @@ def curate_into(
         "labels": labels,
         "edits": edits.to_json() if edits else {},
         "merge_suggestions": suggestions,
-        "by_hand": {} if hand is None else {"tool": hand.tool},
+        "by_hand": {} if hand is None else {"tool": hand.tool, "support": dict(hand.support)},
         "epochs": [epoch.to_json() for epoch in judged.epochs],
         "units_by_epoch": by_epoch,
         "not_measured": dict(sorted_units.library.not_measured),
@@ -123,10 +123,12 @@ def curate_into(
 
 def _edited(data: UnitData, edits: UnitEdits, hand: HandCuration | None) -> EditedUnits:
     """Apply the edits. Raises InputCorruptError where a person made them of another sort."""
-    if hand is not None:
-        hand.require_of(dict(zip(data.unit_ids, data.trains(), strict=True)))
     try:
-        return edited_units(data, edits)
+        edited = edited_units(data, edits)
+        if hand is not None:
+            hand.require_of(dict(zip(data.unit_ids, data.trains(), strict=True)))
+            hand.require_units(edited.data.unit_ids)
+        return edited
     except ValueError as error:
         raise InputCorruptError(
             f"The curation by hand does not fit this sort: {error}.", reason="hand_curation"

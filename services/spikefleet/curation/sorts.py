@@ -81,6 +81,7 @@ class SortCuration:
                     "timeline": timeline,
                     "curation": task.curation.model_dump(mode="json"),
                     "waveform": task.waveform.model_dump(mode="json"),
+                    "by_hand": dict(task.by_hand),
                     "output": str(folder),
                 },
             )

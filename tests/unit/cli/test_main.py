@@ -152,7 +152,7 @@ def test_every_verb_of_the_client_is_a_command() -> None:
     verbs = {"submit", "list", "status", "watch", "cancel", "retry", "fetch", "report", "logs"}
     local = {"serve", "inspect", "simulate", "doctor", "demo", "archive", "verify", "restore"}
     verbs |= {"curate", "curations"}
-    told = {"compare", "sorters", "presets", "settings", "completion"}
+    told = {"compare", "consensus", "sorters", "presets", "settings", "completion"}
     assert verbs | local | told | {"holds", "release"} == set(COMMANDS)
 
 

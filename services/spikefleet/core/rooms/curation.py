@@ -17,12 +17,16 @@ if TYPE_CHECKING:  # a rig's client imports no configuration
 
 @dataclass(frozen=True)
 class CurationTask:
-    """A sort to measure and curate by these groups; ``attempt`` is the one at work."""
+    """A sort to measure and curate by these groups; ``attempt`` is the one at work.
+
+    ``by_hand`` are a person's decisions, not checked yet; {}: the thresholds decide.
+    """
 
     sort: AttemptPlace
     attempt: AttemptPlace
     curation: CurationConfig
     waveform: WaveformConfig
+    by_hand: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class CurationWish:
     name: str = ""
     curator: str = ""
     owner: str = ""
+    by_hand: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class RunCuration:
     run_id: RunId  #: whose sort it judges
     curation_id: str
     name: str  #: within the run
-    kind: str  #: "settings" where thresholds were changed
+    kind: str  #: "settings" where thresholds were changed, else where it was made by hand
     settings: Mapping[str, Any]  #: those that are not the run's
     curator: str  #: who, as he called himself
     owner: str  #: the same, as the kernel names him

@@ -12,6 +12,7 @@ from typing import Any
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.files import sha256_of, write_json
 from spikefleet.signal.exports.compiled import write_mat, write_npz
+from spikefleet.signal.exports.curation_json import write_curation_json
 from spikefleet.signal.exports.nwb import write_nwb
 from spikefleet.signal.exports.phy import write_phy
 from spikefleet.signal.exports.session_metadata import SessionMetadata, require_complete
@@ -21,6 +22,7 @@ from spikefleet.signal.exports.unit_table import write_parquet
 FOLDER = "exports"
 NWB = "nwb"
 _PLACES = {
+    "curation-json": "curation_v2.json",
     "mat": "sorted.mat",
     NWB: "sorted.nwb",
     "npz": "sorted.npz",
@@ -70,6 +72,7 @@ def export_results(
     root = Path(folder).expanduser()
     source = read_source(root, with_failed=with_failed)
     writers: dict[str, Callable[[ExportSource, Path], None]] = {
+        "curation-json": write_curation_json,
         "mat": write_mat,
         NWB: lambda given, path: write_nwb(given, path, metadata),
         "npz": write_npz,

@@ -8,7 +8,7 @@ the trains it was made on are held against those of the sort.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from spikefleet.signal.units.unit_names import unit_names
 VERSION = 1
 MOST_UNITS = 20_000
 _MOST_TEXT = 500
+_MOST_SORTS = 100
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,15 @@ class HandVerdict:
 class HandCuration:
     """``verdicts`` on the units there are after the ``edits``; ``tool`` is where it was made.
 
-    ``trains`` are the digests of the sort's trains that it was made on, by unit.
+    ``trains`` are the digests of the sort's trains that it was made on, by unit. ``support`` tells
+    of a unit which units of other sorts agree with it.
     """
 
     tool: str
     edits: UnitEdits = field(default_factory=UnitEdits)
     verdicts: Mapping[str, HandVerdict] = field(default_factory=dict)
     trains: Mapping[str, str] = field(default_factory=dict)
+    support: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary; ``from_json`` reads it back."""
@@ -53,6 +56,7 @@ class HandCuration:
             "edits": self.edits.to_json(),
             "verdicts": {unit: asdict(verdict) for unit, verdict in self.verdicts.items()},
             "trains": dict(self.trains),
+            "support": dict(self.support),
         }
 
     @classmethod
@@ -70,6 +74,7 @@ class HandCuration:
                 edits=UnitEdits.from_json(document["edits"]),
                 verdicts={unit: _verdict(given) for unit, given in verdicts.items()},
                 trains={unit: _text(digest) for unit, digest in trains.items()},
+                support=_support(document.get("support") or {}),
             )
         except (LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"no curation by hand ({error})") from error
@@ -84,6 +89,12 @@ class HandCuration:
                 raise _of_another_sort(f"the sort has no unit {unit!r:.60}")
             if train_digest(trains[unit]) != digest:
                 raise _of_another_sort(f"unit {unit!r:.60} has other spikes in the sort")
+
+    def require_units(self, unit_ids: Sequence[str]) -> None:
+        """Refuse a verdict on a unit that there is not. Raises InputCorruptError."""
+        unknown = next((unit for unit in self.verdicts if unit not in unit_ids), None)
+        if unknown is not None:
+            raise _of_another_sort(f"there is no unit {unknown!r:.60}")
 
 
 def train_digest(train: NDArray[np.int64]) -> str:
@@ -103,6 +114,22 @@ def _verdict(given: Mapping[str, Any]) -> HandVerdict:
     if not isinstance(passed, bool):
         raise ValueError(f"{passed!r:.40} is no verdict")  # noqa: TRY004 - of a document
     return HandVerdict(passed, _text(given["reason"]), _text(given["label"]))
+
+
+def _support(given: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    if len(given) > MOST_UNITS:
+        raise ValueError(f"support of more than {MOST_UNITS} units")
+    return {
+        _text(unit): [
+            {
+                "run_id": _text(one["run_id"]),
+                "unit_id": _text(one["unit_id"]),
+                "agreement": float(one["agreement"]),
+            }
+            for one in others[:_MOST_SORTS]
+        ]
+        for unit, others in given.items()
+    }
 
 
 def _text(value: Any) -> str:

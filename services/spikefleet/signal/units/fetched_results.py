@@ -67,6 +67,7 @@ class FetchedResults:
     units: Mapping[str, FetchedUnit]
     provenance: Mapping[str, Any] = field(repr=False)
     timeline: Timeline | None = None  #: which frames were sorted; None without units
+    edits: UnitEdits = field(default_factory=UnitEdits)  #: merges and splits of the sort's units
 
     @property
     def curated(self) -> Mapping[str, FetchedUnit]:
@@ -109,6 +110,7 @@ def load_results(folder: str | Path) -> FetchedResults:
         status=str(record.get("status") or ""),
         units=units,
         timeline=timeline,
+        edits=_edits(root),
         provenance={
             "run": run,
             "recording": _part(root, REPORT_RECORD, record, "recording"),
@@ -173,6 +175,15 @@ def _trains(
             path=str(root / _SPIKES),
         ) from error
     return trains, timeline
+
+
+def _edits(root: Path) -> UnitEdits:
+    """The merges and splits of the curation. Raises InputCorruptError."""
+    given = read_document(root, CURATION).get("edits")
+    try:
+        return UnitEdits.from_json(_mapping(given)) if given else UnitEdits()
+    except ValueError as error:
+        raise unreadable(root / CURATION, error) from error
 
 
 def _made(

@@ -11,7 +11,12 @@ from spikefleet.infra.rpc.convert.attempt_refs import (
     own_attempt,
     to_attempt_ref,
 )
-from spikefleet.infra.rpc.convert.structs import from_struct, to_struct
+from spikefleet.infra.rpc.convert.structs import (
+    from_json_bytes,
+    from_struct,
+    to_json_bytes,
+    to_struct,
+)
 from spikefleet.infra.rpc.convert.values import read_failure, to_failure
 from spikefleet.infra.rpc.errors import RpcProblem
 
@@ -28,6 +33,7 @@ def to_curate(task: CurationTask) -> curation_pb2.CurateRequest:
                 "waveform": task.waveform.model_dump(mode="json"),
             }
         ),
+        by_hand=to_json_bytes(task.by_hand),
     )
 
 
@@ -43,7 +49,8 @@ def from_curate(request: curation_pb2.CurateRequest) -> CurationTask:
     asked = from_struct(request.config)
     groups = {name: asked.get(name) or {} for name in ("curation", "waveform")}
     config = SortingConfig.from_document(groups)
-    return CurationTask(sort, attempt, config.curation, config.waveform)
+    by_hand = from_json_bytes(request.by_hand, "by_hand")
+    return CurationTask(sort, attempt, config.curation, config.waveform, by_hand)
 
 
 def to_curation(answer: CurationAnswer) -> curation_pb2.CurateResponse:

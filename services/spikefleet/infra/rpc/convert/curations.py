@@ -5,7 +5,12 @@ from __future__ import annotations
 from spikefleet.api.v1 import controller_pb2
 from spikefleet.core.ids import RunId
 from spikefleet.core.rooms.curation import CurationWish, RunCuration
-from spikefleet.infra.rpc.convert.structs import from_struct, to_struct
+from spikefleet.infra.rpc.convert.structs import (
+    from_json_bytes,
+    from_struct,
+    to_json_bytes,
+    to_struct,
+)
 from spikefleet.infra.rpc.convert.values import from_timestamp, to_timestamp
 
 
@@ -16,17 +21,19 @@ def to_curate_run(wish: CurationWish) -> controller_pb2.CurateRunRequest:
         overrides=to_struct(wish.overrides),
         name=wish.name,
         curator=wish.curator,
+        by_hand=to_json_bytes(wish.by_hand),
     )
 
 
 def from_curate_run(request: controller_pb2.CurateRunRequest, owner: str) -> CurationWish:
-    """Read ``owner``'s request to curate a run again."""
+    """Read ``owner``'s request to curate a run again. Raises RpcProblem."""
     return CurationWish(
         RunId(request.run_id),
         from_struct(request.overrides),
         request.name,
         request.curator,
         owner,
+        from_json_bytes(request.by_hand, "by_hand"),
     )
 
 

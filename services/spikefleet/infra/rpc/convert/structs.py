@@ -6,6 +6,7 @@ floats), integers a double cannot hold travel as decimal strings.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
@@ -14,7 +15,10 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import Struct, Value
 
+from spikefleet.infra.rpc.errors import RpcProblem
+
 _EXACT = 2**53
+MOST_JSON_BYTES = 16 << 20
 
 
 def to_struct(document: Mapping[str, Any] | None) -> Struct:
@@ -83,3 +87,25 @@ def _from_value(value: Value) -> Any:
     if kind == "bool_value":
         return value.bool_value
     return None
+
+
+def to_json_bytes(document: Mapping[str, Any]) -> bytes:
+    """Return a document that is longer than a Struct should be; b"" for {}."""
+    return json.dumps(document, separators=(",", ":")).encode() if document else b""
+
+
+def from_json_bytes(data: bytes, field: str) -> dict[str, Any]:
+    """Read what ``to_json_bytes`` wrote, or a stranger: within bounds, an object, nothing more.
+
+    Raises RpcProblem TOO_LARGE, INVALID_ARGUMENT.
+    """
+    if len(data) > MOST_JSON_BYTES:
+        told = f"{field} is {len(data)} bytes long; {MOST_JSON_BYTES} are the most."
+        raise RpcProblem("TOO_LARGE", told, field=field)
+    try:
+        found = json.loads(data) if data else {}
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise RpcProblem("INVALID_ARGUMENT", f"{field} is no JSON object.", field=field)
+    return found
