@@ -15,6 +15,7 @@ import numpy as np
 from spikeinterface.core import NumpyRecording, SortingAnalyzer
 
 from spikefleet.core.failures.errors import InputCorruptError
+from spikefleet.signal.units.library_metrics import METRICS
 from spikefleet.signal.units.stored_extensions import keep_mapped
 from spikefleet.signal.units.trusted_folder import require_data_only
 
@@ -49,7 +50,9 @@ def open_analyzer(folder: Path) -> SortingAnalyzer:
         analyzer._recording = None  # so that it is without one, as it was stored
         analyzer.get_sorting_provenance = _no_provenance
         analyzer._lazy = True  # arrays are mapped, for this step only
-        analyzer.load_all_saved_extension()
+        for name in analyzer.get_saved_extension_names():
+            if name not in METRICS:
+                analyzer.load_extension(name)
         analyzer._lazy = False
         for extension in analyzer.extensions.values():
             keep_mapped(extension)

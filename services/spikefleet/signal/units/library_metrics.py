@@ -6,16 +6,16 @@ curation may. What was not measured is empty and has a reason.
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from spikeinterface.core import SortingAnalyzer
 
 QUALITY, TEMPLATE = "quality_metrics", "template_metrics"
 NOT_MEASURED = "not_measured"
@@ -65,6 +65,9 @@ _COUNTS = frozenset({"num_positive_peaks", "num_negative_peaks"})
 _UNMEASURED = "not measured by this sort"
 _UNFIT = "no unit has what it needs"
 # Ours of that name means something else.
+_LIBRARY_COLUMNS = frozenset(
+    column for metrics in METRICS.values() for _, columns in metrics.values() for column in columns
+)
 _RENAMED = {"snr": "si_snr", "presence_ratio": "si_presence_ratio"}
 
 
@@ -85,39 +88,49 @@ class LibraryMetrics:
         return told
 
 
-def read_library_metrics(analyzer: SortingAnalyzer) -> LibraryMetrics:
-    """Return what SpikeInterface measured when the sort was made; of an earlier sort nothing.
+def read_library_metrics(folder: Path, n_units: int) -> LibraryMetrics:
+    """Return what SpikeInterface measured when a sort was made; of an earlier sort nothing.
 
-    Raises ValueError where the numbers are those of other units, or none.
+    ``folder`` is the sort's analyzer, whose tables are read as text. Raises ValueError where one is
+    of other units or holds other than numbers.
     """
     values: dict[str, NDArray[np.float64]] = {}
     reasons: dict[str, str] = {}
     for name, metrics in METRICS.items():
-        extension = analyzer.get_extension(name)
-        data = {} if extension is None else extension.data
-        told = data.get(NOT_MEASURED)
-        frame = data.get("metrics")
-        if frame is not None and len(frame) != len(analyzer.unit_ids):
-            raise ValueError(f"{name} of {len(frame)} units, not {len(analyzer.unit_ids)}")
+        table = _table(folder / "extensions" / name / "metrics.csv", n_units)
+        told = _reasons(folder / "extensions" / name / f"{NOT_MEASURED}.json")
         for metric, (_, columns) in metrics.items():
-            reason = told.get(metric) if isinstance(told, dict) else None
             for column in columns:
-                found = _column(frame, column)
-                if found.size and found.shape != (len(analyzer.unit_ids),):
-                    raise ValueError(f"{column} has the shape {found.shape}")
-                if np.isfinite(found).any():
-                    values[_RENAMED.get(column, column)] = found
+                found, ours = table.get(column), _RENAMED.get(column, column)
+                if found is not None and np.isfinite(found).any():
+                    values[ours] = found
                 else:
-                    told_none = _UNFIT if found.size else _UNMEASURED
-                    reasons[_RENAMED.get(column, column)] = str(reason or told_none)[:300]
+                    told_none = _UNMEASURED if found is None else _UNFIT
+                    reasons[ours] = str(told.get(metric) or told_none)[:300]
     return LibraryMetrics(MappingProxyType(values), MappingProxyType(reasons))
 
 
-def _column(frame: Any, name: str) -> NDArray[np.float64]:
-    """One column; nothing where it is not there. Raises ValueError where it holds text."""
-    if frame is None or name not in frame:
-        return np.zeros(0)
-    return np.asarray(frame[name], dtype=np.float64)
+def _table(path: Path, n_units: int) -> dict[str, NDArray[np.float64]]:
+    """The columns of numbers of a table, by their names; nothing where there is none."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        try:
+            header, *rows = csv.reader(file)
+        except csv.Error as error:
+            raise ValueError(f"{path.name} is no table: {error}") from error
+    if len(rows) != n_units or any(len(row) != len(header) for row in rows):
+        raise ValueError(f"{path.name} has {len(rows)} rows, not one for each of {n_units} units")
+    return {
+        name: np.array([float(row[at]) if row[at] else np.nan for row in rows])
+        for at, name in enumerate(header)
+        if name in _LIBRARY_COLUMNS
+    }
+
+
+def _reasons(path: Path) -> dict[str, Any]:
+    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return told if isinstance(told, dict) else {}
 
 
 def _columns() -> tuple[str, ...]:

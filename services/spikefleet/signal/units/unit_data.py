@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,7 +94,7 @@ class UnitData:
             return self.duration_s
         return self.timeline.n_original / self.sampling_rate_hz
 
-    @property
+    @cached_property
     def seams(self) -> IntArray:
         """Sorted samples before which time jumps or another file begins."""
         found = () if self.timeline is None else self.timeline.seams
@@ -153,7 +154,8 @@ def read_units(folder: Path, timeline: Mapping[str, Any] | None = None) -> UnitD
     """
     analyzer = open_analyzer(folder)
     with reading(folder):
-        data = _unit_data(analyzer)
+        library = read_library_metrics(folder, len(analyzer.unit_ids))
+        data = replace(_unit_data(analyzer), library=library)
         _require_fitting(data)
     try:
         where = Timeline.from_json(timeline) if timeline else None
@@ -187,7 +189,6 @@ def _unit_data(analyzer: Any) -> UnitData:
         unit_locations_um=_locations(analyzer, unit_count),
         spike_amplitudes_uv=_spike_amplitudes(analyzer, order),
         peak_index=int(templates.nbefore) if templates is not None else 0,
-        library=read_library_metrics(analyzer),
         spike_locations_um=_spike_locations(analyzer, order),
         aligned=read_aligned(Path(analyzer.folder), order),
     )

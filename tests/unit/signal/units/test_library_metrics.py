@@ -203,9 +203,10 @@ def test_without_units_nothing_is_measured(tmp_path: Path) -> None:
         ("metrics.csv", ",snr\n0,1.0\n"),  # of another number of units
         ("metrics.csv", ",snr\n0,a\n1,b\n2,c\n3,d\n"),  # words
         ("metrics.csv", "\x00\x01\x02"),
-        ("metrics.json", '{"snr": [1.0], "b": [], "c": [], "d": []}'),
-        ("metrics.json", "[[], [], [], []]"),
-        ("params.json", "[]"),
+        ("metrics.csv", ",snr\n0\n1\n2\n3\n"),
+        ("metrics.csv", ""),
+        ("metrics.csv", '"' + "x" * 200_000 + "\n"),
+        ("not_measured.json", "{"),
     ],
 )
 def test_a_table_of_metrics_that_is_none_is_refused(
@@ -213,8 +214,6 @@ def test_a_table_of_metrics_that_is_none_is_refused(
 ) -> None:
     copied = tmp_path / "analyzer"
     shutil.copytree(folder, copied)
-    kept = copied / "extensions" / QUALITY
-    (kept / "metrics.csv").unlink()
-    (kept / name).write_text(table)
+    (copied / "extensions" / QUALITY / name).write_text(table)
     with pytest.raises(InputCorruptError):
         read_units(copied)
