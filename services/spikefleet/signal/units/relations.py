@@ -29,6 +29,7 @@ _MOST_LAG = 10  # samples
 _COARSE = range(-8, 9, 2)  # a spike is wider than two samples
 _CANDIDATES = 3
 _CONFIDENCE = 0.95
+_MOST_NEIGHBOURS = 50  # of a spike within a refractory period; beyond, pairs are counted otherwise
 
 
 @dataclass(frozen=True)
@@ -169,15 +170,50 @@ def compare_pair(
     before = np.abs(small - large[np.maximum(at - 1, 0)])
     after = np.abs(small - large[np.minimum(at, len(large) - 1)])
     shared = float(np.mean(np.minimum(before, after) <= same))
-    close = pairs(small, large, math.ceil(refractory), data.seams)
-    observed = 0
-    for lag in map(np.abs, close.lags()):
-        observed += int(np.count_nonzero((lag > same) & (lag < refractory)))
+    observed, share = _close_pairs(data, (small, large), at, (same, refractory))
     # Whole samples between the two, on both sides.
     n_lags = max(0, 2 * (math.ceil(refractory) - 1 - math.floor(same)))
     n_samples = data.duration_s * data.sampling_rate_hz
-    expected = close.share * len(small) * len(large) * n_lags / n_samples
+    expected = share * len(small) * len(large) * n_lags / n_samples
     return UnitPair(shared, observed / expected if expected else math.nan, expected)
+
+
+def _close_pairs(
+    data: UnitData, trains: tuple[IntArray, IntArray], at: IntArray, apart: tuple[float, float]
+) -> tuple[int, float]:
+    """Count pairs of two trains that are more and less than so many samples ``apart``.
+
+    ``at`` is where each spike of the first belongs in the second. With the share of the first's
+    spikes that were looked at.
+    """
+    (small, large), (same, refractory) = trains, apart
+    if not data.seams.size:
+        after = _neighbours(small, large, at, 1, apart)
+        before = _neighbours(small, large, at - 1, -1, apart)
+        if after >= 0 and before >= 0:
+            return after + before, 1.0
+    close = pairs(small, large, math.ceil(refractory), data.seams)
+    lags = map(np.abs, close.lags())
+    return sum(
+        int(np.count_nonzero((lag > same) & (lag < refractory))) for lag in lags
+    ), close.share
+
+
+def _neighbours(
+    small: IntArray, large: IntArray, at: IntArray, step: int, apart: tuple[float, float]
+) -> int:
+    """Count such pairs on one side, neighbour by neighbour; -1 where a burst has no end."""
+    (same, refractory), found = apart, 0
+    for _ in range(_MOST_NEIGHBOURS):
+        inside = (at >= 0) & (at < len(large))
+        small, at = small[inside], at[inside]
+        lag = np.abs(large[at] - small)
+        close = lag < refractory
+        if not close.any():
+            return found
+        found += int(np.count_nonzero(lag[close] > same))
+        small, at = small[close], at[close] + step
+    return -1
 
 
 def similar_units(data: UnitData) -> list[tuple[int, float]]:

@@ -13,6 +13,7 @@ from spikefleet.core.config.units import CurationConfig
 from spikefleet.signal.preparing.timeline import FileSpan, Timeline
 from spikefleet.signal.units import correlograms
 from spikefleet.signal.units.relations import (
+    compare_pair,
     contamination,
     measure_relations,
     similar_units,
@@ -135,6 +136,22 @@ def test_contamination_by_hand(violations: int, n_spikes: int, expected: float) 
 def test_a_pair_by_hand(trains: tuple[list[int], ...], metric: str, expected: float) -> None:
     first, _ = measure_relations(units_of(*(np.array(t, np.int64) for t in trains)))
     assert getattr(first, metric) == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("n_first", [3_000_000, 1_000_000])
+@pytest.mark.parametrize("burst", [1, 60])
+def test_close_pairs_are_the_same_however_they_are_counted(n_first: int, burst: int) -> None:
+    spans = (FileSpan("a", n_first), FileSpan("b", 3_000_000 - n_first))
+    joined = Timeline(RATE_HZ, spans, ((0, 3_000_000),))
+    random = np.random.default_rng(4)
+    first, second = (np.sort(random.integers(0, 3_000_000, 5_000)) for _ in range(2))
+    second = np.sort(np.concatenate([second, *[first[:3] + 7] * burst]))
+    found = compare_pair(replace(units_of(first, second), timeline=joined), first, second, 0.0015)
+    lags = np.abs(second[np.newaxis, :] - first[:, np.newaxis])
+    same_side = (second >= n_first)[np.newaxis, :] == (first >= n_first)[:, np.newaxis]
+    close = int(np.count_nonzero((lags > 4) & (lags < 15) & same_side))
+    assert found.expected == pytest.approx(len(first) * len(second) * 20 / 3_000_000)
+    assert found.dip == pytest.approx(close / found.expected)
 
 
 def test_another_refractory_period_asks_other_pairs() -> None:
