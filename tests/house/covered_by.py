@@ -22,6 +22,7 @@ COVERED_BY: Mapping[str, str] = {
     "cli/hand_curations.py": "e2e/test_main_job.py",
     "cli/demo.py": "unit/deploy/test_run_progress.py",
     "cli/holds.py": _COMMANDS,
+    "cli/overview.py": _COMMANDS,
     "cli/problems.py": "unit/cli/test_main.py",
     "client/curations.py": "integration/test_curations.py",
     "client/direct_sending.py": "integration/test_direct_uploads.py",

@@ -107,6 +107,22 @@ def test_the_report_of_an_unsortable_run_comes_to_the_rig(
     assert Path(done.stdout.strip()).read_text(encoding="utf-8").startswith("<!")
 
 
+def test_an_overview_names_the_cause_in_table_page_and_document(
+    service: Service, run_id: str, tmp_path: Path
+) -> None:
+    page = tmp_path / "night.html"
+    done = _ask(service, "overview", run_id, "--to", str(page), "--title", "Night 7")
+    assert done.exit_code == 0, done.output
+    assert "1 run: 1 unsortable." in done.stdout
+    assert "digital zero" in page.read_text(encoding="utf-8")
+    assert "Night 7" in page.read_text(encoding="utf-8")
+    told = _document(_ask(service, "overview", run_id, "--to", str(page), "--output", "json"))
+    assert told["outcomes"] == {"unsortable": 1}
+    assert told["html"] == str(page)
+    none = _ask(service, "overview", "--recording", "nothing-like-it", "--to", str(page))
+    assert "No run matches." in none.stdout
+
+
 def test_a_retry_can_be_followed_to_its_end(service: Service, run_id: str) -> None:
     done = _ask(service, "retry", run_id, "--watch")
     assert done.exit_code == 0, done.output

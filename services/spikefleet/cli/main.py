@@ -78,6 +78,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "spikefleet.cli.results:report",
         "Copy runs' reports to a folder, as fetch does, and say where the pages are.",
     ),
+    "overview": (
+        "spikefleet.cli.overview:overview",
+        "Show several runs (a plate, a session, a night) on one page, what failed first.",
+    ),
     "compare": (
         "spikefleet.cli.compare:compare",
         "Say how far two sortings of one recording agree, unit by unit.",

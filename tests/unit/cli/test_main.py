@@ -151,7 +151,7 @@ def test_the_help_tells_each_verb_in_a_whole_sentence_in_the_order_of_use() -> N
 def test_every_verb_of_the_client_is_a_command() -> None:
     verbs = {"submit", "list", "status", "watch", "cancel", "retry", "fetch", "report", "logs"}
     local = {"serve", "inspect", "simulate", "doctor", "demo", "archive", "verify", "restore"}
-    verbs |= {"curate", "curations"}
+    verbs |= {"curate", "curations", "overview"}
     told = {"compare", "consensus", "sorters", "presets", "settings", "completion"}
     assert verbs | local | told | {"holds", "release"} == set(COMMANDS)
 
