@@ -21,6 +21,7 @@ from spikefleet.curation.curate import curate_into
 from spikefleet.infra.system.allocator import keep_freed_memory
 from spikefleet.signal.preparing.prepare import PrepareOptions, prepare_recording
 from spikefleet.signal.units.analyzer import build_analyzer
+from spikefleet.signal.units.library_measuring import measure_in_library
 
 SEED = 1
 MANY_UNITS = 400
@@ -122,9 +123,14 @@ def spikeinterface(
 
 
 def analyzer_of_many(source: Path, out: Path) -> dict[str, float]:
-    """An analyzer of 400 units, for the curation; from the copy."""
+    """An analyzer of 400 units as a sort leaves it, for the curation; from the copy."""
     sorting = open_sorting(source, MANY_UNITS)
-    return measured(lambda: build_analyzer(copy_of(source), sorting, out, WaveformConfig(), SEED))
+
+    def work() -> None:
+        analyzer = build_analyzer(copy_of(source), sorting, out, WaveformConfig(), SEED)
+        measure_in_library(analyzer, SEED)
+
+    return measured(work)
 
 
 def curation(source: Path, out: Path) -> dict[str, float]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 LOCATION_RADIUS_UM = 75.0
 LOCATION_MS = 0.5
 _LOCATION = np.dtype([("x", "float32"), ("y", "float32")])
-_BATCH_SPIKES = 4096
+_BATCH_SPIKES = 16_384
 
 
 class _Amplitudes:
