@@ -40,7 +40,6 @@ COVERED_BY: Mapping[str, str] = {
     "curation/merging.py": "unit/curation/test_curate_sort.py",
     "signal/exports/clusters.py": "unit/signal/exports/test_phy.py",
     "signal/exports/hand_curation.py": "unit/signal/exports/test_phy.py",
-    "signal/units/by_hand.py": "unit/curation/test_curate_sort.py",
     "controller/curations.py": "integration/test_curations.py",
     "controller/finished_result.py": "integration/test_controller_retries.py",
     "controller/reconcile.py": _CONTROLLER,

@@ -216,3 +216,30 @@ def test_a_sort_that_is_gone_is_told_and_nothing_is_written_down(desk: Desk) -> 
     assert len(desk.client.curations(desk.run_id)) == before
     back = RunChanges(result={"sort_prefix": SORT_PREFIX})
     controlled.runs.move_run(moved, moved.state, kind="run.test", changes=back)
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "said"),
+    [
+        ({"version": 1}, "curation by hand cannot be read"),
+        ({"version": 1, "verdicts": {"1": {"passed": "yes"}}}, "cannot be read"),
+        (
+            {
+                "version": 1,
+                "tool": "x",
+                "edits": {"version": 1, "merges": [], "splits": []},
+                "verdicts": {"nobody": {"passed": True, "reason": "", "label": ""}},
+                "trains": {},
+            },
+            "no unit 'nobody'",
+        ),
+        ({"much": "x" * (17 << 20)}, "are the most"),
+    ],
+)
+def test_a_curation_by_hand_that_is_none_is_refused_and_leaves_nothing(
+    desk: Desk, by_hand: dict[str, Any], said: str
+) -> None:
+    before = desk.client.curations(desk.run_id)
+    with pytest.raises(ServiceError, match=said):
+        desk.client.curate(desk.run_id, by_hand=by_hand)
+    assert desk.client.curations(desk.run_id) == before

@@ -98,8 +98,13 @@ def _write_columns(folder: Path, units: Mapping[int, ExportedUnit]) -> None:
 
 
 def _group(unit: ExportedUnit) -> str:
-    """The word that Phy knows for a unit: its label; "unsorted" where curation rejected it."""
-    if not unit.fetched.passed:
+    """The word that Phy knows for a unit: its label; "unsorted" where it is rejected or has none.
+
+    Where no unit was labelled, what is kept is good.
+    """
+    label = unit.fetched.metrics.get("label")
+    if not unit.fetched.passed or label == "":
         return "unsorted"
-    label = str(unit.fetched.metrics.get("label") or GOOD)
+    if label is None:
+        return GOOD
     return label if label in (GOOD, MUA, NOISE) else MUA

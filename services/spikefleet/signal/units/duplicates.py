@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from spikefleet.signal.units.quality import count_isi_violations
 from spikefleet.signal.units.relations import compare_pair, unit_distances_um
+from spikefleet.signal.units.template_likeness import MOST_LAG
 from spikefleet.signal.units.unit_data import IntArray, UnitData
 from spikefleet.signal.units.unit_edits import Merge, merge_trains
 
 NEAR_UM = 200.0
 MOST_VIOLATIONS = 0.04  # share of a unit's spikes; also the most that joining may add
 SIMILAR = 0.5
-MOST_LAG = 10  # samples; a best lag as long as this is no lag but two different shapes
 SAME_SPIKE_MS = 0.4
+_FEW = 0.05  # of all pairs, which are looked at one by one
 
 
 @dataclass(frozen=True)
@@ -86,44 +87,21 @@ def merged_id(unit_ids: Sequence[str], taken: Sequence[str]) -> str:
 def similar_pairs(data: UnitData, usable: NDArray[np.bool_]) -> list[DuplicatePair]:
     """Return pairs of ``usable`` units (U,) that are near and alike, by falling similarity.
 
-    The cosine is over all channels, with zeros beyond the window, at the best lag; a pair that is
-    most alike at the longest lag is alike at none.
+    A pair that is most alike at the longest lag is alike at none: these are two different shapes.
     """
-    chosen = np.flatnonzero(usable)
-    templates = data.templates_uv[chosen].astype(np.float32)
-    n_units, n_samples, _ = templates.shape
-    if n_units < 2 or n_samples == 0:
-        return []
-    norms = np.linalg.norm(templates, axis=(1, 2))
-    templates /= np.where(norms > 0, norms, 1.0)[:, np.newaxis, np.newaxis]
-    # No lag makes two templates more alike than their strengths on every channel are.
-    strengths = np.linalg.norm(templates, axis=1)
-    near = unit_distances_um(data)[np.ix_(chosen, chosen)] <= NEAR_UM
-    possible = np.triu(near & (strengths @ strengths.T >= SIMILAR), 1)
-    longest = min(MOST_LAG, n_samples - 1)
-    lags = np.array(sorted(range(-longest, longest + 1), key=abs))  # of equal ones the shortest
-    flat = templates.reshape(n_units, -1)
+    likeness = data.likeness
+    possible = (likeness.bounds >= SIMILAR) & (unit_distances_um(data) <= NEAR_UM)
+    possible = np.triu(possible & np.outer(usable, usable), 1)
+    if possible.sum() > _FEW * possible.size:
+        likeness.compare_all()
     found = []
-    for i in np.flatnonzero(possible.any(axis=1)):
-        others = np.flatnonzero(possible[i])
-        cosines = flat[others] @ _at_lags(templates[i], lags).T
-        best = cosines.argmax(axis=1)
-        for j, lag, cosine in zip(others, lags[best], cosines.max(axis=1), strict=True):
-            if cosine >= SIMILAR and abs(lag) < MOST_LAG:
-                first, second = int(chosen[i]), int(chosen[j])
-                found.append(DuplicatePair(first, second, float(cosine), -int(lag)))
+    for first in np.flatnonzero(possible.any(axis=1)).tolist():
+        others = np.flatnonzero(possible[first])
+        for second, cosine, shift in zip(others, *likeness.compare(first, others), strict=True):
+            if cosine >= SIMILAR and abs(shift) < MOST_LAG:
+                pair = DuplicatePair(first, int(second), float(cosine), int(shift))
+                found.append(pair)
     return sorted(found, key=lambda pair: (-pair.similarity, pair.first, pair.second))
-
-
-def _at_lags(template: NDArray[np.float32], lags: NDArray[np.int64]) -> NDArray[np.float32]:
-    """A template (T, C) moved by each lag, with zeros beyond its window; (L, T * C)."""
-    n_samples = template.shape[0]
-    moved = np.zeros((len(lags), *template.shape), dtype=np.float32)
-    for row, lag in zip(moved, lags, strict=True):
-        row[max(0, -lag) : n_samples - max(0, lag)] = template[
-            max(0, lag) : n_samples + min(0, lag)
-        ]
-    return moved.reshape(len(lags), -1)
 
 
 def find_duplicates(data: UnitData, refractory_ms: float) -> list[MergeSuggestion]:

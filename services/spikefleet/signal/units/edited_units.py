@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikefleet.core.failures.errors import InputCorruptError
+from spikefleet.signal.units.aligned_spikes import AlignedSpikes
 from spikefleet.signal.units.library_metrics import LibraryMetrics
 from spikefleet.signal.units.unit_data import FloatArray, IntArray, UnitData
 from spikefleet.signal.units.unit_edits import MadeTrain, UnitEdits
+
+_Number = TypeVar("_Number", np.float64, np.int64)
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ def edited_units(data: UnitData, edits: UnitEdits) -> EditedUnits:
         template_stds_uv=np.concatenate([data.template_stds_uv, [std for _, std in templates]]),
         unit_locations_um=np.concatenate([data.unit_locations_um, _places(data, made)]),
         library=LibraryMetrics(values, data.library.not_measured),
+        aligned=_aligned(data, made, order),
     )
     dropped = {name: train.n_dropped for name, train in made.items()}
     return EditedUnits(edited, edits.replaced, dropped)
@@ -134,6 +139,42 @@ def chosen_units(data: UnitData, indices: Sequence[int]) -> UnitData:
         template_stds_uv=data.template_stds_uv[chosen],
         unit_locations_um=data.unit_locations_um[chosen],
         library=LibraryMetrics(values, data.library.not_measured),
+        aligned=None if data.aligned is None else _chosen_aligned(data.aligned, inside, chosen),
+    )
+
+
+def _chosen_aligned(
+    aligned: AlignedSpikes, inside: NDArray[np.bool_], chosen: IntArray
+) -> AlignedSpikes:
+    return AlignedSpikes(
+        aligned.shifts[inside],
+        aligned.average_uv[chosen],
+        aligned.std_uv[chosen],
+        aligned.channels[chosen],
+    )
+
+
+def _aligned(
+    data: UnitData, made: Mapping[str, MadeTrain], order: IntArray
+) -> AlignedSpikes | None:
+    """The peaks of all spikes; a unit that was made has no aligned waveform of its own."""
+    if data.aligned is None:
+        return None
+    peaks = data.spike_samples + data.aligned.shifts
+    by_unit = np.argsort(data.spike_units, kind="stable")
+    bounds = np.cumsum(data.spike_counts())[:-1]
+    of_units = dict(zip(data.unit_ids, np.split(peaks[by_unit], bounds), strict=False))
+    shifts = [
+        _gathered([of_units[unit] for unit in train.unit_ids], train) - train.samples
+        for train in made.values()
+    ]
+    nothing = np.full((len(made), data.aligned.average_uv.shape[1]), np.nan)
+    first = [data.unit_ids.index(train.unit_ids[0]) for train in made.values()]
+    return AlignedSpikes(
+        np.concatenate([data.aligned.shifts, *shifts])[order],
+        np.concatenate([data.aligned.average_uv, nothing]),
+        np.concatenate([data.aligned.std_uv, nothing]),
+        np.concatenate([data.aligned.channels, data.aligned.channels[first]]),
     )
 
 
@@ -186,8 +227,8 @@ def _amplitudes(data: UnitData, made: Mapping[str, MadeTrain]) -> list[FloatArra
     ]
 
 
-def _gathered(values: Sequence[FloatArray], train: MadeTrain) -> FloatArray:
-    starts: IntArray = np.cumsum([0, *(len(each) for each in values)])[:-1].astype(np.int64)
-    joined = np.concatenate(values)
-    found: FloatArray = joined[starts[train.sources] + train.spikes]
+def _gathered(values: Sequence[NDArray[_Number]], train: MadeTrain) -> NDArray[_Number]:
+    """The values of a made unit's spikes, of those of the units that it is made of."""
+    starts = np.cumsum([0, *(len(each) for each in values)])[:-1].astype(np.int64)
+    found: NDArray[_Number] = np.concatenate(values)[starts[train.sources] + train.spikes]
     return found

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from spikefleet.core.config.units import CurationConfig
@@ -25,9 +24,6 @@ _CERTAINLY_SIMILAR = 0.95  # where a pair has too few spikes to show a refractor
 SHARED_SPIKES = 0.2  # of the smaller unit, from which two alike units are one
 _DIP = 0.3
 _ENOUGH_PAIRS = 5.0
-_MOST_LAG = 10  # samples
-_COARSE = range(-8, 9, 2)  # a spike is wider than two samples
-_CANDIDATES = 3
 _CONFIDENCE = 0.95
 _MOST_NEIGHBOURS = 50  # of a spike within a refractory period; beyond, pairs are counted otherwise
 
@@ -224,19 +220,10 @@ def similar_units(data: UnitData) -> list[tuple[int, float]]:
     n_units, n_samples, _ = data.templates_uv.shape
     if n_units < 2 or n_samples == 0:
         return [(-1, math.nan)] * n_units
-    templates = data.templates_uv.astype(np.float32)
-    norms = np.linalg.norm(templates, axis=(1, 2))
-    templates /= np.where(norms > 0, norms, 1.0)[:, np.newaxis, np.newaxis]
-    best = np.full((n_units, n_units), -1.0, dtype=np.float32)
-    for lag in _COARSE:
-        if abs(lag) < n_samples:
-            first, second = _overlapping(templates, templates, lag)
-            both = first.reshape(n_units, -1) @ second.reshape(n_units, -1).T
-            np.maximum(best, np.maximum(both, both.T), out=best)
-    best[unit_distances_um(data) > NEAR_UM] = -1.0
-    np.fill_diagonal(best, -1.0)
-    best[:, norms == 0] = -1.0
-    return [_finest(templates, index, best[index]) for index in range(n_units)]
+    likeness = data.likeness
+    near = unit_distances_um(data) <= NEAR_UM
+    np.fill_diagonal(near, val=False)
+    return [likeness.nearest(index, np.flatnonzero(near[index])) for index in range(n_units)]
 
 
 def unit_distances_um(data: UnitData) -> FloatArray:
@@ -248,30 +235,3 @@ def unit_distances_um(data: UnitData) -> FloatArray:
         places = np.where(unknown, data.channel_locations_um[peaks], places)
     apart: FloatArray = np.linalg.norm(places[:, np.newaxis] - places[np.newaxis], axis=2)
     return apart
-
-
-def _finest(
-    templates: NDArray[np.float32], index: int, coarse: NDArray[np.float32]
-) -> tuple[int, float]:
-    """The best of the few candidates that looked most alike, each at its best lag."""
-    candidates = [int(c) for c in np.argsort(-coarse, kind="stable")[:_CANDIDATES] if coarse[c] > 0]
-    found = (-1, math.nan)
-    for other in candidates:
-        cosine = max(
-            float(np.vdot(*_overlapping(templates[index], templates[other], lag)))
-            for lag in range(-_MOST_LAG, _MOST_LAG + 1)
-            if abs(lag) < templates.shape[1]
-        )
-        if not found[1] >= cosine:
-            found = (other, cosine)
-    return found
-
-
-def _overlapping(
-    first: NDArray[np.float32], second: NDArray[np.float32], lag: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Cut both (..., T, C) to where they overlap with the second moved by ``lag`` samples."""
-    n_samples = first.shape[-2]
-    ours = slice(max(0, lag), n_samples + min(0, lag))
-    theirs = slice(max(0, -lag), n_samples - max(0, lag))
-    return first[..., ours, :], second[..., theirs, :]

@@ -21,6 +21,7 @@ from spikefleet.signal.preparing.timeline import Timeline
 from spikefleet.signal.units.aligned_spikes import AlignedSpikes, read_aligned
 from spikefleet.signal.units.analyzer_folder import open_analyzer, reading
 from spikefleet.signal.units.library_metrics import LibraryMetrics, read_library_metrics
+from spikefleet.signal.units.template_likeness import TemplateLikeness
 from spikefleet.signal.units.unit_names import channel_names, unit_names
 
 FloatArray = NDArray[np.float64]
@@ -93,6 +94,11 @@ class UnitData:
         if self.timeline is None:
             return self.duration_s
         return self.timeline.n_original / self.sampling_rate_hz
+
+    @cached_property
+    def likeness(self) -> TemplateLikeness:
+        """How alike the templates are; made once."""
+        return TemplateLikeness(self.templates_uv)
 
     @cached_property
     def seams(self) -> IntArray:

@@ -7,6 +7,7 @@ import pytest
 from tests.support.sorted_units import make_data, trough
 
 from spikefleet.core.failures.errors import InputCorruptError
+from spikefleet.signal.units.aligned_spikes import AlignedSpikes
 from spikefleet.signal.units.edited_units import chosen_units, edited_units, units_of_curation
 from spikefleet.signal.units.library_metrics import LibraryMetrics
 from spikefleet.signal.units.quality import measure_units
@@ -21,6 +22,9 @@ def data():
         made,
         spike_amplitudes_uv=made.spike_samples / 10.0,
         library=LibraryMetrics({"si_snr": np.array([1.0, 2.0, 3.0])}),
+        aligned=AlignedSpikes(
+            np.array([1, 0, -1, 2, 0, 1]), np.ones((3, 4)), np.ones((3, 4)), np.array([0, 0, 1])
+        ),
     )
 
 
@@ -76,3 +80,13 @@ def test_a_curation_of_another_sort_is_refused(data, edits):
     other = UnitEdits((Merge(("u0", "z"), "m", (0, 0)),)).to_json()
     with pytest.raises(InputCorruptError, match="no unit 'z'"):
         units_of_curation(data, {"edits": other})
+
+
+def test_a_moved_spike_keeps_its_own_peak(data):
+    edited = edited_units(data, UnitEdits((Merge(("u0", "u1"), "m", (0, 5)),)))
+    before = dict(zip(data.spike_samples.tolist(), data.aligned_samples.tolist(), strict=True))
+    final = edited.final
+    peaks = final.aligned_samples[final.spike_units == 1].tolist()
+    assert peaks == [before[sample] for sample in (100, 150, 200, 300)]
+    assert np.isnan(final.aligned.average_uv[1]).all()
+    assert final.aligned.channels.tolist() == [1, 0]
