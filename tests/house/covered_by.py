@@ -150,6 +150,7 @@ COVERED_BY: Mapping[str, str] = {
     "runner/place.py": _EXITS,
     "runner/sorting.py": _EXITS,
     "runner/upload.py": _EXITS,
+    "signal/formats/family.py": "unit/signal/test_open.py",
     "signal/archive/containers.py": "unit/signal/archive/test_sources.py",
     "signal/archive/digests.py": "unit/signal/archive/test_chunks.py",
     "signal/archive/objects.py": "unit/signal/archive/test_write.py",

@@ -10,7 +10,7 @@ CATCH_EVERYTHING = {
     "infra/rpc/interceptors.py",
     "runner/child.py",
     "controller/reconcile.py",
-    "core/recording/reader_errors.py",
+    "signal/formats/reader_errors.py",
 }
 READ_THE_ENVIRONMENT = {"deploy/settings.py"}
 # Import late, each for a reason: one adapter by name, or a command that must not slow the others.

@@ -2,11 +2,13 @@
 
 import ast
 
-from tests.house.source import functions, parse, python_files, where
+from tests.house.source import functions, in_package, parse, python_files, where
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 MAX_PARAMETERS = 6
+MAX_CORE_LINES = 10_000
+MAX_SHARE_OF_A_ROOM = 0.3
 
 # Only ever shrinks: an entry that is no longer needed fails the last test of this file.
 ALLOWED: frozenset[str] = frozenset(
@@ -68,3 +70,23 @@ def test_no_function_takes_more_than_six_parameters() -> None:
 
 def test_the_list_of_exceptions_only_shrinks() -> None:
     assert ALLOWED - {*_long_files(), *_long_functions(), *_wide_functions()} == set()
+
+
+def _lines_by_room() -> dict[str, int]:
+    """Lines of each folder below the package, generated messages left out."""
+    found: dict[str, int] = {}
+    for path in python_files("services/spikefleet"):
+        room, *below = in_package(path).split("/")
+        if below and room != "api":
+            lines = len(path.read_text(encoding="utf-8").splitlines())
+            found[room] = found.get(room, 0) + lines
+    return found
+
+
+def test_core_only_decides_and_stays_small() -> None:
+    assert 0 < _lines_by_room()["core"] <= MAX_CORE_LINES
+
+
+def test_no_room_is_nearly_a_third_of_the_code() -> None:
+    rooms = _lines_by_room()
+    assert max(rooms.values()) <= MAX_SHARE_OF_A_ROOM * sum(rooms.values()), rooms

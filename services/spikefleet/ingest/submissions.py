@@ -18,11 +18,7 @@ from spikefleet.core.config.runnable import require_offered, require_sorter
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.files import digest_document
 from spikefleet.core.ids import RecordingId
-from spikefleet.core.recording.description import (
-    ALL_TAKES,
-    KeptDescription,
-    joined_streams,
-)
+from spikefleet.core.recording.description import ALL_TAKES, KeptDescription, joined_streams
 from spikefleet.core.rooms.preflight import (
     Description,
     Examination,

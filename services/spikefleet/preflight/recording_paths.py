@@ -12,11 +12,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
-from spikefleet.core.recording.reader_errors import shown_as
 from spikefleet.core.submissions import Recording, part_names
 from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError, ArtifactStore
 from spikefleet.infra.stores.bytes.checkout import checked_out
 from spikefleet.preflight.places import PreflightPlaces
+from spikefleet.signal.formats.reader_errors import shown_as
 
 # Above this many files a recording's folder is given as a whole: a rule of the kernel for each file
 # costs more than it keeps out.

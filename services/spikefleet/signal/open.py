@@ -19,14 +19,8 @@ from spikefleet.core.failures.errors import (
     InputMissingError,
     InvalidConfigurationError,
 )
-from spikefleet.core.recording.description import (
-    FormatFamily,
-    RecordingDescription,
-    StreamDescription,
-    pick_stream,
-)
+from spikefleet.core.recording.description import RecordingDescription, StreamDescription
 from spikefleet.core.recording.file_sets import visible_entries
-from spikefleet.core.recording.reader_errors import corrupt, reading, shown
 from spikefleet.signal.archive import reading as archive_reading
 from spikefleet.signal.formats import (
     biocam,
@@ -42,10 +36,12 @@ from spikefleet.signal.formats import (
     spikeglx,
     spikeinterface_folder,
 )
+from spikefleet.signal.formats.family import FormatFamily, pick_stream
 from spikefleet.signal.formats.hdf5 import is_hdf5, open_hdf5
 from spikefleet.signal.formats.openephys_places import PLACES_UNKNOWN
 from spikefleet.signal.formats.plain_files import require_plain_files
 from spikefleet.signal.formats.probe_layout import lay_probes_apart
+from spikefleet.signal.formats.reader_errors import corrupt, reading, shown
 from spikefleet.signal.formats.spike_bands import is_fast_enough, why_unsortable
 
 __all__ = [

@@ -13,7 +13,7 @@ from spikefleet.core.failures.errors import (
     InputMissingError,
     InvalidConfigurationError,
 )
-from spikefleet.core.recording.reader_errors import reading
+from spikefleet.signal.formats.reader_errors import reading
 from spikefleet.signal.open import list_streams, open_recording
 
 FORMATS = ("maxwell", "spikeglx", "nwb", "binary")

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from spikeinterface.core import BaseRecording
 
 from spikefleet.core.failures.errors import InvalidConfigurationError
-from spikefleet.core.recording.reader_errors import reading_traces
 from spikefleet.reporter.pictures.paper import (
     INK,
     MARKS,
@@ -31,6 +30,7 @@ from spikefleet.reporter.pictures.paper import (
     save,
     short_names,
 )
+from spikefleet.signal.formats.reader_errors import reading_traces
 
 _MOST_TRACES = 48
 # Columns left of the traces, in parts of their width.

@@ -17,11 +17,11 @@ import numpy as np
 from numcodecs.abc import Codec
 from numpy.typing import NDArray
 
-from spikefleet.core.recording.reader_errors import corrupt
 from spikefleet.signal.archive.codec import codec_from_config
 from spikefleet.signal.archive.digests import Digest, digest_of
 from spikefleet.signal.archive.manifest import ArchivedArray, StoredObject
 from spikefleet.signal.archive.objects import write_object
+from spikefleet.signal.formats.reader_errors import corrupt
 
 CHUNK_S = 1.0
 CHUNK_BYTES = 8_000_000

@@ -17,7 +17,6 @@ from spikefleet.core.failures.errors import InputMissingError, SpikeSortingClass
 from spikefleet.core.file_names import check_name, check_names
 from spikefleet.core.files import digest_document
 from spikefleet.core.recording.description import RecordingDescription, StreamDescription
-from spikefleet.core.recording.reader_errors import corrupt
 from spikefleet.core.submissions import ManifestFile
 from spikefleet.signal.archive.digests import SHA256
 from spikefleet.signal.formats.header_fields import (
@@ -27,6 +26,7 @@ from spikefleet.signal.formats.header_fields import (
     sample_type,
     whole,
 )
+from spikefleet.signal.formats.reader_errors import corrupt
 from spikefleet.signal.formats.zarr_chunks import COMPRESSORS
 
 NAME = "archive.json"

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from spikeinterface.core import BaseRecording, BaseRecordingSegment
 from spikeinterface.core.zarrextractors import ZarrRecordingExtractor
 
-from spikefleet.core.recording.description import FormatFamily, RecordingDescription
-from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.core.recording.description import RecordingDescription
 from spikefleet.signal.archive.chunks import ArrayReader
 from spikefleet.signal.archive.manifest import (
     FILES,
@@ -31,6 +30,8 @@ from spikefleet.signal.archive.manifest import (
     is_archive,
     read_manifest,
 )
+from spikefleet.signal.formats.family import FormatFamily
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 from spikefleet.signal.formats.zarr_chunks import reading_zarr, require_plain_tree
 
 FORMAT = "archive"

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikefleet.core.files import sync
-from spikefleet.core.recording.reader_errors import corrupt, reading
 from spikefleet.core.submissions import ManifestFile
 from spikefleet.signal.archive.chunks import ArrayReader
 from spikefleet.signal.archive.digests import SHA256, Digest
@@ -28,6 +27,7 @@ from spikefleet.signal.archive.manifest import (
     load_manifest,
 )
 from spikefleet.signal.archive.objects import appearing_whole, read_blocks
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 
 Progress = Callable[[float], None]
 

@@ -18,13 +18,8 @@ from numpy.typing import NDArray
 from probeinterface import Probe
 from spikeinterface.core import BaseRecording
 
-from spikefleet.core.recording.description import (
-    FormatFamily,
-    RecordingDescription,
-    StreamDescription,
-    describe_each,
-)
-from spikefleet.core.recording.reader_errors import corrupt
+from spikefleet.core.recording.description import RecordingDescription, StreamDescription
+from spikefleet.signal.formats.family import FormatFamily, describe_each
 from spikefleet.signal.formats.frame_gaps import require_unique_ids
 from spikefleet.signal.formats.hdf5 import (
     add_plugin_path,
@@ -44,6 +39,7 @@ from spikefleet.signal.formats.hdf5_fields import (
 )
 from spikefleet.signal.formats.hdf5_layouts import InterleavedSegment
 from spikefleet.signal.formats.header_fields import entry, number, whole
+from spikefleet.signal.formats.reader_errors import corrupt
 
 FORMAT = "biocam"
 _OLD_STREAM = "Raw"

@@ -25,22 +25,19 @@ from numpy.typing import NDArray
 from spikeinterface.core import BaseRecording, concatenate_recordings
 
 from spikefleet.core.failures.errors import InvalidConfigurationError
-from spikefleet.core.recording.description import (
-    FormatFamily,
-    RecordingDescription,
-    StreamDescription,
-)
+from spikefleet.core.recording.description import RecordingDescription, StreamDescription
 from spikefleet.core.recording.file_sets import is_hidden
-from spikefleet.core.recording.reader_errors import corrupt, reading
 from spikefleet.signal.formats.blackrock_headers import (
     origin_notes,
     read_origin,
     scale_of,
     text_of,
 )
+from spikefleet.signal.formats.family import FormatFamily
 from spikefleet.signal.formats.frame_gaps import require_unique_ids
 from spikefleet.signal.formats.header_fields import MOST_CHANNELS, whole
 from spikefleet.signal.formats.probe_sidecar import place_channels
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 from spikefleet.signal.formats.record_files import RecordField, RecordFilesRecording, RecordLayout
 from spikefleet.signal.formats.spike_bands import LEAST_HIGH_CUT_HZ
 from spikefleet.signal.formats.takes import Take, name_takes, note_take, part_takes

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from spikeinterface.core import BaseRecording
 
-from spikefleet.core.recording.reader_errors import corrupt
+from spikefleet.signal.formats.reader_errors import corrupt
 
 _ENTRIES_AT_ONCE = 1024
 _LISTED_GAPS = 1000

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikefleet.core.failures.errors import HDF5PluginMissingError, SpikeSortingClassifiedError
-from spikefleet.core.recording.reader_errors import corrupt, reading
 from spikefleet.signal.formats.hdf5_links import require_self_contained
 from spikefleet.signal.formats.header_fields import sample_type
 from spikefleet.signal.formats.plugin_folders import list_plugin_folders
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _USER_BLOCKS_BYTES = (0, 512, 1024, 2048, 4096)

@@ -14,9 +14,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from spikefleet.core.recording.reader_errors import corrupt, reading
 from spikefleet.signal.formats.hdf5 import dataset_at, read_whole
 from spikefleet.signal.formats.header_fields import MOST_CHANNELS, number
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 
 _NUMBERS = "iuf"
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from spikeinterface.core import BaseRecordingSegment
 
-from spikefleet.core.recording.reader_errors import reading
+from spikefleet.signal.formats.reader_errors import reading
 
 # An interleaved block is read whole even for few channels; longer ones are read in pieces.
 _PIECE_VALUES = 8_000_000

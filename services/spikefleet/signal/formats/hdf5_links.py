@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 
 from spikefleet.core.failures.errors import InputCorruptError
-from spikefleet.core.recording.reader_errors import corrupt
+from spikefleet.signal.formats.reader_errors import corrupt
 
 # Plates of 24 wells have a few thousand; a million would take minutes to walk.
 _MOST_LINKS = 500_000

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 
 MOST_CHANNELS = 100_000
 """More than any array made: a header that claims more is damaged or hostile."""

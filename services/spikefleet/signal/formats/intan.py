@@ -34,16 +34,13 @@ from spikeinterface.core import (
 )
 
 from spikefleet.core.failures.errors import InputMissingError, InvalidConfigurationError
-from spikefleet.core.recording.description import (
-    FormatFamily,
-    RecordingDescription,
-    StreamDescription,
-)
+from spikefleet.core.recording.description import RecordingDescription, StreamDescription
 from spikefleet.core.recording.file_sets import is_hidden
-from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.signal.formats.family import FormatFamily
 from spikefleet.signal.formats.frame_gaps import find_jumps, require_unique_ids
 from spikefleet.signal.formats.header_fields import number
 from spikefleet.signal.formats.probe_sidecar import place_channels
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 from spikefleet.signal.formats.record_files import RecordField, RecordFilesRecording, RecordLayout
 from spikefleet.signal.formats.spike_bands import LEAST_HIGH_CUT_HZ
 from spikefleet.signal.formats.takes import (

@@ -16,13 +16,8 @@ from numpy.typing import NDArray
 from probeinterface import Probe
 from spikeinterface.core import BaseRecording
 
-from spikefleet.core.recording.description import (
-    FormatFamily,
-    RecordingDescription,
-    StreamDescription,
-    describe_each,
-)
-from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.core.recording.description import RecordingDescription, StreamDescription
+from spikefleet.signal.formats.family import FormatFamily, describe_each
 from spikefleet.signal.formats.frame_gaps import find_jumps
 from spikefleet.signal.formats.hdf5 import (
     add_plugin_path,
@@ -42,6 +37,7 @@ from spikefleet.signal.formats.hdf5_fields import (
 )
 from spikefleet.signal.formats.hdf5_layouts import RowsSegment
 from spikefleet.signal.formats.header_fields import whole
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 from spikefleet.signal.formats.takes import (
     Take,
     cut_take,

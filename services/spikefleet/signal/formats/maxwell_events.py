@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from spikefleet.core.recording.description import pick_stream
-from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.signal.formats.family import pick_stream
 from spikefleet.signal.formats.hdf5 import open_hdf5
 from spikefleet.signal.formats.maxwell import Well, describe, find_well, read_takes
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 from spikefleet.signal.formats.takes import Take, name_takes
 
 _TABLES = ("events", "stimulation", "bits")

@@ -17,13 +17,8 @@ from numpy.typing import NDArray
 from probeinterface import Probe
 from spikeinterface.core import BaseRecording
 
-from spikefleet.core.recording.description import (
-    FormatFamily,
-    RecordingDescription,
-    StreamDescription,
-    describe_each,
-)
-from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.core.recording.description import RecordingDescription, StreamDescription
+from spikefleet.signal.formats.family import FormatFamily, describe_each
 from spikefleet.signal.formats.frame_gaps import require_unique_ids
 from spikefleet.signal.formats.hdf5 import (
     add_plugin_path,
@@ -37,6 +32,7 @@ from spikefleet.signal.formats.hdf5_fields import groups_in, numbers_at, table_a
 from spikefleet.signal.formats.hdf5_layouts import RowsSegment
 from spikefleet.signal.formats.header_fields import entry
 from spikefleet.signal.formats.probe_sidecar import place_channels
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 from spikefleet.signal.formats.takes import (
     Take,
     cut_take,

@@ -19,19 +19,15 @@ from numpy.typing import NDArray
 from probeinterface import Probe, ProbeGroup
 from spikeinterface.core import BaseRecording
 
-from spikefleet.core.recording.description import (
-    FormatFamily,
-    RecordingDescription,
-    StreamDescription,
-    describe_each,
-)
-from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.core.recording.description import RecordingDescription, StreamDescription
+from spikefleet.signal.formats.family import FormatFamily, describe_each
 from spikefleet.signal.formats.frame_gaps import require_unique_ids
 from spikefleet.signal.formats.hdf5 import add_plugin_path, is_hdf5, open_hdf5, require_filters
 from spikefleet.signal.formats.hdf5_layouts import InterleavedSegment
 from spikefleet.signal.formats.header_fields import number
 from spikefleet.signal.formats.nwb_store import Hdf5Store, ZarrStore, open_store, opened
 from spikefleet.signal.formats.probe_sidecar import place_channels
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 from spikefleet.signal.formats.spike_bands import why_unsortable
 from spikefleet.signal.formats.stamp_clock import StampClock, measure_clock
 from spikefleet.signal.formats.takes import (

@@ -16,9 +16,9 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from spikefleet.core.recording.reader_errors import corrupt, reading
 from spikefleet.signal.formats.hdf5 import dataset_at, open_hdf5, read_whole, require_samples
 from spikefleet.signal.formats.header_fields import read_json
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 from spikefleet.signal.formats.zarr_chunks import (
     reading_zarr,
     require_all_chunks,

@@ -17,14 +17,9 @@ import numpy as np
 from spikeinterface.core import BaseRecording, BinaryRecordingExtractor
 
 from spikefleet.core.failures.errors import InputMissingError, InvalidConfigurationError
-from spikefleet.core.recording.description import (
-    FormatFamily,
-    RecordingDescription,
-    StreamDescription,
-    describe_each,
-)
+from spikefleet.core.recording.description import RecordingDescription, StreamDescription
 from spikefleet.core.recording.file_sets import is_in_hidden_folder
-from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.signal.formats.family import FormatFamily, describe_each
 from spikefleet.signal.formats.frame_gaps import find_jumps, require_unique_ids
 from spikefleet.signal.formats.header_fields import MOST_CHANNELS, number, read_json
 from spikefleet.signal.formats.header_fields import entry as field
@@ -35,6 +30,7 @@ from spikefleet.signal.formats.openephys_places import (
 )
 from spikefleet.signal.formats.origins import RECORD_NODE
 from spikefleet.signal.formats.probe_sidecar import find_probe_file, place_channels
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 from spikefleet.signal.formats.spike_bands import is_fast_enough
 from spikefleet.signal.formats.takes import (
     Take,

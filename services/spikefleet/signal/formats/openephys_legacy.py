@@ -17,17 +17,13 @@ from neo.rawio.openephysrawio import continuous_dtype, read_file_header
 from spikeinterface.core import BaseRecording
 
 from spikefleet.core.failures.errors import InvalidConfigurationError
-from spikefleet.core.recording.description import (
-    FormatFamily,
-    RecordingDescription,
-    StreamDescription,
-    describe_each,
-)
+from spikefleet.core.recording.description import RecordingDescription, StreamDescription
 from spikefleet.core.recording.file_sets import visible_entries
-from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.signal.formats.family import FormatFamily, describe_each
 from spikefleet.signal.formats.frame_gaps import find_jumps, require_unique_ids
 from spikefleet.signal.formats.header_fields import entry, number
 from spikefleet.signal.formats.probe_sidecar import place_channels
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 from spikefleet.signal.formats.record_files import (
     RecordField,
     RecordFilesRecording,

@@ -26,8 +26,8 @@ from probeinterface import Probe
 from probeinterface.neuropixels_tools import build_neuropixels_probe
 
 from spikefleet.core.failures.errors import InputCorruptError
-from spikefleet.core.recording.reader_errors import corrupt, reading
 from spikefleet.signal.formats.header_fields import MOST_CHANNELS
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 
 PLACES_UNKNOWN = "places_unknown"
 """Annotation: why a Neuropixels stream has no places, in words."""

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from spikefleet.core.recording.reader_errors import corrupt
+from spikefleet.signal.formats.reader_errors import corrupt
 
 _KERNELS = tuple(Path(name) for name in ("/proc", "/sys", "/dev"))
 _SPECIAL = {

@@ -14,8 +14,8 @@ import probeinterface
 from spikeinterface.core import BaseRecording
 
 from spikefleet.core.recording.file_sets import PROBE_FILE_NAME
-from spikefleet.core.recording.reader_errors import corrupt, reading
 from spikefleet.signal.formats.header_fields import MOST_CHANNELS, entry, read_json
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 
 
 def find_probe_file(path: Path) -> Path | None:

@@ -20,16 +20,13 @@ from probeinterface import ProbeGroup
 from spikeinterface.core import BaseRecording, BinaryRecordingExtractor
 
 from spikefleet.core.failures.errors import InputMissingError
-from spikefleet.core.recording.description import (
-    FormatFamily,
-    RecordingDescription,
-    StreamDescription,
-)
+from spikefleet.core.recording.description import RecordingDescription, StreamDescription
 from spikefleet.core.recording.file_sets import RAW_SUFFIXES, visible_entries
-from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.signal.formats.family import FormatFamily
 from spikefleet.signal.formats.frame_gaps import require_unique_ids
 from spikefleet.signal.formats.header_fields import MOST_CHANNELS, read_json
 from spikefleet.signal.formats.plausibility import channel_count_doubt, type_doubt
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 
 FORMAT = "raw_binary"
 STREAM = "traces"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from spikeinterface.core import BaseRecording, BaseRecordingSegment
 
-from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 
 
 @dataclass(frozen=True)

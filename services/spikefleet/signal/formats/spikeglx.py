@@ -26,16 +26,12 @@ from spikeinterface.core import (
 from spikeinterface.extractors.neuropixels_utils import get_neuropixels_sample_shifts_from_probe
 
 from spikefleet.core.failures.errors import InvalidConfigurationError
-from spikefleet.core.recording.description import (
-    FormatFamily,
-    RecordingDescription,
-    StreamDescription,
-    describe_each,
-)
+from spikefleet.core.recording.description import RecordingDescription, StreamDescription
 from spikefleet.core.recording.file_sets import is_hidden, is_in_hidden_folder
-from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.signal.formats.family import FormatFamily, describe_each
 from spikefleet.signal.formats.header_fields import MOST_CHANNELS, entry, number, whole
 from spikefleet.signal.formats.origins import CATGT_OF, PROBE_SERIAL, RUN_GATE
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 from spikefleet.signal.formats.takes import (
     Take,
     cut_take,

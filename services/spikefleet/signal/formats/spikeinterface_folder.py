@@ -18,13 +18,9 @@ from numpy.typing import NDArray
 from probeinterface import ProbeGroup
 from spikeinterface.core import BaseRecording, BinaryRecordingExtractor, read_zarr
 
-from spikefleet.core.recording.description import (
-    FormatFamily,
-    RecordingDescription,
-    StreamDescription,
-)
+from spikefleet.core.recording.description import RecordingDescription, StreamDescription
 from spikefleet.core.recording.file_sets import is_hidden
-from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.signal.formats.family import FormatFamily
 from spikefleet.signal.formats.header_fields import (
     MOST_CHANNELS,
     entry,
@@ -34,6 +30,7 @@ from spikefleet.signal.formats.header_fields import (
     whole,
 )
 from spikefleet.signal.formats.probe_sidecar import place_channels, require_probes
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 from spikefleet.signal.formats.zarr_chunks import (
     reading_zarr,
     require_all_chunks,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikefleet.core.recording.reader_errors import corrupt, reading
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 
 _STAMPS_AT_ONCE = 1 << 20
 _FIRST_LOOK = 1 << 14

@@ -16,8 +16,8 @@ from pathlib import Path
 from spikeinterface.core import BaseRecording
 
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
-from spikefleet.core.recording.reader_errors import corrupt
 from spikefleet.signal.formats.frame_gaps import note_frame_gaps
+from spikefleet.signal.formats.reader_errors import corrupt
 
 TAKE = "take"
 """Annotation of a recording that is one of several takes: {"number", "of", "start_s"}."""

@@ -17,8 +17,8 @@ import numcodecs.registry
 import numpy as np
 from zarr.errors import MetadataError
 
-from spikefleet.core.recording.reader_errors import corrupt, reading
 from spikefleet.signal.formats.header_fields import entry, read_json, sample_type, whole
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 
 COMPRESSORS = frozenset(
     {"blosc", "zstd", "lz4", "zlib", "gzip", "bz2", "lzma", "pcodec", "wavpack", "flac"}

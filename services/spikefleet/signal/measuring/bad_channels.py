@@ -16,9 +16,9 @@ from spikeinterface.core import BaseRecording
 
 from spikefleet.core.config.recording import DETECTED
 from spikefleet.core.failures.errors import InvalidConfigurationError, NoGoodChannelsError
-from spikefleet.core.recording.reader_errors import reading_traces
 from spikefleet.core.recording.verdict import LEAST_S
 from spikefleet.core.recording.windows import spread_frames
+from spikefleet.signal.formats.reader_errors import reading_traces
 from spikefleet.signal.measuring.channel_extremes import ChannelExtremes
 
 LEFT_OUT = "left_out_channels"

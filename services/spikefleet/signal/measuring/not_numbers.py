@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from spikeinterface.core import BaseRecording
 
-from spikefleet.core.recording.reader_errors import reading_traces
 from spikefleet.core.recording.windows import spread_frames
+from spikefleet.signal.formats.reader_errors import reading_traces
 
 _SAMPLES_AT_ONCE = 12_000_000
 # Eight gigabytes of float32: about ten seconds of a core when they come from memory.

@@ -23,14 +23,11 @@ from spikefleet.core.failures.errors import (
     SpikeSortingClassifiedError,
 )
 from spikefleet.core.findings.finding import Finding, FindingLevel, warn
-from spikefleet.core.recording.description import (
-    RecordingDescription,
-    StreamDescription,
-    pick_stream,
-)
+from spikefleet.core.recording.description import RecordingDescription, StreamDescription
 from spikefleet.core.recording.file_sets import recording_files
 from spikefleet.core.recording.verdict import finding_of, signal_failure
 from spikefleet.signal.formats import maxwell, maxwell_events
+from spikefleet.signal.formats.family import pick_stream
 from spikefleet.signal.formats.plain_files import require_no_way_out
 from spikefleet.signal.measuring.bad_channels import detect_bad_channels
 from spikefleet.signal.measuring.measure import measure_signal

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from spikeinterface.core import BaseRecording
 
-from spikefleet.core.recording.reader_errors import reading_traces
 from spikefleet.core.recording.windows import Frames, spread_frames
 from spikefleet.signal.filtering.band_pass import Implementation, choose_implementation
+from spikefleet.signal.formats.reader_errors import reading_traces
 from spikefleet.signal.measuring.activity import CrossingCounter, CrossingTally
 from spikefleet.signal.measuring.channel_extremes import ChannelExtremes
 from spikefleet.signal.measuring.mains_hum import RawLoad

@@ -19,10 +19,10 @@ from spikeinterface.core import BaseRecording
 
 from spikefleet.core.failures.errors import InputCorruptError, InvalidConfigurationError
 from spikefleet.core.findings.finding import Finding, fail, note, warn, worst_first
-from spikefleet.core.recording.reader_errors import reading_traces
 from spikefleet.core.recording.windows import Frames, spread_frames
 from spikefleet.signal.formats.hdf5_layouts import RowsSegment
 from spikefleet.signal.formats.plausibility import channel_count_doubt, type_doubt
+from spikefleet.signal.formats.reader_errors import reading_traces
 from spikefleet.signal.measuring.truth_told import what_readers_told
 
 _N_BLOCKS = 3

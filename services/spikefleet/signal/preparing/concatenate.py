@@ -30,9 +30,9 @@ from spikefleet.core.recording.description import (
     takes_of,
 )
 from spikefleet.core.recording.file_sets import is_hidden, is_in_hidden_folder, recording_files
-from spikefleet.core.recording.reader_errors import shown
 from spikefleet.signal.formats import openephys
 from spikefleet.signal.formats.origins import clash
+from spikefleet.signal.formats.reader_errors import shown
 from spikefleet.signal.measuring.truth_checks import check_truth
 from spikefleet.signal.open import list_streams, open_recording, require_spike_band
 from spikefleet.signal.preparing.timeline import FileSpan

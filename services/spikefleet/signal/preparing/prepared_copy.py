@@ -25,9 +25,9 @@ from spikeinterface.core.core_tools import save_annotations_to_folder, save_prop
 
 from spikefleet.core.failures.errors import DiskExhaustionError
 from spikefleet.core.files import read_json, write_json
-from spikefleet.core.recording.reader_errors import reading_traces
 from spikefleet.core.recording.windows import Frames
 from spikefleet.signal.filtering.band_pass import BandPass, Implementation
+from spikefleet.signal.formats.reader_errors import reading_traces
 from spikefleet.signal.preparing.int16_coding import Coding
 from spikefleet.signal.preparing.timeline import Timeline
 

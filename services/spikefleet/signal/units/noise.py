@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from spikeinterface.core.time_series_tools import get_random_sample_slices
 
-from spikefleet.core.recording.reader_errors import reading_traces
+from spikefleet.signal.formats.reader_errors import reading_traces
 from spikefleet.signal.units.recording_blocks import Indices, Samples, Scale
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikefleet.core.recording.reader_errors import reading_traces
+from spikefleet.signal.formats.reader_errors import reading_traces
 
 if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording

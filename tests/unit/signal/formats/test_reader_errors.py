@@ -7,9 +7,9 @@ from spikefleet.cli.printing import failure_lines
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure, InputCorruptError, InputMissingError
 from spikefleet.core.findings.next_step import next_step_for
-from spikefleet.core.recording.reader_errors import corrupt, reading
 from spikefleet.infra.rpc.convert.values import from_failure, to_failure
 from spikefleet.signal.formats.frame_gaps import note_frame_gaps
+from spikefleet.signal.formats.reader_errors import corrupt, reading
 
 
 def test_what_a_foreign_library_raises_is_the_files_fault():
