@@ -20,6 +20,7 @@ from bench import (
     command_line,
     control_plane_import,
     controller,
+    curation,
     direct_upload,
     openings,
     preflight,
@@ -73,6 +74,7 @@ BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
     "cluster": cluster.measure,
     "submissions": submissions.measure,
     "report": report.measure,
+    "curation": curation.measure,
     "units": units.measure,
 }
 
