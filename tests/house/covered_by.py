@@ -172,6 +172,7 @@ COVERED_BY: Mapping[str, str] = {
     "signal/units/aligned_spikes.py": "unit/signal/units/test_alignment.py",
     "signal/units/main_channels.py": _ANALYZER,
     "signal/units/noise.py": _ANALYZER,
+    "signal/units/pair_counts.py": _ANALYZER,
     "signal/units/recording_blocks.py": _ANALYZER,
     "signal/units/sampled_spikes.py": _ANALYZER,
     "signal/units/similarity.py": _ANALYZER,

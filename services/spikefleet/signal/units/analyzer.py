@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from spikeinterface.core import NumpySorting, create_sorting_analyzer
-from spikeinterface.postprocessing import compute_correlograms
+from spikeinterface.core import create_sorting_analyzer
 
 from spikefleet.core.config.units import WaveformConfig
 from spikefleet.signal.units.main_channels import find_main_channels
 from spikefleet.signal.units.noise import measure_noise
+from spikefleet.signal.units.pair_counts import store_correlograms
 from spikefleet.signal.units.recording_blocks import Scale
 from spikefleet.signal.units.sampled_spikes import Sampling
 from spikefleet.signal.units.similarity import store_similarity
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 DENSE_CHANNELS = 64
 SPARSE_RADIUS_UM = 150.0
-_CORRELOGRAMS = {"window_ms": 100.0, "bin_ms": 1.0, "method": "numpy"}
 Progress = Callable[[float], None]
 
 
@@ -78,11 +76,10 @@ def build_analyzer(
         _store_sample(analyzer, waveform, seed)
         is_kept, with_components = waveform.save_waveform_files, waveform.principal_components
         store_waveforms(analyzer, waveform, is_kept or with_components)
-        # Correlograms and locations by the methods that compile nothing: a cold compiler costs
-        # more here than the measuring.
+        # By the method that compiles nothing: a cold compiler costs more here than the measuring.
         analyzer.compute("unit_locations", method="center_of_mass")
         store_spike_measures(analyzer, progress)
-        analyzer.compute("correlograms", **_CORRELOGRAMS)
+        store_correlograms(analyzer)
         store_similarity(analyzer)
         if with_components:
             _store_components(analyzer)
@@ -95,25 +92,10 @@ def leave_out_pairs_across(analyzer: SortingAnalyzer, seams: Sequence[int]) -> N
     """Count the correlograms again without pairs that span a seam, and keep them.
 
     ``seams`` are samples before which time jumps: between windows, or between recordings that were
-    sorted as one. What lies between two of them is a segment to the library, which counts each by
-    itself.
+    sorted as one.
     """
-    extension = analyzer.get_extension("correlograms")
-    if extension is None or not len(seams):
-        return
-    spikes = analyzer.sorting.to_spike_vector()
-    samples, units = spikes["sample_index"], spikes["unit_index"]
-    stretch = np.searchsorted(np.asarray(seams), samples, side="right")
-    parts = [stretch == index for index in range(len(seams) + 1)]
-    unit_ids = np.asarray(analyzer.unit_ids)
-    cut = NumpySorting.from_samples_and_labels(
-        [samples[part] for part in parts],
-        [unit_ids[units[part]] for part in parts],
-        analyzer.sampling_frequency,
-        unit_ids=unit_ids,
-    )
-    extension.data["ccgs"], _ = compute_correlograms(cut, **_CORRELOGRAMS)
-    extension.save()
+    if analyzer.has_extension("correlograms") and len(seams):
+        store_correlograms(analyzer, seams)
 
 
 def _margin(waveform: WaveformConfig, rate_hz: float) -> int:

@@ -157,6 +157,15 @@ def test_correlograms_count_no_pair_across_a_seam(tmp_path: Path) -> None:
     assert len(bins) == counts.shape[2] + 1
 
 
+def test_units_without_a_spike_are_measured_as_nothing(tmp_path: Path) -> None:
+    recording, _ = make(tmp_path / "recording")
+    none = {"a": np.zeros(0, dtype=int), "b": np.zeros(0, dtype=int)}
+    sorting = NumpySorting.from_unit_dict([none], recording.get_sampling_frequency())
+    analyzer = build_analyzer(recording, sorting, tmp_path / "analyzer", WaveformConfig(), seed=1)
+    assert not analyzer.get_extension("correlograms").get_data()[0].any()
+    assert not analyzer.get_extension("templates").get_templates().any()
+
+
 def test_without_seams_or_units_nothing_is_counted_again(tmp_path: Path) -> None:
     recording, truth = make(tmp_path / "recording")
     analyzer = build_analyzer(recording, truth, tmp_path / "some", WaveformConfig(), seed=1)
