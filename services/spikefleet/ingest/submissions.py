@@ -243,8 +243,7 @@ def _require_epoch(config: SortingConfig, recording: Recording, stream: str) -> 
     names = ", ".join(f"{at} ({part.name})" for at, part in enumerate(recording.parts[:5]))
     raise InvalidConfigurationError(
         f"curation.curation_epoch is {index}, but {recording.name} has "
-        f"{counted(known, 'recording epoch')}, counted from 0{names and ': '}{names}. Choose one "
-        "of them, or null to measure on everything.",
+        f"{counted(known, 'recording epoch')}, counted from 0{names and ': '}{names}.",
         field="curation.curation_epoch",
         value=str(index),
     )

@@ -10,12 +10,14 @@ import pytest
 from google.rpc import status_pb2
 
 import spikefleet
+from spikefleet.controller.wishes import UnreachedStageError
 from spikefleet.core.failures.errors import (
     InsufficientActivityError,
     InvalidConfigurationError,
     StorageUnavailableError,
 )
 from spikefleet.core.runs import IllegalMoveError
+from spikefleet.infra.launchers.base import LauncherUnreachableError
 from spikefleet.infra.rpc.errors import (
     DETAILS_KEY,
     Problem,
@@ -26,7 +28,13 @@ from spikefleet.infra.rpc.errors import (
     service_error,
 )
 from spikefleet.infra.rpc.reasons import REASONS
-from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError
+from spikefleet.infra.stores.bytes.artifacts import (
+    ArtifactDamagedError,
+    ArtifactExistsError,
+    ArtifactMissingError,
+)
+from spikefleet.infra.stores.sql.epochs import StaleControllerError
+from spikefleet.infra.stores.sql.run_values import AttemptNotFoundError, StaleRunError
 from spikefleet.infra.system.openings import OpeningCrashedError
 
 SOURCE = Path(spikefleet.__file__).parent
@@ -228,3 +236,44 @@ def _said(call: ast.Call) -> str:
         for part in ast.walk(argument)
         if isinstance(part, ast.Constant) and isinstance(part.value, str)
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "code", "does"),
+    [
+        (
+            ArtifactDamagedError("a/units.csv: other bytes"), "ARTIFACT_DAMAGED",
+            grpc.StatusCode.DATA_LOSS, "can be sorted again",
+        ),
+        (
+            ArtifactExistsError("a/units.csv"), "ARTIFACT_EXISTS",
+            grpc.StatusCode.ALREADY_EXISTS, "written once",
+        ),
+        (
+            AttemptNotFoundError("attempt-7"), "ATTEMPT_NOT_FOUND",
+            grpc.StatusCode.NOT_FOUND, "Get the run",
+        ),
+        (StaleRunError("run-7 changed"), "CONFLICT", grpc.StatusCode.ABORTED, "Call again"),
+        (
+            StaleControllerError("epoch 4"), "CONTROLLER_REPLACED",
+            grpc.StatusCode.UNAVAILABLE, "has taken over",
+        ),
+        (
+            LauncherUnreachableError("no answer"), "LAUNCHER_UNREACHABLE",
+            grpc.StatusCode.UNAVAILABLE, "running sorts continue",
+        ),
+        (
+            UnreachedStageError("no sort yet"), "STAGE_NOT_REACHED",
+            grpc.StatusCode.FAILED_PRECONDITION, "earlier stage",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.isupper() else "",
+)  # fmt: skip
+def test_what_a_store_or_launcher_raises_arrives_with_its_own_step(error, reason, code, does):
+    problem = problem_of(error)
+    assert problem is not None
+    assert problem.row.code is code
+    received = _across(problem)
+    assert received.reason == reason
+    assert str(error) in received.message
+    assert does in received.next_step
