@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from spikefleet.core.visible_text import visible_line
-from spikefleet.reporter.sections import CurationSection, CurationStep
+from spikefleet.reporter.sections import CurationSection, CurationStep, SuggestedMerge
 
 _TEXTS = frozenset({"unit_id", "channel_id", "similar_unit", "label", "label_why"})
 _COUNTS = frozenset({"spike_count", "isi_violation_count", "channel_index"})
 _FLAGS = frozenset({"has_positive_peak", "possible_duplicate"})
+_MOST_SUGGESTIONS = 1000
 _PERIOD_MS, _LONGEST_PERIOD_MS = 1.5, 20.0
 _LARGEST = 1e12  # no metric of a unit is larger, and sums of squares stay numbers
 
@@ -64,6 +65,21 @@ def curation_section(curation: Mapping[str, Any]) -> CurationSection:
         "n_sorted": len(_list(curation.get("initial"))),
         "n_curated": len(_list(curation.get("curated_final"))),
         "steps": steps,
+        "suggestions": [
+            _suggestion(entry)
+            for entry in map(_mapping, _list(curation.get("merge_suggestions"))[:_MOST_SUGGESTIONS])
+            if _list(entry.get("unit_ids"))
+        ],
+    }
+
+
+def _suggestion(entry: Mapping[str, Any]) -> SuggestedMerge:
+    return {
+        "units": [_text(unit) for unit in _list(entry.get("unit_ids"))],
+        "method": _text(entry.get("method")),
+        "similarity": _number(entry.get("similarity")),
+        "violations_before": _number(entry.get("violations_before")),
+        "violations_after": _number(entry.get("violations_after")),
     }
 
 

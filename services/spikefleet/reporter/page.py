@@ -71,6 +71,7 @@ def format_page(
         "refractory": refractory_ms(record["curation"]),
         "rows": unit_rows(record["units"], waveforms, {card.unit_id for card in units}),
         "unit_cards": units,
+        "shown_units": {unit.unit_id for unit in units},
         "unit_files": _unit_files(record, units),
         "other_files": [name for name in record["files"] if not name.startswith(UNITS_FOLDER)],
         "data_of": _DATA,

@@ -121,6 +121,16 @@ class CurationStep(TypedDict):
     n_left: int
 
 
+class SuggestedMerge(TypedDict):
+    """Units that are probably one neuron, and what says so; None: not looked at."""
+
+    units: list[str]
+    method: str
+    similarity: float | None
+    violations_before: float | None
+    violations_after: float | None
+
+
 class CurationSection(TypedDict, total=False):
     """Thresholds and how many units each of them left."""
 
@@ -128,6 +138,7 @@ class CurationSection(TypedDict, total=False):
     n_sorted: int
     n_curated: int
     steps: list[CurationStep]
+    suggestions: list[SuggestedMerge]
 
 
 class Spread(TypedDict):

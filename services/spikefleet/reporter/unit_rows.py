@@ -34,6 +34,10 @@ _TITLES: Mapping[str, str] = {
     "channel_id": "Channel",
     "y_um": "y (µm)",
 }
+_LABEL = (
+    "What the unit looks like by the preset of labels: good, mua (spikes of several neurons) or "
+    "noise; a label says why when it is pointed at, and rejects nothing."
+)
 _TOLD_ELSEWHERE = frozenset({"contamination_low", "contamination_high", "similarity"})
 
 
@@ -49,7 +53,9 @@ class Column:
 
 def table_columns(units: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
     """Return the columns: those always shown, then every other metric that some unit has."""
-    always = tuple(Column(name, title, _meaning(name)) for name, title in _TITLES.items())
+    always = [Column(name, title, _meaning(name)) for name, title in _TITLES.items()]
+    if any(unit.get("label") for unit in units):
+        always.append(Column("label", "Label", _LABEL))
     others = (
         Column(name, f"{name} ({row.unit})" if row.unit else name, _meaning(name), is_more=True)
         for name, row in metric_definitions().items()
@@ -88,6 +94,7 @@ def unit_rows(
             "failed_on": unit["failed_on"],
             "spark": _spark(waveforms.get(str(unit.get("unit_id")))),
             "anchor": str(unit["unit_id"]) if str(unit.get("unit_id")) in shown else "",
+            "label_why": str(unit.get("label_why") or ""),
             "duplicate": bool(unit.get("possible_duplicate")),
             "cells": [(column, *cell_of(column.name, unit)) for column in columns],
         }

@@ -50,3 +50,17 @@ def test_a_threshold_without_a_number_is_not_shown() -> None:
     criteria = [good, {"name": [1], "bound": "x"}]
     document = {"criteria": criteria, "failed": {"snr_min": ["1"]}, "curated": {"snr_min": 3}}
     assert curation_section(document)["steps"] == [good | {"stage": "", "n_failed": 1, "n_left": 0}]
+
+
+def test_units_that_may_be_one_neuron_are_told_with_what_says_so() -> None:
+    told = {"unit_ids": ["3", 7], "method": "duplicates", "similarity": 0.9, "shifts": [0, 1]}
+    document = {"merge_suggestions": [told, "x", {"unit_ids": 5}, {}]}
+    assert curation_section(document)["suggestions"] == [
+        {
+            "units": ["3", "7"],
+            "method": "duplicates",
+            "similarity": 0.9,
+            "violations_before": None,
+            "violations_after": None,
+        }
+    ]

@@ -1,6 +1,7 @@
 """A whole report from a sort's artifacts, and from nothing."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -25,6 +26,9 @@ from spikefleet.core.rooms.reporting import ReportTask
 from spikefleet.core.runs import AttemptPlace
 from spikefleet.infra.stores.bytes.artifacts import verify_prefix
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts
+from spikefleet.infra.stores.bytes.verified import VerifiedBytes
+from spikefleet.reporter.render import write_report
+from spikefleet.reporter.reports import gathered
 
 EVERYTHING = CurationConfig(curate_first=False, curate_second=False)
 
@@ -99,6 +103,16 @@ def test_a_record_is_what_the_published_schema_says(store, tmp_path, make):
     unknown = set(record) - set(schema["properties"])
     assert unknown == set()
     assert next(Draft202012Validator(schema).iter_errors(record | {"units": 5}), None) is not None
+
+
+def test_suggested_merges_are_on_the_page_with_the_command_that_joins_them(store, tmp_path):
+    suggested = {"unit_ids": ["0", "elsewhere"], "method": "duplicates", "similarity": 0.91}
+    with gathered(VerifiedBytes(store), make_task(make_run_record())) as sources:
+        curation = {**sources.curation, "merge_suggestions": [suggested]}
+        write_report(replace(sources, curation=curation), make_task(make_run_record()), tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert 'href="#unit-0">0</a> and elsewhere: similarity 0.91, found by' in page
+    assert f"spikefleet curate {RUN_ID} --set merge=apply --compare" in page
 
 
 def test_same_input_gives_the_same_bytes(store, tmp_path):

@@ -69,3 +69,11 @@ def test_curated_units_come_first_by_falling_amplitude() -> None:
     assert [row["anchor"] for row in rows] == ["3", "2", "1"]
     assert rows[0]["spark"].count(",") == 3
     assert rows[1]["spark"] == ""
+
+
+def test_a_label_has_a_column_where_units_have_one_and_says_why() -> None:
+    assert "label" not in {column.name for column in table_columns([unit("1")])}
+    labelled = unit("1", label="mua", label_why="contamination 0.3 above 0.2")
+    assert cells(labelled)["label"] == ("mua", "mua")
+    (row,) = unit_rows([labelled], {}, set())
+    assert row["label_why"] == "contamination 0.3 above 0.2"
