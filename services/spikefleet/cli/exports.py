@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from spikefleet.signal.exports.session_metadata import SessionMetadata
 
 ALL = "all"
-NAMES = ("phy", "nwb", "npz", "mat", "parquet", "curation-json")
+NAMES = ("phy", "nwb", "npz", "mat", "parquet", "curation-json", "spikelab")
 _NWB = "nwb"
 _CONFINED, _ENTRY = "spikefleet.cli.confined_export", "export"
-_NEEDED = ("numpy", "scipy", "spikeinterface", "pynwb", "pyarrow")
+_NEEDED = ("numpy", "h5py", "scipy", "spikeinterface", "pynwb", "pyarrow")
 # The person who waits may leave with Ctrl-C; a long sort may fill what memory and disk there is.
 _LIMITS = Limits(wall_s=86_400.0, cpu_s=86_400, memory_bytes=0, scratch_bytes=0)
 _ANSWERS = {"made", "problem", "refused", "changed"}

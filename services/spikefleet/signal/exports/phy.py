@@ -67,7 +67,10 @@ def write_phy(source: ExportSource, folder: Path) -> None:
     clusters = Clusters.of([str(unit_id) for unit_id in chosen], source.edits)
     templates = np.load(folder / "spike_templates.npy").ravel()
     found = clusters.of_spikes(templates, source.edits).astype(np.int32)
-    np.save(folder / "spike_clusters.npy", found[:, np.newaxis])
+    # One number a spike, as sorters write them: not every reader takes SpikeInterface's columns.
+    np.save(folder / "spike_clusters.npy", found)
+    np.save(folder / "spike_times.npy", samples)
+    np.save(folder / "spike_templates.npy", templates)
     ordered = {cluster: units[unit] for cluster, unit in clusters.units.items() if unit in units}
     _write_columns(folder, ordered)
     groups = {str(cluster): _group(unit) for cluster, unit in ordered.items()}

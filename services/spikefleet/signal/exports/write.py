@@ -17,6 +17,7 @@ from spikefleet.signal.exports.nwb import write_nwb
 from spikefleet.signal.exports.phy import write_phy
 from spikefleet.signal.exports.session_metadata import SessionMetadata, require_complete
 from spikefleet.signal.exports.source import ExportSource, read_source
+from spikefleet.signal.exports.spikelab import write_spikelab
 from spikefleet.signal.exports.unit_table import write_parquet
 
 FOLDER = "exports"
@@ -28,6 +29,7 @@ _PLACES = {
     "npz": "sorted.npz",
     "parquet": "units.parquet",
     "phy": "phy",
+    "spikelab": "spikelab.h5",
 }
 FORMATS = tuple(_PLACES)
 _UNFINISHED, _WRITTEN = ".unfinished-", ".written.json"
@@ -78,6 +80,7 @@ def export_results(
         "npz": write_npz,
         "parquet": write_parquet,
         "phy": write_phy,
+        "spikelab": write_spikelab,
     }
     _sweep(root / FOLDER)
     return {

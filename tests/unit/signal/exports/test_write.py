@@ -66,7 +66,7 @@ def test_what_a_killed_export_left_is_swept(fetched: Path) -> None:
 
 
 def test_an_unknown_format_is_refused_with_those_that_are_known(fetched: Path) -> None:
-    with pytest.raises(InvalidConfigurationError, match="npz, parquet, phy"):
+    with pytest.raises(InvalidConfigurationError, match="npz, parquet, phy, spikelab"):
         export_results(fetched, ["npz", "pickle"])
 
 
