@@ -7,7 +7,9 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import numpy as np
+import spikeinterface.core as si
 from click.testing import CliRunner
+from spikeinterface.exporters import export_to_phy
 from tests.e2e.conftest import SORTER
 from tests.support.recordings import make_recording
 from tests.support.service import Service
@@ -98,11 +100,28 @@ def test_another_threshold_is_a_second_run_that_reuses_the_sort(shared_service, 
         assert not [a for a in client.get(second.run_id).attempts if a.stage == "sort"]
 
 
-def test_other_sorter_parameters_are_sorted_anew(shared_service, recording):
+def test_other_sorter_parameters_are_sorted_anew_and_the_recording_kept_on_request(
+    shared_service, recording, tmp_path
+):
     first = sort(shared_service, recording)
-    second = sort(shared_service, recording, freq_min=400)
+    second = sort(shared_service, recording, freq_min=400, save_recording=True)
     assert second.run_id != first.run_id
     assert "sort_reused_from" not in second.result
+    with shared_service.client() as client:
+        client.fetch(second.run_id, tmp_path / "results")
+    folder = tmp_path / "results" / "sort"
+    kept = si.load(folder / "recording")
+    analyzer = si.load_sorting_analyzer(folder / "analyzer")
+    analyzer.set_temporary_recording(kept)
+    strip = json.loads((folder / "strip.json").read_text())
+    start, (name, *_) = strip["start_sample"], strip["channel_ids"]
+    shown = kept.get_traces(
+        start_frame=start, end_frame=start + 50, channel_ids=[name], return_in_uV=True
+    )
+    told = np.array(strip["prepared"][0][:50]) / 10
+    assert np.ptp(shown[:, 0] - told) < 0.2  # the strip is around its median, in tenths
+    export_to_phy(analyzer, tmp_path / "phy", compute_pc_features=False, verbose=False)
+    assert (tmp_path / "phy" / "recording.dat").stat().st_size > 1_000_000
 
 
 def test_metrics_tell_of_the_runs_that_ended(shared_service, recording):

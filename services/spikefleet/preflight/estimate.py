@@ -22,6 +22,7 @@ _GROWS_FOR_S = 600.0
 # RT-Sort keeps scaled traces as float32 and float16, and the detection model's output as float16.
 # That is counted, not fitted, so no margin comes on top.
 _RT_SORT_BYTES_PER_SAMPLE = 4 + 2 + 2
+_KEPT_BYTES_PER_SAMPLE = 2
 _PREFLIGHT = (400.0, 3.0, 130.0)  # MB, s to start, megasamples a second
 _PREFLIGHT_MOST_MEGASAMPLES = 3_500.0
 _CURATE = (500.0, 8.0)
@@ -35,13 +36,15 @@ def estimate_resources(
     kept_s: float,
     on_gpu: bool,
     sorter: str = "",
+    keeps_recording: bool = False,
 ) -> ResourceEstimate:
-    """Return the estimate for one stream of that size."""
+    """Return the estimate for one stream of that size; ``keeps_recording``: with the sort."""
     megasamples = channel_count * sampling_rate_hz * kept_s / _MEGASAMPLES
     cost = backend_of(sorter).cost or _ANY
     scratch_mb = _MARGIN * (cost.scratch_mb + cost.scratch_bytes_per_sample * megasamples)
     if sorter == RT_SORT:
         scratch_mb = _RT_SORT_BYTES_PER_SAMPLE * megasamples
+    scratch_mb += _KEPT_BYTES_PER_SAMPLE * megasamples if keeps_recording else 0.0
     growing = megasamples * min(1.0, _GROWS_FOR_S / kept_s) if kept_s > 0 else 0.0
     memory_mb = _MARGIN * (
         cost.memory_mb

@@ -154,6 +154,7 @@ def _estimate(facts: Facts, config: SortingConfig) -> ResourceEstimate | None:
         channel_count=facts.channel_count,
         sampling_rate_hz=facts.sampling_rate_hz,
         kept_s=facts.kept_s,
+        keeps_recording=config.waveform.save_recording,
         on_gpu=facts.backend.uses_gpu
         and str(params.get("torch_device", "auto")) != "cpu"
         and _GPU_DEVICE.exists(),

@@ -111,6 +111,8 @@ def run_steps(folder: RunFolder, spec: AttemptSpec, steps: Steps, confinement: C
         leave_out_pairs_across(analyzer, prepared.timeline.seams)
         measure_in_library(analyzer, seed)
         leave_strip(folder, spec, config, (prepared, sorting))
+        if config.waveform.save_recording:
+            keep_recording(recording, folder.result / "recording", n_jobs)
     write_json(folder.timeline, prepared.timeline.to_json())
     write_json(
         folder.child_result,
@@ -150,6 +152,16 @@ def leave_strip(
         sys.stdout.write(f"WARNING: no strip of the recording for the report: {error}\n")
         return
     write_json(folder.result / STRIP_FILE, strip.to_json())
+
+
+def keep_recording(recording: BaseRecording, folder: Path, n_jobs: int) -> None:
+    """Write what was sorted as a folder that SpikeInterface opens, in its own samples.
+
+    Nothing in it says where the samples came from: that place is the attempt's, and goes with it.
+    """
+    recording.save(folder=folder, format="binary", n_jobs=n_jobs, progress_bar=False)
+    for left in folder.glob("provenance.*"):
+        left.unlink()
 
 
 def measure(recording: BaseRecording, sorting: BaseSorting) -> dict[str, Any]:

@@ -70,3 +70,10 @@ def test_preflight_is_bounded_however_long_the_recording():
     assert hour.duration_s <= 120.0
     assert day.duration_s <= 120.0
     assert day.memory_bytes == hour.memory_bytes
+
+
+def test_a_recording_that_is_kept_needs_room_for_itself():
+    size = {"channel_count": 64, "sampling_rate_hz": 20_000.0, "kept_s": 100.0, "on_gpu": False}
+    without = estimate_resources(**size, sorter="kilosort4")
+    kept = estimate_resources(**size, sorter="kilosort4", keeps_recording=True)
+    assert kept.scratch_bytes - without.scratch_bytes == 64 * 20_000 * 100 * 2

@@ -29,11 +29,14 @@ SORT_FIELDS = frozenset(
         "waveform.max_waveforms_per_unit",
         "waveform.save_waveform_files",
         "waveform.principal_components",
+        "waveform.save_recording",
         "execution.random_seed",
     }
 )
 # Left out of the digest where unset: sorts from before there was such a field stay what they are.
-LATER_SORT_FIELDS = frozenset({"recording.bad_channels", "waveform.principal_components"})
+LATER_SORT_FIELDS = frozenset(
+    {"recording.bad_channels", "waveform.principal_components", "waveform.save_recording"}
+)
 # Read by curation and its exports only: they never sort again.
 CURATION_FIELDS = frozenset(
     {

@@ -62,13 +62,19 @@ class WaveformConfig(ConfigGroup):
         "clusters. A field of this service: a configuration that does not set it is written "
         "without it.",
     )
+    save_recording: bool = Field(
+        default=False,
+        description="Keep what the sorter was given (filtered, 2 bytes a sample) with the sort, "
+        "for tools that show traces. A field of this service, as principal_components is.",
+    )
 
     @model_serializer(mode="wrap")
     def _as_labs_know_it(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the field of our own that is not set."""
+        """Leave out the fields of our own that are not set."""
         document: dict[str, Any] = write(self)
-        if not self.principal_components:
-            document.pop("principal_components", None)
+        for name in ("principal_components", "save_recording"):
+            if not getattr(self, name):
+                document.pop(name, None)
         return document
 
 
