@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from spikefleet.reporter.palette import ACCENT, BAD, INK
 from spikefleet.reporter.pictures.margins import Margins, place_panels
@@ -33,6 +34,10 @@ def draw_verdicts(
     axes.scatter(x[~kept], y[~kept], s=26, facecolors="none", edgecolors=BAD, linewidths=1)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):  # 20, 50, 100 rather than powers of ten
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
     bounds = {str(s["metric"]): float(s["bound"]) for s in curation.get("steps") or []}
     for metric, line in (("spike_count", axes.axvline), ("std_norm", axes.axhline)):
         if bounds.get(metric, 0.0) > 0:
