@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from spikeinterface.core import BaseRecording, BaseSorting, SortingAnalyzer
 
 DENSE_CHANNELS = 64
+MOST_CORRELATED_UNITS = 400  # every pair takes 100 bins: more would not fit a sort's memory
 SPARSE_RADIUS_UM = 150.0
 Progress = Callable[[float], None]
 
@@ -48,8 +49,9 @@ def build_analyzer(
     within 150 µm of a unit. The same seed gives the same analyzer. Spikes nearer to an end of the
     recording than a waveform's window are not sampled, because their waveforms would be zeros
     beyond it (``UnitData.edge_spike_count`` tells how many). A sorting without units gives an
-    analyzer that holds noise levels only. The sampled waveforms are not kept where the
-    configuration does not want them; principal components of them are where it does.
+    analyzer that holds noise levels only, one of more than 400 units has no correlograms. The
+    sampled waveforms are not kept where the configuration does not want them; principal components
+    of them are where it does.
 
     Numbers are SpikeInterface's, within a float32. The recording is read in blocks, twice where
     sampled spikes lie; one that computes its samples when they are asked for (a filter) is better
@@ -79,7 +81,8 @@ def build_analyzer(
         # By the method that compiles nothing: a cold compiler costs more here than the measuring.
         analyzer.compute("unit_locations", method="center_of_mass")
         store_spike_measures(analyzer, progress)
-        store_correlograms(analyzer)
+        if len(sorting.unit_ids) <= MOST_CORRELATED_UNITS:
+            store_correlograms(analyzer)
         store_similarity(analyzer)
         if with_components:
             _store_components(analyzer)

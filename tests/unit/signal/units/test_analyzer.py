@@ -176,3 +176,14 @@ def test_without_seams_or_units_nothing_is_counted_again(tmp_path: Path) -> None
     none = build_analyzer(recording, empty, tmp_path / "none", WaveformConfig(), seed=1)
     leave_out_pairs_across(none, (50_000,))
     assert not none.has_extension("correlograms")
+
+
+def test_of_very_many_units_no_table_of_pairs_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording, truth = make(tmp_path / "recording")
+    monkeypatch.setattr("spikefleet.signal.units.analyzer.MOST_CORRELATED_UNITS", 1)
+    analyzer = build_analyzer(recording, truth, tmp_path / "many", WaveformConfig(), seed=1)
+    assert not analyzer.has_extension("correlograms")
+    assert analyzer.has_extension("template_similarity")
+    leave_out_pairs_across(analyzer, (50_000,))  # nothing to count again, and no error
