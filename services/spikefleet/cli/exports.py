@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from spikefleet.signal.exports.session_metadata import SessionMetadata
 
 ALL = "all"
-NAMES = ("phy", "nwb", "npz", "mat", "parquet", "curation-json", "spikelab")
+NAMES = ("phy", "nwb", "npz", "mat", "parquet", "curation-json", "spikelab", "compiled")
+_COMPILED = "compiled"  # npz and mat, as the run's settings ask for them
 _NWB = "nwb"
 _CONFINED, _ENTRY = "spikefleet.cli.confined_export", "export"
 _NEEDED = ("numpy", "h5py", "scipy", "spikeinterface", "pynwb", "pyarrow")
@@ -108,11 +109,12 @@ class Exporting:
             require_complete(known)
         if ALL not in asked:
             return cls(tuple(dict.fromkeys(asked)), known, with_failed)
+        every = tuple(name for name in NAMES if name != _COMPILED)
         if known.missing():
-            others = tuple(name for name in NAMES if name != _NWB)
+            others = tuple(name for name in every if name != _NWB)
             why = f"nwb was left out: it needs --metadata FILE with {', '.join(known.missing())}"
             return cls(others, known, with_failed, why)
-        return cls(NAMES, known, with_failed)
+        return cls(every, known, with_failed)
 
     def write(
         self, folders: Sequence[Path], *, hidden: bool = False, overwrite: bool = False

@@ -14,19 +14,20 @@ class CompilationConfig(ConfigGroup):
     """Files made of the curated units, beside the report and the analyzer."""
 
     compile_single_recording: bool = Field(
-        default=True, description="Export each recording by itself; false: no compiled export."
+        default=True,
+        description="Of recordings sorted as one, compile each by itself as well.",
     )
     compile_to_mat: bool = Field(
-        default=False, description="Export a MATLAB file of the curated units."
+        default=False, description="`fetch --as compiled` writes a MATLAB file."
     )
     compile_to_npz: bool = Field(
-        default=True, description="Export a NumPy archive of the curated units."
+        default=True, description="`fetch --as compiled` writes a NumPy archive."
     )
     compile_waveforms: bool = Field(
-        default=False, description="Add the sampled waveforms to the export."
+        default=False, description="Add the sampled waveforms to compiled files."
     )
     save_electrodes: bool = Field(
-        default=True, description="Add each unit's electrode to the export."
+        default=True, description="Add each unit's electrode to compiled files."
     )
     save_spike_times: bool = Field(
         default=True, description="Accepted, no effect: spike times are always exported."

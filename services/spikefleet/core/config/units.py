@@ -40,7 +40,7 @@ class WaveformConfig(ConfigGroup):
         default=2.0, description="Exported template after the peak (ms); clipped to ms_after."
     )
     scale_compiled_waveforms: bool = Field(
-        default=True, description="Export templates in µV; false: in the recording's own counts."
+        default=True, description="Compile waveforms in µV; false: in the counts that were sorted."
     )
     std_at_peak: bool = Field(
         default=True,

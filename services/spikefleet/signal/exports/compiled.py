@@ -9,49 +9,107 @@ and ``std_norms``; and whether curation kept it (``passed``, ``failed_on``). Bes
 array of structs. An ``.npz`` without pickled objects has no such thing: there ``units`` is a table,
 ``spike_train`` holds all trains one after the other (``spike_start`` and ``spike_stop`` of a row
 point into it), and ``template``, ``amplitudes`` and ``std_norms`` have a row for each unit.
+
+The run's settings decide the window of ``template``, whether it is in µV or in the counts of what
+was sorted (``waveform_unit``), whether ``electrode`` is there, and whether sampled waveforms are:
+``waveforms`` (spikes, samples, K), ``waveform_frames`` (spikes,) and ``waveform_channels`` (K,), in
+an ``.npz`` with ``_`` and the row of the unit behind each name. ``notes`` says in words what a
+setting asked for and the sort did not keep.
 """
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.io import savemat
 
+from spikefleet.core.failures.errors import InputMissingError
+from spikefleet.signal.exports.compiled_content import CompiledContent
 from spikefleet.signal.exports.source import ExportedUnit, ExportSource
 from spikefleet.signal.units.unit_data import FloatArray
 
 _IN_ROWS = ("template", "amplitudes", "std_norms")
+_MOST_MATLAB_BYTES = 1_500_000_000  # of waveforms, in a variable that may have 2 GiB
+
+
+def write_compiled(source: ExportSource, folder: Path) -> None:
+    """Write the files that the run's settings ask for (``compile_to_npz``, ``compile_to_mat``).
+
+    Raises InputMissingError where they ask for none.
+    """
+    asked = source.compilation
+    if not (asked.compile_to_npz or asked.compile_to_mat):
+        raise InputMissingError(
+            f"The settings of {source.results.run_id} ask for no compiled file (compile_to_npz and "
+            "compile_to_mat are off). Name one instead: --as npz or --as mat.",
+            path=str(folder),
+        )
+    folder.mkdir()
+    if asked.compile_to_npz:
+        write_npz(source, folder / "sorted.npz")
+    if asked.compile_to_mat:
+        write_mat(source, folder / "sorted.mat")
 
 
 def write_npz(source: ExportSource, path: Path) -> None:
-    """Write the units without pickled objects."""
-    units = [_unit(source, number, unit) for number, unit in enumerate(source.units)]
+    """Write the units without pickled objects, one array after the other."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in _arrays(source, CompiledContent.of(source)):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def _arrays(source: ExportSource, content: CompiledContent) -> Iterator[tuple[str, Any]]:
+    units = [_unit(content, number, unit) for number, unit in enumerate(source.units)]
     trains = [unit.pop("spike_train") for unit in units]
     stops = np.cumsum([len(train) for train in trains], dtype=np.int64)
-    table = np.zeros(len(units), dtype=_row_type(units))
+    columns = _row_type(units)
+    if not source.compilation.save_electrodes:
+        columns = [column for column in columns if column[0] != "electrode"]
+    table = np.zeros(len(units), dtype=columns)
     for row, (unit, train, stop) in enumerate(zip(units, trains, stops, strict=True)):
         named = {**unit, "spike_start": stop - len(train), "spike_stop": stop}
         for name in table.dtype.names or ():
             table[name][row] = named[name]
-    n_samples, n_channels = source.data.templates_uv.shape[1:]
+    n_channels = len(source.data.channel_ids)
+    n_samples = content.window.stop - content.window.start
     empty = {
         "template": np.zeros((0, n_samples, n_channels)),
         "amplitudes": np.zeros((0, n_channels)),
         "std_norms": np.zeros((0, n_channels)),
     }
-    rows = {name: np.stack([u[name] for u in units]) if units else empty[name] for name in _IN_ROWS}
-    with path.open("wb") as handle:
-        np.savez_compressed(
-            handle,
-            allow_pickle=False,
-            units=table,
-            spike_train=np.concatenate([*trains, np.zeros(0, np.int64)]),
-            locations=source.data.channel_locations_um,
-            fs=np.float64(source.data.sampling_rate_hz),
-            **rows,
-        )
+    yield "units", table
+    yield "spike_train", np.concatenate([*trains, np.zeros(0, np.int64)])
+    for name in _IN_ROWS:
+        yield name, np.stack([unit[name] for unit in units]) if units else empty[name]
+    yield from _beside(content).items()
+    for row, exported in enumerate(source.units):
+        for name, array in _sampled(content, exported).items():
+            yield f"{name}_{row}", array
+
+
+def _beside(content: CompiledContent) -> dict[str, Any]:
+    return {
+        "locations": content.source.data.channel_locations_um,
+        "fs": np.float64(content.source.data.sampling_rate_hz),
+        "waveform_unit": np.asarray(content.unit),
+        "notes": np.asarray(content.notes, dtype=np.str_),
+    }
+
+
+def _sampled(content: CompiledContent, unit: ExportedUnit) -> dict[str, Any]:
+    found = content.sampled(unit)
+    if found is None:
+        return {}
+    return {
+        "waveforms": found.waveforms,
+        "waveform_frames": found.frames,
+        "waveform_channels": found.channels,
+    }
 
 
 def _row_type(units: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -79,21 +137,30 @@ def _row_type(units: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 def write_mat(source: ExportSource, path: Path) -> None:
     """Write the units as a cell array of structs (MATLAB 5; frames and indices from 0)."""
+    content = CompiledContent.of(source)
+    beside = _beside(content)
+    room = _MOST_MATLAB_BYTES
     cells = np.empty((1, len(source.units)), dtype=object)
     for number, unit in enumerate(source.units):
-        cells[0, number] = _unit(source, number, unit)
-    document = {
-        "units": cells,
-        "locations": source.data.channel_locations_um,
-        "fs": np.float64(source.data.sampling_rate_hz),
-    }
+        cells[0, number] = _unit(content, number, unit)
+        if not source.compilation.save_electrodes:
+            del cells[0, number]["electrode"]
+        sampled = _sampled(content, unit) if room > 0 else {}
+        room -= sum(array.nbytes for array in sampled.values())
+        if room > 0:
+            cells[0, number] |= sampled
+    if room <= 0:
+        told = "waveforms of some units only: a MATLAB 5 file holds 2 GB; take --as npz"
+        beside["notes"] = np.asarray([*content.notes, told])
+    document = {"units": cells, **beside}
     savemat(path, document, do_compression=True, appendmat=False)
 
 
-def _unit(source: ExportSource, number: int, unit: ExportedUnit) -> dict[str, Any]:
-    data, channel = source.data, unit.quality.channel_index
-    template = data.templates_uv[unit.index]
-    amplitudes, std_norms = _by_channel(template, data.template_stds_uv[unit.index])
+def _unit(content: CompiledContent, number: int, unit: ExportedUnit) -> dict[str, Any]:
+    data, channel = content.source.data, unit.quality.channel_index
+    whole_uv = data.templates_uv[unit.index]
+    amplitudes, std_norms = _by_channel(whole_uv, data.template_stds_uv[unit.index])
+    shown_uv = whole_uv[content.window]
     x_um, y_um = data.channel_locations_um[channel]
     return {
         "unit_id": unit.quality.unit_id,
@@ -102,13 +169,13 @@ def _unit(source: ExportSource, number: int, unit: ExportedUnit) -> dict[str, An
         "spike_train": unit.frames,
         "x_max": float(x_um),
         "y_max": float(y_um),
-        "template": template,
+        "template": content.template(whole_uv),
         "electrode": unit.quality.channel_id,
         "sorted_index": number,
         "max_channel_si": channel,
         "max_channel_id": unit.quality.channel_id,
         "peak_sign": "pos" if unit.quality.has_positive_peak else "neg",
-        "peak_ind": int(np.abs(template[:, channel]).argmax()) if len(template) else 0,
+        "peak_ind": int(np.abs(shown_uv[:, channel]).argmax()) if len(shown_uv) else 0,
         "amplitudes": amplitudes,
         "std_norms": std_norms,
     }

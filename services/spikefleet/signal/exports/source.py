@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spikefleet.core.config.products import CompilationConfig
 from spikefleet.core.config.units import CurationConfig, WaveformConfig
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
 from spikefleet.signal.units.edited_units import edits_of, units_of_curation
@@ -52,6 +53,10 @@ class ExportSource:
     data: UnitData
     units: tuple[ExportedUnit, ...]
     edits: UnitEdits = field(default_factory=UnitEdits)  #: what made units of those of the sort
+    waveform: WaveformConfig = field(default_factory=WaveformConfig)  #: of the run, as the next
+    curation: CurationConfig = field(default_factory=CurationConfig)
+    compilation: CompilationConfig = field(default_factory=CompilationConfig)
+    first_sample: int = 0  #: sample of what was sorted that ``data`` begins at
 
     def observed_s(self) -> list[tuple[float, float]]:
         """Return the stretches that were sorted, in original seconds."""
@@ -81,22 +86,26 @@ def read_source(folder: Path, *, with_failed: bool = False) -> ExportSource:
     except InputCorruptError as error:
         told = error.message.removesuffix("; sort the run again.")
         raise unreadable(folder / ANALYZER, f"{told}: {error.reason}") from error
-    quality = measure_units(data, *_settings(folder))
+    waveform, curating, compilation = _settings(folder)
+    quality = measure_units(data, waveform, curating)
     units = sorted(
         _units(results, data, quality, with_failed=with_failed),
         key=lambda unit: (unit.quality.has_positive_peak, -unit.quality.amplitude_uv),
     )
-    return ExportSource(results, data, tuple(units), edits_of(curation))
+    edits = edits_of(curation)
+    return ExportSource(results, data, tuple(units), edits, waveform, curating, compilation)
 
 
-def _settings(folder: Path) -> tuple[WaveformConfig, CurationConfig]:
-    """The run's settings of units, those not in its record at their defaults."""
+def _settings(folder: Path) -> tuple[WaveformConfig, CurationConfig, CompilationConfig]:
+    """The run's settings of units and exports, those not in its record at their defaults."""
     config = read_document(folder, REPORT_RECORD).get("config") or {}
     try:
         waveform = WaveformConfig.model_validate(config.get("waveform") or {})
-        return waveform, CurationConfig.model_validate(config.get("curation") or {})
+        curation = CurationConfig.model_validate(config.get("curation") or {})
+        compilation = CompilationConfig.model_validate(config.get("compilation") or {})
     except (ValueError, AttributeError) as error:
         raise unreadable(folder / REPORT_RECORD, "its settings of units are none") from error
+    return waveform, curation, compilation
 
 
 def _units(

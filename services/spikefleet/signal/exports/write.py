@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.files import sha256_of, write_json
-from spikefleet.signal.exports.compiled import write_mat, write_npz
+from spikefleet.signal.exports.compiled import write_compiled, write_mat, write_npz
 from spikefleet.signal.exports.curation_json import write_curation_json
 from spikefleet.signal.exports.nwb import write_nwb
 from spikefleet.signal.exports.phy import write_phy
+from spikefleet.signal.exports.recordings import recordings_of
 from spikefleet.signal.exports.session_metadata import SessionMetadata, require_complete
 from spikefleet.signal.exports.source import ExportSource, read_source
 from spikefleet.signal.exports.spikelab import write_spikelab
 from spikefleet.signal.exports.unit_table import write_parquet
 
-FOLDER = "exports"
+FOLDER, RECORDINGS = "exports", "recordings"
+COMPILED = "compiled"
 NWB = "nwb"
 _PLACES = {
+    COMPILED: "compiled",
     "curation-json": "curation_v2.json",
     "mat": "sorted.mat",
     NWB: "sorted.nwb",
@@ -32,6 +35,9 @@ _PLACES = {
     "spikelab": "spikelab.h5",
 }
 FORMATS = tuple(_PLACES)
+# Phy and a curation by hand are of all spikes of a sort: what they change is changed everywhere.
+_ONLY_WHOLE = ("curation-json", "phy")
+_COMPILED = (COMPILED, "mat", "npz")
 _UNFINISHED, _WRITTEN = ".unfinished-", ".written.json"
 
 
@@ -55,6 +61,10 @@ def export_results(
 ) -> dict[str, Path]:
     """Write a fetched run below ``folder/exports`` and return where each format is.
 
+    Of recordings sorted as one, each has its own spikes in the same formats below
+    ``exports/recordings/NAME``, in frames or seconds from its start; not in ``phy`` and
+    ``curation-json``, which are of the sort.
+
     ``formats`` are of ``FORMATS``; an earlier export is replaced, one that was changed since (Phy
     keeps labels and merges there) with ``overwrite`` only. ``with_failed`` takes the units
     that curation rejected too, marked. ``metadata`` is what an NWB file says of session and
@@ -74,6 +84,7 @@ def export_results(
     root = Path(folder).expanduser()
     source = read_source(root, with_failed=with_failed)
     writers: dict[str, Callable[[ExportSource, Path], None]] = {
+        COMPILED: write_compiled,
         "curation-json": write_curation_json,
         "mat": write_mat,
         NWB: lambda given, path: write_nwb(given, path, metadata),
@@ -82,11 +93,26 @@ def export_results(
         "phy": write_phy,
         "spikelab": write_spikelab,
     }
-    _sweep(root / FOLDER)
-    return {
-        name: _whole(source, root / FOLDER / _PLACES[name], writers[name], overwrite=overwrite)
-        for name in wanted
-    }
+    exports = root / FOLDER
+    made: dict[str, Path] = {}
+    for name in wanted:
+        for place, part in _parts(exports, name, source):
+            _sweep(place.parent)
+            _whole(part, place, writers[name], overwrite=overwrite)
+        made[name] = exports / _PLACES[name]
+    return made
+
+
+def _parts(exports: Path, name: str, source: ExportSource) -> Iterator[tuple[Path, ExportSource]]:
+    """What is written of a format and where: the run, and each of several recordings."""
+    yield exports / _PLACES[name], source
+    apart = name not in _COMPILED or source.compilation.compile_single_recording
+    if apart and name not in _ONLY_WHOLE:
+        for recording, part in recordings_of(source).items():
+            place = exports / RECORDINGS / recording
+            if any(folder.is_symlink() for folder in (place, place.parent)):
+                raise ExportChangedError(place)
+            yield place / _PLACES[name], part
 
 
 def require_formats(formats: Sequence[str]) -> tuple[str, ...]:

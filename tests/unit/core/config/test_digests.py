@@ -113,8 +113,8 @@ def test_the_difference_names_default_and_value_of_changed_fields_only():
 
 
 def test_only_changed_fields_without_effect_are_named():
-    config = preset("kilosort4").override(snr_min=6.0, compile_to_mat=True, curation_epoch=1)
-    assert pending_changes(config) == ("compilation.compile_to_mat",)
+    config = preset("kilosort4").override(snr_min=6.0, delete_inter=False, curation_epoch=1)
+    assert pending_changes(config) == ("execution.delete_inter",)
 
 
 def test_no_preset_of_a_sorter_here_changes_one():
