@@ -1,11 +1,14 @@
 """An NWB file of the sorted units: spikes in original seconds, templates in volts, metrics.
 
-It holds no traces. ``obs_intervals`` say what of the recording was sorted.
+It holds no traces. ``obs_intervals`` say what of the recording was sorted, an interval for each
+unbroken stretch. What a metric is stands in the description of its column; one that was not
+measured for any unit has none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,9 @@ from pynwb.misc import Units
 
 from spikefleet.signal.exports.session_metadata import SessionMetadata, require_complete
 from spikefleet.signal.exports.source import ExportedUnit, ExportSource
+from spikefleet.signal.units.metric_definitions import MetricDefinition, metric_definitions
 
+_MOST_WORDS = 4000
 _MOST_CHANNELS = 32  # of a template: the nearest to its peak
 _COLUMNS: Mapping[str, str] = {
     "unit_name": "name of the unit in the sort",
@@ -34,6 +39,13 @@ _COLUMNS: Mapping[str, str] = {
     "estimated_x_um": "place of the unit (micrometres)",
     "estimated_y_um": "place of the unit (micrometres)",
 }
+
+_SAID = {
+    "label": "what the unit was called: by hand, or by a rule of curation",
+    "label_why": "why it is called so",
+}
+# The same numbers stand under names of their own above.
+_TOLD_ALREADY = ("isi_percent", "channel_id", "x_um", "y_um")
 
 
 def write_nwb(source: ExportSource, path: Path, metadata: SessionMetadata | None) -> None:
@@ -67,8 +79,21 @@ def _file(source: ExportSource, known: SessionMetadata) -> NWBFile:
         source_script=f"spikefleet {source.results.provenance['versions'].get('spikefleet', '')}",
         source_script_file_name="spikefleet",
         subject=Subject(**known.subject.model_dump(exclude_none=True)),
-        data_collection=f"Sorted with {run.get('backend') or 'a spike sorter'}.",
+        data_collection=_what_was_sorted(source),
     )
+
+
+def _what_was_sorted(source: ExportSource) -> str:
+    """Name recording, stream and files; the names are a person's, so that they are bounded."""
+    run, timeline = source.results.provenance["run"], source.data.timeline
+    stream = run.get("stream")
+    told = [f"Recording {run.get('recording_name') or 'without a name'}"]
+    if stream:
+        told.append(f"stream {stream}")
+    files = [file.name for file in timeline.files if file.name] if timeline else []
+    if files:
+        told.append(f"files {', '.join(files)}")
+    return f"{'; '.join(told)[:_MOST_WORDS]}. Sorted with {run.get('backend') or 'a spike sorter'}."
 
 
 def _add_electrodes(file: NWBFile, source: ExportSource, known: SessionMetadata) -> None:
@@ -102,15 +127,44 @@ def _units(file: NWBFile, source: ExportSource) -> Units:
     )
     for name, description in _COLUMNS.items():
         table.add_column(name=name, description=description)
+    measured = _measured(source.units)
+    for name in measured:
+        table.add_column(name=name, description=_described(metric_definitions().get(name), name))
     observed = np.asarray(source.observed_s())
-    for unit in source.units:
+    for row, unit in enumerate(source.units):
         table.add_unit(
             spike_times=unit.frames / rate_hz,
             obs_intervals=observed,
             **_waveforms(source, unit),
             **_values(unit),
+            **{name: values[row] for name, values in measured.items()},
         )
     return table
+
+
+def _measured(units: Sequence[ExportedUnit]) -> dict[str, list[Any]]:
+    """Label and metrics that curation wrote, each of one type: text, a flag, or a number (NaN)."""
+    found: dict[str, list[Any]] = {}
+    for name in (*_SAID, *metric_definitions()):
+        values = [unit.fetched.metrics.get(name) for unit in units]
+        known = [value for value in values if value is not None and value != ""]
+        if name in _COLUMNS or name in _TOLD_ALREADY or not known:
+            continue
+        if all(isinstance(value, str) for value in known):
+            found[name] = [value or "" for value in values]
+        elif all(isinstance(value, bool) for value in values):
+            found[name] = values
+        elif all(isinstance(value, int | float) for value in known):
+            found[name] = [math.nan if value is None else float(value) for value in values]
+    return found
+
+
+def _described(metric: MetricDefinition | None, name: str) -> str:
+    """What a metric is, with its unit and who described it, in plain text."""
+    if metric is None:
+        return _SAID[name]
+    notes = [note for note in (metric.unit, metric.source) if note]
+    return f"{metric.words} ({'; '.join(notes)})" if notes else metric.words
 
 
 def _waveforms(source: ExportSource, unit: ExportedUnit) -> dict[str, Any]:

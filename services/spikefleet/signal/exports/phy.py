@@ -25,6 +25,8 @@ from spikefleet.signal.units.labels import GOOD, MUA, NOISE
 
 _METRICS = ("snr", "isi_hill", "presence_ratio", "std_norm")
 
+_FROM_CURATION = ("contamination", "possible_duplicate", "similar_unit")
+
 
 def write_phy(source: ExportSource, folder: Path) -> None:
     """Write the folder. Units without spikes are left out, as Phy cannot show them.
@@ -93,11 +95,19 @@ def _write_columns(folder: Path, units: Mapping[int, ExportedUnit]) -> None:
     } | {
         name: [f"{getattr(unit.quality, name):.6g}" for unit in units.values()] for name in _METRICS
     }
+    for name in _FROM_CURATION:
+        told = [unit.fetched.metrics.get(name) for unit in units.values()]
+        if any(value is not None for value in told):
+            columns[name] = [_shown(value) for value in told]
     for name, values in columns.items():
         with (folder / f"cluster_{name}.tsv").open("w", encoding="utf-8", newline="") as handle:
             writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
             writer.writerow(("cluster_id", name))
             writer.writerows(zip(units, values, strict=True))
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _group(unit: ExportedUnit) -> str:

@@ -59,11 +59,11 @@ class ExportSource:
     first_sample: int = 0  #: sample of what was sorted that ``data`` begins at
 
     def observed_s(self) -> list[tuple[float, float]]:
-        """Return the stretches that were sorted, in original seconds."""
+        """Return the unbroken stretches that were sorted, in original seconds; none spans files."""
         timeline, rate_hz = self.data.timeline, self.data.sampling_rate_hz
         if timeline is None:
             return [(0.0, self.data.duration_s)]
-        return [(start / rate_hz, end / rate_hz) for start, end in timeline.kept]
+        return [(start / rate_hz, end / rate_hz) for _, (start, end) in timeline.pieces()]
 
 
 def read_source(folder: Path, *, with_failed: bool = False) -> ExportSource:

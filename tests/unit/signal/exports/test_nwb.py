@@ -1,5 +1,6 @@
 """An NWB file, opened by pynwb and judged by what DANDI asks for."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.signal.exports.nwb import write_nwb
 from spikefleet.signal.exports.session_metadata import SessionMetadata, SessionPart, SubjectPart
 from spikefleet.signal.exports.source import ExportSource
+from spikefleet.signal.preparing.timeline import FileSpan, Timeline
 
 KNOWN = SessionMetadata(
     session=SessionPart(
@@ -51,6 +53,43 @@ def test_the_units_are_read_back_with_spikes_in_original_seconds(
         assert file.subject.species == "Mus musculus"
         assert file.identifier == "run-0123456789abcdef"
         assert len(file.electrodes) == 8
+
+
+def test_metrics_and_labels_of_curation_are_columns_that_say_what_they_are(
+    everything: ExportSource, tmp_path: Path
+) -> None:
+    write_nwb(everything, tmp_path / "a.nwb", KNOWN)
+    with NWBHDF5IO(tmp_path / "a.nwb", "r") as io:
+        units = io.read().units
+        for name in ("contamination", "possible_duplicate", "label", "similarity"):
+            told = [unit.fetched.metrics[name] for unit in everything.units]
+            assert list(units[name][:]) == told
+        assert "Llobet" in units["contamination"].description
+        columns = [units[name] for name in units.colnames]
+        assert all(column.description for column in columns)
+        assert len({column.name for column in columns}) == len(columns) > 25
+
+
+def test_recording_stream_and_every_stretch_that_was_sorted_are_named(
+    everything: ExportSource, tmp_path: Path
+) -> None:
+    results = everything.results
+    run = {**results.provenance["run"], "stream": "well003"}
+    provenance = {**results.provenance, "run": run}
+    files = (FileSpan("a.h5", 100_000), FileSpan("b.h5", 200_000))
+    timeline = Timeline(20_000.0, files, ((40_000, 140_000), (200_000, 300_000)))
+    joined = replace(
+        everything,
+        results=replace(results, provenance=provenance),
+        data=replace(everything.data, timeline=timeline),
+    )
+    write_nwb(joined, tmp_path / "a.nwb", KNOWN)
+    with NWBHDF5IO(tmp_path / "a.nwb", "r") as io:
+        file = io.read()
+        stretches = [[2.0, 5.0], [5.0, 7.0], [10.0, 15.0]]
+        assert file.units["obs_intervals"][0].tolist() == stretches
+        for name in ("lab/day/slice4", "well003", "a.h5, b.h5", "mountainsort5"):
+            assert name in file.data_collection
 
 
 def test_dandi_finds_nothing_critical(everything: ExportSource, tmp_path: Path) -> None:

@@ -52,6 +52,19 @@ def test_what_curation_decided_is_the_group(everything: ExportSource, folder: Pa
     assert {failed[c] for c, group in groups.items() if group == "unsorted"} == {"snr_min"}
 
 
+def test_what_phy_shows_of_each_cluster_is_what_curation_measured(
+    everything: ExportSource, folder: Path
+) -> None:
+    told = {unit.quality.unit_id: unit.fetched.metrics for unit in everything.units}
+    names = labels(folder, "spikefleet_unit")
+    contamination, duplicates = (
+        labels(folder, name) for name in ("contamination", "possible_duplicate")
+    )
+    for cluster, name in names.items():
+        assert float(contamination[cluster]) == pytest.approx(told[name]["contamination"], 1e-5)
+        assert duplicates[cluster] == str(told[name]["possible_duplicate"])
+
+
 def test_original_frames_stand_beside_the_spikes(folder: Path) -> None:
     frames, samples = (np.load(folder / f"spike_{name}.npy") for name in ("frames", "times"))
     assert np.array_equal(frames, samples.ravel() + FIRST_FRAME)
