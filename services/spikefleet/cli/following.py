@@ -322,7 +322,7 @@ def _ending(run: Run) -> str:
 
 
 def next_steps(runs: Sequence[RunView]) -> list[Text]:
-    """The commands a person most likely wants now, for at most one run of each kind."""
+    """The commands a person most likely wants now: for all of a batch, then one run of a kind."""
     kinds = (
         (lambda run: run.has_succeeded, "report {run_id} --open", "to look at the result"),
         (lambda run: run.has_succeeded, "fetch {run_id}", "for the units and spike times"),
@@ -340,6 +340,9 @@ def next_steps(runs: Sequence[RunView]) -> list[Text]:
         named = batches.pop() if len(live) > 1 and len(batches) == 1 else " ".join(live[:3])
         return [next_command(f"spikefleet watch {named}")]
     steps = []
+    if len(runs) > 1 and len(batches) == 1:
+        overview = f"spikefleet overview {batches.pop()} --open"
+        steps.append(next_command(overview, "to see them on one page"))
     for fits, command, why in kinds:
         first = next((run for run in runs if fits(run)), None)
         if first is not None:

@@ -213,10 +213,11 @@ def _plate_html(plate: Plate) -> str:
 def _row_html(line: OverviewLine) -> str:
     tone = _TONES.get(line.outcome, "busy")
     cause = escape(line.cause) + (f" <i>{escape(line.next_step)}</i>" if line.next_step else "")
+    wide = ' class="cause"' if cause else ""
     return (
         f'<tr id="{escape(line.run_id)}"><td><span class="tag {tone}">{escape(line.outcome)}</span>'
         f"</td><td>{escape(line.recording)}</td><td>{escape(line.stream)}</td>"
-        f"<td>{escape(line.backend)}</td><td>{escape(line.units)}</td><td>{cause}</td>"
+        f"<td>{escape(line.backend)}</td><td>{escape(line.units)}</td><td{wide}>{cause}</td>"
         f"<td><code>{escape(line.run_id)}</code></td></tr>"
     )
 
@@ -243,6 +244,7 @@ table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th, td { text-align: left; vertical-align: top; padding: 5px 10px 5px 0;
  border-bottom: 1px solid var(--line); } th { color: var(--muted); font-size: 12.5px; }
 tr:target { outline: 2px solid var(--busy); } i { color: var(--muted); font-style: normal; }
+.cause { min-width: 230px; }
 .tag { font-weight: 650; } .tag.good { color: var(--good); } .tag.bad { color: var(--bad); }
 .tag.warn { color: var(--warn); } .tag.busy { color: var(--busy); }
 .tag.off { color: var(--muted); }
@@ -253,7 +255,8 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
+img-src data:">
 <link rel="icon" href="data:,">
 <title>{title}</title>
 <style>{style}</style>

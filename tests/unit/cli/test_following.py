@@ -206,6 +206,13 @@ def test_after_the_repair_a_held_run_s_lane_is_released() -> None:
     assert step.plain == "Next: spikefleet release lupin  after the repair"
 
 
+def test_after_several_runs_of_a_batch_their_one_page_is_named_first() -> None:
+    done = [make_view(run_id=f"run-{n}", state=RunState.SUCCEEDED) for n in range(2)]
+    page = f"Next: spikefleet overview {done[0].run.batch_id} --open  to see them on one page"
+    assert next_steps(done)[0].plain == page
+    assert not any("overview" in step.plain for step in next_steps(done[:1]))
+
+
 def test_a_skip_is_told_in_the_documented_word() -> None:
     screen = io.StringIO()
     bars = Bars(Console(file=screen, width=100, force_terminal=True, color_system=None))

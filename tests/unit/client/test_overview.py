@@ -94,6 +94,14 @@ def test_the_page_loads_nothing_and_words_from_outside_stay_words() -> None:
     assert "&lt;b&gt;night&lt;/b&gt;" in page
     assert not re.search(r"(src|href)=\"(?!#|data:,)", page)
     assert page.count('class="well none"') == 4
+    # The empty icon is a picture: a policy that forbids it is an error on the browser's console.
+    assert "img-src data:" in page
+
+
+def test_a_narrow_window_keeps_the_cause_wide_enough_to_read() -> None:
+    page = to_html([line("well000", cause="Every sample is zero."), line("well001")], "night")
+    assert page.count('<td class="cause">') == 1
+    assert ".cause { min-width:" in page
 
 
 def test_a_well_far_beyond_any_plate_makes_no_endless_page() -> None:
