@@ -71,7 +71,8 @@ def _meaning(name: str) -> str:
         return _OF_THE_UNIT
     row = metric_definitions()[name]
     words = row.words.replace("`", "")
-    told = f"{words[:1].upper()}{words[1:]}" + (f", in {row.unit}" if row.unit else "")
+    start = words[:1] if row.words.startswith("`") else words[:1].upper()  # a name stays as it is
+    told = f"{start}{words[1:]}" + (f", in {row.unit}" if row.unit else "")
     told += f" ({row.source})." if row.source else "."
     return told + {"contamination": _INTERVAL, "similar_unit": _MARKED}.get(name, "")
 

@@ -33,6 +33,13 @@ def test_every_column_says_what_it_means() -> None:
     assert {column.name: column.is_more for column in columns}["amplitude_cutoff"]
 
 
+def test_a_meaning_stands_alone_and_spells_names_as_they_are() -> None:
+    columns = table_columns([unit("1", isi_hill=0.0, y_um=3.0)])
+    told = {column.name: column.meaning for column in columns}
+    assert told["snr"].startswith("amplitude_uv over")
+    assert not told["y_um"].startswith("The same")
+
+
 def test_what_no_unit_has_gets_no_column() -> None:
     assert "amplitude_cutoff" not in {column.name for column in table_columns([unit("1")])}
 

@@ -79,10 +79,10 @@ _OWN_ROWS: tuple[tuple[str, str, str, str, str], ...] = (
     ),
     (
         "contamination_low", "",
-        "the same for the lower end of the 95 % interval of the count of pairs (Poisson, exact)",
+        "`contamination` at the lower end of the 95 % interval of the count of pairs (Poisson, exact)",
         "Garwood 1936", NONE,
     ),
-    ("contamination_high", "", "the same for the upper end", "Garwood 1936", NONE),
+    ("contamination_high", "", "`contamination` at the upper end", "Garwood 1936", NONE),
     (
         "similar_unit", "",
         "the unit within 200 µm whose template is most alike; empty where none is", "", NONE,
@@ -115,7 +115,11 @@ _OWN_ROWS: tuple[tuple[str, str, str, str, str], ...] = (
         "centre of mass of the template, across; the largest channel's place where it has none", "",
         "`unit_locations` (`center_of_mass`)",
     ),
-    ("y_um", "µm", "the same, along", "", "`unit_locations` (`center_of_mass`)"),
+    (
+        "y_um", "µm",
+        "centre of mass of the template, along; the largest channel's place where it has none", "",
+        "`unit_locations` (`center_of_mass`)",
+    ),
     ("has_positive_peak", "", "the largest peak points up", "", NONE),
 )  # fmt: skip
 
