@@ -131,8 +131,10 @@ def _both(
 
 
 def _run(name: str, address: str | None, out: Output, with_failed: bool) -> _Side:
-    if not is_run_or_batch(name) or Path(name).exists():
-        return _folder(Path(name), with_failed)
+    folder = Path(name)
+    # A folder of the run's own name may be what `spikefleet report` left: its page, no units.
+    if not is_run_or_batch(name) or (folder / "curate").exists():
+        return _folder(folder, with_failed)
     with tempfile.TemporaryDirectory(prefix="spikefleet-compare-") as scratch:
         with connected(address) as client, transfers(out) as progress:
             client.fetch(name, scratch, progress)
@@ -153,6 +155,11 @@ def _folder(folder: Path, with_failed: bool) -> _Side:
     from spikefleet.signal.units.fetched_results import load_results  # noqa: PLC0415
 
     results = load_results(folder)
+    if results.status == "success" and not (folder / "curate").exists():
+        raise click.UsageError(
+            f"{folder} holds the report and no units. Fetch them with: "
+            f"spikefleet fetch {results.run_id} {folder}"
+        )
     units = results.units if with_failed else results.curated
     run, recording = results.provenance["run"], results.provenance["recording"]
     digest, stream = str(recording.get("digest") or ""), str(run.get("stream") or "")

@@ -68,6 +68,15 @@ def test_against_a_truth_the_rejected_unit_is_missed_unless_asked_for(
     assert all(f"true{u['first']}" == u["second"] for u in everything["units"])
 
 
+def test_a_folder_with_the_report_alone_is_not_a_sort_without_units(
+    fetched: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(fetched / "report", tmp_path / "seen" / "report")
+    done = CliRunner().invoke(cli, ["compare", str(tmp_path / "seen"), str(fetched)])
+    assert done.exit_code == 2
+    assert "holds the report and no units. Fetch them with" in " ".join(done.output.split())
+
+
 def test_a_person_is_told_in_a_sentence(fetched: Path, tmp_path: Path) -> None:
     truth = write_truth(tmp_path, fetched)
     done = CliRunner().invoke(cli, ["compare", str(fetched), str(truth)])

@@ -79,7 +79,8 @@ _OWN_ROWS: tuple[tuple[str, str, str, str, str], ...] = (
     ),
     (
         "contamination_low", "",
-        "`contamination` at the lower end of the 95 % interval of the count of pairs (Poisson, exact)",
+        "`contamination` at the lower end of the 95 % interval of the count of pairs (Poisson, "
+        "exact)",
         "Garwood 1936", NONE,
     ),
     ("contamination_high", "", "`contamination` at the upper end", "Garwood 1936", NONE),
