@@ -144,9 +144,11 @@ def test_units_are_filtered_by_conditions_in_table_and_cards(reports, tmp_path):
 
 def test_page_names_verdict_figures_and_their_texts(reports):
     page = (reports / "good" / "report.html").read_text()
-    assert page.count('<div class="drawing') == 5
+    assert re.findall(r'<div class="drawing (\w+)"', page) == [
+        "raster", "probe", "metrics", "templates", "drift", "scatter", "noise", "curation",
+    ]  # fmt: skip
     drawings = re.findall(r'role="img" aria-label="([^"]*)"', page)
-    assert len(drawings) > 5
+    assert len(drawings) > 8
     assert all(drawings)
     assert "units passed curation." in page
     assert 'http-equiv="Content-Security-Policy"' in page

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from spikefleet.core.text import counted
 from spikefleet.core.visible_text import visible_line
 from spikefleet.reporter.sections import CurationSection, CurationStep, SuggestedMerge
 
@@ -17,6 +18,7 @@ _TEXTS = frozenset({"unit_id", "channel_id", "similar_unit", "label", "label_why
 _COUNTS = frozenset({"spike_count", "isi_violation_count", "channel_index"})
 _FLAGS = frozenset({"has_positive_peak", "possible_duplicate"})
 _MOST_SUGGESTIONS = 1000
+_REPLACED = ("merged into", "split into")  # as ``signal.units.unit_edits`` says it
 _PERIOD_MS, _LONGEST_PERIOD_MS = 1.5, 20.0
 _LARGEST = 1e12  # no metric of a unit is larger, and sums of squares stay numbers
 
@@ -70,7 +72,32 @@ def curation_section(curation: Mapping[str, Any]) -> CurationSection:
             for entry in map(_mapping, _list(curation.get("merge_suggestions"))[:_MOST_SUGGESTIONS])
             if _list(entry.get("unit_ids"))
         ],
+        "by_hand": _text(_mapping(curation.get("by_hand")).get("tool")),
+        "n_merges": len(_list(_mapping(curation.get("edits")).get("merges"))),
+        "n_splits": len(_list(_mapping(curation.get("edits")).get("splits"))),
     }
+
+
+def is_replaced(unit: Mapping[str, Any]) -> bool:
+    """True of a unit whose spikes stand in another one, by a merge or a split."""
+    return str(unit.get("failed_on") or "").startswith(_REPLACED)
+
+
+def tell_edits(curation: CurationSection) -> str:
+    """Say in a sentence who curated and what was joined or split; "" for thresholds alone."""
+    edits = [
+        counted(number, word)
+        for number, word in (
+            (curation.get("n_merges", 0), "merge"),
+            (curation.get("n_splits", 0), "split"),
+        )
+        if number
+    ]
+    tool = curation.get("by_hand")
+    if not tool and not edits:
+        return ""
+    who = f"Curated by hand in {tool}" if tool else "Curated by thresholds"
+    return f"{who}{', with ' if edits else ''}{' and '.join(edits)}."
 
 
 def _suggestion(entry: Mapping[str, Any]) -> SuggestedMerge:

@@ -14,6 +14,7 @@ from typing import Any
 from spikefleet.core.text import FOR_PROGRAMS, counted, format_duration, format_size
 from spikefleet.core.visible_text import visible
 from spikefleet.reporter.before_sort import tell_canary
+from spikefleet.reporter.curated import tell_edits
 from spikefleet.reporter.sections import ReportRecord, Spread
 from spikefleet.reporter.times import steps_in_order, tell_times
 from spikefleet.reporter.wording import (
@@ -117,7 +118,9 @@ def _curation(record: ReportRecord) -> list[str]:
         f"({curation['n_sorted'] - curation['n_curated']} removed), "
         f"{counted(spikes, 'spike')} in curated units."
     )
-    return [sentence, "", *_table(("criterion", "bound", "removed", "left"), steps)]
+    edits = tell_edits(curation)
+    told = [sentence, "", edits, ""] if edits else [sentence, ""]
+    return [*told, *_table(("criterion", "bound", "removed", "left"), steps)]
 
 
 def _overview(record: ReportRecord) -> list[str]:

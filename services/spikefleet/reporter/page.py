@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, TemplateError
 
 from spikefleet.core.text import MISSING, format_duration, format_size
 from spikefleet.reporter.before_sort import tell_canary
-from spikefleet.reporter.curated import refractory_ms
+from spikefleet.reporter.curated import refractory_ms, tell_edits
 from spikefleet.reporter.figures import Drawing
 from spikefleet.reporter.sections import ReportRecord
 from spikefleet.reporter.times import tell_times
@@ -67,6 +67,7 @@ def format_page(
         "verdict": record["verdict"],
         "cards": make_cards(record),
         "figures": {drawing.name: drawing for drawing in drawings},
+        "edits": tell_edits(record["curation"]),
         "columns": table_columns(record["units"]),
         "refractory": refractory_ms(record["curation"]),
         "rows": unit_rows(record["units"], waveforms, {card.unit_id for card in units}),

@@ -139,6 +139,9 @@ class CurationSection(TypedDict, total=False):
     n_curated: int
     steps: list[CurationStep]
     suggestions: list[SuggestedMerge]
+    by_hand: str  #: the tool in which a person curated; "" for thresholds alone
+    n_merges: int
+    n_splits: int
 
 
 class Spread(TypedDict):

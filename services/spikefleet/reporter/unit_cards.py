@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from spikefleet.core.text import counted, format_duration
+from spikefleet.reporter.curated import is_replaced
 from spikefleet.reporter.unit_rows import contamination_text
 from spikefleet.reporter.wording import format_number
 from spikefleet.signal.units.correlograms import correlogram
@@ -103,7 +104,7 @@ def _facts(unit: Unit) -> tuple[str, ...]:
 
 def _warning(unit: Unit) -> str:
     """Why two units may be one neuron; "" where nothing says so."""
-    if not unit.get("possible_duplicate"):
+    if not unit.get("possible_duplicate") or is_replaced(unit):
         return ""
     shared, dip = unit.get("shared_spikes"), unit.get("refractory_dip")
     if shared is not None and shared >= SHARED_SPIKES:

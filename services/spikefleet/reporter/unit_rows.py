@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from spikefleet.core.text import MISSING
+from spikefleet.reporter.curated import is_replaced
 from spikefleet.reporter.wording import format_number
 from spikefleet.signal.units.metric_definitions import metric_definitions
 from spikefleet.signal.units.unit_data import FloatArray
 
-_OF_THE_UNIT = "The unit as the sorter called it; the link shows it below."
+_OF_THE_UNIT = "The unit as the sorter called it."
 _INTERVAL = " With its 95 % interval."
 _MARKED = (
     " With their similarity. Marked where both are probably one neuron: alike templates, and "
@@ -96,7 +97,7 @@ def unit_rows(
             "spark": _spark(waveforms.get(str(unit.get("unit_id")))),
             "anchor": str(unit["unit_id"]) if str(unit.get("unit_id")) in shown else "",
             "label_why": str(unit.get("label_why") or ""),
-            "duplicate": bool(unit.get("possible_duplicate")),
+            "duplicate": bool(unit.get("possible_duplicate")) and not is_replaced(unit),
             "cells": [(column, *cell_of(column.name, unit)) for column in columns],
         }
         for unit in ordered

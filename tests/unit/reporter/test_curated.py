@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from spikefleet.reporter.curated import curated_units, curation_section
+from spikefleet.reporter.curated import (
+    curated_units,
+    curation_section,
+    is_replaced,
+    tell_edits,
+)
 
 WRONG: tuple[Any, ...] = ("x", [1], {"a": 1}, True, 1e400, float("nan"), -1e308, 10**400, None)
 
@@ -64,3 +69,21 @@ def test_units_that_may_be_one_neuron_are_told_with_what_says_so() -> None:
             "violations_after": None,
         }
     ]
+
+
+def test_who_curated_and_what_was_joined_is_told_in_a_sentence() -> None:
+    edits = {"merges": [{}, {}], "splits": [{}]}
+    by_hand = curation_section({"edits": edits, "by_hand": {"tool": "phy"}})
+    assert tell_edits(by_hand) == "Curated by hand in phy, with 2 merges and 1 split."
+    assert tell_edits(curation_section({"edits": {"merges": [{}]}})) == (
+        "Curated by thresholds, with 1 merge."
+    )
+    assert tell_edits(curation_section({"initial": ["3"]})) == ""
+    assert tell_edits({}) == ""
+
+
+def test_a_unit_that_was_merged_is_no_possible_duplicate_any_more() -> None:
+    assert is_replaced({"failed_on": "merged into 4+5"})
+    assert is_replaced({"failed_on": "split into 4a, 4b"})
+    assert not is_replaced({"failed_on": "snr_min"})
+    assert not is_replaced({})

@@ -91,7 +91,8 @@ def load_results(folder: str | Path) -> FetchedResults:
     """Read the folder of one run, as ``spikefleet fetch`` or ``sort_recording`` left it.
 
     A run that ended without units has none. Raises InputMissingError where the folder is none of a
-    run, InputCorruptError where a file in it is not what a run leaves.
+    run, or holds the report alone of a run that has units; InputCorruptError where a file in it is
+    not what a run leaves.
     """
     root = Path(folder).expanduser()
     record = read_document(root, REPORT_RECORD)
@@ -102,6 +103,7 @@ def load_results(folder: str | Path) -> FetchedResults:
             path=str(root / REPORT_RECORD),
         )
     run = _part(root, REPORT_RECORD, record, "run")
+    _require_more_than_the_report(root, record)
     sort = read_document(root, _SORT)
     units, timeline = _units(root)
     return FetchedResults(
@@ -119,6 +121,17 @@ def load_results(folder: str | Path) -> FetchedResults:
             "versions": _part(root, REPORT_RECORD, record, "versions"),
         },
     )
+
+
+def _require_more_than_the_report(root: Path, record: Mapping[str, Any]) -> None:
+    """Raise InputMissingError for what ``spikefleet report`` left of a run that has units."""
+    if record.get("units") and not (root / "curate").exists() and not (root / "sort").exists():
+        run = _part(root, REPORT_RECORD, record, "run")
+        raise InputMissingError(
+            f"{root} holds the report of a run and not its units. Fetch them with: "
+            f"spikefleet fetch {run.get('run_id') or 'RUN'} {root}",
+            path=str(root),
+        )
 
 
 def _units(root: Path) -> tuple[dict[str, FetchedUnit], Timeline | None]:

@@ -55,6 +55,13 @@ def test_units_have_metrics_curation_and_spikes_in_original_time(folder: Path) -
     assert results.table[1] == {"unit_id": "8", "passed": False, "failed_on": "snr_min", "snr": 2.0}
 
 
+def test_the_report_alone_of_a_run_with_units_is_not_taken_for_its_results(tmp_path: Path) -> None:
+    record = {"run": {"run_id": "run-7"}, "status": "success", "units": [{"unit_id": "3"}]}
+    write(tmp_path, "report/recording_report.json", record)
+    with pytest.raises(InputMissingError, match="spikefleet fetch run-7"):
+        load_results(tmp_path)
+
+
 def test_a_run_without_units_has_none(tmp_path: Path) -> None:
     write(tmp_path, "report/recording_report.json", {"status": "unsortable"})
     results = load_results(tmp_path)

@@ -43,7 +43,7 @@ def draw_bars(
         label.set_parse_math(False)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     _label(axes, settings.bar_x_label, settings.bar_y_label)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
 
 
 def draw_scatter(
