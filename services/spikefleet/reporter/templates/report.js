@@ -63,11 +63,13 @@
   });
 
   document.getElementById("csv").addEventListener("click", () => {
-    const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    // A spreadsheet takes text that begins like this for a formula and runs it; numbers stay.
+    const plain = (text) => (/^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text);
+    const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
     const lines = [names.slice(1).map(([name]) => name)];
     for (const row of body.rows)
       if (!row.hidden) lines.push([...row.cells].slice(1).map((_, column) => key(row, column + 1)));
-    const text = lines.map((line) => line.map(quoted).join(",")).join("\n") + "\n";
+    const text = lines.map((line) => line.map((text) => quoted(plain(text))).join(",")).join("\n") + "\n";
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
     link.download = "units.csv";

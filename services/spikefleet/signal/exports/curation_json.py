@@ -7,8 +7,9 @@ under ``spikefleet``, which other tools pass over; it counts while the rest is a
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from spikefleet.core.failures.errors import InputCorruptError
 from spikefleet.core.files import digest_document, write_json
 from spikefleet.signal.exports.hand_curation import hand_curation
 from spikefleet.signal.exports.source import ExportSource
-from spikefleet.signal.units.by_hand import HandCuration, HandVerdict
+from spikefleet.signal.units.by_hand import MOST_UNITS, HandCuration, HandVerdict
 from spikefleet.signal.units.duplicates import merged_id
 from spikefleet.signal.units.labels import GOOD, LABELS, MUA, NOISE
 from spikefleet.signal.units.unit_edits import Merge, Split, UnitEdits
@@ -98,25 +99,32 @@ def _own(own: Any) -> HandCuration | None:
 def _hand(document: Mapping[str, Any], base: HandCuration | None) -> HandCuration:
     """Read the format's own words; merges that are as they were keep how they were made."""
     units = unit_names(document["unit_ids"])
+    if len(units) > MOST_UNITS:
+        raise ValueError(f"more than {MOST_UNITS} units")
     known = {merge.new_id: merge for merge in base.edits.merges} if base else {}
-    names = list(units)
+    sorted_units, names = frozenset(units), set(units)
+    used: set[str] = set()
     merges, splits = [], []
     for given in document.get("merges") or ():
         merge = _merge(given, known, names)
-        names.append(merge.new_id)
+        if not used.isdisjoint(merge.unit_ids):
+            raise ValueError(f"a unit of {merge.new_id!r:.60} is merged more than once")
+        used.update(merge.unit_ids)
+        names.add(merge.new_id)
         merges.append(merge)
     for given in document.get("splits") or ():
         split = _split(given, names)
-        names += split.new_ids
+        names.update(split.new_ids)
         splits.append(split)
     edits = UnitEdits.from_json(UnitEdits(tuple(merges), tuple(splits)).to_json())
+    replaced = edits.replaced
     removed = set(unit_names(document.get("removed") or ()))
     labels = _labels(document.get("manual_labels") or ())
-    unknown = next((u for u in (*edits.replaced, *removed, *labels) if u not in units), None)
+    unknown = next((u for u in (*replaced, *removed, *labels) if u not in sorted_units), None)
     if unknown is not None:
         raise ValueError(f"{unknown!r:.60} is none of its unit_ids")
     made = edits.made_from
-    there = [unit for unit in units if unit not in edits.replaced]
+    there = [unit for unit in units if unit not in replaced]
     verdicts = {unit: _verdict(unit, removed, labels.get(unit, "")) for unit in there}
     for unit, parts in made.items():
         shared = {labels.get(part, "") for part in parts}
@@ -132,7 +140,7 @@ def _verdict(unit: str, removed: set[str], label: str) -> HandVerdict:
     return HandVerdict(passed=True, label=label)
 
 
-def _merge(given: Any, known: Mapping[str, Merge], names: Sequence[str]) -> Merge:
+def _merge(given: Any, known: Mapping[str, Merge], names: Collection[str]) -> Merge:
     fields = given if isinstance(given, Mapping) else {"unit_ids": given}
     units = unit_names(fields["unit_ids"])
     new_id = fields.get("new_unit_id")
@@ -143,7 +151,7 @@ def _merge(given: Any, known: Mapping[str, Merge], names: Sequence[str]) -> Merg
     return Merge(units, merged_id((name,), names) if name in units else name, (0,) * len(units))
 
 
-def _split(given: Any, names: Sequence[str]) -> Split:
+def _split(given: Any, names: Collection[str]) -> Split:
     (unit,) = unit_names([given["unit_id"]])
     if given.get("mode", "indices") == "labels":
         groups: dict[int, list[int]] = {}
@@ -153,7 +161,9 @@ def _split(given: Any, names: Sequence[str]) -> Split:
     else:
         parts = [list(part) for part in given["indices"]]
     wanted = given.get("new_unit_ids")
-    numbered = (f"{unit}/{number}" for number in range(1, 10_000))
+    if len(parts) > MOST_UNITS:
+        raise ValueError(f"unit {unit!r:.60} is split into more than {MOST_UNITS}")
+    numbered = (f"{unit}/{number}" for number in itertools.count(1))
     free = (name for name in numbered if name not in names)
     new_ids = unit_names(wanted) if wanted else tuple(next(free) for _ in range(len(parts) + 1))
     if len(new_ids) == len(parts):  # every spike is in one of the parts: the last is the rest

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
 from spikefleet.signal.exports.clusters import FOLDER_FILE, Clusters
-from spikefleet.signal.units.by_hand import HandCuration, HandVerdict, train_digest
+from spikefleet.signal.units.by_hand import MOST_UNITS, HandCuration, HandVerdict, train_digest
 from spikefleet.signal.units.duplicates import merged_id
 from spikefleet.signal.units.labels import GOOD, MUA, NOISE
 from spikefleet.signal.units.plain_arrays import what_is_wrong
@@ -95,7 +95,10 @@ def _curation(folder: _Folder, base: HandCuration, exported: Mapping[str, str]) 
     """Compare every cluster with what was exported."""
     made = _Made(folder, base)
     verdicts = dict(base.verdicts)
-    for cluster in np.unique(folder.clusters):
+    clusters = np.unique(folder.clusters)
+    if len(clusters) > MOST_UNITS:
+        raise _corrupt(folder.path / "spike_clusters.npy", f"more than {MOST_UNITS} clusters")
+    for cluster in clusters:
         unit, is_new = made.unit_of(int(cluster))
         group = folder.groups.get(int(cluster), "")
         was = exported.get(str(_exported_cluster(folder, unit)), "") if not is_new else ""
@@ -188,14 +191,14 @@ class _Made:
             for n, t in zip(names, templates, strict=True)
         }
         ordered = tuple(sorted(names, key=lambda name: -counts[name]))
-        new_id = merged_id(ordered, tuple(self.names))
+        new_id = merged_id(ordered, self.names)
         self.names.add(new_id)
         self.merges.append(Merge(ordered, new_id, (0,) * len(ordered)))
         return new_id
 
     def _piece(self, template: int, inside: NDArray[np.bool_]) -> str:
         unit = self.folder.numbered.templates[template]
-        number = 1
+        number = len(self.pieces.get(template, ())) + 1
         while f"{unit}/{number}" in self.names:
             number += 1
         self.names.add(f"{unit}/{number}")

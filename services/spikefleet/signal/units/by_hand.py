@@ -8,6 +8,7 @@ the trains it was made on are held against those of the sort.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -76,7 +77,7 @@ class HandCuration:
                 trains={unit: _text(digest) for unit, digest in trains.items()},
                 support=_support(document.get("support") or {}),
             )
-        except (LookupError, TypeError, AttributeError) as error:
+        except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise ValueError(f"no curation by hand ({error})") from error
 
     def require_of(self, trains: Mapping[str, NDArray[np.int64]]) -> None:
@@ -92,7 +93,8 @@ class HandCuration:
 
     def require_units(self, unit_ids: Sequence[str]) -> None:
         """Refuse a verdict on a unit that there is not. Raises InputCorruptError."""
-        unknown = next((unit for unit in self.verdicts if unit not in unit_ids), None)
+        there = set(unit_ids)
+        unknown = next((unit for unit in self.verdicts if unit not in there), None)
         if unknown is not None:
             raise _of_another_sort(f"there is no unit {unknown!r:.60}")
 
@@ -124,12 +126,19 @@ def _support(given: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
             {
                 "run_id": _text(one["run_id"]),
                 "unit_id": _text(one["unit_id"]),
-                "agreement": float(one["agreement"]),
+                "agreement": _finite(one["agreement"]),
             }
             for one in others[:_MOST_SORTS]
         ]
         for unit, others in given.items()
     }
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no agreement")
+    return number
 
 
 def _text(value: Any) -> str:

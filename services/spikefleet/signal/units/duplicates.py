@@ -8,7 +8,7 @@ moves as a whole. Suggests; whether it is done is curation's setting.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,7 @@ class _Group:
     similarity: float = 1.0
 
 
-def merged_id(unit_ids: Sequence[str], taken: Sequence[str]) -> str:
+def merged_id(unit_ids: Sequence[str], taken: Collection[str]) -> str:
     """A name for joined units that none has: theirs, joined by +."""
     name = "+".join(unit_ids)
     name = name if len(name) <= 40 else f"{unit_ids[0]}+{len(unit_ids) - 1}more"

@@ -117,3 +117,15 @@ def test_a_curation_of_another_sort_is_refused(fetched, written, tmp_path):
     written.write_text("{")
     with pytest.raises(InputCorruptError, match="no JSON"):
         read_curation_json(written)
+
+
+def test_a_unit_may_be_split_into_thousands_that_have_no_names_yet(written):
+    indices = [[spike] for spike in range(10_000)]
+    hand = edited(written, splits=[{"unit_id": "0", "indices": indices}], merges=[], removed=[])
+    (split,) = hand.edits.splits
+    assert split.new_ids[-1] == "0/10001"
+
+
+def test_units_without_bounds_are_refused(written):
+    with pytest.raises(InputCorruptError, match="more than 20000 units"):
+        edited(written, unit_ids=list(range(20_001)))

@@ -204,3 +204,10 @@ def test_a_hostile_folder_is_refused_in_one_sentence(
 def test_a_folder_of_another_program_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputMissingError, match="no Phy folder that was exported here"):
         read_phy_curation(tmp_path)
+
+
+def test_clusters_without_bounds_are_refused(phy, monkeypatch):
+    monkeypatch.setattr("spikefleet.signal.exports.phy_import.MOST_UNITS", 100)
+    put(phy, np.arange(clusters(phy).size))
+    with pytest.raises(InputCorruptError, match="more than 100 clusters"):
+        read_phy_curation(phy)

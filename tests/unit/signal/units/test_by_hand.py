@@ -41,6 +41,8 @@ def test_it_survives_the_way_to_a_document_and_back():
         {"tool": ["phy"]},
         {"support": {"1": [{"run_id": "x"}]}},
         {"support": {"1": 5}},
+        {"support": {"1": [SUPPORT["1"][0] | {"agreement": 10**400}]}},
+        {"support": {"1": [SUPPORT["1"][0] | {"agreement": float("nan")}]}},
     ],
 )
 def test_what_is_no_curation_is_refused(changes):
