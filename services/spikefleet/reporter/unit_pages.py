@@ -7,6 +7,7 @@ amplitudes' distribution added. Draws what was measured and decides nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,8 +45,9 @@ class UnitPage:
 def page_names(unit_ids: Sequence[str]) -> dict[str, str]:
     """Map each unit to the name of its page; names that would be one get the unit's position."""
     plain = [safe_part(unit_id) for unit_id in unit_ids]
+    counts = Counter(name.casefold() for name in plain)  # some disks do not tell A from a
     return {
-        unit_id: f"{name}.html" if plain.count(name) == 1 else f"{name}-{position}.html"
+        unit_id: f"{name}.html" if counts[name.casefold()] == 1 else f"{name}-{position}.html"
         for position, (unit_id, name) in enumerate(zip(unit_ids, plain, strict=True))
     }
 

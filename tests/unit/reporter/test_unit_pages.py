@@ -11,9 +11,9 @@ from spikefleet.signal.units.quality import measure_units
 
 
 def test_names_of_pages_are_safe_and_never_one_name_for_two_units() -> None:
-    names = page_names(["7", "a/b", "a:b", "../x"])
+    names = page_names(["7", "a/b", "a:b", "../x", "q", "Q"])
     assert names["7"] == "7.html"
-    assert len(set(names.values())) == 4
+    assert len({name.casefold() for name in names.values()}) == 6
     assert not any("/" in name or name.startswith(".") for name in names.values())
 
 
