@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from html import unescape
 
 import pytest
 from tests.support.confined import curate_sort, write_from
@@ -140,6 +141,25 @@ def test_units_are_filtered_by_conditions_in_table_and_cards(reports, tmp_path):
         }
         assert shown == wanted
     assert f"{len(wanted)} of 5 units" in dom
+
+
+def test_the_saved_table_has_the_rows_that_are_shown_and_no_formula(reports, tmp_path):
+    """A spreadsheet would run a cell that begins as a formula does."""
+    script = (
+        "<script>addEventListener('load', () => {"
+        "document.querySelector('#units tbody tr').cells[1].dataset.key = '=cmd()';"
+        "URL.createObjectURL = (blob) => {"
+        "blob.text().then((text) => { document.body.dataset.csv = text; }); return '#'; };"
+        "document.getElementById('csv').click();});</script></body>"
+    )
+    page = tmp_path / "saved.html"
+    page.write_text((reports / "good" / "report.html").read_text().replace("</body>", script))
+    dom, _log = browse(page, tmp_path / "p", "--dump-dom")
+    head, *rows = unescape(re.search(r'data-csv="([^"]*)"', dom)[1]).split()
+    assert head.startswith("unit_id,spike_count,firing_rate_hz,")
+    assert len(rows) == 5
+    assert rows[0].startswith("'=cmd(),")
+    assert all(not row.startswith("=") for row in rows)
 
 
 def test_page_names_verdict_figures_and_their_texts(reports):

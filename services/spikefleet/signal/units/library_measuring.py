@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 from spikeinterface.core import get_noise_levels, sorting_tools
 from spikeinterface.curation import curation_tools
 
-from spikefleet.signal.units.library_metrics import METRICS, NOT_MEASURED, QUALITY, TEMPLATE
+from spikefleet.signal.units.library_metrics import (
+    LIBRARY_RAISES,
+    METRICS,
+    NOT_MEASURED,
+    QUALITY,
+    TEMPLATE,
+)
 
 if TYPE_CHECKING:
     from spikeinterface.core import SortingAnalyzer
@@ -29,16 +35,6 @@ FEWEST_CHANNELS = 10
 _MOST_COMPARED = 200_000_000  # spikes times units: half a second
 _MOST_INTERPRETED = 2_000_000  # spikes: half a second
 _FAILED = re.compile(r"Error computing metric (\w+): (.*)", re.DOTALL)
-# What the library and those below it raise on units that they did not expect.
-_RAISED = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    ArithmeticError,
-    RuntimeError,
-)
 
 
 def measure_in_library(analyzer: SortingAnalyzer, seed: int) -> None:
@@ -96,7 +92,7 @@ def _measure(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             analyzer.compute(name, metric_names=list(wanted), **options)
-    except _RAISED as error:
+    except LIBRARY_RAISES as error:
         log.warning("SpikeInterface measured no %s: %s", name, error)
         if analyzer.has_extension(name):
             analyzer.delete_extension(name)
@@ -151,7 +147,7 @@ def _measure_each(analyzer: SortingAnalyzer, extension: Any, metric: str) -> boo
                 found, *_ = extension._compute_metrics(
                     analyzer, unit_ids=[unit_id], metric_names=[metric]
                 )
-            except _RAISED:
+            except LIBRARY_RAISES:
                 continue
         for column in found.columns:
             kept.loc[unit_id, column] = found[column].iloc[0]

@@ -19,6 +19,16 @@ from numpy.typing import NDArray
 
 QUALITY, TEMPLATE = "quality_metrics", "template_metrics"
 NOT_MEASURED = "not_measured"
+# What the library and those below it raise on units that they did not expect.
+LIBRARY_RAISES = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    RuntimeError,
+)
 _AMPLITUDES, _COMPONENTS = "spike_amplitudes", "principal_components"
 # What the library calls a metric: the extension it needs, and its columns.
 _QUALITY: Mapping[str, tuple[str, tuple[str, ...]]] = {

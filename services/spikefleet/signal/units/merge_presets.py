@@ -14,18 +14,10 @@ from spikeinterface.core import SortingAnalyzer
 
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.signal.units.analyzer_folder import open_analyzer
+from spikefleet.signal.units.library_metrics import LIBRARY_RAISES
 
-# What the library raises where an analyzer lacks what a preset needs.
-_RAISED = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    ArithmeticError,
-    RuntimeError,
-    ImportError,
-)
+# A preset may also need a package that is not installed.
+_RAISED = (*LIBRARY_RAISES, ImportError)
 # Beyond what a preset makes itself from templates and spike times.
 _NEEDS = {"feature_neighbors": ("spike_locations", "spike_amplitudes")}
 _FEWEST_UNITS = 2
