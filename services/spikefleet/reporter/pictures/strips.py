@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from spikefleet.core.text import counted
 from spikefleet.reporter.palette import SPIKE, SPIKE_REJECTED
 from spikefleet.reporter.pictures.margins import Margins, place_panels
+from spikefleet.reporter.pictures.paper import short_names
 from spikefleet.signal.units.strip import Strip
 from spikefleet.signal.units.unit_data import FloatArray, UnitData
 
@@ -42,7 +43,10 @@ def draw_strip(figure: Figure, strip: Strip, data: UnitData, units: Sequence[Uni
         axes.set_xlabel("time (ms)")
         axes.set_xlim(0, times_ms[-1] if n_samples > 1 else 1.0)
     left.set_yticks(
-        np.arange(len(strip.channel_ids)), strip.channel_ids, fontsize=7.5, parse_math=False
+        np.arange(len(strip.channel_ids)),
+        short_names(strip.channel_ids),
+        fontsize=7.5,
+        parse_math=False,
     )
     right.set_yticks([])
     left.set_ylabel("channel")

@@ -31,6 +31,17 @@ def test_spikes_in_the_strip_are_coloured_on_their_units_largest_channel() -> No
     assert np.allclose(middle, drawn[75:86])
 
 
+def test_long_names_of_channels_are_shown_by_what_tells_them_apart() -> None:
+    data = make_data([[1]], np.stack([trough(0, 80.0)]))
+    names = ("imec0.ap#AP9", "imec0.ap#AP10")
+    strip = Strip(0, 0.0, RATE_HZ, names, np.zeros((10, 2)), np.zeros((10, 2)))
+    figure = Figure()
+    draw_strip(figure, strip, data, [{"channel_id": "x"}])
+    shown = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert all(len(name) < len("imec0") + 1 for name in shown)
+    assert len(set(shown)) == 2
+
+
 def test_a_flat_strip_is_drawn_flat() -> None:
     data = make_data([[1]], np.stack([trough(0, 80.0)]))
     strip = Strip(0, 0.0, RATE_HZ, ("ch0",), np.zeros((10, 1)), np.zeros((10, 1)))
