@@ -199,6 +199,19 @@ def _size_bytes(path: Path) -> int:
     show_default=True,
     help="What state the recording is in.",
 )
+@click.option(
+    "--propagation",
+    is_flag=True,
+    help="Units have axons along which their action potentials travel, half of them at a velocity "
+    "that varies; not with spikeglx.",
+)
+@click.option(
+    "--pitch-um",
+    type=float,
+    metavar="UM",
+    help="A square array with electrodes so far apart; nwb and binary only, which are a probe of "
+    "two columns otherwise, or with --propagation an array of 17.5 µm.",
+)
 @output_option
 @click.pass_context
 def simulate(
@@ -206,7 +219,8 @@ def simulate(
 ) -> None:
     """Write a recording with known spikes to PATH, in a real file format.
 
-    The known spikes are beside it as NAME.truth.npz.
+    The known spikes are beside it as NAME.truth.npz; with --propagation also when each electrode
+    sees them, and how fast they travel.
     """
     with needs_extra("science"):
         # Late: numpy and SpikeInterface, as above.

@@ -11,7 +11,7 @@ from tests.support.formats.probes import make_noise
 
 from spikefleet.cli import inspect as command
 from spikefleet.cli.main import cli
-from spikefleet.signal.simulation import Condition
+from spikefleet.signal.simulation import Condition, load_truth
 from spikefleet.signal.simulation.request import FORMATS
 
 
@@ -150,6 +150,20 @@ def test_a_time_outside_the_recording_is_wrong_usage(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["inspect", made["path"], *asked])
     assert done.exit_code == 2
     assert "1.000 s" in done.stderr
+
+
+def test_propagation_is_simulated_over_an_array_and_told_in_the_truth(tmp_path: Path) -> None:
+    asked = ["--propagation", "--channels", "25", "--seconds", "1", "--pitch-um", "30"]
+    target = tmp_path / "array"
+    done = CliRunner().invoke(cli, ["simulate", str(target), *asked, "--output", "json"])
+    assert done.exit_code == 0, done.output
+    truth = load_truth(Path(json.loads(done.stdout)["truth_path"]))
+    assert truth.propagation is not None
+    assert truth.propagation.latencies_ms.shape == (6, 25)
+    asked = ["simulate", str(target), "--format", "spikeglx", "--propagation"]
+    refused = CliRunner().invoke(cli, asked)
+    assert refused.exit_code == 2
+    assert "--propagation must be used with maxwell, nwb, binary" in refused.stderr
 
 
 def test_a_refused_simulation_names_the_option(tmp_path: Path) -> None:

@@ -5,19 +5,13 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from probeinterface import Probe
 from spikeinterface.core import BaseRecording, BinaryFolderRecording
 
 from spikefleet.signal.formats.spikeinterface_folder import ANNOTATED_LENGTH
-from spikefleet.signal.simulation.signal import StoredCoding, two_column_probe
+from spikefleet.signal.simulation.signal import StoredCoding
 
 CODING = StoredCoding(lsb_uv=0.195)
 _BLOCK_S = "1s"
-
-
-def make_probe(n_channels: int) -> Probe:
-    """Return the two-column probe of every simulated folder."""
-    return two_column_probe(n_channels)
 
 
 def write(recording: BaseRecording, path: Path) -> None:

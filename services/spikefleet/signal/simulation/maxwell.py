@@ -6,7 +6,6 @@ As on real plates, each row of six wells has its own recording id, the samples a
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,11 +15,11 @@ import numpy as np
 from probeinterface import Probe
 from spikeinterface.core import BaseRecording
 
-from spikefleet.signal.simulation.signal import StoredCoding
+from spikefleet.signal.simulation.request import MAXWELL_PITCH_UM
+from spikefleet.signal.simulation.signal import StoredCoding, square_block
 
 _AMPLIFIER_GAIN = 1024.0
 _FIRST_FRAME = 9_570_219
-_PITCH_UM = 17.5
 _ARRAY_COLUMNS = 220
 _FIRST_ELECTRODE = (50, 40)  # row, column of the block of electrodes that is routed
 _WELLS_PER_ROW = 6
@@ -42,18 +41,15 @@ _SPIKES = np.dtype([("frameno", "<i8"), ("channel", "<i4"), ("amplitude", "<f4")
 
 def make_probe(n_channels: int) -> Probe:
     """Return a square block of neighbouring electrodes."""
-    columns = math.ceil(math.sqrt(n_channels))
-    index = np.arange(n_channels)
-    rows = _FIRST_ELECTRODE[0] + index // columns
-    across = _FIRST_ELECTRODE[1] + index % columns
+    rows, across = square_block(n_channels) + np.array(_FIRST_ELECTRODE)[:, np.newaxis]
     probe = Probe(ndim=2, si_units="um")
     probe.set_contacts(
-        positions=np.stack([across * _PITCH_UM, rows * _PITCH_UM], axis=1),
+        positions=np.stack([across, rows], axis=1) * MAXWELL_PITCH_UM,
         shapes="rect",
         shape_params={"width": 5.45, "height": 9.3},
     )
     probe.annotate_contacts(electrode=rows * _ARRAY_COLUMNS + across)
-    probe.set_device_channel_indices(index)
+    probe.set_device_channel_indices(np.arange(n_channels))
     return probe
 
 

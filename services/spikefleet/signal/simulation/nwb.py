@@ -11,21 +11,15 @@ import numpy as np
 from hdmf.backends.hdf5 import H5DataIO
 from hdmf.data_utils import DataChunkIterator
 from numpy.typing import NDArray
-from probeinterface import Probe
 from pynwb import NWBHDF5IO, NWBFile
 from pynwb.ecephys import ElectricalSeries
 from spikeinterface.core import BaseRecording
 
-from spikefleet.signal.simulation.signal import StoredCoding, two_column_probe
+from spikefleet.signal.simulation.signal import StoredCoding
 
 CODING = StoredCoding(lsb_uv=0.195)
 _SESSION_START = datetime(2024, 1, 1, tzinfo=UTC)
 _BLOCK_SAMPLES = 16384
-
-
-def make_probe(n_channels: int) -> Probe:
-    """Return the two-column probe of every simulated file."""
-    return two_column_probe(n_channels)
 
 
 def write(recording: BaseRecording, path: Path) -> None:
@@ -38,7 +32,7 @@ def write(recording: BaseRecording, path: Path) -> None:
     )
     device = file.create_device(name="Simulated probe")
     group = file.create_electrode_group(
-        name="shank0", description="Two columns, 20 µm pitch", location="unknown", device=device
+        name="shank0", description="Simulated electrodes", location="unknown", device=device
     )
     file.add_electrode_column("rel_x", "Position across the shank, in µm")
     file.add_electrode_column("rel_y", "Position along the shank, in µm")

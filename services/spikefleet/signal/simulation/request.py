@@ -9,6 +9,9 @@ from pathlib import Path
 from spikefleet.core.failures.errors import InvalidConfigurationError
 
 FORMATS = ("maxwell", "spikeglx", "nwb", "binary")
+ARRAYS = ("maxwell", "nwb", "binary")  # can hold electrodes in rows and columns
+MAXWELL_PITCH_UM = 17.5
+_LEAST_PROPAGATION_CHANNELS = 16
 _MAX_CHANNELS = {"maxwell": 1020, "spikeglx": 384}
 _RATES_HZ = {"maxwell": 20000.0}
 _DEFAULT_RATE_HZ = 30000.0
@@ -33,7 +36,9 @@ class SimulationRequest:
 
     ``path`` is the file or folder to create; ".raw.h5" or ".nwb" is added where it is missing.
     ``silent_wells`` are the wells (from 0) of a MaxTwo plate that hold digital zeros.
-    ``sampling_rate_hz`` None means 20 kHz for MaxWell and 30 kHz otherwise.
+    ``sampling_rate_hz`` None means 20 kHz for MaxWell and 30 kHz otherwise. ``propagation`` gives
+    units axons along which their action potentials travel. ``pitch_um`` makes a square array of
+    what is a probe of two columns otherwise; None with ``propagation`` means MaxWell's 17.5 µm.
     """
 
     format: str  #: maxwell, spikeglx, nwb or binary
@@ -46,6 +51,8 @@ class SimulationRequest:
     n_wells: int = 1  #: of a MaxTwo plate
     silent_wells: tuple[int, ...] = ()
     condition: Condition = Condition.HEALTHY  #: what is wrong with it
+    propagation: bool = False  #: units with axons, over a square array of electrodes
+    pitch_um: float | None = None  #: from electrode to electrode of a square array, nwb and binary
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
@@ -68,11 +75,31 @@ class SimulationRequest:
             _refuse("silent_wells", list(self.silent_wells), f"below {self.n_wells}")
         if self.condition is Condition.NAN_BURST and self.format not in ("binary", "nwb"):
             _refuse("condition", "nan_burst", "used with binary or nwb, which can hold floats")
+        self._check_array()
+
+    def _check_array(self) -> None:
+        if self.pitch_um is not None:
+            if not self.pitch_um > 0 or self.pitch_um == float("inf"):
+                _refuse("pitch_um", self.pitch_um, "more than 0")
+            if self.format not in ("nwb", "binary"):
+                _refuse(
+                    "pitch_um", self.pitch_um, "left to nwb and binary; other devices have theirs"
+                )
+        if self.propagation and self.format not in ARRAYS:
+            _refuse("propagation", True, f"used with {', '.join(ARRAYS)}, which can hold an array")
+        if self.propagation and self.n_channels < _LEAST_PROPAGATION_CHANNELS:
+            least = f"{_LEAST_PROPAGATION_CHANNELS} or more with propagation"
+            _refuse("n_channels", self.n_channels, least)
 
     @property
     def rate_hz(self) -> float:
         """The sampling rate, with the format's default filled in."""
         return self.sampling_rate_hz or _RATES_HZ.get(self.format, _DEFAULT_RATE_HZ)
+
+    @property
+    def array_pitch_um(self) -> float | None:
+        """From electrode to electrode of the square array; None: a probe of two columns."""
+        return MAXWELL_PITCH_UM if self.propagation and self.pitch_um is None else self.pitch_um
 
     @property
     def n_samples(self) -> int:

@@ -1,12 +1,13 @@
 """The signal a simulated recording holds: ground truth in µV, and the integer codes of it.
 
 The signal comes from SpikeInterface's ground-truth generator with unit amplitudes set by us, so
-that every unit is clearly sortable and none is trivially so. Conditions are put over it here;
-formats only write what ``CodedRecording`` reads.
+that every unit is clearly sortable and none is trivially so; units with axons come from ``axons``.
+Conditions are put over it here; formats only write what ``CodedRecording`` reads.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +23,9 @@ from spikeinterface.generation import (
     generate_templates,
 )
 
+from spikefleet.signal.simulation.axons import make_axonal_units
 from spikefleet.signal.simulation.request import Condition, SimulationRequest
-from spikefleet.signal.simulation.truth import Truth
+from spikefleet.signal.simulation.truth import Propagation, Truth
 
 NOISE_UV = 6.0
 _AMPLITUDES_UV = (60.0, 150.0)  # signal to noise of 10 to 25
@@ -58,6 +60,26 @@ def two_column_probe(n_channels: int) -> Probe:
     return probe
 
 
+def square_block(n_channels: int) -> NDArray[np.int64]:
+    """Return (row, column) x channels of a block of electrodes that is as square as they fill."""
+    columns = math.ceil(math.sqrt(n_channels))
+    index = np.arange(n_channels)
+    return np.stack([index // columns, index % columns])
+
+
+def square_probe(n_channels: int, pitch_um: float) -> Probe:
+    """Return electrodes in rows and columns, channel i on electrode i."""
+    rows, columns = square_block(n_channels)
+    probe = Probe(ndim=2, si_units="um")
+    probe.set_contacts(
+        positions=np.stack([columns, rows], axis=1) * pitch_um,
+        shapes="circle",
+        shape_params={"radius": min(5.0, pitch_um / 3)},
+    )
+    probe.set_device_channel_indices(np.arange(n_channels))
+    return probe
+
+
 def make_signal(
     request: SimulationRequest, probe: Probe, seed: int, condition: Condition
 ) -> tuple[BaseRecording, Truth]:
@@ -75,7 +97,7 @@ def make_signal(
         )
         noise.set_probe(probe)
         return noise, Truth.without_units(rate_hz)
-    templates, locations_um, amplitudes_uv = _make_templates(request, probe, seed)
+    units = _make_units(request, probe, seed)
     rng = np.random.default_rng(seed)
     sorting = generate_sorting(
         num_units=request.n_units,
@@ -90,9 +112,9 @@ def make_signal(
         sampling_frequency=rate_hz,
         sorting=sorting,
         probe=probe,
-        templates=templates,
-        ms_before=_MS_BEFORE,
-        ms_after=_MS_AFTER,
+        templates=units.templates_uv,
+        ms_before=units.ms_before,
+        ms_after=units.ms_after,
         noise_kwargs={"noise_levels": NOISE_UV, "strategy": "on_the_fly"},
         seed=seed,
     )
@@ -101,14 +123,43 @@ def make_signal(
         name: sorting.get_unit_spike_train(unit).astype(np.int64)
         for name, unit in zip(names, sorting.unit_ids, strict=True)
     }
-    return recording, Truth(names, trains, rate_hz, locations_um, amplitudes_uv)
+    return recording, Truth(
+        unit_ids=names,
+        spike_samples=trains,
+        sampling_rate_hz=rate_hz,
+        locations_um=units.locations_um,
+        peak_amplitudes_uv=units.amplitudes_uv,
+        propagation=units.propagation,
+    )
 
 
-def _make_templates(
-    request: SimulationRequest, probe: Probe, seed: int
-) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
+@dataclass(frozen=True)
+class _Units:
+    """Templates are units x samples x channels, their trough ``ms_before`` after their start."""
+
+    locations_um: NDArray[np.float64]
+    amplitudes_uv: NDArray[np.float64]
+    templates_uv: NDArray[np.float32]
+    ms_before: float = _MS_BEFORE
+    ms_after: float = _MS_AFTER
+    propagation: Propagation | None = None
+
+
+def _make_units(request: SimulationRequest, probe: Probe, seed: int) -> _Units:
     contacts_um = probe.contact_positions
     locations_um = _place_units(contacts_um, request.n_units, seed)
+    rng = np.random.default_rng([seed, 1])
+    amplitudes_uv = rng.permutation(np.geomspace(*_AMPLITUDES_UV, request.n_units))
+    if request.propagation:
+        axonal = make_axonal_units(contacts_um, locations_um, amplitudes_uv, request.rate_hz, seed)
+        return _Units(
+            locations_um,
+            amplitudes_uv,
+            axonal.templates_uv,
+            axonal.ms_before,
+            axonal.ms_after,
+            axonal.propagation,
+        )
     templates = generate_templates(
         contacts_um,
         locations_um,
@@ -118,11 +169,9 @@ def _make_templates(
         seed=seed,
         unit_params={"spatial_decay": (18.0, 35.0)},
     )
-    rng = np.random.default_rng([seed, 1])
-    amplitudes_uv = rng.permutation(np.geomspace(*_AMPLITUDES_UV, request.n_units))
     peaks = np.abs(templates.min(axis=(1, 2)))
     scaled = templates * (amplitudes_uv / peaks)[:, np.newaxis, np.newaxis]
-    return scaled.astype(np.float32), locations_um, amplitudes_uv
+    return _Units(locations_um, amplitudes_uv, scaled.astype(np.float32))
 
 
 def _place_units(contacts_um: NDArray[np.float64], n_units: int, seed: int) -> NDArray[np.float64]:

@@ -1,8 +1,9 @@
 """The spikes a simulated recording is known to hold, beside it as ``<name>.truth.npz``.
 
 The file keeps, for every stream: unit_ids, spike_samples and spike_units (flat, sorted by time),
-unit_locations_um and peak_amplitudes_uv; and once, streams, sampling_rate_hz, and the recording's
-name with its files and their sizes: whose truth it is.
+unit_locations_um and peak_amplitudes_uv; where action potentials travel also root_channels,
+latencies_ms, troughs_uv, velocities_um_per_ms, paths (flat) and path_starts; and once, streams,
+sampling_rate_hz, and the recording's name with its files and their sizes: whose truth it is.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +21,51 @@ from spikefleet.core.failures.errors import InvalidConfigurationError
 
 
 @dataclass(frozen=True)
+class Propagation:
+    """How the action potential of each unit of a stream travels over the electrodes.
+
+    ``root_channels`` is the channel (from 0) that sees a unit best, where its latency is 0.
+    ``latencies_ms`` and ``troughs_uv`` (positive) are units x channels: when and how deep each
+    electrode sees the trough; no latency (NaN) below 1 µV. ``velocities_um_per_ms`` is units x
+    (least, greatest) along the axon: equal where it is constant. ``paths`` has for every unit the
+    points of its axon, points x (x, y, z in µm, ms since the first point).
+    """
+
+    root_channels: NDArray[np.int64]
+    latencies_ms: NDArray[np.float64]
+    troughs_uv: NDArray[np.float64]
+    velocities_um_per_ms: NDArray[np.float64]
+    paths: tuple[NDArray[np.float64], ...]
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return the arrays of the file."""
+        starts = np.cumsum([0, *(len(path) for path in self.paths)])
+        return {
+            **{name: getattr(self, name) for name in _PLAIN_ARRAYS},
+            "paths": np.concatenate(self.paths),
+            "path_starts": starts,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]], stream: str) -> Propagation:
+        """Read what ``to_arrays`` gave, below the stream's name."""
+        plain = {name: arrays[f"{stream}/{name}"] for name in _PLAIN_ARRAYS}
+        starts = arrays[f"{stream}/path_starts"].astype(np.int64)
+        points = arrays[f"{stream}/paths"].astype(np.float64)
+        paths = (points[start:end] for start, end in pairwise(starts))
+        return cls(**plain, paths=tuple(paths))  # type: ignore[arg-type]
+
+
+_PLAIN_ARRAYS = ("root_channels", "latencies_ms", "troughs_uv", "velocities_um_per_ms")
+
+
+@dataclass(frozen=True)
 class Truth:
     """The known units of one stream.
 
     ``spike_samples`` maps a unit id to its sample indices (int64, sorted); ``locations_um`` is
     units x (x, y, z); ``peak_amplitudes_uv`` is the trough on the unit's best channel (positive).
+    ``propagation`` is there where action potentials travel along axons.
     """
 
     unit_ids: tuple[str, ...]
@@ -31,6 +73,7 @@ class Truth:
     sampling_rate_hz: float
     locations_um: NDArray[np.float64]
     peak_amplitudes_uv: NDArray[np.float64]
+    propagation: Propagation | None = None
 
     @classmethod
     def without_units(cls, sampling_rate_hz: float) -> Truth:
@@ -78,6 +121,9 @@ def save_truth(path: Path, truths: Mapping[str, Truth], recording: Path) -> None
         arrays[f"{stream}/spike_units"] = units[order].astype(np.int64)
         arrays[f"{stream}/unit_locations_um"] = truth.locations_um
         arrays[f"{stream}/peak_amplitudes_uv"] = truth.peak_amplitudes_uv
+        if truth.propagation is not None:
+            for name, array in truth.propagation.to_arrays().items():
+                arrays[f"{stream}/{name}"] = array
     partial = path.with_name(f".{path.name}.partial.npz")
     np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]
     partial.replace(path)
@@ -130,4 +176,7 @@ def _stream_of(path: Path, stream: str) -> Truth:
             sampling_rate_hz=float(arrays["sampling_rate_hz"]),
             locations_um=arrays[f"{chosen}/unit_locations_um"],
             peak_amplitudes_uv=arrays[f"{chosen}/peak_amplitudes_uv"],
+            propagation=Propagation.from_arrays(arrays, chosen)
+            if f"{chosen}/latencies_ms" in arrays
+            else None,
         )

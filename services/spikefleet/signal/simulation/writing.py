@@ -20,6 +20,8 @@ from spikefleet.signal.simulation.signal import (
     Progress,
     StoredCoding,
     make_signal,
+    square_probe,
+    two_column_probe,
 )
 from spikefleet.signal.simulation.truth import Truth, save_truth, sizes_of, truth_is_of
 
@@ -46,12 +48,12 @@ def simulate(request: SimulationRequest, progress: Progress | None = None) -> Si
     if request.format == "maxwell":
         truths = _simulate_wells(request, path, progress)
     else:
-        probe, coding, write = {
-            "spikeglx": (spikeglx.make_probe, spikeglx.CODING, spikeglx.write),
-            "nwb": (nwb.make_probe, nwb.CODING, nwb.write),
-            "binary": (binary.make_probe, binary.CODING, binary.write),
+        coding, write = {
+            "spikeglx": (spikeglx.CODING, spikeglx.write),
+            "nwb": (nwb.CODING, nwb.write),
+            "binary": (binary.CODING, binary.write),
         }[request.format]
-        recording, truth = _coded(request, probe(request.n_channels), coding, 0, progress)
+        recording, truth = _coded(request, make_probe(request), coding, 0, progress)
         write(recording, path)
         truths = {"recording": truth}
     damaged = _signal_files(path)
@@ -60,6 +62,17 @@ def simulate(request: SimulationRequest, progress: Progress | None = None) -> Si
             _damage(file, request.condition)
     save_truth(truth_path, truths, path)
     return SimulatedRecording((path,), truth_path)
+
+
+def make_probe(request: SimulationRequest) -> Probe:
+    """Return the electrodes of a recording that is asked for."""
+    if request.format == "maxwell":
+        return maxwell.make_probe(request.n_channels)
+    if request.format == "spikeglx":
+        return spikeglx.make_probe(request.n_channels)
+    if request.array_pitch_um is not None:
+        return square_probe(request.n_channels, request.array_pitch_um)
+    return two_column_probe(request.n_channels)
 
 
 def _coded(
@@ -81,7 +94,7 @@ def _simulate_wells(
     truths: dict[str, Truth] = {}
     with maxwell.PlateFile(path) as plate:
         for well in range(request.n_wells):
-            probe = maxwell.make_probe(request.n_channels)
+            probe = make_probe(request)
             share = _share(progress, well, request.n_wells)
             recording, truth = _coded(request, probe, maxwell.CODING, well, share)
             truths[plate.add_well(well, recording)] = truth

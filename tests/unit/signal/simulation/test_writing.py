@@ -17,6 +17,7 @@ from spikefleet.signal.simulation import (
 )
 from spikefleet.signal.simulation import binary as binary_folder
 from spikefleet.signal.simulation.signal import CodedRecording, make_signal
+from spikefleet.signal.simulation.writing import make_probe
 
 MODULES = {"maxwell": maxwell, "spikeglx": spikeglx, "nwb": nwb, "binary": binary_folder}
 
@@ -32,7 +33,7 @@ def test_every_format_reads_back_bit_exact(tmp_path, format, n_channels):
     request = request_for(format, tmp_path / "made", n_channels=n_channels)
     recording = open_recording(simulate(request).path)
     module = MODULES[format]
-    probe = module.make_probe(n_channels)
+    probe = make_probe(request)
     signal_uv, _ = make_signal(request, probe, request.seed, Condition.HEALTHY)
     expected = CodedRecording(signal_uv, module.CODING, Condition.HEALTHY)
     assert recording.sampling_frequency == (20000.0 if format == "maxwell" else 30000.0)
@@ -111,6 +112,11 @@ def test_progress_rises_to_the_end(tmp_path, format):
         ({"n_wells": 2, "format": "maxwell", "silent_wells": (2,)}, "silent_wells"),
         ({"condition": "nan_burst", "format": "maxwell"}, "condition"),
         ({"condition": "sleepy"}, "condition"),
+        ({"propagation": True, "format": "spikeglx"}, "propagation"),
+        ({"propagation": True, "n_channels": 15}, "n_channels"),
+        ({"pitch_um": 0.0}, "pitch_um"),
+        ({"pitch_um": float("nan")}, "pitch_um"),
+        ({"pitch_um": 30.0, "format": "maxwell"}, "pitch_um"),
     ],
 )
 def test_what_cannot_be_written_is_refused_by_field(tmp_path, changes, field):
