@@ -2,8 +2,9 @@
 
 A to D have the arrays, lengths, units, rates, noise and peaks of the recordings on which the
 reference was measured (its seeds are not known, so not its very samples); B8 is eight times as long
-as B, and W has as many electrodes as a MaxWell array routes at once. Templates and noise are
-SpikeInterface's, the band-pass 300 to 6000 Hz, samples int16. ``python -m bench.rt_sort_recordings
+as B, and W has as many electrodes as a MaxWell array routes at once. Their templates and noise are
+SpikeInterface's. E is our own simulation of action potentials that travel along axons, over a dense
+array. The band-pass is 300 to 6000 Hz, samples are int16. ``python -m bench.rt_sort_recordings
 [NAME ...]`` makes them, once, and tells what they are; they stay in ``bench/results/rt_sort/NAME``:
 
 - ``source``: as a rig would have recorded it, and ``filtered``: after the band-pass; folders of
@@ -27,9 +28,11 @@ import spikeinterface.generation as generation
 import spikeinterface.preprocessing as preprocessing
 from scipy.signal import butter, sosfiltfilt
 
-from spikefleet.signal.simulation import binary
+from spikefleet.signal.simulation import SimulationRequest, binary, load_truth, simulate
+from spikefleet.signal.simulation.axons import make_axonal_units
 from spikefleet.signal.simulation.request import Condition
 from spikefleet.signal.simulation.signal import CodedRecording
+from spikefleet.signal.simulation.writing import make_probe
 
 PLACE = Path(__file__).parent / "results" / "rt_sort"
 BAND_HZ = (300.0, 6000.0)
@@ -64,7 +67,17 @@ KINDS = {
 }
 # The first seconds of another one.
 FIRST_S = {"A15": ("A", 15.0)}
-NAMES = (*KINDS, *FIRST_S)
+# Axons over 12 x 12 electrodes, 17.5 µm apart.
+SIMULATED = {
+    "E": {
+        "n_channels": 144,
+        "n_units": 16,
+        "duration_s": 60.0,
+        "seed": 16,
+        "sampling_rate_hz": 20_000.0,
+    }
+}
+NAMES = (*KINDS, *FIRST_S, *SIMULATED)
 
 
 @dataclass(frozen=True)
@@ -98,22 +111,55 @@ def load(name: str) -> Known:
 
 
 def _kept(name: str) -> Path:
-    kind, folder = KINDS[name], PLACE / name
-    words = json.dumps(asdict(kind))
+    kind, folder = KINDS.get(name), PLACE / name
+    words = json.dumps(SIMULATED[name] if kind is None else asdict(kind))
     made = folder / "kind.json"
     if made.is_file() and made.read_text() == words:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    print(f"making recording {name} ({kind.seconds:g} s)", file=sys.stderr)
-    _make(kind, folder)
+    print(f"making recording {name}", file=sys.stderr)
+    if kind is None:
+        _simulate(name, folder)
+    else:
+        _make(kind, folder)
     made.write_text(words)
     return folder
 
 
+def _simulate(name: str, folder: Path) -> None:
+    request = SimulationRequest("binary", folder / "source", propagation=True, **SIMULATED[name])
+    truth = load_truth(simulate(request).truth_path)
+    _write_filtered(si.load(folder / "source"), folder)
+    units = make_axonal_units(
+        make_probe(request).contact_positions,
+        truth.locations_um,
+        truth.peak_amplitudes_uv,
+        request.rate_hz,
+        request.seed,
+    )
+    trains = [truth.spike_samples[unit] for unit in truth.unit_ids]
+    samples = np.concatenate(trains)
+    numbers = np.repeat(np.arange(len(trains)), [len(train) for train in trains])
+    order = np.argsort(samples, kind="stable")
+    np.savez_compressed(
+        folder / "truth.npz",
+        samples=samples[order],
+        units=numbers[order],
+        locations_um=truth.locations_um,
+        templates_uv=_band_passed(units.templates_uv, request.rate_hz).astype(np.float32),
+    )
+
+
+def _write_filtered(recording: si.BaseRecording, folder: Path) -> None:
+    microvolts = preprocessing.scale_to_uV(recording)
+    band_passed = preprocessing.bandpass_filter(microvolts, *BAND_HZ, dtype="float32")
+    coded = CodedRecording(band_passed, binary.CODING, Condition.HEALTHY)
+    binary.write(coded, folder / "filtered")
+
+
 def _make(kind: Kind, folder: Path) -> None:
     probe = _probe(kind)
-    n_channels = len(probe.contact_positions)
     templates, locations_um = _templates(kind, probe)
     sorting = generation.generate_sorting(
         num_units=kind.n_units,
@@ -134,12 +180,10 @@ def _make(kind: Kind, folder: Path) -> None:
         noise_kwargs={"noise_levels": kind.noise_uv, "strategy": "on_the_fly"},
         seed=kind.seed,
     )
-    band_passed = preprocessing.bandpass_filter(recording, *BAND_HZ, dtype="float32")
-    for signal_uv, which in ((recording, "source"), (band_passed, "filtered")):
-        coded = CodedRecording(signal_uv, binary.CODING, Condition.HEALTHY)
-        binary.write(coded, folder / which)
+    coded = CodedRecording(recording, binary.CODING, Condition.HEALTHY)
+    binary.write(coded, folder / "source")
+    _write_filtered(si.load(folder / "source"), folder)
     spikes = sorting.to_spike_vector()
-    assert n_channels == recording.get_num_channels()
     np.savez_compressed(
         folder / "truth.npz",
         samples=spikes["sample_index"],
