@@ -104,7 +104,9 @@ def test_other_sorter_parameters_are_sorted_anew_and_the_recording_kept_on_reque
     shared_service, recording, tmp_path
 ):
     first = sort(shared_service, recording)
-    second = sort(shared_service, recording, freq_min=400, save_recording=True)
+    second = sort(
+        shared_service, recording, freq_min=400, save_recording=True, save_sorter_output=True
+    )
     assert second.run_id != first.run_id
     assert "sort_reused_from" not in second.result
     with shared_service.client() as client:
@@ -122,6 +124,8 @@ def test_other_sorter_parameters_are_sorted_anew_and_the_recording_kept_on_reque
     assert np.ptp(shown[:, 0] - told) < 0.2  # the strip is around its median, in tenths
     export_to_phy(analyzer, tmp_path / "phy", compute_pc_features=False, verbose=False)
     assert (tmp_path / "phy" / "recording.dat").stat().st_size > 1_000_000
+    with np.load(folder / "sorter_output" / "firings.npz") as own:  # MountainSort's own file
+        assert len(own["spike_indexes_seg0"]) == second.result["n_spikes"]
 
 
 def test_metrics_tell_of_the_runs_that_ended(shared_service, recording):

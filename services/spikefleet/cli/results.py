@@ -18,6 +18,7 @@ from spikefleet.cli.printing import Output, next_command
 from spikefleet.cli.selectors import Selection, is_run_or_batch, selecting
 from spikefleet.client.sorting import SortingClient
 from spikefleet.client.views import FetchedFile, RunView
+from spikefleet.core.attempts import SORTER_OUTPUT
 from spikefleet.core.runs import RunState
 from spikefleet.core.text import counted, format_size
 from spikefleet.deploy.settings import has_screen
@@ -119,10 +120,18 @@ def _fetched_lines(fetched: Mapping[str, Any], run: RunView | None) -> list[Rend
     load = f"python -c \"import spikefleet; print(spikefleet.load_results('{folder}'))\""
     return [
         f"{counted(len(files), 'file')}, {size} in {folder}{already}",
+        *_kept_lines(Path(folder), files),
         *(f"{name}: {path}" for name, path in fetched["exports"].items()),
         *fetched["problems"],
         next_command(load),
     ]
+
+
+def _kept_lines(folder: Path, files: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How large the sorter's own folder is, where it was kept: it may be most of all."""
+    own = folder / "sort" / SORTER_OUTPUT
+    sizes = [file["size_bytes"] for file in files if Path(file["path"]).is_relative_to(own)]
+    return [f"the sorter's own output, {format_size(sum(sizes))} of it: {own}"] if sizes else []
 
 
 def _export(

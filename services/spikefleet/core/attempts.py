@@ -16,6 +16,10 @@ from typing import Any
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.ids import AttemptId, RunId
 
+# What a sort keeps on request, as it is called in the result and after a fetch.
+KEPT_RECORDING = "recording"
+SORTER_OUTPUT = "sorter_output"
+
 
 class Stage(StrEnum):
     """The steps of a run, in order."""

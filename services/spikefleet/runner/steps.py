@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from platform import python_version
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,11 @@ import numpy as np
 from spikeinterface.core import globals as spikeinterface_places
 from threadpoolctl import threadpool_limits
 
-from spikefleet.core.attempts import AttemptSpec, RunFolder
+from spikefleet.core.attempts import KEPT_RECORDING, SORTER_OUTPUT, AttemptSpec, RunFolder
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.files import write_json
+from spikefleet.core.text import format_size
 from spikefleet.infra.system.allocator import keep_freed_memory
 from spikefleet.infra.system.confinement import Confinement
 from spikefleet.runner.load import load_recording, open_inputs, told_fractions, workers
@@ -34,6 +35,7 @@ from spikefleet.signal.formats.reader_version import reader_version
 from spikefleet.signal.preparing.prepare import Prepared
 from spikefleet.signal.preparing.scaling import with_scaling
 from spikefleet.signal.sorters.base import SorterBackend, SortRequest, load_backend
+from spikefleet.signal.sorters.own_output import KeptSamples, keep_own_output
 from spikefleet.signal.units.analyzer import build_analyzer, leave_out_pairs_across
 from spikefleet.signal.units.library_measuring import measure_in_library
 from spikefleet.signal.units.strip import STRIP_FILE, cut_strip
@@ -111,8 +113,7 @@ def run_steps(folder: RunFolder, spec: AttemptSpec, steps: Steps, confinement: C
         leave_out_pairs_across(analyzer, prepared.timeline.seams)
         measure_in_library(analyzer, seed)
         leave_strip(folder, spec, config, (prepared, sorting))
-        if config.waveform.save_recording:
-            keep_recording(recording, folder.result / "recording", n_jobs)
+        kept = keep_on_request(folder, config, recording, n_jobs)
     write_json(folder.timeline, prepared.timeline.to_json())
     write_json(
         folder.child_result,
@@ -120,6 +121,7 @@ def run_steps(folder: RunFolder, spec: AttemptSpec, steps: Steps, confinement: C
             **measure(recording, sorting),
             "backend": spec.backend,
             "sorter_params": params,
+            **kept,
             "timings_s": steps.timings_s,
             "cpu_s": steps.cpu_s,
             "versions": library_versions(backend) | other_reader(spec),
@@ -162,6 +164,27 @@ def keep_recording(recording: BaseRecording, folder: Path, n_jobs: int) -> None:
     recording.save(folder=folder, format="binary", n_jobs=n_jobs, progress_bar=False)
     for left in folder.glob("provenance.*"):
         left.unlink()
+
+
+def keep_on_request(
+    folder: RunFolder, config: SortingConfig, recording: BaseRecording, n_jobs: int
+) -> dict[str, Any]:
+    """Keep the recording and the sorter's own folder where asked for; its size, for the result."""
+    if config.waveform.save_recording:
+        keep_recording(recording, folder.result / KEPT_RECORDING, n_jobs)
+    if not config.waveform.save_sorter_output:
+        return {}
+    samples = None
+    if config.waveform.save_recording:
+        file = next(path for path in (folder.result / KEPT_RECORDING).glob("*.raw"))
+        samples = KeptSamples(
+            PurePosixPath("..", KEPT_RECORDING, file.name), str(recording.get_dtype())
+        )
+    kept = keep_own_output(folder.sorter, folder.result / SORTER_OUTPUT, samples)
+    sys.stdout.write(
+        f"kept the sorter's own output: {kept.files} files, {format_size(kept.size_bytes)}\n"
+    )
+    return {SORTER_OUTPUT: kept.to_json()}
 
 
 def measure(recording: BaseRecording, sorting: BaseSorting) -> dict[str, Any]:

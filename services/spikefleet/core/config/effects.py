@@ -30,12 +30,18 @@ SORT_FIELDS = frozenset(
         "waveform.save_waveform_files",
         "waveform.principal_components",
         "waveform.save_recording",
+        "waveform.save_sorter_output",
         "execution.random_seed",
     }
 )
 # Left out of the digest where unset: sorts from before there was such a field stay what they are.
 LATER_SORT_FIELDS = frozenset(
-    {"recording.bad_channels", "waveform.principal_components", "waveform.save_recording"}
+    {
+        "recording.bad_channels",
+        "waveform.principal_components",
+        "waveform.save_recording",
+        "waveform.save_sorter_output",
+    }
 )
 # Read by curation and its exports only: they never sort again.
 CURATION_FIELDS = frozenset(

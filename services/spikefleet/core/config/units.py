@@ -67,12 +67,17 @@ class WaveformConfig(ConfigGroup):
         description="Keep what the sorter was given (filtered, 2 bytes a sample) with the sort, "
         "for tools that show traces. A field of this service, as principal_components is.",
     )
+    save_sorter_output: bool = Field(
+        default=False,
+        description="Keep the sorter's own folder (of Kilosort 4 a folder for Phy) with the sort, "
+        "as it left it. A field of this service, as principal_components is.",
+    )
 
     @model_serializer(mode="wrap")
     def _as_labs_know_it(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out the fields of our own that are not set."""
         document: dict[str, Any] = write(self)
-        for name in ("principal_components", "save_recording"):
+        for name in ("principal_components", "save_recording", "save_sorter_output"):
             if not getattr(self, name):
                 document.pop(name, None)
         return document
