@@ -38,7 +38,17 @@ if TYPE_CHECKING:
     from spikefleet.signal.exports.session_metadata import SessionMetadata
 
 ALL = "all"
-NAMES = ("phy", "nwb", "npz", "mat", "parquet", "curation-json", "spikelab", "compiled")
+NAMES = (
+    "phy",
+    "analyzer",
+    "nwb",
+    "npz",
+    "mat",
+    "parquet",
+    "curation-json",
+    "spikelab",
+    "compiled",
+)
 _COMPILED = "compiled"  # npz and mat, as the run's settings ask for them
 _NWB = "nwb"
 _CONFINED, _ENTRY = "spikefleet.cli.confined_export", "export"

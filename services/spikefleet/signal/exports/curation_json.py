@@ -35,31 +35,33 @@ _WORDS = {"mua": MUA, "good": GOOD, "noise": NOISE, "artifact": NOISE, "sua": GO
 def write_curation_json(source: ExportSource, path: Path) -> None:
     """Write the curation of a run; every unit of the sort is in it, exported or not."""
     hand = hand_curation(source)
-    document = _document(hand)
+    document = curation_document(hand, list(hand.trains))
     own = {"curation": hand.to_json(), "of": digest_document(document)}
     write_json(path, {**document, _OURS: own})
 
 
-def _document(hand: HandCuration) -> dict[str, Any]:
-    """The curation in the format's own words."""
+def curation_document(hand: HandCuration, units: Sequence[str]) -> dict[str, Any]:
+    """Return the curation in the format's own words, of these units of the sort."""
     made_from, replaced = hand.edits.made_from, hand.edits.replaced
+    among = frozenset(units)
     labels: dict[str, str] = {}
     for unit, verdict in hand.verdicts.items():
         for part in made_from.get(unit, (unit,)):
             labels.setdefault(part, verdict.label)
-    removed = [u for u, v in hand.verdicts.items() if not v.passed and u in hand.trains]
+    removed = [u for u, v in hand.verdicts.items() if not v.passed and u in among]
     return {
         "format_version": _VERSION,
-        "unit_ids": list(hand.trains),
+        "unit_ids": list(units),
         "label_definitions": {_QUALITY: {"label_options": list(LABELS), "exclusive": True}},
         "manual_labels": [
             {"unit_id": unit, "labels": {_QUALITY: [labels[unit]]}}
-            for unit in hand.trains
+            for unit in units
             if labels.get(unit)
         ],
         "merges": [
             {"unit_ids": list(merge.unit_ids), "new_unit_id": merge.new_id}
             for merge in hand.edits.merges
+            if among.issuperset(merge.unit_ids)
         ],
         "splits": [
             {
@@ -69,6 +71,7 @@ def _document(hand: HandCuration) -> dict[str, Any]:
                 "new_unit_ids": list(split.new_ids),
             }
             for split in hand.edits.splits
+            if split.unit_id in among
         ],
         "removed": [unit for unit in removed if unit not in replaced],
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.files import sha256_of, write_json
+from spikefleet.signal.exports.analyzer import write_analyzer
 from spikefleet.signal.exports.compiled import write_compiled, write_mat, write_npz
 from spikefleet.signal.exports.curation_json import write_curation_json
 from spikefleet.signal.exports.nwb import write_nwb
@@ -25,6 +26,7 @@ FOLDER, RECORDINGS = "exports", "recordings"
 COMPILED = "compiled"
 NWB = "nwb"
 _PLACES = {
+    "analyzer": "analyzer",
     COMPILED: "compiled",
     "curation-json": "curation_v2.json",
     "mat": "sorted.mat",
@@ -35,8 +37,8 @@ _PLACES = {
     "spikelab": "spikelab.h5",
 }
 FORMATS = tuple(_PLACES)
-# Phy and a curation by hand are of all spikes of a sort: what they change is changed everywhere.
-_ONLY_WHOLE = ("curation-json", "phy")
+# Analyzer, Phy and a curation by hand are of all spikes of a sort: they change them everywhere.
+_ONLY_WHOLE = ("analyzer", "curation-json", "phy")
 _COMPILED = (COMPILED, "mat", "npz")
 _UNFINISHED, _WRITTEN = ".unfinished-", ".written.json"
 
@@ -62,8 +64,8 @@ def export_results(
     """Write a fetched run below ``folder/exports`` and return where each format is.
 
     Of recordings sorted as one, each has its own spikes in the same formats below
-    ``exports/recordings/NAME``, in frames or seconds from its start; not in ``phy`` and
-    ``curation-json``, which are of the sort.
+    ``exports/recordings/NAME``, in frames or seconds from its start; not in ``analyzer``, ``phy``
+    and ``curation-json``, which are of the sort.
 
     ``formats`` are of ``FORMATS``; an earlier export is replaced, one that was changed since (Phy
     keeps labels and merges there) with ``overwrite`` only. ``with_failed`` takes the units
@@ -84,6 +86,7 @@ def export_results(
     root = Path(folder).expanduser()
     source = read_source(root, with_failed=with_failed)
     writers: dict[str, Callable[[ExportSource, Path], None]] = {
+        "analyzer": write_analyzer,
         COMPILED: write_compiled,
         "curation-json": write_curation_json,
         "mat": write_mat,
