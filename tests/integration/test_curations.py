@@ -1,5 +1,6 @@
 """A stored sort is curated again: real rooms over gRPC, no sorter, no recording, no GPU."""
 
+import html
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,21 +13,23 @@ from tests.contracts.run_store import new_run
 from tests.support.about_runs import about_runs
 from tests.support.confined import curate_sort, make_rooms
 from tests.support.controlled import Controlled
-from tests.support.serving import serving
+from tests.support.serving import ROOM, serving
 from tests.support.sorted_runs import SORT, SORT_PREFIX, publish_sort, write_sort
 from tests.support.strangers import STRANGER_UID, as_user
 
 from spikefleet.cli.main import cli
+from spikefleet.client.rooms import ReporterRoom
 from spikefleet.client.sorting import SortingClient
 from spikefleet.controller.servicer import registrations
 from spikefleet.core.attempts import Stage
 from spikefleet.core.config import resolve
 from spikefleet.core.ids import RunId
-from spikefleet.core.rooms.curation import CurationTask
+from spikefleet.core.rooms.curation import CurationTask, RunCuration
 from spikefleet.core.runs import AttemptPlace
 from spikefleet.curation import servicer as curation_door
 from spikefleet.infra.rpc.errors import ServiceError
 from spikefleet.infra.stores.bytes.artifacts import pointer_key, verify_prefix
+from spikefleet.infra.stores.sql.curations import CurationStore
 from spikefleet.infra.stores.sql.run_values import NewBatch, RunChanges
 from spikefleet.reporter import servicer as reporter_door
 
@@ -243,3 +246,59 @@ def test_a_curation_by_hand_that_is_none_is_refused_and_leaves_nothing(
     with pytest.raises(ServiceError, match=said):
         desk.client.curate(desk.run_id, by_hand=by_hand)
     assert desk.client.curations(desk.run_id) == before
+
+
+def test_the_report_of_a_curation_gives_its_name(desk: Desk, tmp_path: Path) -> None:
+    desk.client.fetch(desk.run_id, tmp_path / "loose", curation="loose")
+    record = json.loads((tmp_path / "loose" / "report" / "recording_report.json").read_text())
+    assert record["curation"]["name"] == "loose"
+    for page in ("report.html", "report.md"):
+        told = html.unescape((tmp_path / "loose" / "report" / page).read_text())
+        assert "The curation loose, beside the run's own." in told
+
+
+def test_a_report_that_a_crash_left_half_published_is_made_again(
+    desk: Desk, tmp_path: Path
+) -> None:
+    made, _ = desk.client.curate(desk.run_id, snr_min=3.5, name="crashed")
+    forget_report(desk, made)
+    complete = AttemptPlace.read(made.report_html.rpartition("/")[0])
+    assert complete is not None
+    store, place = desk.controlled.artifacts, replace(complete, number=complete.number + 1)
+    store.put_bytes(f"{place.prefix}/report.html", b"the half that was there")
+    store.put_bytes(f"{complete.prefix}/left", b"of another")
+    again, existed = desk.client.curate(desk.run_id, snr_min=3.5)
+    assert existed
+    assert again.report_html
+    desk.client.fetch(desk.run_id, tmp_path / "again", curation="crashed")
+    page = (tmp_path / "again" / "report" / "report.html").read_text()
+    assert "The curation crashed" in page
+
+
+def test_a_service_that_ended_before_the_report_makes_it_after_its_next_start(desk: Desk) -> None:
+    made, _ = desk.client.curate(desk.run_id, snr_min=3.6, name="interrupted")
+    forget_report(desk, made)
+    curations = about_runs(desk.controlled.database, desk.controlled.logs, desk.address).curations
+    assert curations.report_missing() == 1
+    assert curations.report_missing() == 0
+    (found,) = [one for one in desk.client.curations(desk.run_id) if one.name == "interrupted"]
+    assert found.report_html
+
+
+def test_why_a_report_is_missing_is_an_event_and_the_same_wish_tries_again(desk: Desk) -> None:
+    made, _ = desk.client.curate(desk.run_id, snr_min=3.7, name="unreported")
+    forget_report(desk, made)
+    curations = about_runs(desk.controlled.database, desk.controlled.logs, desk.address).curations
+    nobody = replace(curations, reporter=ReporterRoom("127.0.0.1:1", ROOM))
+    assert nobody.report_missing() == 0
+    (told,) = [e for e in desk.client.events(desk.run_id) if e.kind == "curation.unreported"]
+    assert told.body["name"] == "unreported"
+    assert told.body["reason"]
+    assert curations.report_missing() == 0  # it is told, and waits for a person
+    again, _ = desk.client.curate(desk.run_id, snr_min=3.7)
+    assert again.report_html
+
+
+def forget_report(desk: Desk, made: RunCuration) -> None:
+    """Put the records back to the moment between a curation's files and its report's."""
+    CurationStore(desk.controlled.database).set_report(made.curation_id, "")

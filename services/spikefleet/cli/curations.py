@@ -122,7 +122,10 @@ def _value(value: Any) -> str:
 
 def _said(made: RunCuration, *, existed: bool) -> str:
     kept = f"{made.n_curated} of {counted(made.n_sorted, 'unit')} kept"
-    return f"The curation {made.name} {'was there already' if existed else 'was made'}: {kept}."
+    said = f"The curation {made.name} {'was there already' if existed else 'was made'}: {kept}."
+    if made.report_html or made.is_outdated or not made.curation_id:
+        return said
+    return f"{said} Its report could not be made; the same command tries again."
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ nothing takes the place of another. Waits for the rooms; sorts nothing.
 
 from __future__ import annotations
 
-import logging
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -31,8 +30,6 @@ from spikefleet.infra.rpc.errors import RpcProblem, ServiceError
 from spikefleet.infra.stores.sql.curations import CurationStore
 from spikefleet.infra.stores.sql.recordings import RecordingStore
 from spikefleet.infra.stores.sql.runs import RunStore
-
-log = logging.getLogger(__name__)
 
 FIRST = "first"  # the run's own curation
 # Raised when the same settings give another result than before.
@@ -105,6 +102,21 @@ class Curations:
         )
         return self._reported(run, config, self.kept.add(made)), False
 
+    def report_missing(self) -> int:
+        """Have the pages made that a service which ended in between left out; return how many.
+
+        One that could not be made is an event of its run, and waits for a person who asks again.
+        """
+        made = 0
+        for left in self.kept.left_without_report():
+            run = self.runs.get_run(left.run_id)
+            changed = {name.partition(".")[2]: value for name, value in left.settings.items()}
+            config = SortingConfig.from_document(run.config).override(**changed)
+            is_outdated = left.sort_prefix != str(run.result.get("sort_prefix", ""))
+            told = self._reported(run, config, replace(left, is_outdated=is_outdated))
+            made += bool(told.report_html)
+        return made
+
     def listed(self, run_id: RunId) -> list[RunCuration]:
         """Return the run's curations, its own first; exactly one is chosen, where there is one.
 
@@ -174,26 +186,31 @@ class Curations:
         )
 
     def _reported(self, run: Run, config: SortingConfig, made: RunCuration) -> RunCuration:
-        """Have its page made, where it has none. A page that cannot be made fails nothing."""
+        """Have its page made, where it has none. A page that cannot be made fails nothing.
+
+        It tells of the run as of its last event, whose number is in its place: what one that was
+        interrupted left there has equal bytes, or is passed by. Why there is none is an event, too.
+        """
         if made.report_html or not made.curation_id or made.is_outdated:
             return made
         result = {**run.result, "n_units_curated": made.n_curated, "curation_prefix": made.prefix}
         shown = replace(run, config=config.to_document(), result=result)  # type: ignore[arg-type]
-        record = run_record(
-            shown,
-            self.runs.attempts_of(run.run_id),
-            self.runs.events(run.run_id, 0),
-            self.recordings.get(run.recording_id),
-        )
+        events = self.runs.events(run.run_id, 0)
+        recording = self.recordings.get(run.recording_id)
+        record = run_record(shown, self.runs.attempts_of(run.run_id), events, recording)
+        record["curation_name"] = made.name
         sort = AttemptPlace.read(made.sort_prefix)
-        place = AttemptPlace(run.run_id, Stage.REPORT, curation=made.curation_id)
-        task = ReportTask(record, place, sort, replace(place, stage=Stage.CURATE))
+        last = events[-1].seq if events else 1
+        place = AttemptPlace(run.run_id, Stage.REPORT, last, made.curation_id)
+        curation = AttemptPlace(run.run_id, Stage.CURATE, curation=made.curation_id)
+        task = ReportTask(record, place, sort, curation)
         try:
             answer = self.reporter.render(task)
         except ServiceError as error:
-            log.warning("curation.unreported", extra={"run_id": run.run_id, "why": error.reason})
+            self.kept.tell_unreported(made, error.reason)
             return made
         if answer.failure is not None:
+            self.kept.tell_unreported(made, str(answer.failure.code))
             return made
         self.kept.set_report(made.curation_id, answer.html_key)
         return replace(made, report_html=answer.html_key)

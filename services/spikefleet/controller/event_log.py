@@ -14,7 +14,14 @@ from spikefleet.infra.stores.sql.runs import RunStore
 
 log = logging.getLogger(__name__)
 
-_TROUBLE = ("decision.", "attempt.failed", "hold.put", "sort.damaged", "report.failed")
+_TROUBLE = (
+    "decision.",
+    "attempt.failed",
+    "hold.put",
+    "sort.damaged",
+    "report.failed",
+    "curation.unreported",
+)
 _FIELDS = (
     "batch_id",
     "recording_id",

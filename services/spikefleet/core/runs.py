@@ -53,7 +53,8 @@ RUN_MOVES: Mapping[RunState, frozenset[RunState]] = {
 
 _PREFIX = re.compile(r"runs/(?P<run>[^/]+)/attempts/(?P<stage>[a-z]+)-(?P<number>[1-9][0-9]{0,8})")
 _BESIDE = re.compile(
-    r"runs/(?P<run>[^/]+)/curations/(?P<id>cur-[0-9a-f]{16})/(?P<stage>curate|report)"
+    r"runs/(?P<run>[^/]+)/curations/(?P<id>cur-[0-9a-f]{16})/"
+    r"(?P<stage>curate|report)(-(?P<number>[1-9][0-9]{0,8}))?"
 )
 
 
@@ -145,14 +146,16 @@ class AttemptPlace:
     def prefix(self) -> str:
         """Key prefix of everything that this attempt writes; ``read`` reads it back."""
         if self.curation:
-            return f"runs/{self.run_id}/curations/{self.curation}/{self.stage}"
+            again = f"-{self.number}" if self.number > 1 else ""
+            return f"runs/{self.run_id}/curations/{self.curation}/{self.stage}{again}"
         return f"runs/{self.run_id}/attempts/{self.stage}-{self.number}"
 
     @classmethod
     def read(cls, prefix: str) -> AttemptPlace | None:
         """The attempt whose prefix this is; None for any other text."""
         if beside := _BESIDE.fullmatch(prefix):
-            return cls(RunId(beside["run"]), Stage(beside["stage"]), curation=beside["id"])
+            number = int(beside["number"] or 1)
+            return cls(RunId(beside["run"]), Stage(beside["stage"]), number, beside["id"])
         found = _PREFIX.fullmatch(prefix)
         if found is None or found["stage"] not in set(Stage):
             return None

@@ -84,7 +84,10 @@ def is_replaced(unit: Mapping[str, Any]) -> bool:
 
 
 def tell_edits(curation: CurationSection) -> str:
-    """Say in a sentence who curated and what was joined or split; "" for thresholds alone."""
+    """Say which curation this is, who curated and what was joined or split; "" for the run's own.
+
+    The run's own is made by thresholds alone; where it joined units, that is told too.
+    """
     edits = [
         counted(number, word)
         for number, word in (
@@ -94,10 +97,12 @@ def tell_edits(curation: CurationSection) -> str:
         if number
     ]
     tool = curation.get("by_hand")
-    if not tool and not edits:
+    name = curation.get("name")
+    if not (tool or edits or name):
         return ""
     who = f"Curated by hand in {tool}" if tool else "Curated by thresholds"
-    return f"{who}{', with ' if edits else ''}{' and '.join(edits)}."
+    what = f"{who}{', with ' if edits else ''}{' and '.join(edits)}."
+    return f"The curation {name}, beside the run's own. {what}" if name else what
 
 
 def _suggestion(entry: Mapping[str, Any]) -> SuggestedMerge:

@@ -69,6 +69,8 @@ def build_record(task: ReportTask, material: Material, defaults: Mapping[str, An
     preflight = _mapping(source.get("preflight"))
     last = _last_sort(attempts)
     curation = curation_section(material.curation)
+    if curation:
+        curation["name"] = str(source.get("curation_name") or "")
     known = _known_fields(task, run, attempts, units, recording)
     return {
         "version": RECORD_VERSION,

@@ -142,6 +142,7 @@ class CurationSection(TypedDict, total=False):
     by_hand: str  #: the tool in which a person curated; "" for thresholds alone
     n_merges: int
     n_splits: int
+    name: str  #: of a curation beside the run's own; "" for that
 
 
 class Spread(TypedDict):

@@ -135,16 +135,19 @@ class ReporterServicer(reporter_pb2_grpc.ReporterServiceServicer):
         ]
 
     def _beside(self, run_id: RunId, curation_id: str) -> dict[str, str]:
-        """The prefixes of a curation beside the run's own. Raises RpcProblem for none."""
-        places = [
-            AttemptPlace(run_id, stage, curation=curation_id)
-            for stage in (Stage.CURATE, Stage.REPORT)
-        ]
+        """The prefixes of a curation beside the run's own, of several reports the last.
+
+        Raises RpcProblem for none.
+        """
+        own = AttemptPlace(run_id, Stage.CURATE, curation=curation_id)
+        places: list[AttemptPlace] = []
+        if AttemptPlace.read(own.prefix) == own:
+            keys = self._store.list_keys(own.prefix.rpartition("/")[0])
+            complete = (key.removesuffix(f"/{MANIFEST}") for key in keys if key.endswith(MANIFEST))
+            places = [place for place in map(AttemptPlace.read, complete) if place is not None]
         found = {
             str(place.stage): place.prefix
-            for place in places
-            if AttemptPlace.read(place.prefix) == place
-            and self._store.size(f"{place.prefix}/{MANIFEST}") is not None
+            for place in sorted(places, key=lambda place: place.number)
         }
         if str(Stage.CURATE) not in found:
             raise RpcProblem(
@@ -172,7 +175,7 @@ def _checked_key(key: str) -> str:
 def _attempt_of(key: str) -> str:
     """The prefix a file was written under: runs/<run>/attempts/<stage>-<number>.
 
-    Of a curation beside the run's own: runs/<run>/curations/<id>/<stage>.
+    Of a curation beside the run's own: runs/<run>/curations/<id>/<stage>, or <stage>-<number>.
     """
     parts = key.split("/")
     return "/".join(parts[: 5 if parts[2] == "curations" else 4])

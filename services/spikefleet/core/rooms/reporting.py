@@ -26,6 +26,7 @@ class RunRecord(TypedDict, total=False):
     config_diff: dict[str, Any]  #: what differs from the defaults; computed when absent
     preflight: PreflightRecord
     recording: dict[str, Any]  #: ``Recording.to_json`` and where its files are
+    curation_name: str  #: of the curation that is reported; absent for the run's own
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ from spikefleet.infra.launchers.base import Launcher
 from spikefleet.infra.rpc.server import Registration
 from spikefleet.infra.stores.sql.database import utc_now
 
+# A page that a service which ended left out is made this long after the next start.
+_REPORTS_EVERY_S = 60.0
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -65,16 +68,16 @@ class BuiltController:
         """ControllerService and RunReportService."""
         wiring = self._wiring
         wishes = Wishes(wiring.runs, wiring.recordings, self._engine.offered)
-        about = door.AboutRuns(
-            AttemptLogs(wiring.runs, wiring.artifacts, self._engine.launcher.read_log),
-            Curations(
-                wiring.runs,
-                wiring.curations,
-                wiring.recordings,
-                wiring.curation_room(),
-                wiring.reporter_room(),
-            ),
+        curations = Curations(
+            wiring.runs,
+            wiring.curations,
+            wiring.recordings,
+            wiring.curation_room(),
+            wiring.reporter_room(),
         )
+        wiring.chores.append(Chore(curations.report_missing, every_s=_REPORTS_EVERY_S))
+        logs = AttemptLogs(wiring.runs, wiring.artifacts, self._engine.launcher.read_log)
+        about = door.AboutRuns(logs, curations)
         return list(
             door.registrations(wiring.runs, wiring.access, wishes, lambda: self.loop.wake(), about)
         )

@@ -17,9 +17,10 @@ from spikefleet.core.rooms.curation import RunCuration
 from spikefleet.core.runs import AttemptPlace
 from spikefleet.infra.stores.sql.database import Clock, Database, utc_now
 from spikefleet.infra.stores.sql.run_rows import EventLine, write_event
-from spikefleet.infra.stores.sql.tables import CURATION, next_serial
+from spikefleet.infra.stores.sql.tables import CURATION, EVENT, next_serial
 
 MOST_OF_A_RUN = 1000
+_UNREPORTED = "curation.unreported"
 
 
 class CurationNameTakenError(ValueError):
@@ -71,6 +72,23 @@ class CurationStore:
         here = CURATION.c.curation_id == curation_id
         with self._database.write() as connection:
             connection.execute(CURATION.update().where(here).values(report_html=html_key))
+
+    def tell_unreported(self, made: RunCuration, why: str) -> None:
+        """Write down that the page of a curation could not be made (``curation.unreported``)."""
+        body = {"curation_id": made.curation_id, "name": made.name, "reason": why}
+        with self._database.write() as connection:
+            line = EventLine(made.run_id, _UNREPORTED, body)
+            write_event(connection, line, self._clock())
+
+    def left_without_report(self) -> list[RunCuration]:
+        """Return the curations without a page of which nothing says that it could not be made."""
+        left = select(CURATION).where(CURATION.c.report_html == "").order_by(CURATION.c.serial)
+        of_them = EVENT.c.run_id.in_(select(left.subquery().c.run_id))
+        told = select(EVENT.c.body).where(of_them, EVENT.c.kind == _UNREPORTED)
+        with self._database.read() as connection:
+            known = {body.get("curation_id") for body in connection.execute(told).scalars()}
+            rows = [_curation(row) for row in connection.execute(left)]
+        return [one for one in rows if one.curation_id not in known]
 
     def choose(self, run_id: RunId, curation_id: str, name: str, curator: str) -> None:
         """Give out this curation when none is named; "" is the run's own."""
