@@ -100,11 +100,17 @@ def compare(first: str, second: str, address: str | None, output: str, **given: 
         f"{word} of at least 0.5{mean}."
     )
     document = {"first": first, "second": second, "delta_ms": given["delta_ms"], **found.to_json()}
-    out.emit(document, _table(found.units, word), sentence)
+    out.emit(document, _table(found.units, word, (_shown(second), _shown(first))), sentence)
 
 
-def _table(units: Any, word: str) -> Table:
-    shown = table("of the second", "of the first", word, "precision", "recall", "spikes")
+def _shown(name: str) -> str:
+    """What a side is called above its column: a run's id, or the last part of a path."""
+    return f"unit of {name if is_run_or_batch(name) else Path(name).name or name}"
+
+
+def _table(units: Any, word: str, sides: tuple[str, str]) -> Table:
+    """A line for each pair; ``sides`` are the heads of the second's and the first's units."""
+    shown = table(*sides, word, "precision", "recall", "spikes of each")
     for unit in units:
         numbers = (f"{value:.3f}" for value in (unit.agreement, unit.precision, unit.recall))
         spikes = f"{unit.second_spikes or '-'} / {unit.first_spikes or '-'}"

@@ -148,6 +148,7 @@ class CommandTable(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Remember early whether a program is reading: a usage error comes before any option."""
+        args = _behind_the_command(args)
         ctx.meta[_JSON] = _asks_for_json(args)
         ctx.meta[_OWN_PROCESS] = bool(ctx.obj)
         if not args and not ctx.resilient_parsing:
@@ -186,6 +187,15 @@ class CommandTable(click.Group):
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(int(problems.ExitCode.LEFT))
+
+
+def _behind_the_command(args: list[str]) -> list[str]:
+    """Put an ``--output`` that stands before the command behind it, where it belongs."""
+    length = (
+        2 if args[:1] == ["--output"] else 1 if args[:1] and args[0].startswith("--output=") else 0
+    )
+    given, (command, *rest) = args[:length], args[length:] or ("",)
+    return [command, *given, *rest] if given and command else args
 
 
 def _asks_for_json(args: Sequence[str]) -> bool:

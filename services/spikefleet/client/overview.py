@@ -248,7 +248,9 @@ tr:target { outline: 2px solid var(--busy); } i { color: var(--muted); font-styl
 .tag { font-weight: 650; } .tag.good { color: var(--good); } .tag.bad { color: var(--bad); }
 .tag.warn { color: var(--warn); } .tag.busy { color: var(--busy); }
 .tag.off { color: var(--muted); }
-@media print { section { break-inside: avoid; border: 0; } }
+.hint { display: none; color: var(--muted); font-size: 13px; margin: 0 0 6px; }
+@media (max-width: 760px) { .hint { display: block; } }
+@media print { .hint { display: none; } section { break-inside: avoid; border: 0; } }
 """
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -265,7 +267,8 @@ img-src data:">
 <header><h1>{title}</h1><p class="sentence">{sentence}</p></header>
 <main>
 {plates}
-<section><table><thead><tr><th scope="col">Outcome</th><th scope="col">Recording</th>
+<section><p class="hint">The table is wider than the screen: drag it to the left.</p>
+<table><thead><tr><th scope="col">Outcome</th><th scope="col">Recording</th>
 <th scope="col">Stream</th><th scope="col">Sorter</th><th scope="col">Curated units</th>
 <th scope="col">Cause and next step</th><th scope="col">Run</th></tr></thead>
 <tbody>{rows}</tbody></table></section>

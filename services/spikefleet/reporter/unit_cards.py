@@ -107,12 +107,16 @@ def _warning(unit: Unit) -> str:
     if not unit.get("possible_duplicate") or is_replaced(unit):
         return ""
     shared, dip = unit.get("shared_spikes"), unit.get("refractory_dip")
+    other = unit.get("similar_unit")
     if shared is not None and shared >= SHARED_SPIKES:
-        return f"Possible duplicate: {100 * shared:.0f} % of the spikes of the smaller are shared."
-    told = "none" if not dip else f"{100 * dip:.0f} %"
+        return (
+            f"Possible duplicate of unit {other}: {100 * shared:.0f} % of the spikes of the "
+            "smaller are spikes of the other, too."
+        )
+    told = "never spike" if not dip else f"spike {100 * dip:.0f} % as often as by chance"
     return (
-        "Possible duplicate: a refractory period between them "
-        f"({told} of the close pairs that two independent neurons would have)."
+        f"Possible duplicate of unit {other}: the two {told} within a refractory period of each "
+        "other, as if they were one neuron."
     )
 
 

@@ -81,6 +81,8 @@ def test_a_person_is_told_in_a_sentence(fetched: Path, tmp_path: Path) -> None:
     truth = write_truth(tmp_path, fetched)
     done = CliRunner().invoke(cli, ["compare", str(fetched), str(truth)])
     text = " ".join(done.output.split())
+    assert "unit of" in text.partition("precision")[0]
+    assert "of the second" not in text
     assert f"4 of 5 units of {truth} found in {fetched} with accuracy" in text.replace("- ", "")
 
 

@@ -90,6 +90,15 @@ def test_every_command_offers_json(arguments: list[str]) -> None:
     assert "--output [text|json]" in done.stdout
 
 
+@pytest.mark.parametrize("before", [["--output", "json"], ["--output=json"]])
+def test_output_may_stand_before_the_command_too(before: list[str], nobody: str) -> None:
+    done = CliRunner().invoke(cli, [*before, "status", "run-1", "--address", nobody])
+    assert done.exit_code == 3, done.output
+    assert json.loads(done.stdout)["error"]["code"] == "UNREACHABLE"
+    alone = CliRunner().invoke(cli, before)
+    assert alone.exit_code == 2
+
+
 def test_wrong_usage_is_a_document_for_a_program() -> None:
     done = CliRunner().invoke(cli, ["statsu", "run-1", "--output=json"])
     assert done.exit_code == 2

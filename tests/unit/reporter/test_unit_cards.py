@@ -41,7 +41,8 @@ def test_a_split_neuron_is_told_on_both_cards_with_the_other() -> None:
         row |= {"possible_duplicate": True, "refractory_dip": 0.0, "shared_spikes": 0.0}
     cards = {card.unit_id: card for card in draw_units(data, rows)}
     assert {unit: card.twin for unit, card in cards.items()} == {"u0": "u1", "u1": "u0", "u2": ""}
-    assert "refractory period between them (none" in cards["u0"].warning
+    told = "duplicate of unit u1: the two never spike within a refractory period of each other"
+    assert told in cards["u0"].warning
     assert cards["u2"].warning == ""
     assert cards["u0"].cross is not None
     assert cards["u2"].cross is None
@@ -52,7 +53,7 @@ def test_spikes_found_twice_are_told_as_shared() -> None:
     rows = rows_of(data)
     rows[0] |= {"possible_duplicate": True, "shared_spikes": 0.76}
     (card,) = [card for card in draw_units(data, rows) if card.unit_id == "u0"]
-    assert "76 % of the spikes" in card.warning
+    assert "76 % of the spikes of the smaller are spikes of the other" in card.warning
 
 
 def test_the_autocorrelogram_is_empty_where_a_neuron_never_fires() -> None:

@@ -6,7 +6,10 @@ stored, and changes nothing, no digest either. Names that only moved stand in ``
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from spikefleet.core.failures.errors import InvalidConfigurationError
 
 ACCEPTED: Mapping[str, str] = {
     "rt_sort.delete_inter": "scratch is always removed once the results are stored",
@@ -35,6 +38,46 @@ _FLAT: Mapping[str, str] = {
 def without_effect(name: str) -> str:
     """Return the dotted name of a setting that is accepted and does nothing; "" for any other."""
     return name if name in ACCEPTED else _FLAT.get(name, "")
+
+
+def require_plausible(name: str, value: object) -> None:
+    """Refuse a value that the setting never had, although it does nothing here.
+
+    Whoever writes it has mistaken something. Raises InvalidConfigurationError.
+    """
+    dotted = without_effect(name)
+    wanted, holds = _VALUES.get(dotted, ("true or false", _is_flag))
+    if not (value is None or holds(value)):
+        raise InvalidConfigurationError(
+            f"{name} must be {wanted}, not {value!r:.60}; it has no effect here in any case: "
+            f"{ACCEPTED[dotted]}.",
+            field=dotted,
+            value=str(value)[:60],
+        )
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_size(value: object) -> bool:
+    if isinstance(value, str):
+        found = _SIZE.fullmatch(value.strip())
+        return found is not None and float(found["number"]) > 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+_SIZE = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?) ?([kKMGT]i?)?B?")
+_VALUES: Mapping[str, tuple[str, Callable[[object], bool]]] = {
+    "execution.total_memory": ('an amount of memory, such as "16G"', _is_size),
+    "execution.out_file": ("the name of a file", lambda value: isinstance(value, str)),
+    "execution.tee_log_policy": ("a word", lambda value: isinstance(value, str)),
+    "execution.sorter_inactivity_in_process_grace_s": ("seconds", _is_seconds),
+}
 
 
 def told(names: Iterable[str]) -> tuple[str, ...]:

@@ -84,7 +84,9 @@ class FiguresConfig(ConfigGroup):
         default="avg. STD / amplitude", description="Scatter: label of the y axis."
     )
     scatter_x_max_buffer: NonNegative = Field(
-        default=300.0, description="Scatter: room right of the last point (spikes)."
+        default=300.0,
+        description="Scatter: room right of the last point (spikes); the default is shortened to "
+        "a quarter of the largest count.",
     )
     scatter_y_max_buffer: NonNegative = Field(
         default=0.2, description="Scatter: room above the highest point (ratio)."

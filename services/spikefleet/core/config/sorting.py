@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from spikefleet.core.config.compat import ACCEPTED, without_effect
+from spikefleet.core.config.compat import ACCEPTED, require_plausible, without_effect
 from spikefleet.core.config.execution import ExecutionConfig
 from spikefleet.core.config.group import ConfigGroup
 from spikefleet.core.config.names import MERGED, dotted_names, flat_names, locate, nearest
@@ -86,6 +86,7 @@ class SortingConfig(ConfigGroup):
         document = self.to_document()
         for name, value in changes.items():
             if without_effect(name):
+                require_plausible(name, value)
                 continue
             try:
                 dotted, entry = locate(type(self), name)

@@ -7,17 +7,24 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import SupportsIndex
 
+MOST_OF_A_NAME = 200
 _NO_TEXT = frozenset({"Cc", "Cs"})  # controls, and halves of characters that no file can hold
 
 
 def unit_names(given: Iterable[object]) -> tuple[str, ...]:
     """Return the names of units as texts, in order.
 
-    Raises ValueError where one is neither text nor number, holds a control character or half a
-    character, or where two are the same text: nothing could tell such units apart.
+    Raises ValueError where one is neither text nor number, is longer than 200 characters, holds a
+    control character or half a character, or where two are the same text: nothing could tell such
+    units apart.
     """
     names = tuple(_name(each) for each in given)
     for name in names:
+        if len(name) > MOST_OF_A_NAME:
+            raise ValueError(
+                f"the name of a unit that begins with {name[:30]!r} has {len(name)} characters; "
+                f"{MOST_OF_A_NAME} are the most"
+            )
         if any(unicodedata.category(character) in _NO_TEXT for character in name):
             raise ValueError(f"{name!r:.60} is no name of a unit")
     twice = [name for name, times in Counter(names).items() if times > 1]

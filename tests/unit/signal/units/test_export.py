@@ -82,6 +82,15 @@ def test_csv_lists_every_unit_and_what_rejected_it():
     assert [row["passed"] for row in kept] == ["True"] * 3
 
 
+def test_a_spreadsheet_finds_no_formula_in_the_tables():
+    told = [unit.to_json() for unit in measure_units(make_three_units())]
+    names = ("=cmd()", "-1", "@SUM(A1)")
+    rows = [unit | {"unit_id": name} for unit, name in zip(told, names, strict=True)]
+    found = list(csv.DictReader(format_units_csv(rows, {"=cmd()": "snr_min"}).splitlines()))
+    assert [row["unit_id"] for row in found] == ["'=cmd()", "-1", "'@SUM(A1)"]
+    assert found[0]["failed_on"] == "snr_min"
+
+
 def trains_in(path):
     with np.load(path) as stored:
         spikes = stored["spike_trains"]

@@ -79,11 +79,18 @@ def draw_scatter(
     if not drawn:
         raise ValueError("no unit has a spread of its waveforms")
     _draw_bounds(axes, bounds)
-    axes.set_xlim(0, largest[0] + max(settings.scatter_x_max_buffer, 1.0))
+    axes.set_xlim(0, largest[0] + max(_room_right(largest[0], settings), 1.0))
     axes.set_ylim(0, largest[1] + max(settings.scatter_y_max_buffer, 0.01))
     _label(axes, settings.scatter_x_label, settings.scatter_y_label)
     for text in axes.legend(frameon=False).get_texts():
         text.set_parse_math(False)
+
+
+def _room_right(largest: float, settings: FiguresConfig) -> float:
+    """The room asked for; the default, made for thousands of spikes, only up to a quarter."""
+    room = settings.scatter_x_max_buffer
+    is_default = room == FiguresConfig().scatter_x_max_buffer
+    return min(room, largest / 4) if is_default else room
 
 
 def _draw_bounds(axes: Axes, bounds: Mapping[str, float]) -> None:

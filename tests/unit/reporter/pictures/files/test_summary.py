@@ -65,6 +65,14 @@ def test_points_are_coloured_by_recording_in_turn_and_axes_have_the_room_asked_f
     assert [line.get_xdata()[0] for line in axes.lines] == [30.0, 0]
 
 
+def test_the_default_room_of_few_spikes_leaves_no_plot_half_empty() -> None:
+    _, units = make_units()
+    figure = Figure()
+    recordings = (RecordingUnits("a", np.array([0, 1, 2]), np.array([100, 10, 40])),)
+    draw_scatter(figure, recordings, units, {}, FiguresConfig())
+    assert figure.axes[0].get_xlim() == (0, 125)
+
+
 def test_templates_stand_in_columns_by_amplitude_with_colours_window_and_lines_given() -> None:
     data, units = make_units()
     units[2]["amplitude_uv"] = 90.0
