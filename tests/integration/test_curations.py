@@ -299,6 +299,18 @@ def test_why_a_report_is_missing_is_an_event_and_the_same_wish_tries_again(desk:
     assert again.report_html
 
 
+def test_settings_of_compiled_files_are_changed_by_a_curation(desk: Desk, tmp_path: Path) -> None:
+    changed = {"compile_to_mat": True, "compiled_ms_before": 1.0}
+    made, existed = desk.client.curate(desk.run_id, name="compiled", **changed)
+    assert not existed
+    assert set(made.settings) == {"compilation.compile_to_mat", "waveform.compiled_ms_before"}
+    desk.client.fetch(desk.run_id, tmp_path / "run", curation="compiled")
+    record = json.loads((tmp_path / "run" / "report" / "recording_report.json").read_text())
+    assert record["config"]["compilation"]["compile_to_mat"] is True
+    again, existed = desk.client.curate(desk.run_id, **changed)
+    assert (again, existed) == (made, True)
+
+
 def forget_report(desk: Desk, made: RunCuration) -> None:
     """Put the records back to the moment between a curation's files and its report's."""
     CurationStore(desk.controlled.database).set_report(made.curation_id, "")

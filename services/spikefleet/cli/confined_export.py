@@ -12,19 +12,20 @@ from typing import Any
 
 from spikefleet.core.failures.errors import InputCorruptError, InputMissingError
 from spikefleet.signal.exports.session_metadata import SessionMetadata
-from spikefleet.signal.exports.write import ExportChangedError, export_results
+from spikefleet.signal.exports.write import ExportChangedError, write_exports
 
 
 def export(arguments: Mapping[str, Any]) -> dict[str, str]:
     """Write one format of one run; see ``signal.exports.write``.
 
-    Answers with one of ``made`` (its name below ``exports``), and in words: ``problem`` (there is
+    Answers with one of ``made`` (its name below ``exports``; with ``notes`` of what a setting asked
+    for and the sort did not keep), and in words: ``problem`` (there is
     nothing to export), ``refused`` (a file, ``path``, is not what a run leaves) and ``changed``
     (an export is kept because somebody changed it).
     """
     name = str(arguments["format"])
     try:
-        made = export_results(
+        made = write_exports(
             Path(arguments["folder"]),
             [name],
             metadata=SessionMetadata.model_validate(arguments["metadata"]),
@@ -37,4 +38,5 @@ def export(arguments: Mapping[str, Any]) -> dict[str, str]:
         return {"refused": str(error), "path": str(error.evidence.get("path") or "")}
     except ExportChangedError as error:
         return {"changed": str(error)}
-    return {"made": made[name].name}
+    told = "; ".join(made[name].notes)
+    return {"made": made[name].place.name} | ({"notes": told} if told else {})

@@ -136,7 +136,7 @@ class Exporting:
         export that was changed, EnvironmentSortFailure where no process can be confined.
         """
         if not (self.formats and folders):
-            return [{"exports": {}, "problems": []} for _ in folders]
+            return [{"exports": {}, "problems": [], "notes": []} for _ in folders]
         for missing in missing_layers():
             click.echo(f"Warning: the export is not fully confined: {missing}", err=True)
         with (
@@ -161,6 +161,7 @@ class Exporting:
     ) -> dict[str, Any]:
         made: dict[str, str] = {}
         problems = [self.left_out] if self.left_out else []
+        notes: list[str] = []
         for name in self.formats:
             step(f"{folder.name}: {name}")
             try:
@@ -169,9 +170,10 @@ class Exporting:
                 raise own_failure(error) from error
             if "made" in answer:
                 made[name] = str(folder / place.name / answer["made"])
+                notes += [f"{name}: {answer['notes']}"] if answer.get("notes") else []
             elif answer["problem"] not in problems:
                 problems.append(answer["problem"])
-        return {"exports": made, "problems": problems}
+        return {"exports": made, "problems": problems, "notes": notes}
 
     def _given(self) -> dict[str, Any]:
         known = self.metadata.model_dump(mode="json") if self.metadata else {}

@@ -122,6 +122,7 @@ def _fetched_lines(fetched: Mapping[str, Any], run: RunView | None) -> list[Rend
         f"{counted(len(files), 'file')}, {size} in {folder}{already}",
         *_kept_lines(Path(folder), files),
         *(f"{name}: {path}" for name, path in fetched["exports"].items()),
+        *(f"Note on {note}" for note in fetched["notes"]),
         *fetched["problems"],
         next_command(load),
     ]

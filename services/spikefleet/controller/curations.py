@@ -18,7 +18,7 @@ from spikefleet.client.rooms import CurationRoom, ReporterRoom
 from spikefleet.controller.record import run_record
 from spikefleet.controller.wishes import UnreachedStageError
 from spikefleet.core.attempts import Stage
-from spikefleet.core.config.effects import CURATION_FIELDS
+from spikefleet.core.config.effects import CURATION_FIELDS, EXPORT_FIELDS
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InvalidConfigurationError
 from spikefleet.core.files import digest_document
@@ -231,7 +231,8 @@ def _changed(was: SortingConfig, overrides: Mapping[str, Any]) -> SortingConfig:
     """
     config = was.override(**overrides)
     for name in _differing(was.to_document(), config):
-        if not (name.startswith("curation.") or name in CURATION_FIELDS):
+        known = name in CURATION_FIELDS or name in EXPORT_FIELDS
+        if not (known or name.startswith("curation.")):
             raise InvalidConfigurationError(
                 f"{name} is not a setting of curation, which works on the stored sort. For a run "
                 f"with it: spikefleet retry RUN --set {name}=VALUE",
@@ -263,6 +264,9 @@ def _id_of(run: Run, sort: AttemptPlace, config: SortingConfig, by_hand: Mapping
         "curation": config.curation.model_dump(mode="json"),
         "waveform": config.waveform.model_dump(mode="json"),
     }
+    was = SortingConfig.from_document(run.config).compilation
+    if config.compilation != was:  # left out where it is the run's: ids stay what they were
+        settings["compilation"] = config.compilation.model_dump(mode="json")
     decided = [by_hand] if by_hand else []
     made_of = [_RECIPE, run.run_id, sort.prefix, settings, *decided]
     return f"cur-{digest_document(made_of)[:16]}"

@@ -112,6 +112,15 @@ def test_a_confined_process_makes_every_format(run: Path, metadata: Path) -> Non
         assert Path(made).parent == run / "exports"
 
 
+def test_what_a_setting_asked_for_and_the_sort_did_not_keep_is_told(run: Path) -> None:
+    record = run / "report" / "recording_report.json"
+    document = json.loads(record.read_text())
+    document["config"]["waveform"]["compiled_ms_before"] = 3.0
+    record.write_text(json.dumps(document))
+    (told,) = taken("npz", "parquet").write([run])
+    assert told["notes"] == ["npz: compiled_ms_before: 2 ms were kept, 3 asked for"]
+
+
 def test_a_hostile_run_is_told_and_leaves_nothing(run: Path, tmp_path: Path) -> None:
     WRITERS["a property of objects"](run / "sort" / "analyzer", tmp_path / "mark")
     with pytest.raises(InputCorruptError, match="array of objects"):

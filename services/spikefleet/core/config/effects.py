@@ -52,6 +52,19 @@ CURATION_FIELDS = frozenset(
         "waveform.std_over_window_ms_after",
     }
 )
+# Read by nothing but exports, from the record of a run or of a curation.
+EXPORT_FIELDS = frozenset(
+    {
+        "waveform.compiled_ms_before",
+        "waveform.compiled_ms_after",
+        "waveform.scale_compiled_waveforms",
+        "compilation.compile_single_recording",
+        "compilation.compile_to_mat",
+        "compilation.compile_to_npz",
+        "compilation.compile_waveforms",
+        "compilation.save_electrodes",
+    }
+)
 
 MARK = "Not in effect yet."
 PENDING_GROUPS = frozenset({"rt_sort"})

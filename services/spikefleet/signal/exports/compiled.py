@@ -36,9 +36,10 @@ _IN_ROWS = ("template", "amplitudes", "std_norms")
 _MOST_MATLAB_BYTES = 1_500_000_000  # of waveforms, in a variable that may have 2 GiB
 
 
-def write_compiled(source: ExportSource, folder: Path) -> None:
+def write_compiled(source: ExportSource, folder: Path) -> tuple[str, ...]:
     """Write the files that the run's settings ask for (``compile_to_npz``, ``compile_to_mat``).
 
+    Returns ``notes``, as the next two do.
     Raises InputMissingError where they ask for none.
     """
     asked = source.compilation
@@ -49,18 +50,22 @@ def write_compiled(source: ExportSource, folder: Path) -> None:
             path=str(folder),
         )
     folder.mkdir()
+    notes: tuple[str, ...] = ()
     if asked.compile_to_npz:
-        write_npz(source, folder / "sorted.npz")
+        notes += write_npz(source, folder / "sorted.npz")
     if asked.compile_to_mat:
-        write_mat(source, folder / "sorted.mat")
+        notes += write_mat(source, folder / "sorted.mat")
+    return notes
 
 
-def write_npz(source: ExportSource, path: Path) -> None:
+def write_npz(source: ExportSource, path: Path) -> tuple[str, ...]:
     """Write the units without pickled objects, one array after the other."""
+    content = CompiledContent.of(source)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in _arrays(source, CompiledContent.of(source)):
+        for name, array in _arrays(source, content):
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+    return content.notes
 
 
 def _arrays(source: ExportSource, content: CompiledContent) -> Iterator[tuple[str, Any]]:
@@ -135,10 +140,10 @@ def _row_type(units: list[dict[str, Any]]) -> list[tuple[str, str]]:
     ]
 
 
-def write_mat(source: ExportSource, path: Path) -> None:
+def write_mat(source: ExportSource, path: Path) -> tuple[str, ...]:
     """Write the units as a cell array of structs (MATLAB 5; frames and indices from 0)."""
     content = CompiledContent.of(source)
-    beside = _beside(content)
+    beside, notes = _beside(content), content.notes
     room = _MOST_MATLAB_BYTES
     cells = np.empty((1, len(source.units)), dtype=object)
     for number, unit in enumerate(source.units):
@@ -151,9 +156,11 @@ def write_mat(source: ExportSource, path: Path) -> None:
             cells[0, number] |= sampled
     if room <= 0:
         told = "waveforms of some units only: a MATLAB 5 file holds 2 GB; take --as npz"
-        beside["notes"] = np.asarray([*content.notes, told])
+        notes = (*notes, told)
+        beside["notes"] = np.asarray(notes)
     document = {"units": cells, **beside}
     savemat(path, document, do_compression=True, appendmat=False)
+    return notes
 
 
 def _unit(content: CompiledContent, number: int, unit: ExportedUnit) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ FORMATS = tuple(_PLACES)
 # Analyzer, Phy and a curation by hand are of all spikes of a sort: they change them everywhere.
 _ONLY_WHOLE = ("analyzer", "curation-json", "phy")
 _COMPILED = (COMPILED, "mat", "npz")
+_Writer = Callable[[ExportSource, Path], tuple[str, ...] | None]
 _UNFINISHED, _WRITTEN = ".unfinished-", ".written.json"
 
 
@@ -63,6 +65,32 @@ def export_results(
 ) -> dict[str, Path]:
     """Write a fetched run below ``folder/exports`` and return where each format is.
 
+    As ``write_exports``, without its notes.
+    """
+    written = write_exports(
+        folder, formats, metadata=metadata, with_failed=with_failed, overwrite=overwrite
+    )
+    return {name: one.place for name, one in written.items()}
+
+
+@dataclass(frozen=True)
+class WrittenExport:
+    """Where a format is, and in words what a setting asked for and the sort did not keep."""
+
+    place: Path
+    notes: tuple[str, ...]
+
+
+def write_exports(
+    folder: str | Path,
+    formats: Sequence[str] = FORMATS,
+    *,
+    metadata: SessionMetadata | None = None,
+    with_failed: bool = False,
+    overwrite: bool = False,
+) -> dict[str, WrittenExport]:
+    """Write a fetched run below ``folder/exports``; return where each format is, with notes.
+
     Of recordings sorted as one, each has its own spikes in the same formats below
     ``exports/recordings/NAME``, in frames or seconds from its start; not in ``analyzer``, ``phy``
     and ``curation-json``, which are of the sort.
@@ -85,7 +113,7 @@ def export_results(
         require_complete(metadata)
     root = Path(folder).expanduser()
     source = read_source(root, with_failed=with_failed)
-    writers: dict[str, Callable[[ExportSource, Path], None]] = {
+    writers: dict[str, _Writer] = {
         "analyzer": write_analyzer,
         COMPILED: write_compiled,
         "curation-json": write_curation_json,
@@ -97,12 +125,14 @@ def export_results(
         "spikelab": write_spikelab,
     }
     exports = root / FOLDER
-    made: dict[str, Path] = {}
+    made: dict[str, WrittenExport] = {}
     for name in wanted:
+        notes: dict[str, None] = {}  # of several recordings each once
         for place, part in _parts(exports, name, source):
             _sweep(place.parent)
-            _whole(part, place, writers[name], overwrite=overwrite)
-        made[name] = exports / _PLACES[name]
+            told = _whole(part, place, writers[name], overwrite=overwrite)
+            notes |= dict.fromkeys(told)
+        made[name] = WrittenExport(exports / _PLACES[name], tuple(notes))
     return made
 
 
@@ -133,18 +163,18 @@ def require_formats(formats: Sequence[str]) -> tuple[str, ...]:
 def _whole(
     source: ExportSource,
     place: Path,
-    write: Callable[[ExportSource, Path], None],
+    write: _Writer,
     *,
     overwrite: bool,
-) -> Path:
-    """Write beside ``place`` and put it there at the end; what was there goes last."""
+) -> tuple[str, ...]:
+    """Write beside ``place`` and put it there at the end; what was there goes last. Its notes."""
     place.parent.mkdir(parents=True, exist_ok=True)
     if not overwrite:
         _require_untouched(place)
     unfinished = place.with_name(f"{_UNFINISHED}{uuid.uuid4().hex}{place.suffix}")
     former = place.with_name(f"{_UNFINISHED}{uuid.uuid4().hex}")
     try:
-        write(source, unfinished)
+        notes = write(source, unfinished) or ()
         written = _digests(unfinished)
         if place.is_dir() and not place.is_symlink():
             place.replace(former)
@@ -155,7 +185,7 @@ def _whole(
             if left.is_dir():
                 shutil.rmtree(left)
             left.unlink(missing_ok=True)
-    return place
+    return notes
 
 
 def _require_untouched(place: Path) -> None:

@@ -1,6 +1,7 @@
 from spikefleet.core.config import SortingConfig, json_schema
 from spikefleet.core.config.effects import (
     CURATION_FIELDS,
+    EXPORT_FIELDS,
     MARK,
     PENDING_FIELDS,
     PENDING_GROUPS,
@@ -16,7 +17,8 @@ def test_every_pending_name_is_a_field():
 
 def test_a_field_is_read_by_one_stage_or_has_no_effect_yet():
     names = set(dotted_names(SortingConfig))
-    assert names >= SORT_FIELDS | CURATION_FIELDS
+    assert names >= SORT_FIELDS | CURATION_FIELDS | EXPORT_FIELDS
+    assert not EXPORT_FIELDS & (SORT_FIELDS | CURATION_FIELDS)
     assert not SORT_FIELDS & CURATION_FIELDS
     assert not (SORT_FIELDS | CURATION_FIELDS) & PENDING_FIELDS
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pynwb import NWBHDF5IO
+from tests.unit.signal.exports.test_nwb import KNOWN, worst
 
 from spikefleet.signal.exports.recordings import recordings_of
 from spikefleet.signal.exports.source import ExportSource, read_source
@@ -51,6 +53,19 @@ def test_each_recording_has_a_folder_with_a_safe_name(joined: Path) -> None:
         assert names == {".written.json", "sorted.npz", "units.parquet", "spikelab.h5"}
     with np.load(folders[0] / "sorted.npz", allow_pickle=False) as stored:
         assert stored["spike_train"].max() < FIRST
+
+
+def test_the_nwb_of_each_recording_opens_and_is_what_dandi_takes(joined: Path) -> None:
+    source = read_source(joined)
+    export_results(joined, ["nwb"], metadata=KNOWN)
+    for name, part in recordings_of(source).items():
+        path = joined / "exports" / "recordings" / name / "sorted.nwb"
+        with NWBHDF5IO(path, "r") as io:
+            units = io.read().units.to_dataframe()
+            trains = [row["spike_times"] for _, row in units.iterrows()]
+        for train, unit in zip(trains, part.units, strict=True):
+            assert np.array_equal(train, unit.frames / 20_000.0)
+        assert worst(path) == []
 
 
 def test_sampled_waveforms_of_a_part_are_of_its_own_spikes(joined: Path) -> None:
