@@ -12,11 +12,11 @@ VERSION = "0.1.2"
 SPIKELAB_SIDES = ("spikelab, filtered", "spikelab, copy", "spikelab, copy, waveforms not kept")
 
 
-def install(folder: Path) -> tuple[str, str]:
+def install(folder: Path, also: tuple[str, ...] = ()) -> tuple[str, str]:
     """Return the Python that has SpikeLab, and why there is none ("" where there is one).
 
-    The environment borrows everything else from this one, so that both measure with the same
-    numpy and SpikeInterface.
+    The environment borrows everything but ``also`` from this one, so that both measure with the
+    same numpy and SpikeInterface.
     """
     venv.create(folder, with_pip=False)
     python = folder / "bin" / "python"
@@ -28,7 +28,7 @@ def install(folder: Path) -> tuple[str, str]:
     )
     own = Path(places.stdout.strip())
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(own)]
-    done = subprocess.run([*command, f"spikelab=={VERSION}"], capture_output=True, text=True)
+    done = subprocess.run([*command, f"spikelab=={VERSION}", *also], capture_output=True, text=True)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         print(f"SKIPPED: spikelab {VERSION} cannot be installed here: {reason}", file=sys.stderr)

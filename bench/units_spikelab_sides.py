@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from spikeinterface.core import BaseRecording
 from spikelab.spike_sorting.config import SortingPipelineConfig, WaveformConfig
 from spikelab.spike_sorting.pipeline import build_spikedata
 from spikelab.spike_sorting.sorting_extractor import KilosortSortingExtractor
 from spikelab.spike_sorting.waveform_extractor import WaveformExtractor
 
+from bench.spikelab_names import accept_return_scaled
 from bench.units_recording import write_kilosort_folder
 from bench.units_sides import MOST, SEED, copy_of, filtered, measured
 
@@ -23,7 +23,7 @@ def spikelab(opened: Callable[[Path], Any], keep: bool) -> Callable[[Path, Path]
     """SpikeLab's streaming extraction and its unit attributes, on a folder of Kilosort's."""
 
     def side(source: Path, out: Path) -> dict[str, float]:
-        _accept_return_scaled()
+        accept_return_scaled()
         write_kilosort_folder(source, out / "kilosort")
         (out / "initial").mkdir()
         recording, path = opened(source), source / "source.raw"
@@ -47,16 +47,6 @@ def spikelab(opened: Callable[[Path], Any], keep: bool) -> Callable[[Path, Path]
         return measured(work)
 
     return side
-
-
-def _accept_return_scaled() -> None:
-    """The name of an argument that SpikeInterface has given up and SpikeLab still uses."""
-    get_traces = BaseRecording.get_traces
-
-    def accepting(self: Any, *args: Any, return_scaled: bool = False, **kwargs: Any) -> Any:
-        return get_traces(self, *args, return_in_uV=return_scaled, **kwargs)
-
-    BaseRecording.get_traces = accepting
 
 
 SIDES: dict[str, Callable[[Path, Path], dict[str, float]]] = {
