@@ -17,6 +17,9 @@ from sqlalchemy import Connection, select
 from spikefleet.infra.stores.sql.tables import CONTROLLER_EPOCH
 
 _ONLY = 1  # the table has one row
+_CURRENT = select(CONTROLLER_EPOCH.c.epoch, CONTROLLER_EPOCH.c.holder).where(
+    CONTROLLER_EPOCH.c.id == _ONLY
+)
 
 
 class StaleControllerError(RuntimeError):
@@ -35,11 +38,7 @@ class Epoch:
 
 def read_epoch(connection: Connection) -> Epoch:
     """The epoch as it stands."""
-    row = connection.execute(
-        select(CONTROLLER_EPOCH.c.epoch, CONTROLLER_EPOCH.c.holder).where(
-            CONTROLLER_EPOCH.c.id == _ONLY
-        )
-    ).one_or_none()
+    row = connection.execute(_CURRENT).one_or_none()
     return Epoch(0, "") if row is None else Epoch(row.epoch, row.holder)
 
 

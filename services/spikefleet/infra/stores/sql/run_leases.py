@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from spikefleet.core.attempts import Stage
 from spikefleet.core.ids import AttemptId, RunId
@@ -21,6 +21,7 @@ from spikefleet.infra.stores.sql.run_rows import LIVE, EventLine, write_event
 from spikefleet.infra.stores.sql.tables import RUN_LEASE
 
 LEASE_S = 60.0
+_LEASE = select(RUN_LEASE).where(RUN_LEASE.c.run_id == bindparam("run"))
 
 
 @dataclass(frozen=True)
@@ -161,4 +162,4 @@ def _answer(
 
 
 def _row(connection: Connection, run_id: RunId) -> Row[tuple[object, ...]] | None:
-    return connection.execute(select(RUN_LEASE).where(RUN_LEASE.c.run_id == run_id)).one_or_none()
+    return connection.execute(_LEASE, {"run": run_id}).one_or_none()

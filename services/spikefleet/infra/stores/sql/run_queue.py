@@ -7,7 +7,7 @@ word for word; the conditions below are therefore text, not bound values.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,14 +37,24 @@ _UNDER_WAY = """EXISTS (SELECT 1 FROM run AS o
     WHERE o.sort_mark IN ('', 'fresh') AND o.state IN ('queued', 'waiting', 'running', 'held')
     AND o.sort_digest = q.sort_digest AND o.serial < q.serial)"""
 
-_TO_TAKE_OVER = f"""SELECT q.run_id, q.sort_digest FROM run AS q
-    WHERE {_QUEUED} AND q.sort_mark <> 'fresh' AND {_FINISHED} ORDER BY q.serial"""
-_IN_LANE = f"""SELECT q.run_id FROM run AS q
-    WHERE {_QUEUED} AND q.backend = :backend ORDER BY q.serial"""
-_TO_START = f"""SELECT q.run_id FROM run AS q
+# Statements are built once: to build one takes longer than to execute it.
+_MOVING_RUNS = RUNS.where(
+    RUN.c.run_id.in_(
+        text(_MOVING)
+        .bindparams(bindparam("now", type_=UtcTime()))
+        .columns(RUN.c.run_id)
+        .scalar_subquery()
+    )
+).order_by(RUN.c.serial)
+_LIVE_ATTEMPTS = select(ATTEMPT).where(text("attempt.state IN ('intended', 'running')"))
+_TO_TAKE_OVER = text(f"""SELECT q.run_id, q.sort_digest FROM run AS q
+    WHERE {_QUEUED} AND q.sort_mark <> 'fresh' AND {_FINISHED} ORDER BY q.serial""")
+_IN_LANE = text(f"""SELECT q.run_id FROM run AS q
+    WHERE {_QUEUED} AND q.backend = :backend ORDER BY q.serial""")
+_TO_START = text(f"""SELECT q.run_id FROM run AS q
     WHERE {_QUEUED} AND q.backend IN :backends
     AND (q.sort_mark = 'fresh' OR NOT ({_FINISHED} OR {_UNDER_WAY}))
-    ORDER BY q.serial LIMIT :most"""
+    ORDER BY q.serial LIMIT :most""").bindparams(bindparam("backends", expanding=True))
 
 
 @dataclass(frozen=True)
@@ -66,32 +76,27 @@ class RunQueue:
 
         Those that run, begin another stage than the sort, are due, or are to be cancelled.
         """
-        moving = text(_MOVING).bindparams(bindparam("now", now, UtcTime()))
-        query = RUNS.where(
-            RUN.c.run_id.in_(moving.columns(RUN.c.run_id).scalar_subquery())
-        ).order_by(RUN.c.serial)
         with self._database.read() as connection:
-            return [make_listed_run(row) for row in connection.execute(query)]
+            return [make_listed_run(row) for row in connection.execute(_MOVING_RUNS, {"now": now})]
 
     def live_attempts(self) -> list[Attempt]:
         """Return every intended or running attempt of every run, oldest first."""
-        live = text("attempt.state IN ('intended', 'running')")
         with self._database.read() as connection:
             # Put in order here: asked for it, SQLite goes through the order of all attempts.
-            rows = connection.execute(select(ATTEMPT).where(live)).all()
+            rows = connection.execute(_LIVE_ATTEMPTS).all()
         return [make_attempt(row) for row in sorted(rows, key=lambda row: row.serial)]
 
     def sorts_to_take_over(self) -> list[WaitingSorts]:
         """Return the queued runs whose very sort is finished already, by sort digest."""
         waiting: dict[str, list[RunId]] = {}
         with self._database.read() as connection:
-            for row in connection.execute(text(_TO_TAKE_OVER)):
+            for row in connection.execute(_TO_TAKE_OVER):
                 waiting.setdefault(row.sort_digest, []).append(row.run_id)
         return [WaitingSorts(digest, tuple(run_ids)) for digest, run_ids in waiting.items()]
 
     def queued_sorts(self, backend: str) -> list[RunId]:
         """Return the ids of the runs that wait for a slot for this backend, oldest first."""
-        return self._ids(text(_IN_LANE).bindparams(backend=backend))
+        return self._ids(_IN_LANE, {"backend": backend})
 
     def first_held(self, lane: str) -> Run | None:
         """Return the oldest run that is held in a lane; None where there is none."""
@@ -105,8 +110,7 @@ class RunQueue:
 
         Not those that wait for an older run's very sort, or for one that is finished.
         """
-        query = text(_TO_START).bindparams(bindparam("backends", expanding=True))
-        return self._ids(query.bindparams(backends=sorted(backends), most=most))
+        return self._ids(_TO_START, {"backends": sorted(backends), "most": most})
 
     def sorted_runs(self, sort_digest: str) -> list[Run]:
         """Return the oldest runs whose sort of this digest is complete and can be taken over."""
@@ -118,6 +122,6 @@ class RunQueue:
         with self._database.read() as connection:
             return [make_run(row) for row in connection.execute(query)]
 
-    def _ids(self, query: TextClause) -> list[RunId]:
+    def _ids(self, query: TextClause, asked: Mapping[str, object]) -> list[RunId]:
         with self._database.read() as connection:
-            return [RunId(row.run_id) for row in connection.execute(query)]
+            return [RunId(row.run_id) for row in connection.execute(query, asked)]

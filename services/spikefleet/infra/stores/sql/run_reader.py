@@ -23,6 +23,7 @@ from spikefleet.infra.stores.sql.run_rows import (
     make_attempt,
     make_event,
     make_listed_run,
+    read_attempts,
     read_run,
 )
 from spikefleet.infra.stores.sql.run_values import (
@@ -45,6 +46,14 @@ _SUMMARIES_OF_BATCH = SUMMARIES.where(
         select(BATCH_RUN.c.run_id).where(BATCH_RUN.c.batch_id == bindparam("batch")).distinct()
     )
 )
+
+_HELD_IN_LANE = (
+    select(func.count())
+    .select_from(RUN)
+    .where(RUN.c.lane == HOLD.c.lane, RUN.c.state == str(RunState.HELD))
+    .scalar_subquery()
+)
+_HOLDS = select(HOLD, _HELD_IN_LANE.label("waiting")).order_by(HOLD.c.created_at, HOLD.c.lane)
 
 
 class RunReader(RunQueue):
@@ -134,9 +143,8 @@ class RunReader(RunQueue):
 
     def attempts_of(self, run_id: RunId) -> list[Attempt]:
         """Return a run's attempts in the order they were intended."""
-        query = select(ATTEMPT).where(ATTEMPT.c.run_id == run_id).order_by(ATTEMPT.c.serial)
         with self._database.read() as connection:
-            return [make_attempt(row) for row in connection.execute(query)]
+            return read_attempts(connection, run_id)
 
     def find_attempt(self, name: str) -> Attempt | None:
         """Return the attempt that was given this name; None when there never was one."""
@@ -162,17 +170,10 @@ class RunReader(RunQueue):
 
     def holds(self) -> list[Hold]:
         """Return every lane on hold, the oldest hold first."""
-        waiting = (
-            select(func.count())
-            .select_from(RUN)
-            .where(RUN.c.lane == HOLD.c.lane, RUN.c.state == str(RunState.HELD))
-            .scalar_subquery()
-        )
-        query = select(HOLD, waiting.label("waiting")).order_by(HOLD.c.created_at, HOLD.c.lane)
         with self._database.read() as connection:
             return [
                 Hold(row.lane, row.reason, row.waiting, row.created_at, row.run_id)
-                for row in connection.execute(query)
+                for row in connection.execute(_HOLDS)
             ]
 
     def is_held(self, lane: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import FailureCode, RunStatus
@@ -62,6 +62,11 @@ def _runs(*without: str) -> Select[Any]:
 # Built once: to name two dozen columns takes longer than to read a few rows of them.
 RUNS = _runs()
 SUMMARIES = _runs("config")  # the larger part of a row
+_RUN = RUNS.where(RUN.c.run_id == bindparam("run"))
+_ATTEMPT = select(ATTEMPT).where(ATTEMPT.c.attempt_id == bindparam("attempt"))
+ATTEMPTS_OF = select(ATTEMPT).where(ATTEMPT.c.run_id == bindparam("run")).order_by(ATTEMPT.c.serial)
+_LIVE_OF = select(ATTEMPT).where(ATTEMPT.c.run_id == bindparam("run"), ATTEMPT.c.state.in_(LIVE))
+_NEW_EVENT = EVENT.insert()
 
 
 def make_run(row: Row[Any]) -> Run:
@@ -167,7 +172,7 @@ def make_event(row: Row[Any]) -> RunEvent:
 
 def read_run(connection: Connection, run_id: RunId) -> Run:
     """Return one run. Raises RunNotFoundError."""
-    row = connection.execute(RUNS.where(RUN.c.run_id == run_id)).one_or_none()
+    row = connection.execute(_RUN, {"run": run_id}).one_or_none()
     if row is None:
         raise RunNotFoundError(f"There is no run {run_id!r}.")
     return make_run(row)
@@ -175,9 +180,7 @@ def read_run(connection: Connection, run_id: RunId) -> Run:
 
 def read_attempt(connection: Connection, attempt_id: AttemptId) -> Attempt:
     """Return one attempt. Raises AttemptNotFoundError."""
-    row = connection.execute(
-        select(ATTEMPT).where(ATTEMPT.c.attempt_id == attempt_id)
-    ).one_or_none()
+    row = connection.execute(_ATTEMPT, {"attempt": attempt_id}).one_or_none()
     if row is None:
         raise AttemptNotFoundError(f"no attempt {attempt_id!r}")
     return make_attempt(row)
@@ -185,30 +188,25 @@ def read_attempt(connection: Connection, attempt_id: AttemptId) -> Attempt:
 
 def read_attempts(connection: Connection, run_id: RunId) -> list[Attempt]:
     """Return a run's attempts in the order they were intended."""
-    query = select(ATTEMPT).where(ATTEMPT.c.run_id == run_id).order_by(ATTEMPT.c.serial)
-    return [make_attempt(row) for row in connection.execute(query)]
+    return [make_attempt(row) for row in connection.execute(ATTEMPTS_OF, {"run": run_id})]
 
 
 def read_live_attempts(connection: Connection, run_id: RunId) -> list[Attempt]:
     """Return the run's intended or running attempts; the database allows one."""
-    rows = connection.execute(
-        select(ATTEMPT).where(ATTEMPT.c.run_id == run_id, ATTEMPT.c.state.in_(LIVE))
-    )
-    return [make_attempt(row) for row in rows]
+    return [make_attempt(row) for row in connection.execute(_LIVE_OF, {"run": run_id})]
 
 
 def write_event(connection: Connection, line: EventLine, now: datetime) -> None:
     """Append one line of history."""
-    connection.execute(
-        EVENT.insert().values(
-            run_id=line.run_id,
-            kind=line.kind,
-            body=line.body,
-            from_state=line.from_state,
-            to_state=line.to_state,
-            created_at=now,
-        )
-    )
+    values = {
+        "run_id": line.run_id,
+        "kind": line.kind,
+        "body": line.body,
+        "from_state": line.from_state,
+        "to_state": line.to_state,
+        "created_at": now,
+    }
+    connection.execute(_NEW_EVENT, values)
 
 
 def check_move(run: Run, to: RunState) -> None:
