@@ -30,7 +30,7 @@ TORCH := torch==2.13.0
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help venv demo serve test test-slow test-kills test-cluster check chart images kind-up bench protos clean $(IMAGES:%=image-%)
+.PHONY: help venv demo serve test test-slow test-kills test-simulation test-cluster check chart images kind-up bench protos clean $(IMAGES:%=image-%)
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -63,6 +63,9 @@ serve: $(READY) ## Start the service on this machine (ARGS="--address 127.0.0.1:
 
 test-kills: $(READY) ## Kill rig, service and bucket 200 times while recordings are uploaded (15 minutes)
 	KILLS=200 $(BIN)/python -m pytest -m slow -n 0 tests/integration/test_direct_upload_kills.py $(ARGS)
+
+test-simulation: $(READY) ## Play 10 000 schedules of 50 runs against the real controller (hours; ARGS="--schedules 200 --seed 7")
+	$(BIN)/python -m tests.simulation --jobs $(JOBS) $(ARGS)
 
 check: $(READY) ## Format, lint, protos, storeys, types: everything that needs no test run
 	$(BIN)/ruff format --check .

@@ -41,6 +41,7 @@ COVERED_BY: Mapping[str, str] = {
     "signal/exports/clusters.py": "unit/signal/exports/test_phy.py",
     "signal/exports/hand_curation.py": "unit/signal/exports/test_phy.py",
     "controller/curations.py": "integration/test_curations.py",
+    "controller/fail_points.py": "simulation/test_simulation.py",
     "controller/finished_result.py": "integration/test_controller_retries.py",
     "controller/reconcile.py": _CONTROLLER,
     "controller/servicer.py": "integration/test_controller_service.py",

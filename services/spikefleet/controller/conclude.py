@@ -15,6 +15,7 @@ from typing import Any
 
 from spikefleet.controller.attempt_documents import StoredDocuments
 from spikefleet.controller.estimates import compare_projection
+from spikefleet.controller.fail_points import AtPoint, FailPoint, nobody_listens
 from spikefleet.controller.finished_result import earlier_report, given_back, has_kept
 from spikefleet.controller.judge import Verdict
 from spikefleet.controller.outcome_counts import OutcomeCounts
@@ -75,6 +76,7 @@ class Conclusions:
     memory_limit_bytes: int = 0
     #: what a cluster gives a sorter's attempts; None: they run here
     machine_of: Callable[[str], SorterMachine] | None = None
+    passes: AtPoint = nobody_listens  #: told of every place where the controller may die
 
     def sort_ended(
         self, run: Run, attempt: Attempt, verdict: Verdict, *, may_live: bool = False
@@ -142,6 +144,7 @@ class Conclusions:
         """Ask the policy and carry out what it says, but not before the lease of another ends."""
         where = where or EndedAt()
         decision = self._decide(run, attempt, failure, where.node)
+        self.passes(FailPoint.DECISION_TAKEN)
         lease = self.runs.lease_of(run.run_id)
         wait_s = 0.0
         stands = where.may_live or (lease is not None and lease.attempt_id != attempt.attempt_id)
@@ -177,7 +180,7 @@ class Conclusions:
             else self._changes(run, attempt, failure, decision, result or RunResult()),
             holder_may_live=where.may_live,
         )
-        self.runs.finish_attempt(run, attempt, end)
+        self._finish(run, attempt, end)
 
     def cancelled(
         self, run: Run, attempt: Attempt | None, outcome: Any = None, *, may_live: bool = False
@@ -198,7 +201,7 @@ class Conclusions:
                 changes=changes,
                 holder_may_live=may_live,
             )
-            self.runs.finish_attempt(run, attempt, end)
+            self._finish(run, attempt, end)
         if to is RunState.CANCELLED:
             self.counts.run_ended(run, RunStatus.CANCELLED, self.clock())
 
@@ -283,7 +286,7 @@ class Conclusions:
                 clear_status=True,
             ),
         )
-        self.runs.finish_attempt(run, attempt, end)
+        self._finish(run, attempt, end)
 
     def _report_ended(self, run: Run, attempt: Attempt, result: StageResult) -> None:
         """End the run as it was going to end, with or without a report."""
@@ -294,7 +297,7 @@ class Conclusions:
         again = failed and tries < _REPORT_TRIES
         self.counts.attempt_ended(run, attempt, result.failure, "retry_same" if again else "end")
         if again:
-            self.runs.finish_attempt(
+            self._finish(
                 run,
                 attempt,
                 AttemptEnd(
@@ -322,7 +325,7 @@ class Conclusions:
             outcome=result.outcome,
             changes=RunChanges(status=status, result=merged, drop_result=("kept_result",)),
         )
-        self.runs.finish_attempt(run, attempt, end)
+        self._finish(run, attempt, end)
         self.counts.run_ended(run, status, self.clock())
 
     def _point(self, run: Run, merged: RunResult) -> None:
@@ -340,6 +343,11 @@ class Conclusions:
         names = {"sort": "sort_prefix", "curate": "curation_prefix", "report": "report_prefix"}
         document = {key: current[name] for key, name in names.items() if current.get(name)}
         self.artifacts.swap_pointer(pointer_key(run.run_id), {**document, "token": run.version})
+        self.passes(FailPoint.POINTER_SWAPPED)
+
+    def _finish(self, run: Run, attempt: Attempt, end: AttemptEnd) -> None:
+        self.runs.finish_attempt(run, attempt, end)
+        self.passes(FailPoint.END_COMMITTED)
 
 
 def spent_before(run: Run, stage: Stage) -> int:

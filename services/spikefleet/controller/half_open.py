@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from spikefleet.controller.fail_points import AtPoint, FailPoint, nobody_listens
 from spikefleet.core.ids import RunId
 from spikefleet.core.runs import Hold, Run, RunState
 from spikefleet.infra.stores.sql.runs import RunStore
@@ -32,9 +33,14 @@ class LaneProbes:
     """
 
     def __init__(
-        self, runs: RunStore, clock: Callable[[], datetime], release: Callable[[str], int]
+        self,
+        runs: RunStore,
+        clock: Callable[[], datetime],
+        release: Callable[[str], int],
+        passes: AtPoint = nobody_listens,
     ) -> None:
         self._runs, self._clock, self._release = runs, clock, release
+        self._passes = passes
         self._begun = clock()
         self._next_look = self._begun + _LOOK_EVERY
         self._probes: dict[str, Run] = {}
@@ -74,6 +80,7 @@ class LaneProbes:
             return False
         self._probes[lane] = run
         self._runs.move_run(run, RunState.QUEUED, kind="hold.probed", body={"lane": lane})
+        self._passes(FailPoint.PROBE_BEGUN)
         log.info("hold.probed", extra={"lane": lane, "run_id": run.run_id})
         return True
 
@@ -86,5 +93,6 @@ class LaneProbes:
         if is_given_up:
             return False
         queued = self._release(lane)
+        self._passes(FailPoint.LANE_RELEASED)
         log.info("hold.released_by_probe", extra={"lane": lane, "runs": queued})
         return True

@@ -91,8 +91,16 @@ class SortQueue:
         looked_at = self._runs.sorts_to_start(backends, slots + len(troubled))
         moved = False
         for run_id in [run_id for run_id in looked_at if run_id not in troubled][:slots]:
-            moved |= guarded(run_id, lambda run: _is_queued(run) and self._start(run))
+            moved |= guarded(run_id, self._begin)
         return moved
+
+    def is_closed(self, run: Run) -> bool:
+        """Whether the hold of its lane keeps the run's sort from being started."""
+        return not self._is_probe(run.run_id) and self._runs.is_held(run.backend)
+
+    def _begin(self, run: Run) -> bool:
+        """The lane may have been held, and the run put back, since the queue was read."""
+        return _is_queued(run) and not self.is_closed(run) and self._start(run)
 
 
 def _is_queued(run: Run) -> bool:

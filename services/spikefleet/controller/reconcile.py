@@ -17,16 +17,18 @@ from datetime import datetime
 from spikefleet.controller.attempt_numbers import free_number
 from spikefleet.controller.backoff import Backoff
 from spikefleet.controller.conclude import Conclusions
+from spikefleet.controller.fail_points import AtPoint, FailPoint, nobody_listens
 from spikefleet.controller.half_open import LaneProbes
 from spikefleet.controller.heartbeats import newer_progress, waiting_progress
 from spikefleet.controller.judge import judge, with_stored_outcome
 from spikefleet.controller.orphans import Orphans
 from spikefleet.controller.queue import SortQueue
+from spikefleet.controller.sort_checks import Aside, in_a_thread
 from spikefleet.controller.sort_reuse import SortReuse
 from spikefleet.controller.sort_spec import SortSpecs
 from spikefleet.controller.stage_threads import StageThreads
 from spikefleet.controller.wishes import after_release
-from spikefleet.core.attempts import AttemptState, Stage
+from spikefleet.core.attempts import AttemptState, Stage, WaitsFor
 from spikefleet.core.failures.codes import FailureCode
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.ids import RunId
@@ -64,6 +66,8 @@ class ReconcileParts:
     clock: Callable[[], datetime]  #: UTC
     on_error: Callable[[], None]  #: told of a failed step
     on_round: Callable[[], None]  #: told of every round
+    aside: Aside = in_a_thread  #: where finished sorts are read back
+    passes: AtPoint = nobody_listens  #: told of every place where it may die
 
 
 class Reconciler:
@@ -71,11 +75,12 @@ class Reconciler:
 
     def __init__(self, parts: ReconcileParts) -> None:
         self._parts = parts
-        reuse = SortReuse(parts.runs, parts.artifacts)
+        reuse = SortReuse(parts.runs, parts.artifacts, parts.aside)
         self._probes = LaneProbes(
             parts.runs,
             parts.clock,
             lambda lane: parts.runs.release_hold(lane, after_release),
+            parts.passes,
         )
         self._queue = SortQueue(
             parts.runs,
@@ -166,6 +171,7 @@ class Reconciler:
         number = free_number(run, runs.attempts_of(run.run_id), self._seen, self._parts.artifacts)
         params = run.result.get("params", {})
         started, attempt = runs.intend_attempt(run, run.stage, params, at_least=number)
+        self._parts.passes(FailPoint.ATTEMPT_INTENDED)
         return self._follow(started, attempt, {})
 
     def _follow(self, run: Run, attempt: Attempt | None, seen: Mapping[str, Observation]) -> bool:
@@ -179,6 +185,7 @@ class Reconciler:
         result = self._parts.calls.poll(run, attempt)
         if result is None:
             return self._mark_running(attempt)
+        self._parts.passes(FailPoint.STAGE_ANSWERED)
         self._parts.conclusions.stage_ended(run, attempt, result)
         self._parts.calls.forget(attempt.attempt_id)
         return True
@@ -197,7 +204,7 @@ class Reconciler:
                 self._parts.runs.hear(attempt.attempt_id, progress)
             return self._mark_running(attempt)
         self._judge(run, attempt, observation)
-        self._orphans.drop(attempt.name)
+        self._drop(attempt.name)
         return True
 
     def _miss(self, run: Run, attempt: Attempt) -> bool:
@@ -219,17 +226,25 @@ class Reconciler:
             attempt_id=attempt.attempt_id,
             verify=lambda: verify_prefix(artifacts, prefix),
         )
+        self._parts.passes(FailPoint.ATTEMPT_JUDGED)
         self._parts.conclusions.sort_ended(run, attempt, verdict, may_live=observation.may_live)
 
     def _launch(self, run: Run, attempt: Attempt) -> bool:
-        """Start the attempt; its name is deterministic, so starting twice starts once."""
+        """Start the attempt; its name is deterministic, so starting twice starts once.
+
+        One that was intended before its lane was held, and has not begun, waits for the release.
+        """
+        if self._queue.is_closed(run):
+            return self._waits_for_release(run, attempt)
         secret = secrets.token_hex(32)
         try:
             spec = self._parts.specs.spec(run, attempt)
             self._parts.access.keep_secret(attempt.attempt_id, secret)
+            self._parts.passes(FailPoint.SECRET_KEPT)
             self._parts.launcher.start(spec, secret=secret)
+            self._parts.passes(FailPoint.ATTEMPT_STARTED)
         except StartRefusedError as error:
-            self._tell_refusal(run, attempt, error)
+            self._tell_waiting(run, attempt, str(error), error.waits_for)
             return False
         except NoSlotError:
             return False
@@ -247,14 +262,18 @@ class Reconciler:
             return self._never_started(run, attempt, error)
         return self._mark_running(attempt)
 
-    def _tell_refusal(self, run: Run, attempt: Attempt, error: StartRefusedError) -> None:
+    def _waits_for_release(self, run: Run, attempt: Attempt) -> bool:
+        self._tell_waiting(run, attempt, f"lane {run.backend} is on hold")
+        return False
+
+    def _tell_waiting(
+        self, run: Run, attempt: Attempt, why: str, waits_for: WaitsFor | None = None
+    ) -> None:
         """Say on the run why it cannot be started yet; nothing is spent."""
-        waits = Observation(
-            attempt.name, Phase.PENDING, waiting=str(error), waits_for=error.waits_for
-        )
+        waits = Observation(attempt.name, Phase.PENDING, waiting=why, waits_for=waits_for)
         progress = waiting_progress(run, waits, self._parts.clock())
         if progress is not None:
-            log.warning("attempt.start_refused", extra={"attempt": attempt.name, "why": str(error)})
+            log.warning("attempt.not_started", extra={"attempt": attempt.name, "why": why})
             self._parts.runs.hear(attempt.attempt_id, progress)
 
     def _never_started(self, run: Run, attempt: Attempt, error: Exception) -> bool:
@@ -266,7 +285,7 @@ class Reconciler:
             evidence={"reason": str(error)},
         )
         self._parts.conclusions.attempt_failed(run, attempt, failure)
-        self._orphans.drop(attempt.name)
+        self._drop(attempt.name)
         return True
 
     def _name_conflict(self, run: Run, attempt: Attempt, error: Exception) -> bool:
@@ -295,6 +314,7 @@ class Reconciler:
         observation = seen.get(attempt.name)
         if observation is not None and observation.phase in (Phase.PENDING, Phase.RUNNING):
             self._orphans.stop(attempt.name)
+            self._parts.passes(FailPoint.STOP_ASKED)
             return False
         if not self._parts.calls.give_up(attempt.attempt_id):
             return False
@@ -306,8 +326,12 @@ class Reconciler:
             may_live=observation.may_live if observation is not None else _was_launched(attempt),
         )
         if observation is not None:
-            self._orphans.drop(attempt.name)
+            self._drop(attempt.name)
         return True
+
+    def _drop(self, name: str) -> None:
+        self._orphans.drop(name)
+        self._parts.passes(FailPoint.LEFTOVERS_DROPPED)
 
 
 def _was_launched(attempt: Attempt) -> bool:

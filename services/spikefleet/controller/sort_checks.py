@@ -6,6 +6,7 @@ A sort may be gigabytes, so the loop asks and comes again. Decides nothing about
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from spikefleet.infra.stores.bytes.artifacts import (
@@ -23,11 +24,20 @@ class SortVerdict:
     problem: str = ""
 
 
-class SortChecks:
-    """Verifies prefixes in threads that hold up no exit. Asked from one thread only."""
+Aside = Callable[[Callable[[], None]], None]
 
-    def __init__(self, artifacts: ArtifactStore) -> None:
+
+def in_a_thread(work: Callable[[], None]) -> None:
+    """Do ``work`` in a thread that holds up no exit."""
+    threading.Thread(target=work, name="sort-check", daemon=True).start()
+
+
+class SortChecks:
+    """Verifies prefixes, each reading ``aside``. Asked from one thread only."""
+
+    def __init__(self, artifacts: ArtifactStore, aside: Aside = in_a_thread) -> None:
         self._verified = VerifiedBytes(artifacts)
+        self._aside = aside
         self._lock = threading.Lock()
         self._verdicts: dict[str, SortVerdict | None] = {}
 
@@ -43,7 +53,7 @@ class SortChecks:
                     del self._verdicts[prefix]
                 return found
             self._verdicts[prefix] = None
-        threading.Thread(target=self._read, args=(prefix,), name="sort-check", daemon=True).start()
+        self._aside(lambda: self._read(prefix))
         return None
 
     def _read(self, prefix: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from spikefleet.controller.sort_checks import SortChecks
+from spikefleet.controller.sort_checks import Aside, SortChecks, in_a_thread
 from spikefleet.core.attempts import Stage
 from spikefleet.core.run_result import entries
 from spikefleet.core.runs import Run, RunState
@@ -35,9 +35,11 @@ class FoundSort:
 class SortReuse:
     """Spares sorts. What it knows beside the records is only which bytes were read back."""
 
-    def __init__(self, runs: RunStore, artifacts: ArtifactStore) -> None:
+    def __init__(
+        self, runs: RunStore, artifacts: ArtifactStore, aside: Aside = in_a_thread
+    ) -> None:
         self._runs = runs
-        self._checks = SortChecks(artifacts)
+        self._checks = SortChecks(artifacts, aside)
 
     def find(self, sort_digest: str) -> FoundSort | None:
         """Return the sort to take over, its bytes read back; None while they are being read.

@@ -8,7 +8,7 @@ module knows no room; it is handed the function that makes the call.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,14 +35,21 @@ class StageResult:
 
 Call = Callable[[Run, Attempt], StageResult]
 
+_THREADS = 4
+
 
 class StageThreads:
-    """Starts calls and collects their results. Used from the reconcile thread only."""
+    """Starts calls and collects their results. Used from the reconcile thread only.
 
-    def __init__(self, call: Call, *, threads: int = 4, wake: Callable[[], None]) -> None:
+    ``pool`` is who carries the calls out; None: threads of its own.
+    """
+
+    def __init__(
+        self, call: Call, *, wake: Callable[[], None], pool: Executor | None = None
+    ) -> None:
         self._call = call
         self._wake = wake
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="stage")
+        self._pool = pool or ThreadPoolExecutor(_THREADS, thread_name_prefix="stage")
         self._futures: dict[str, Future[StageResult]] = {}
 
     def poll(self, run: Run, attempt: Attempt) -> StageResult | None:

@@ -8,6 +8,8 @@ from tests.support.controlled import Controlled
 from tests.support.counted_queries import counted_queries
 from tests.support.many_runs import add_runs
 
+from spikefleet.core.attempts import Stage
+from spikefleet.core.rooms.wishes import RetryWish
 from spikefleet.core.runs import RunState
 
 
@@ -71,3 +73,31 @@ def test_a_run_in_trouble_does_not_keep_the_slot_from_the_next(tmp_path: Path) -
     controlled.drive(lambda: controlled.is_settled(healthy))
     assert controlled.errors > 0
     controlled.close()
+
+
+def test_a_sort_that_was_intended_before_its_lane_was_held_waits_for_the_release(
+    full: Controlled,
+) -> None:
+    run_id, other = full.submit("a"), full.submit("b")
+    full.drive(lambda: len(full.runs.queued_sorts("kilosort4")) == 2)
+    full.runs.intend_attempt(full.runs.get_run(run_id), Stage.SORT)
+    full.runs.move_run(full.runs.get_run(other), RunState.HELD, kind="run.held")
+    full.cpu_slots = 2
+    full.rebuild()
+    full.drive_rounds(3)
+    assert full.launcher.observe() == {}
+    assert full.runs.get_run(run_id).progress["step"] == "lane kilosort4 is on hold"
+    full.wishes.release("kilosort4")
+    assert full.finish(run_id, other).state is RunState.SUCCEEDED
+
+
+def test_a_run_that_is_asked_for_again_does_not_start_in_a_held_lane(full: Controlled) -> None:
+    run_id = full.submit("a")
+    full.drive(lambda: full.runs.queued_sorts("kilosort4"))
+    queued = full.runs.get_run(run_id)
+    full.runs.move_run(queued, RunState.HELD, kind="run.held")
+    full.cpu_slots = 2
+    full.rebuild()
+    full.wishes.retry(RetryWish(run_id))
+    full.drive_rounds(3)
+    assert full.launcher.observe() == {}

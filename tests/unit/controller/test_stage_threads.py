@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -73,7 +74,7 @@ def test_a_call_that_raises_is_a_failure(room: Room) -> None:
 
 
 def test_a_call_under_way_is_waited_for_and_one_that_has_not_begun_is_dropped(room: Room) -> None:
-    calls = StageThreads(room, threads=1, wake=lambda: None)
+    calls = StageThreads(room, wake=lambda: None, pool=ThreadPoolExecutor(1))
     calls.poll(RUN, attempt(1))
     wait_for(lambda: room.called)
     calls.poll(RUN, attempt(2))
