@@ -2,8 +2,11 @@
 
 import html
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -314,3 +317,55 @@ def test_settings_of_compiled_files_are_changed_by_a_curation(desk: Desk, tmp_pa
 def forget_report(desk: Desk, made: RunCuration) -> None:
     """Put the records back to the moment between a curation's files and its report's."""
     CurationStore(desk.controlled.database).set_report(made.curation_id, "")
+
+
+def at_once(*wishes: Callable[[], Any]) -> list[Any]:
+    """Make every wish at the same moment; return what came of each, an error too."""
+    ready = threading.Barrier(len(wishes))
+
+    def one(wish: Callable[[], Any]) -> Any:
+        ready.wait()
+        try:
+            return wish()
+        except ServiceError as error:
+            return error
+
+    with ThreadPoolExecutor(len(wishes)) as threads:
+        return list(threads.map(one, wishes))
+
+
+def test_equal_wishes_at_one_moment_are_one_curation_with_a_report(desk: Desk) -> None:
+    before = len(desk.client.curations(desk.run_id))
+    clients = [SortingClient(desk.address) for _ in range(4)]
+    try:
+        told = at_once(*(partial(each.curate, desk.run_id, snr_min=2.1) for each in clients))
+    finally:
+        for each in clients:
+            each.close()
+    errors = [each for each in told if isinstance(each, ServiceError)]
+    assert errors == []
+    assert len({made.curation_id for made, _ in told}) == 1
+    listed = desk.client.curations(desk.run_id)
+    assert len(listed) == before + 1
+    assert listed[-1].report_html
+    assert [event.kind for event in desk.client.events(desk.run_id)].count(
+        "curation.unreported"
+    ) <= 1  # of the test before
+
+
+def test_a_name_that_two_want_at_one_moment_is_given_once(desk: Desk) -> None:
+    clients = [SortingClient(desk.address) for _ in range(2)]
+    try:
+        told = at_once(
+            *(
+                partial(each.curate, desk.run_id, name="wanted", snr_min=2.2 + number / 100)
+                for number, each in enumerate(clients)
+            )
+        )
+    finally:
+        for each in clients:
+            each.close()
+    errors = [each for each in told if isinstance(each, ServiceError)]
+    assert [error.reason for error in errors] == ["CURATION_NAME_TAKEN"]
+    names = [one.name for one in desk.client.curations(desk.run_id)]
+    assert names.count("wanted") == 1

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -199,6 +200,33 @@ def test_a_hostile_folder_is_refused_in_one_sentence(
     harm(phy)
     with pytest.raises(InputCorruptError, match=said):
         read_phy_curation(phy)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["spikefleet.json", "spike_clusters.npy", "cluster_group.tsv"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "link to a pipe"])
+def test_what_is_no_plain_file_is_not_waited_for(phy: Path, name: str, kind: str) -> None:
+    (phy / name).unlink()
+    if kind == "pipe":
+        os.mkfifo(phy / name)
+    elif kind == "device":
+        (phy / name).symlink_to("/dev/zero")
+    elif kind == "folder":
+        (phy / name).mkdir()
+    else:
+        os.mkfifo(phy / "pipe")
+        (phy / name).symlink_to("pipe")
+    with pytest.raises((InputCorruptError, InputMissingError)):
+        read_phy_curation(phy)
+
+
+def test_a_name_of_ten_thousand_characters_is_refused_in_one_sentence(phy: Path) -> None:
+    document = json.loads((phy / "spikefleet.json").read_text())
+    document["templates"][0] = "u" * 10_000
+    (phy / "spikefleet.json").write_text(json.dumps(document))
+    with pytest.raises(InputCorruptError, match="200 are the most") as raised:
+        read_phy_curation(phy)
+    assert len(str(raised.value)) < 600
 
 
 def test_a_folder_of_another_program_is_told(tmp_path: Path) -> None:
