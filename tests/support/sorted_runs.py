@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ SORT, CURATION, REPORT = (
 SORT_PREFIX, CURATION_PREFIX, REPORT_PREFIX = SORT.prefix, CURATION.prefix, REPORT.prefix
 
 
-def write_sort(folder: Path) -> None:
-    """Write what a sort leaves: an analyzer of five units on eight channels, ten seconds."""
+def write_sort(folder: Path, names: Sequence[str] = ()) -> None:
+    """Write what a sort leaves: an analyzer of five units on eight channels, ten seconds.
+
+    ``names`` are what the units are called instead.
+    """
     recording, sorting = si.generate_ground_truth_recording(
         durations=[10.0],
         sampling_frequency=20_000.0,
@@ -31,6 +35,8 @@ def write_sort(folder: Path) -> None:
         generate_sorting_kwargs={"firing_rates": 8.0, "refractory_period_ms": 4.0},
         seed=7,
     )
+    if names:
+        sorting = sorting.rename_units(list(names))
     build_analyzer(recording, sorting, folder / "analyzer", WaveformConfig(), seed=1)
     (folder / "result.json").write_text('{"versions": {"spikeinterface": "0.105"}}')
 

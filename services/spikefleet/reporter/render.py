@@ -9,6 +9,7 @@ more than one that succeeded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,9 @@ def _read_units(sources: ReportSources) -> tuple[UnitData | None, tuple[str, ...
         return None, (f"No figures: {sources.missing}",) if sources.missing else ()
     try:
         data = read_units(Path(sources.analyzer), sources.timeline)
-        return units_of_curation(data, sources.curation), ()
+        data = units_of_curation(data, sources.curation)
+        # As the record has them: nothing that a page could not show.
+        return replace(data, unit_ids=tuple(map(visible_line, data.unit_ids))), ()
     except InputCorruptError as error:
         why = f" ({error.reason})" if error.reason else ""
         return None, (f"No figures: {visible_line(f'{error}{why}')}",)
