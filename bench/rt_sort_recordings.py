@@ -54,16 +54,17 @@ class Kind:
     noise_uv: float
     peaks_uv: tuple[float, float]
     seed: int
+    inside_um: float = 20.0  # units lie so far inside the array: all are seen by several electrodes
     left_out: int = 0  # of the last electrodes
 
 
 KINDS = {
-    "A": Kind(8, 8, (17.5, 17.5), 20_000, 60, 20, 20, 10, (34, 207), 11),
-    "B": Kind(8, 8, (35, 35), 20_000, 60, 20, 45, 10, (41, 229), 12),
-    "C": Kind(8, 8, (35, 35), 20_000, 60, 20, 45, 16, (56, 166), 13),
-    "D": Kind(2, 32, (32, 20), 30_000, 30, 15, 25, 12, (36, 242), 14),
-    "B8": Kind(8, 8, (35, 35), 20_000, 480, 20, 45, 10, (41, 229), 12),
-    "W": Kind(32, 32, (17.5, 17.5), 20_000, 60, 318, 20, 10, (34, 207), 15, 6),
+    "A": Kind(8, 8, (17.5, 17.5), 20_000, 60, 20, 20, 10, (34, 207), 1, 5.0),
+    "B": Kind(8, 8, (35, 35), 20_000, 60, 20, 45, 10, (41, 229), 2),
+    "C": Kind(8, 8, (35, 35), 20_000, 60, 20, 45, 16, (56, 166), 3),
+    "D": Kind(2, 32, (32, 20), 30_000, 30, 15, 25, 12, (36, 242), 4, 10.0),
+    "B8": Kind(8, 8, (35, 35), 20_000, 480, 20, 45, 10, (41, 229), 2),
+    "W": Kind(32, 32, (17.5, 17.5), 20_000, 60, 318, 20, 10, (34, 207), 15, 5.0, 6),
 }
 # The first seconds of another one.
 FIRST_S = {"A15": ("A", 15.0)}
@@ -215,8 +216,8 @@ def _templates(kind: Kind, probe: probeinterface.Probe) -> tuple[np.ndarray, np.
     locations_um = si.generate.generate_unit_locations(
         kind.n_units,
         contacts_um,
-        margin_um=0.0,
-        minimum_z=5.0,
+        margin_um=-kind.inside_um,
+        minimum_z=8.0,
         maximum_z=25.0,
         minimum_distance=kind.apart_um,
         max_iteration=10_000,

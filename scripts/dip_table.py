@@ -14,12 +14,9 @@ from numba import njit
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from spikefleet.signal.sorters.rt_sort.dip import dip_of_sorted
+from spikefleet.rt_sort.dip import dip_of_sorted
 
-TABLE = (
-    Path(__file__).resolve().parents[1]
-    / "services/spikefleet/signal/sorters/rt_sort/dip_table.json"
-)
+TABLE = Path(__file__).resolve().parents[1] / "services/spikefleet/rt_sort/dip_table.json"
 SEED = 20240117
 SIZES = (
     *(4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 300, 500, 700),

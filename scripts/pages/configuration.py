@@ -34,7 +34,7 @@ marked, and a submission that sets one is refused by its name, as is a sorter's 
 sounds like a place (a path, a folder, a file).
 
 Fields marked *{MARK}* are accepted and recorded with the run; preflight warns when one was changed.
-The sorters `kilosort2` and `rt_sort`, and thus the presets that name them, are refused today.
+The sorter `kilosort2`, and thus the presets that name it, is refused today.
 """
 
 _ACCEPTED = """Names of earlier pipelines that do nothing here. They are accepted, so that settings

@@ -51,6 +51,11 @@ class TestMountainSort5(SorterBackendContract):
         self.assert_repeats(known[0], found, tmp_path)
 
 
+class TestRtSort(SorterBackendContract):
+    name = "rt_sort"
+    accuracy_bar = 0.75
+
+
 def test_an_unknown_sorter_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InvalidConfigurationError, match="mountainsort5"):
         load_backend("mountainsort4")

@@ -15,10 +15,17 @@ from spikefleet.core.sorters.parameters import read_table
 CONTRACTS = ROOT / "tests" / "contracts" / "test_sorter_backends.py"
 LOGS = ROOT / "tests" / "unit" / "runner" / "logs"
 # Files that are one sorter's, by their place; what it says when it dies is told by the rules.
-OF_ONE_SORTER = re.compile(r"core/sorters/|signal/sorters/adapters/|core/failures/rules/")
+OF_ONE_SORTER = re.compile(r"core/sorters/|signal/sorters/adapters/|rt_sort/|core/failures/rules/")
 # Who may name a sorter besides, and why.
 NAMED_BY: Mapping[str, str] = {
-    "core/config/presets.py": "the six presets that every lab knows",
+    "core/config/effects.py": "which of the settings of its group decide its spikes",
+    "core/config/names.py": "the flat names of its group",
+    "core/config/operators.py": "its model is the operator's",
+    "core/config/compat.py": "a name of its group that means nothing here",
+    "core/config/sorters.py": "reads another spelling of its name",
+    "core/config/sorting.py": "its group of settings",
+    "runner/canary/memory.py": "its group of settings",
+    "core/config/presets.py": "the presets that every lab knows",
     "core/failures/classify.py": "lists the rules of every sorter, in order",
     "core/findings/catalogue.py": "advice to take another sorter",
 }

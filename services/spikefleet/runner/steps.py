@@ -23,6 +23,7 @@ from spikeinterface.core import globals as spikeinterface_places
 from threadpoolctl import threadpool_limits
 
 from spikefleet.core.attempts import KEPT_RECORDING, SORTER_OUTPUT, AttemptSpec, RunFolder
+from spikefleet.core.config.own_params import own_params
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import SpikeSortingClassifiedError
 from spikefleet.core.files import write_json
@@ -91,7 +92,7 @@ def run_steps(folder: RunFolder, spec: AttemptSpec, steps: Steps, confinement: C
         request = SortRequest(
             recording=recording,
             folder=folder.sorter,
-            params=config.sorter.sorter_params or {},
+            params=own_params(config),
             device="cuda" if spec.gpu else "cpu",
             n_jobs=n_jobs,
             seed=seed,
@@ -101,6 +102,7 @@ def run_steps(folder: RunFolder, spec: AttemptSpec, steps: Steps, confinement: C
         params = backend.resolve(request)
         sorting = backend.sort(request)
         sorting.save(folder=folder.result / "sorting", overwrite=True)
+        keep_files(backend, folder)
     with steps.step("analyze"):
         analyzer = build_analyzer(
             recording,
@@ -154,6 +156,13 @@ def leave_strip(
         sys.stdout.write(f"WARNING: no strip of the recording for the report: {error}\n")
         return
     write_json(folder.result / STRIP_FILE, strip.to_json())
+
+
+def keep_files(backend: SorterBackend, folder: RunFolder) -> None:
+    """Move what the sorter left besides its spikes and belongs to the result."""
+    for name in backend.keeps:
+        if (folder.sorter / name).is_file():
+            (folder.sorter / name).replace(folder.result / name)
 
 
 def keep_recording(recording: BaseRecording, folder: Path, n_jobs: int) -> None:

@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spikefleet.core.config.effects import LATER_SORT_FIELDS, SORT_FIELDS, is_pending
+from spikefleet.core.config.effects import (
+    LATER_SORT_FIELDS,
+    RT_SORT_FIELDS,
+    SORT_FIELDS,
+    is_pending,
+)
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.files import digest_document
+from spikefleet.core.sorters.catalogue import RT_SORT
 
 # Raised when the same configuration would be written down in another way.
 _SORT_DIGEST = 2
@@ -29,6 +35,9 @@ def sort_inputs(config: SortingConfig) -> dict[str, Any]:
         group, _, field = name.partition(".")
         if name not in LATER_SORT_FIELDS or field in document[group]:
             inputs[name] = document[group].get(field)
+    if config.sorter.sorter_name == RT_SORT:
+        for name in sorted(RT_SORT_FIELDS):
+            inputs[name] = document[RT_SORT].get(name.partition(".")[2])
     inputs["sorter.sorter_params"] = inputs["sorter.sorter_params"] or {}
     return inputs
 

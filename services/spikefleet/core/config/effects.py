@@ -43,6 +43,17 @@ LATER_SORT_FIELDS = frozenset(
         "waveform.save_sorter_output",
     }
 )
+# What decides the spikes of RT-Sort, and of no other sorter.
+RT_SORT_FIELDS = frozenset(
+    {
+        "rt_sort.model_path",
+        "rt_sort.probe",
+        "rt_sort.recording_window_ms",
+        "rt_sort.params",
+        "rt_sort.detection_window_s",
+        "rt_sort.sequences",
+    }
+)
 # Read by curation and its exports only: they never sort again.
 CURATION_FIELDS = frozenset(
     {
@@ -67,7 +78,6 @@ EXPORT_FIELDS = frozenset(
 )
 
 MARK = "Not in effect yet."
-PENDING_GROUPS = frozenset({"rt_sort"})
 PENDING_FIELDS = frozenset(
     {
         "sorter.sorter_path",
@@ -82,7 +92,7 @@ PENDING_FIELDS = frozenset(
 
 def is_pending(group: str, field: str) -> bool:
     """True when the field has no effect yet."""
-    return group in PENDING_GROUPS or f"{group}.{field}" in PENDING_FIELDS
+    return f"{group}.{field}" in PENDING_FIELDS
 
 
 def described(group: str, field: str, description: str) -> str:

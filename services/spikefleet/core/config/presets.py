@@ -1,4 +1,4 @@
-"""Named starting points: the six every lab knows, and one for each other sorter that is here.
+"""Named starting points: those every lab knows, and one for each other sorter that is here.
 
 A preset is immutable; ``resolve`` lays a submission's overrides over it.
 """
@@ -39,9 +39,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
-# One for each other sorter that is here, with its own defaults.
+# One for each other sorter that is here, with its own defaults; RT-Sort's authors' own limits.
 OWN_PRESETS: Mapping[str, Mapping[str, Any]] = {
-    name.upper(): {"sorter": name} for name in BACKENDS if name.upper() not in PRESETS
+    **{name.upper(): {"sorter": name} for name in BACKENDS if name.upper() not in PRESETS},
+    "RT_SORT_MEA_PUBLISHED": {"sorter": "rt_sort", "rt_sort_probe": "mea_published"},
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from spikefleet.core.config.own_params import own_params
 from spikefleet.core.config.sorter_params import check_params
 from spikefleet.core.config.sorting import SortingConfig
 from spikefleet.core.failures.errors import InvalidConfigurationError
@@ -31,4 +32,4 @@ def require_sorter(config: SortingConfig) -> None:
             field="sorter.sorter_name",
             value=backend,
         )
-    check_params(backend, BACKENDS[backend].title, config.sorter.sorter_params or {})
+    check_params(backend, BACKENDS[backend].title, own_params(config))

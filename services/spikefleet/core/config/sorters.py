@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from spikefleet.core.config.group import ConfigGroup, Params, Positive, PositiveCount
 from spikefleet.core.sorters.catalogue import DEFAULT_SORTER
@@ -51,22 +51,32 @@ class RtSortConfig(ConfigGroup):
     model_path: str | None = Field(
         default=None, description="Folder of the detection model; null: the model of `probe`."
     )
-    probe: Literal["mea", "neuropixels"] = Field(
-        default="mea", description="Which built-in detection model and thresholds to start from."
+    probe: Literal["mea", "mea_published", "neuropixels"] = Field(
+        default="mea",
+        description="Which built-in detection model and limits to start from; `mea_published` has "
+        "its authors' own, wider limits.",
     )
-    device: str = Field(default="cuda", description="Torch device that runs the detection model.")
+    device: Literal["auto", "cuda", "cpu"] = Field(
+        default="cuda",
+        description="Where the detection model runs; without a GPU it is the CPU, and the log says "
+        "so.",
+    )
     num_processes: PositiveCount | None = Field(
         default=None,
-        description="Worker processes (count); null: as many as the attempt has cores.",
+        description="Workers that share electrodes and time (count); null: as `execution.n_jobs`.",
     )
     recording_window_ms: tuple[float, float] | None = Field(
         default=None, description="Window [start, end) of the recording to sort (ms); null: all."
     )
     save_rt_sort_pickle: bool = Field(
         default=True,
-        description="Keep the trained sequences so that they can be reused in real time.",
+        description="Keep the trained sequences (`sequences.npz`, no pickle), so that other "
+        "recordings of the same electrodes can be sorted by them.",
     )
-    verbose: bool = Field(default=True, description="Write progress to the attempt's log.")
+    verbose: bool = Field(
+        default=True,
+        description="Write counts of sequences to the attempt's log, not progress alone.",
+    )
     params: Params = Field(
         default=None,
         description="RT-Sort's detection parameters, laid over its defaults; an override merges.",
@@ -75,3 +85,17 @@ class RtSortConfig(ConfigGroup):
         default=None,
         description="Length of the window that sequences are learnt from (s); null: all.",
     )
+    sequences: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,80}$")] | None = Field(
+        default=None,
+        description="Run of RT-Sort whose trained sequences sort this recording, of the same "
+        "electrodes; null: sequences are learnt from the recording itself. A field of this "
+        "service: a configuration that does not set it is written without it.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_labs_know_it(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the field of our own that is not set."""
+        document: dict[str, Any] = write(self)
+        if self.sequences is None:
+            document.pop("sequences", None)
+        return document

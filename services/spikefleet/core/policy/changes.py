@@ -114,7 +114,7 @@ def ladder_changes(
 
 
 def more_memory(context: DecisionContext, policy: Policy) -> dict[str, Any] | None:
-    """Return changes with a higher memory limit, else with half the workers, else None."""
+    """Return changes with more memory, else half the workers, else a neutral step, else None."""
     limit = context.memory_limit_bytes
     if not context.allowed.memory_bytes:
         limit = int(context.params.get("memory_limit_bytes") or limit)
@@ -125,6 +125,10 @@ def more_memory(context: DecisionContext, policy: Policy) -> dict[str, Any] | No
     workers = int(context.params.get("n_jobs") or execution_of(context.config).n_jobs)
     if workers > 1:
         return merged(context, n_jobs=workers // 2)
+    for step, changes in ladder_changes(context, FailureCode.HOST_MEMORY_WATCHDOG):
+        had = context.params.get("sorter_params") or {}
+        if step.result_neutral and any(had.get(name) != to for name, to in changes.items()):
+            return merged(context, sorter_params=changes)
     return None
 
 

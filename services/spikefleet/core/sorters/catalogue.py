@@ -9,16 +9,17 @@ from spikefleet.core.sorters.rows import (
     kilosort4,
     lupin,
     mountainsort5,
+    rt_sort,
     spykingcircus2,
     tridesclous2,
 )
 
-_SORTERS = (kilosort4, lupin, spykingcircus2, tridesclous2, mountainsort5)
+_SORTERS = (kilosort4, lupin, spykingcircus2, tridesclous2, mountainsort5, rt_sort)
 BACKENDS: Mapping[str, BackendInfo] = {sorter.ROW.name: sorter.ROW for sorter in _SORTERS}
 # What is taken where nobody chose; a preset has the same name.
 DEFAULT_SORTER = kilosort4.ROW.name
-# Labs know its settings, so they are read; it is not offered here.
-RT_SORT = "rt_sort"
+# The one sorter with a group of settings of its own.
+RT_SORT = rt_sort.ROW.name
 
 
 def backend_of(name: str) -> BackendInfo:

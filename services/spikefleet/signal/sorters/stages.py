@@ -40,6 +40,7 @@ class StagedSorter:
     seed_param: str
     ours: dict[str, Any] = field(default_factory=dict)
     job_kwargs_nested: bool = True
+    keeps: tuple[str, ...] = ()
 
     def default_params(self) -> dict[str, Any]:
         """The sorter's parameters with our defaults; settings of worker processes are left out,

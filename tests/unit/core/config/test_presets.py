@@ -7,6 +7,7 @@ import pytest
 from spikefleet.core.config import OWN_PRESETS, PRESETS, preset, preset_names, resolve
 from spikefleet.core.config.compat import ACCEPTED
 from spikefleet.core.failures.errors import InvalidConfigurationError
+from spikefleet.core.sorters.catalogue import BACKENDS
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[4] / "shared" / "reference" / "config_presets.json"
@@ -49,13 +50,20 @@ def test_the_committed_copy_of_the_presets_is_the_original():
     assert expected_presets() == json.loads(SHARED.read_text())
 
 
-def test_there_are_six_presets_and_one_for_each_cpu_sorter():
+def test_there_are_six_presets_and_one_for_each_other_sorter():
     assert set(PRESETS) == set(expected_presets())
-    assert set(OWN_PRESETS) == {"LUPIN", "SPYKINGCIRCUS2", "TRIDESCLOUS2", "MOUNTAINSORT5"}
-    assert len(preset_names()) == 10
+    assert set(OWN_PRESETS) == {
+        "LUPIN",
+        "SPYKINGCIRCUS2",
+        "TRIDESCLOUS2",
+        "MOUNTAINSORT5",
+        "RT_SORT",
+        "RT_SORT_MEA_PUBLISHED",
+    }
+    assert len(preset_names()) == 12
 
 
-@pytest.mark.parametrize("name", [name.lower() for name in OWN_PRESETS])
+@pytest.mark.parametrize("name", [name.lower() for name in OWN_PRESETS if name.lower() in BACKENDS])
 def test_a_cpu_preset_differs_from_kilosort4_only_in_the_sorter(name):
     expected = preset("kilosort4").to_document()
     expected["sorter"]["sorter_name"] = name

@@ -44,6 +44,7 @@ class Kilosort4:
     """The adapter. Results and Kilosort's own log are in ``folder/sorter_output``."""
 
     name = "kilosort4"
+    keeps = ()
 
     def default_params(self) -> dict[str, Any]:
         """Kilosort's settings and ours; ``nblocks`` None is decided by the channel count."""

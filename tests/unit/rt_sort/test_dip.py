@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scripts.dip_table import PROBABILITIES, SIZES
 
-from spikefleet.signal.sorters.rt_sort import dip
-from spikefleet.signal.sorters.rt_sort.dip import dip_p_value, dip_statistic
+from spikefleet.rt_sort import dip
+from spikefleet.rt_sort.dip import dip_p_value, dip_statistic
 
 
 def _least_distance(points: list[tuple[float, float, float]], mode: int) -> float:

@@ -1,0 +1,144 @@
+"""The samples of a recording as the network wants them: centred, scaled, with their noise.
+
+One reading, chunk by chunk. Each electrode's median over a block of 50 ms is taken off, and the
+block's noise measured. Values that are no numbers become zeros and are remembered, so that no
+spike is found in them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikefleet.core.failures.errors import InsufficientActivityError
+
+if TYPE_CHECKING:
+    from spikeinterface.core import BaseRecording
+
+LEAST_NOISE_UV = 0.5
+_MAD_TO_SIGMA = 0.6745
+_GAIN_BLOCKS = 40
+
+
+@dataclass(frozen=True)
+class TraceSpan:
+    """Frames [start, end) of a recording of one segment, read in µV."""
+
+    recording: BaseRecording
+    start: int
+    end: int
+
+    @property
+    def n_frames(self) -> int:
+        """Length in frames."""
+        return self.end - self.start
+
+    @property
+    def n_electrodes(self) -> int:
+        """How many electrodes there are."""
+        return int(self.recording.get_num_channels())
+
+    def read(self, first: int, last: int) -> NDArray[np.float32]:
+        """Return electrodes x frames in µV, [first, last) counted from the window's start."""
+        traces: NDArray[Any] = self.recording.get_traces(
+            start_frame=self.start + first, end_frame=self.start + last, return_in_uV=True
+        )
+        return np.ascontiguousarray(traces.T, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Centred:
+    """A chunk: centred traces (electrodes x frames, µV), the noise (σ, µV; electrodes x blocks) and
+    which values were no numbers, or None when all were."""
+
+    traces: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    missing: NDArray[np.bool_] | None
+
+
+def centre(traces: NDArray[np.float32], block: int) -> Centred:
+    """Centre a chunk that begins at a block's border; a last short block takes part in the one
+    before it. Changes ``traces``."""
+    electrodes, frames = traces.shape
+    missing = ~np.isfinite(traces)
+    if missing.any():
+        traces[missing] = np.nan
+    else:
+        missing = None  # type: ignore[assignment]
+    edges = list(range(0, frames, block))
+    if len(edges) > 1 and frames - edges[-1] < block // 2:
+        edges.pop()
+    noise = np.empty((electrodes, len(edges)), dtype=np.float32)
+    for index, first in enumerate(edges):
+        last = edges[index + 1] if index + 1 < len(edges) else frames
+        part = traces[:, first:last]
+        noise[:, index] = _centre_block(part, has_gaps=missing is not None)
+    if missing is not None:
+        traces[missing] = 0.0
+    return Centred(traces, noise, missing)
+
+
+def _centre_block(part: NDArray[np.float32], *, has_gaps: bool) -> NDArray[np.float32]:
+    if has_gaps:
+        values = np.where(np.isnan(part), 0.0, part)
+        empty = np.isnan(part).all(axis=1)
+        median = np.zeros(len(part), dtype=np.float32)
+        median[~empty] = np.nanmedian(part[~empty], axis=1)
+        values = np.where(np.isnan(part), np.nan, part - median[:, None])
+        part -= median[:, None]
+        sizes = np.abs(np.where(values == 0.0, np.nan, values))
+        spread = np.zeros(len(part), dtype=np.float32)
+        some = ~np.isnan(sizes).all(axis=1)
+        spread[some] = np.nanmedian(sizes[some], axis=1)
+    else:
+        middle = part.shape[1] // 2
+        part -= np.partition(part, middle, axis=1)[:, middle : middle + 1]
+        spread = _spread(part, middle)
+    noise: NDArray[np.float32] = np.maximum(LEAST_NOISE_UV, spread / _MAD_TO_SIGMA)
+    return noise
+
+
+def _spread(part: NDArray[np.float32], middle: int) -> NDArray[np.float32]:
+    """Median size of each electrode's values; blanked stretches (exact zeros) tell nothing."""
+    sizes = np.abs(part)
+    spread: NDArray[np.float32] = np.partition(sizes, middle, axis=1)[:, middle].copy()
+    for electrode in np.flatnonzero((sizes == 0.0).mean(axis=1) > 0.25):
+        there = sizes[electrode][sizes[electrode] > 0.0]
+        spread[electrode] = np.median(there) if len(there) else 0.0
+    return spread
+
+
+def noise_gain(
+    window: TraceSpan, block: int, numerator_uv: float | None, *, first_only: bool = False
+) -> float:
+    """Return what brings this recording's noise to the level that the model was trained on.
+
+    The median over electrodes of the inter-quartile range, in blocks spread over the window; the
+    median of the blocks. ``first_only`` takes the first block, as the authors do. Raises
+    InsufficientActivityError when every electrode is silent.
+    """
+    if numerator_uv is None:
+        return 1.0
+    blocks = 1 if first_only else min(_GAIN_BLOCKS, max(1, window.n_frames // block))
+    starts = np.linspace(0, max(0, window.n_frames - block), blocks).astype(int)
+    widths = []
+    for start in starts:
+        traces = window.read(int(start), min(int(start) + block, window.n_frames))
+        whole = traces[np.isfinite(traces).all(axis=1)]
+        if not len(whole):
+            continue
+        low, high = np.percentile(whole, [25.0, 75.0], axis=1)
+        alive = (high - low)[high > low]
+        if len(alive):
+            widths.append(float(np.median(alive)))
+    if not widths:
+        raise InsufficientActivityError(
+            "The recording is silent: no electrode has a noise to measure. Check that the "
+            "amplifier was connected.",
+            sorter="rt_sort",
+            threshold_crossings=0,
+        )
+    return numerator_uv / float(np.median(widths))
