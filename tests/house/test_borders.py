@@ -16,6 +16,7 @@ READ_THE_ENVIRONMENT = {"deploy/settings.py"}
 # Import late, each for a reason: one adapter by name, or a command that must not slow the others.
 SWITCHBOARDS = {
     "__init__.py": "the notebook's verbs start a service; `import spikefleet` stays light",
+    "rt_sort/__init__.py": "sequences are looked at without torch",
     "signal/sorters/base.py": "imports the one sorter that was asked for",
     "cli/archive.py": "reads and writes recordings; the other commands need no numpy",
     "cli/curations.py": "reads what was curated by hand; the other commands need no numpy",

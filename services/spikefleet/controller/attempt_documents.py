@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikefleet.core.attempts import AttemptSpec
-from spikefleet.core.foreign_documents import MOST_BYTES
+from spikefleet.infra.foreign_documents import MOST_BYTES
 from spikefleet.infra.launchers.base import LauncherUnreachableError
 from spikefleet.infra.stores.bytes.artifacts import ArtifactMissingError, ArtifactStore, live_key
 

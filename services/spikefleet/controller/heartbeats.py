@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from spikefleet.core.foreign_documents import moment_of, number, progress
 from spikefleet.core.runs import Attempt, Run
+from spikefleet.infra.foreign_documents import moment_of, number, progress
 from spikefleet.infra.launchers.base import Observation
 
 _SILENCE = timedelta(seconds=5)

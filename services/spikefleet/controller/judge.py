@@ -18,8 +18,8 @@ from spikefleet.core.attempts import AttemptOutcome
 from spikefleet.core.failures.codes import FailureCode, row_for_exit
 from spikefleet.core.failures.errors import Failure
 from spikefleet.core.failures.reading.cluster_reasons import from_reason
-from spikefleet.core.foreign_documents import MOST_BYTES, bounded_table, number
 from spikefleet.core.ids import AttemptId
+from spikefleet.infra.foreign_documents import MOST_BYTES, bounded_table, number
 from spikefleet.infra.launchers.base import Observation, Phase
 from spikefleet.infra.stores.bytes.artifacts import (
     ArtifactDamagedError,

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from spikefleet.core import foreign_documents
 from spikefleet.core.attempts import AttemptOutcome
 from spikefleet.core.ids import AttemptId
+from spikefleet.infra import foreign_documents
 
 
 def read_outcome(

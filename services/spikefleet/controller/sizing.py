@@ -14,12 +14,12 @@ from dataclasses import replace
 from spikefleet.controller.attempt_documents import StoredDocuments
 from spikefleet.controller.sort_spec import needs_in_pod
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.foreign_documents import count
 from spikefleet.core.policy.budgets import budget_of
 from spikefleet.core.policy.changes import DecisionContext
 from spikefleet.core.policy.sizes import AttemptSize, SizeRange, attempt_size
 from spikefleet.core.runs import Attempt, Run
 from spikefleet.core.sorters.catalogue import BACKENDS
+from spikefleet.infra.foreign_documents import count
 from spikefleet.infra.launchers.base import LauncherUnreachableError
 
 log = logging.getLogger(__name__)

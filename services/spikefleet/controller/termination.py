@@ -12,8 +12,8 @@ from typing import Any
 
 from spikefleet.core.failures.codes import BY_EXIT_CODE
 from spikefleet.core.failures.errors import Failure
-from spikefleet.core.foreign_documents import bounded, bounded_table
 from spikefleet.core.ids import AttemptId
+from spikefleet.infra.foreign_documents import bounded, bounded_table
 
 VERSION = 1
 _MAX_CHARACTERS = 16_384

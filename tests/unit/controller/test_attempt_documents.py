@@ -9,7 +9,7 @@ from tests.support.runner_profiles import attempt
 
 from spikefleet.controller.attempt_documents import StoredDocuments
 from spikefleet.core.attempts import AttemptSpec
-from spikefleet.core.foreign_documents import MOST_BYTES
+from spikefleet.infra.foreign_documents import MOST_BYTES
 from spikefleet.infra.launchers.base import LauncherUnreachableError
 from spikefleet.infra.stores.bytes.artifacts import live_key, publish_folder, verify_prefix
 from spikefleet.infra.stores.bytes.artifacts_local import LocalArtifacts

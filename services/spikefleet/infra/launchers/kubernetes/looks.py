@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from spikefleet.core import foreign_documents
 from spikefleet.core.attempts import AttemptSpec
+from spikefleet.infra import foreign_documents
 from spikefleet.infra.launchers.base import LauncherUnreachableError, Observation, Phase
 from spikefleet.infra.launchers.kubernetes.api import ClusterApi, ClusterRefusedError
 from spikefleet.infra.launchers.kubernetes.manifests import ATTEMPT_PREFIX

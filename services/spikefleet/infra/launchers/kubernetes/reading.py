@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from spikefleet.core import foreign_documents
+from spikefleet.infra import foreign_documents
 from spikefleet.infra.launchers.base import Observation, Phase
 from spikefleet.infra.launchers.kubernetes.objects import (
     Json,

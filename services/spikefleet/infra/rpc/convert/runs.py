@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any, cast
 
 from spikefleet.api.v1 import run_pb2, runner_pb2
-from spikefleet.core import foreign_documents
 from spikefleet.core.attempts import AttemptState, Stage
 from spikefleet.core.failures.codes import RunStatus
 from spikefleet.core.ids import AttemptId, BatchId, RecordingId, RunId
 from spikefleet.core.run_result import RunResult
 from spikefleet.core.runs import Attempt, LeaseAnswer, LeaseRefusal, Run, RunEvent, RunState
+from spikefleet.infra import foreign_documents
 from spikefleet.infra.rpc.convert.structs import from_struct, to_struct
 from spikefleet.infra.rpc.convert.values import (
     enum_word,

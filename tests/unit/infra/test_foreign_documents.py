@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikefleet.core import foreign_documents
+from spikefleet.infra import foreign_documents
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 ANY_JSON = st.recursive(
