@@ -158,9 +158,8 @@ def require_same_electrodes(sequences: TrainedSequences, recording: BaseRecordin
     if problem:
         raise InvalidConfigurationError(
             f"The recording cannot be sorted by these trained sequences: {problem}. Train on a "
-            "recording of the same electrodes, or leave rt_sort_sequences out.",
-            field="rt_sort.sequences",
-            value=str(sequences.origin.get("run", "")),
+            "recording of the same electrodes.",
+            field="recording",
         )
 
 

@@ -201,6 +201,6 @@ def _refusal(path: Path, why: str) -> InvalidConfigurationError:
     return InvalidConfigurationError(
         f"{path.name} cannot be used as trained sequences of RT-Sort: {why}. Take the file "
         "sequences.npz of a finished run of RT-Sort.",
-        field="rt_sort.sequences",
+        field="sequences",
         value=path.name,
     )

@@ -37,7 +37,7 @@ def sort_inputs(config: SortingConfig) -> dict[str, Any]:
             inputs[name] = document[group].get(field)
     if config.sorter.sorter_name == RT_SORT:
         for name in sorted(RT_SORT_FIELDS):
-            inputs[name] = document[RT_SORT].get(name.partition(".")[2])
+            inputs[name] = document[RT_SORT][name.partition(".")[2]]
     inputs["sorter.sorter_params"] = inputs["sorter.sorter_params"] or {}
     return inputs
 

@@ -51,7 +51,6 @@ RT_SORT_FIELDS = frozenset(
         "rt_sort.recording_window_ms",
         "rt_sort.params",
         "rt_sort.detection_window_s",
-        "rt_sort.sequences",
     }
 )
 # Read by curation and its exports only: they never sort again.

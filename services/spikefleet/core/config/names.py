@@ -37,7 +37,6 @@ RENAMED: Mapping[str, str] = {
     "rt_sort_verbose": "rt_sort.verbose",
     "rt_sort_params": "rt_sort.params",
     "rt_sort_detection_window_s": "rt_sort.detection_window_s",
-    "rt_sort_sequences": "rt_sort.sequences",
 }
 
 # Fields that hold the sorter's own parameters: an override merges, and may name one entry.

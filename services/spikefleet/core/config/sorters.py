@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BeforeValidator, Field
 
 from spikefleet.core.config.group import ConfigGroup, Params, Positive, PositiveCount
 from spikefleet.core.sorters.catalogue import DEFAULT_SORTER
@@ -85,17 +85,3 @@ class RtSortConfig(ConfigGroup):
         default=None,
         description="Length of the window that sequences are learnt from (s); null: all.",
     )
-    sequences: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,80}$")] | None = Field(
-        default=None,
-        description="Run of RT-Sort whose trained sequences sort this recording, of the same "
-        "electrodes; null: sequences are learnt from the recording itself. A field of this "
-        "service: a configuration that does not set it is written without it.",
-    )
-
-    @model_serializer(mode="wrap")
-    def _as_labs_know_it(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the field of our own that is not set."""
-        document: dict[str, Any] = write(self)
-        if self.sequences is None:
-            document.pop("sequences", None)
-        return document

@@ -25,7 +25,6 @@ class SortRequest:
 
     ``recording`` is prepared: one segment, int16 or float32, gain and offset set, located probe.
     ``params`` are the sorter's own parameters (user's over defaults). ``folder`` is empty scratch.
-    ``trained``: what an earlier run of a sorter that can be trained has left, to sort by.
     ``n_jobs`` workers share chunked work; ``threads`` is what one library may use (0: ``n_jobs``).
     """
 
@@ -36,7 +35,6 @@ class SortRequest:
     n_jobs: int = 1
     seed: int = 1
     threads: int = 0
-    trained: Path | None = None
 
 
 class SorterBackend(Protocol):

@@ -19,13 +19,7 @@ from spikefleet.core.failures.errors import InsufficientActivityError, InvalidCo
 from spikefleet.rt_sort.detection_model import read_model
 from spikefleet.rt_sort.limits import TABLES, RtSortLimits, limits_of
 from spikefleet.rt_sort.network import read_weights
-from spikefleet.rt_sort.sorting import (
-    RtSortOptions,
-    Sorted,
-    detect_and_sort,
-    sort_offline,
-)
-from spikefleet.rt_sort.trained import TrainedSequences
+from spikefleet.rt_sort.sorting import RtSortOptions, detect_and_sort
 from spikefleet.signal.sorters.activity import require_activity, require_units
 from spikefleet.signal.sorters.base import SortRequest
 from spikefleet.signal.sorters.params import merge_params
@@ -103,7 +97,7 @@ class RtSort:
         return {**params, **_limits(params).to_json()}
 
     def sort(self, request: SortRequest) -> BaseSorting:
-        """Find sequences and sort by them, or sort by those of an earlier run.
+        """Find sequences and sort by them.
 
         Raises InsufficientActivityError where there are no sequences, ModelLoadingError where the
         network cannot be read.
@@ -112,7 +106,7 @@ class RtSort:
         options = self._options(params, request)
         activity = require_activity(request.recording, self.name)
         request.folder.mkdir(parents=True, exist_ok=True)
-        found = self._sorted(request, options)
+        found = detect_and_sort(request.recording, request.folder, options)
         if not len(found.sequences):
             raise InsufficientActivityError(
                 "RT-Sort found no sequence: no neuron is seen by enough neighbouring electrodes "
@@ -125,12 +119,6 @@ class RtSort:
         if params["keep_sequences"]:
             found.sequences.save(request.folder / SEQUENCES)
         return require_units(found.to_sorting(), self.name, activity)
-
-    def _sorted(self, request: SortRequest, options: RtSortOptions) -> Sorted:
-        if request.trained is None:
-            return detect_and_sort(request.recording, request.folder, options)
-        trained = TrainedSequences.load(request.trained)
-        return sort_offline(trained, request.recording, request.folder, options)
 
     def _options(self, params: Mapping[str, Any], request: SortRequest) -> RtSortOptions:
         window = params["recording_window_ms"]
