@@ -28,6 +28,7 @@ from bench import (
     projection,
     recordings,
     report,
+    rt_sort,
     runner_overhead,
     submissions,
     units,
@@ -76,6 +77,7 @@ BENCHES: dict[str, Callable[[], tuple[dict[str, Any], bool]]] = {
     "report": report.measure,
     "curation": curation.measure,
     "units": units.measure,
+    "rt_sort": rt_sort.measure,
 }
 
 
