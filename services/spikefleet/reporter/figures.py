@@ -24,6 +24,7 @@ from spikefleet.reporter.pictures.attempts import try_to_draw
 from spikefleet.reporter.pictures.curation_charts import draw_curation, draw_histograms
 from spikefleet.reporter.pictures.drift import draw_drift
 from spikefleet.reporter.pictures.noise import draw_noise
+from spikefleet.reporter.pictures.propagation import draw_propagation, rows_of_maps
 from spikefleet.reporter.pictures.raster import draw_raster
 from spikefleet.reporter.pictures.strips import draw_strip
 from spikefleet.reporter.pictures.unit_map import draw_unit_map, map_height_in
@@ -150,6 +151,13 @@ _FIGURES: tuple[_Row, ...] = (
     ("probe", "Where the units are", 4.6, map_height_in, draw_unit_map),
     ("metrics", "Unit quality", 6.2, lambda _d, _units: 5.4, draw_histograms),
     ("templates", "Waveforms", 10.5, lambda _d, u: 0.4 + 1.25 * grid_rows(u), draw_templates),
+    (
+        "propagation",
+        "How spikes travel",
+        10.5,
+        lambda data, units: 0.4 + 1.75 * rows_of_maps(data, units),
+        draw_propagation,
+    ),
     ("curation", "Curation", 10.5, lambda _d, _units: 2.6, draw_curation),
     ("scatter", "Curated and rejected", 5.4, lambda _d, _units: 3.6, draw_verdicts),
     ("noise", "Noise of the channels", 5.4, lambda _d, _units: 3.6, draw_noise),
