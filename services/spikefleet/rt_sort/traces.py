@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LEAST_NOISE_UV = 0.5
 _MAD_TO_SIGMA = 0.6745
+# Of a normal distribution: the mean of the smaller 0.7 of all sizes is 0.4737 σ.
+_SMALLER, _MEAN_TO_MEDIAN = 0.7, 0.6745 / 0.4737
 _GAIN_BLOCKS = 40
 
 
@@ -94,19 +96,30 @@ def _centre_block(part: NDArray[np.float32], *, has_gaps: bool) -> NDArray[np.fl
         some = ~np.isnan(sizes).all(axis=1)
         spread[some] = np.nanmedian(sizes[some], axis=1)
     else:
-        middle = part.shape[1] // 2
-        part -= np.partition(part, middle, axis=1)[:, middle : middle + 1]
-        spread = _spread(part, middle)
+        part -= _middle(part)
+        spread = _spread(part)
     noise: NDArray[np.float32] = np.maximum(LEAST_NOISE_UV, spread / _MAD_TO_SIGMA)
     return noise
 
 
-def _spread(part: NDArray[np.float32], middle: int) -> NDArray[np.float32]:
-    """Median size of each electrode's values; blanked stretches (exact zeros) tell nothing."""
+def _middle(part: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean of the middle half of each electrode: as robust as the median, and not a whole step of
+    the converter as a median is, where steps are as large as the noise."""
+    low, high = part.shape[1] // 4, max(part.shape[1] // 4 + 1, 3 * part.shape[1] // 4)
+    ordered = np.partition(part, (low, high - 1), axis=1)
+    middle: NDArray[np.float32] = ordered[:, low:high].mean(axis=1, keepdims=True)
+    return middle
+
+
+def _spread(part: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the median size of each electrode's values would be, from the mean of the smaller seven
+    tenths; blanked stretches (exact zeros) tell nothing."""
     sizes = np.abs(part)
-    spread: NDArray[np.float32] = np.partition(sizes, middle, axis=1)[:, middle].copy()
-    for electrode in np.flatnonzero((sizes == 0.0).mean(axis=1) > 0.25):
-        there = sizes[electrode][sizes[electrode] > 0.0]
+    last = max(1, int(_SMALLER * part.shape[1]))
+    smaller = np.partition(sizes, last - 1, axis=1)[:, :last]
+    spread: NDArray[np.float32] = smaller.mean(axis=1) * _MEAN_TO_MEDIAN
+    for electrode in np.flatnonzero((sizes <= 1e-6).mean(axis=1) > 0.6):
+        there = sizes[electrode][sizes[electrode] > 1e-6]
         spread[electrode] = np.median(there) if len(there) else 0.0
     return spread
 

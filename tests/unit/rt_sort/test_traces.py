@@ -28,6 +28,14 @@ def test_white_noise_of_8_uv_is_measured_as_8_uv() -> None:
     assert abs(np.median(centre(white(8.0, 60 * BLOCK), BLOCK).noise) - 8.0) < 0.1
 
 
+@pytest.mark.parametrize("step_uv", [2.3, 6.3])
+def test_the_noise_is_no_whole_step_of_a_coarse_converter(step_uv: float) -> None:
+    coarse = (np.rint(white(5.0, 60 * BLOCK) / step_uv) * step_uv).astype(np.float32)
+    noise = centre(coarse, BLOCK).noise
+    assert np.median(noise) == pytest.approx(np.hypot(5.0, step_uv / 12**0.5), rel=0.2)
+    assert noise.std() < 0.1 * noise.mean()
+
+
 def test_an_electrode_without_noise_has_the_least() -> None:
     traces = white(8.0)
     traces[1] = 0.0
