@@ -113,7 +113,9 @@ class Assigner:
         self._table = _Table(**{name: getattr(sequences, name) for name in _Table._fields})
         self._rules = _rules(around)
         self._places = _places(sequences, around)
-        near = around.array.distances_um[np.ix_(sequences.roots, sequences.roots)]
+        places = self._places.roots
+        self._place_of = np.searchsorted(places, sequences.roots)
+        near = around.array.distances_um[np.ix_(places, places)]
         self._conflicts = near <= around.limits.inner_radius
 
     def assign(self, store: DetectionStore, end: int | None = None) -> Assignment:
@@ -141,7 +143,9 @@ class Assigner:
     def _best(self, candidates: Candidates) -> Candidates:
         """Take the best-scoring candidate, drop those that would be the same spike, and so on."""
         order = np.lexsort((candidates.sequences, candidates.frames, -candidates.scores))
-        taken = _take(candidates, order, self._conflicts, self._around.counts.overlap)
+        places = self._place_of[candidates.sequences]
+        overlap = self._around.counts.overlap
+        taken = _take(candidates.frames, places, order, self._conflicts, overlap)
         return candidates.where(taken)
 
 
@@ -186,11 +190,13 @@ def _cut(candidates: Candidates, last: int, overlap: int) -> tuple[Candidates, C
 
 @compiled
 def _take(
-    candidates: Candidates,
+    frames: NDArray[np.int64],
+    places: NDArray[np.int64],
     order: NDArray[np.int64],
     conflicts: NDArray[np.bool_],
     overlap: int,
 ) -> NDArray[np.bool_]:
+    """Which candidates are kept, best first; ``conflicts`` says which roots see one spike."""
     count = len(order)
     taken = np.zeros(count, dtype=np.bool_)
     dropped = np.zeros(count, dtype=np.bool_)
@@ -198,11 +204,11 @@ def _take(
         if dropped[index]:
             continue
         taken[index] = True
-        frame, sequence = candidates.frames[index], candidates.sequences[index]
+        frame, place = frames[index], places[index]
         for step in (-1, 1):
             other = index + step
-            while 0 <= other < count and abs(candidates.frames[other] - frame) <= overlap:
-                if not taken[other] and conflicts[sequence, candidates.sequences[other]]:
+            while 0 <= other < count and abs(frames[other] - frame) <= overlap:
+                if not taken[other] and conflicts[place, places[other]]:
                     dropped[other] = True
                 other += step
     return taken
@@ -248,6 +254,7 @@ def _peaks_near(
     """Rows (frame, place) of every peak on a root, and every root near it; each once, in order."""
     keys = [np.int64(0) for _ in range(0)]
     count = len(places.roots)
+    seen = _seen_at_once(samples, frames, rules)
     for peak in range(count):
         electrode = places.roots[peak]
         for at in range(samples.offsets[electrode], samples.offsets[electrode + 1]):
@@ -256,7 +263,7 @@ def _peaks_near(
                 continue
             if samples.logits[at] < rules.stringent or not _is_peak(samples, electrode, at):
                 continue
-            if _is_array_noise(samples, frame, rules):
+            if len(seen) and seen[frame - frames[0]] > rules.array_noise:
                 continue
             for near in range(places.near[peak], places.near[peak + 1]):
                 keys.append(frame * count + places.near_root[near])  # noqa: PERF401 - compiled
@@ -280,16 +287,16 @@ def _is_peak(samples: Samples, electrode: int, at: int) -> bool:
 
 
 @compiled
-def _is_array_noise(samples: Samples, frame: int, rules: _Rules) -> bool:
-    electrodes = len(samples.offsets) - 1
-    if electrodes <= rules.array_noise:
-        return False
-    seen = 0
-    for electrode in range(electrodes):
-        at = at_frame(samples, electrode, frame)
-        if at >= 0 and samples.logits[at] >= rules.loose:
-            seen += 1
-    return seen > rules.array_noise
+def _seen_at_once(samples: Samples, frames: tuple[int, int], rules: _Rules) -> NDArray[np.int32]:
+    """How many electrodes see something at each frame; empty where so few cannot be noise."""
+    if len(samples.offsets) - 1 <= rules.array_noise:
+        return np.zeros(0, dtype=np.int32)
+    seen = np.zeros(frames[1] - frames[0], dtype=np.int32)
+    for at in range(len(samples.frames)):
+        frame = samples.frames[at]
+        if frames[0] <= frame < frames[1] and samples.logits[at] >= rules.loose:
+            seen[frame - frames[0]] += 1
+    return seen
 
 
 @compiled

@@ -10,26 +10,17 @@ samples of a uniform distribution give by chance was simulated once and is kept 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from spikefleet.rt_sort.compiled import compiled
 
 _TABLE = Path(__file__).with_name("dip_table.json")
 _LEAST_TIMES_N = 0.5  # no sample of n has a smaller dip than 1 / (2n)
-
-
-def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
-    try:
-        compiled = njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # a read-only installation with no home: compiled again in each process
-        compiled = njit(nogil=True)(function)
-    return compiled  # type: ignore[no-any-return]
 
 
 def dip_statistic(sorted_values: NDArray[np.float64]) -> float:
@@ -98,7 +89,7 @@ def _table() -> _Table:
     )
 
 
-@_compile
+@compiled
 def _hull(
     x: NDArray[np.float64], y: NDArray[np.float64], first: int, last: int, sign: float
 ) -> NDArray[np.int64]:
@@ -117,7 +108,7 @@ def _hull(
     return corners[:n]
 
 
-@_compile
+@compiled
 def _on(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
@@ -137,7 +128,7 @@ def _on(
     return line
 
 
-@_compile
+@compiled
 def _narrowed(
     gap: NDArray[np.float64], lower: NDArray[np.int64], upper: NDArray[np.int64], first: int
 ) -> tuple[int, int, float]:
@@ -162,7 +153,7 @@ def _narrowed(
     )
 
 
-@_compile
+@compiled
 def dip_of_sorted(values: NDArray[np.float64]) -> float:
     """Return the dip of finite values in ascending order, unchecked; for loops that are compiled.
 

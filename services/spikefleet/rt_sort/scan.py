@@ -95,8 +95,9 @@ class Scan:
         ahead = self._read(0)
         done = 0
         with ThreadPoolExecutor(plan.workers, "rt-sort") as pool:
-            for first in range(0, total, plan.chunk):
-                traces, missing = ahead
+            last = 0
+            while last < total:
+                first, (traces, missing) = last, ahead
                 last = first + traces.shape[1]
                 ahead = self._read(last) if last < total else (empty, None)
                 logits = self._logits(pool, (tail, traces, ahead[0]), first)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +183,7 @@ class _Job:
     def rate_hz(self) -> float:
         return float(self.window.recording.get_sampling_frequency())
 
-    @property
+    @cached_property
     def around(self) -> SortingGround:
         array = Array.at(_positions(self.window.recording))
         return SortingGround(array, self.limits, FrameCounts.at(self.rate_hz, self.limits))
