@@ -34,6 +34,7 @@ class _Rules(NamedTuple):
     loose: float
     array_noise: int
     after: int
+    noisy: NDArray[np.bool_]  # columns at which too much of the array sees something; or empty
 
 
 class _Found(NamedTuple):
@@ -83,13 +84,17 @@ class EventFinder:
             logit(limits.loose_thresh),
             max(limits.min_elecs_for_array_noise_n, share),
             self.counts.after,
+            np.zeros(0, dtype=np.bool_),
         )
 
     def look(self, stretch: Stretch, first: int, last: int) -> None:
         """Find the events at frames [first, last) of the window; the stretch reaches further."""
         if last <= first:
             return
-        room = 1024
+        rules, room = self._rules, 1024
+        if len(self.array) >= rules.array_noise:
+            seen = np.count_nonzero(stretch.logits >= rules.loose, axis=0)
+            rules = rules._replace(noisy=seen >= rules.array_noise)
         while True:
             found = _Found(
                 np.empty(room, dtype=np.int32),
@@ -97,7 +102,7 @@ class EventFinder:
                 np.empty(room, dtype=np.float32),
                 np.empty(room, dtype=np.int32),
             )
-            count = _find(stretch, (first, last), self._around, self._rules, found)
+            count = _find(stretch, (first, last), self._around, rules, found)
             if count != _FULL:
                 break
             room *= 4
@@ -171,13 +176,8 @@ def _event_at(
     no event."""
     if not is_peak(stretch.logits, root, column):
         return 0, 0.0
-    if stretch.logits.shape[0] >= rules.array_noise:
-        seen = 0
-        for electrode in range(stretch.logits.shape[0]):
-            if stretch.logits[electrode, column] >= rules.loose:
-                seen += 1
-        if seen >= rules.array_noise:
-            return 0, 0.0
+    if len(rules.noisy) and rules.noisy[column]:
+        return 0, 0.0
     codetections = _codetections(stretch, column, root, around, rules)
     if codetections == 0:
         return 0, 0.0

@@ -7,6 +7,7 @@ heap; joining two makes new pairs with the joined one only.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,25 +155,38 @@ def _stacked(
 def merge(sequences: list[Sequence], around: SortingGround) -> list[Sequence]:
     """Join the two most alike again and again until no two pass; the order given decides ties."""
     alive: dict[int, Sequence] = dict(enumerate(sequences))
+    at_root: dict[int, set[int]] = {}
     waiting: list[tuple[float, int, int]] = []
-    for first, sequence in alive.items():
-        for second in range(first + 1, len(sequences)):
-            _consider(waiting, (first, sequence), (second, alive[second]), around)
+    for index, sequence in alive.items():
+        for other in sorted(_near(at_root, sequence, around)):
+            _consider(waiting, (other, alive[other]), (index, sequence), around)
+        at_root.setdefault(sequence.root, set()).add(index)
     heapq.heapify(waiting)
     fresh = len(sequences)
     while waiting:
         _, first, second = heapq.heappop(waiting)
         if first not in alive or second not in alive:
             continue
+        for index in (first, second):
+            at_root[alive[index].root].remove(index)
         made = joined(alive.pop(first), alive.pop(second), around)
-        found: list[tuple[float, int, int]] = []
-        for other, sequence in alive.items():
-            _consider(found, (other, sequence), (fresh, made), around)
-        for pair in found:
-            heapq.heappush(waiting, pair)
+        for other in _near(at_root, made, around):
+            _consider(waiting, (other, alive[other]), (fresh, made), around, heapq.heappush)
         alive[fresh] = made
+        at_root.setdefault(made.root, set()).add(fresh)
         fresh += 1
     return sorted(alive.values(), key=_order)
+
+
+def _near(at_root: dict[int, set[int]], sequence: Sequence, around: SortingGround) -> list[int]:
+    """Sequences with a root nearer than the inner radius: no others are compared."""
+    apart = around.array.distances_um[sequence.root]
+    return [
+        index
+        for root, indices in at_root.items()
+        if apart[root] < around.limits.inner_radius
+        for index in indices
+    ]
 
 
 def _consider(
@@ -180,13 +194,12 @@ def _consider(
     first: tuple[int, Sequence],
     second: tuple[int, Sequence],
     around: SortingGround,
+    add: Callable[[list[tuple[float, int, int]], tuple[float, int, int]], None] = list.append,
 ) -> None:
-    apart = around.array.distances_um[first[1].root, second[1].root]
-    if apart >= around.limits.inner_radius:
-        return
+    """Let a pair that passes wait with its score."""
     score = _Pair.of(first[1], second[1]).score(around)
     if np.isfinite(score):
-        waiting.append((score, first[0], second[0]))
+        add(waiting, (score, first[0], second[0]))
 
 
 def _order(sequence: Sequence) -> tuple[int, int, int, tuple[int, ...]]:

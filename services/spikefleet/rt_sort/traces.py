@@ -1,6 +1,6 @@
 """The samples of a recording as the network wants them: centred, scaled, with their noise.
 
-One reading, chunk by chunk. Each electrode's median over a block of 50 ms is taken off, and the
+One reading, chunk by chunk. Each electrode's middle over a block of 50 ms is taken off, and the
 block's noise measured. Values that are no numbers become zeros and are remembered, so that no
 spike is found in them.
 """
@@ -85,16 +85,13 @@ def centre(traces: NDArray[np.float32], block: int) -> Centred:
 
 def _centre_block(part: NDArray[np.float32], *, has_gaps: bool) -> NDArray[np.float32]:
     if has_gaps:
-        values = np.where(np.isnan(part), 0.0, part)
-        empty = np.isnan(part).all(axis=1)
-        median = np.zeros(len(part), dtype=np.float32)
-        median[~empty] = np.nanmedian(part[~empty], axis=1)
-        values = np.where(np.isnan(part), np.nan, part - median[:, None])
-        part -= median[:, None]
-        sizes = np.abs(np.where(values == 0.0, np.nan, values))
         spread = np.zeros(len(part), dtype=np.float32)
-        some = ~np.isnan(sizes).all(axis=1)
-        spread[some] = np.nanmedian(sizes[some], axis=1)
+        for electrode in range(len(part)):
+            there = np.isfinite(part[electrode])
+            if there.any():
+                values = part[electrode : electrode + 1, there]
+                part[electrode] -= _middle(values)[0]
+                spread[electrode] = _spread(values - _middle(values))[0]
     else:
         part -= _middle(part)
         spread = _spread(part)
@@ -113,7 +110,8 @@ def _middle(part: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _spread(part: NDArray[np.float32]) -> NDArray[np.float32]:
     """What the median size of each electrode's values would be, from the mean of the smaller seven
-    tenths; blanked stretches (exact zeros) tell nothing."""
+    tenths; where most is exact zeros (blanked), they tell
+    nothing."""
     sizes = np.abs(part)
     last = max(1, int(_SMALLER * part.shape[1]))
     smaller = np.partition(sizes, last - 1, axis=1)[:, :last]

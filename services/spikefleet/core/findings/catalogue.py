@@ -282,7 +282,7 @@ _MACHINE = (
     ),
     FindingRow(
         "rt_sort_disk_projection", _BOTH, "warn", _R,
-        "The same for RT-Sort, whose scaled traces and model outputs are far larger.",
+        "The same for RT-Sort, which keeps its detections beside the prepared copy.",
         "Use a larger volume, or sort a shorter window.",
     ),
     FindingRow(
